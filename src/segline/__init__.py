@@ -1,0 +1,1 @@
+"""Segline: semantic segmentation that can be trusted, rebuilt and run."""

@@ -1,0 +1,226 @@
+"""The command line: parse, call one library function, print.
+
+Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
+"""
+
+import errno
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segline.errors import SeglineError, StorageError
+
+app = typer.Typer(
+    name="segline",
+    help="Semantic segmentation that can be trusted, rebuilt and run.\n\n"
+    "Start with `make run`; every data stage below is also a stage of `dvc repro`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data = typer.Typer(
+    help="The data stages, one dataset at a time (`dvc repro` runs them all, in order, where needed).",
+    no_args_is_help=True,
+)
+models = typer.Typer(help="The registered models.", no_args_is_help=True)
+app.add_typer(data, name="data")
+app.add_typer(models, name="models")
+
+DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="kitti, oxford_pets or cityscapes.")]
+
+
+def _complain(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a reported problem.")] = False,
+) -> None:
+    _Debug.on = debug
+
+
+class _Debug:
+    on = False
+
+
+@app.command()
+def doctor() -> None:
+    """Check params.yaml, the data source, the disk and git before anything long is started."""
+    from segline import config, settings
+    from segline.data.download import check_source
+    from segline.registry.lineage import code_state
+
+    places = settings.load()
+    params = config.load(places.params)
+    typer.echo(f"params.yaml   good: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
+    check_source(params.source, datasets=params.datasets, root=places.root)
+    typer.echo(f"source        good: {params.source}")
+    code = code_state(places.root)
+    typer.echo(f"code          {code.commit[:12]}{' with uncommitted changes' if code.dirty else ''}")
+    typer.echo(f"tracking      {places.tracking_uri}")
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the mirrors; made if missing.")],
+) -> None:
+    """Draw miniature mirrors of the datasets, in their official archive layouts.
+
+    Use them as `source: DIR` in params.yaml, or as a pattern for a mirror of your own.
+    """
+    from segline.datasets.sample import NAMES, draw
+
+    for name in NAMES:
+        draw(name, folder / name)
+        typer.echo(f"{folder / name}")
+
+
+@data.command()
+def download(dataset: DatasetArgument) -> None:
+    """Fetch the archives from `source` and check their digests."""
+    from segline import config, datasets, settings
+    from segline.data.download import download as run
+
+    places = settings.load()
+    params = config.load(places.params, dataset=dataset)
+    run(
+        datasets.load(dataset),
+        source=params.source,
+        root=places.root,
+        folder=places.archives(dataset),
+        report=typer.echo,
+    )
+
+
+@data.command()
+def extract(dataset: DatasetArgument) -> None:
+    """Unpack the archives, refusing hostile ones."""
+    from segline import config, datasets, settings
+    from segline.data.archives import extract as run
+
+    places = settings.load()
+    config.load(places.params, dataset=dataset)
+    run(datasets.load(dataset), archives=places.archives(dataset), folder=places.raw(dataset), report=typer.echo)
+
+
+@data.command()
+def validate(dataset: DatasetArgument) -> None:
+    """Build the manifest and let Great Expectations judge it."""
+    from segline import config, datasets, settings
+    from segline.data.checks import validate as run
+
+    places = settings.load()
+    params = config.load(places.params, dataset=dataset)
+    run(
+        datasets.load(dataset),
+        raw=places.raw(dataset),
+        folder=places.manifest(dataset),
+        docs=places.reports / "data" / dataset,
+        validation_share=params.prepare.validation_share,
+        workers=places.workers,
+        report=typer.echo,
+    )
+
+
+@data.command()
+def prepare(dataset: DatasetArgument) -> None:
+    """Decode everything once into memory-mapped splits."""
+    from segline import config, datasets, settings
+    from segline.data.prepare import prepare as run
+
+    places = settings.load()
+    params = config.load(places.params, dataset=dataset)
+    run(
+        datasets.load(dataset),
+        raw=places.raw(dataset),
+        manifest_folder=places.manifest(dataset),
+        folder=places.prepared(dataset),
+        short_side=params.prepare.short_side,
+        workers=places.workers,
+        report=typer.echo,
+    )
+
+
+@app.command()
+def predict(
+    source: Annotated[Path, typer.Argument(metavar="IMAGE_OR_FOLDER", help="An image, or a folder of images.")],
+    model: Annotated[
+        str, typer.Option(help="A registered model (`segline-oxford_pets@champion`, `name/3`) or a model folder.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for `<stem>_labels.png` and `<stem>_overlay.png`.")],
+) -> None:
+    """Label every pixel: label maps (the dataset's own ids) and overlays, at the images' own size."""
+    from rich.progress import track
+
+    from segline.inference.predict import image_files, predict_files
+
+    files = image_files(source)
+    bundle = _bundle(model)
+    written = predict_files(bundle, source, output=output, report=_complain)
+    count = sum(
+        1 for _ in track(written, description="predict", total=len(files), disable=not sys.stderr.isatty())
+    )
+    typer.echo(f"{count} label maps and overlays are in {output}")
+
+
+def _bundle(model: str) -> "Bundle":  # type: ignore[name-defined]  # noqa: F821
+    import tempfile
+
+    from segline import settings
+    from segline.inference import bundle
+    from segline.registry import promotion, tracking
+
+    if (Path(model) / bundle.DESCRIPTION).is_file():
+        return bundle.load(Path(model))
+    client = tracking.connect(settings.load())
+    with tempfile.TemporaryDirectory() as folder:
+        return bundle.load(promotion.download(client, promotion.resolve(client, model), Path(folder)))
+
+
+@models.command("list")
+def list_models() -> None:
+    """List every registered version with its score, and who is champion."""
+    from rich.console import Console
+
+    from segline import settings
+    from segline.registry import promotion, tracking
+
+    client = tracking.connect(settings.load())
+    Console().print(promotion.table(client))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit 0 on success, 1 on a reported problem, 2 on wrong usage."""
+    run_reporting(lambda: app(args=arguments))
+
+
+def run_reporting(action: Callable[[], object]) -> None:
+    """Call `action`; print a reported problem without its traceback (unless ``--debug``) and exit 1."""
+    try:
+        action()
+    except SeglineError as error:
+        _fail(error)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        _fail(
+            StorageError(
+                error.filename or Path.cwd(),
+                found=f"the disk is full: {error.strerror}",
+                expected="free space",
+                remedy="free some space, then run the same command: it continues where it stopped",
+            )
+        )
+
+
+def _fail(error: SeglineError) -> None:
+    if _Debug.on:
+        traceback.print_exception(error)
+    _complain(f"error: {error}")
+    raise SystemExit(1)

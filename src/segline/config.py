@@ -1,0 +1,292 @@
+"""``params.yaml`` -> frozen, strict models: everything that changes a result, and nothing else.
+
+A mistake fails at once and names the file, the line, the key, the value found and what was
+expected; an unknown key or name is answered with the nearest known one.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from segline.errors import ConfigError
+
+_PACKAGE = Path(__file__).parent
+_NOT_DATASETS = {"__init__", "base", "sample"}
+_NOT_NETWORKS = {"__init__", "blocks"}
+
+MULTIPLE = 32  # crop sides must be a multiple: the deepest network halves five times
+
+
+def dataset_names() -> list[str]:
+    """Names of the datasets: those of the files in ``segline/datasets``."""
+    return _stems("datasets", _NOT_DATASETS)
+
+
+def network_names() -> list[str]:
+    """Names of the network families: those of the files in ``segline/models``."""
+    return _stems("models", _NOT_NETWORKS)
+
+
+def _stems(room: str, excluded: set[str]) -> list[str]:
+    return sorted({path.stem for path in (_PACKAGE / room).glob("*.py")} - excluded)
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    """``known`` spelt out, led by the entry nearest to `name` where one is near."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    listing = ", ".join(known)
+    return f"{near[0]!r}? (one of: {listing})" if near else f"one of: {listing}"
+
+
+def _known(name: str, known: Sequence[str]) -> str:
+    if name not in known:
+        raise PydanticCustomError("unknown_name", "{expected}", {"expected": _nearest(name, known)})
+    return name
+
+
+def _sequence(value: Any) -> Any:
+    """YAML has lists; frozen models hold tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _multiple(value: int) -> int:
+    if value % MULTIPLE:
+        raise PydanticCustomError("multiple", "a multiple of {multiple}", {"multiple": MULTIPLE})
+    return value
+
+
+def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise PydanticCustomError("ascending", "[low, high] with low not above high", {})
+    return pair
+
+
+DatasetName = Annotated[str, AfterValidator(lambda name: _known(name, dataset_names()))]
+NetworkName = Annotated[str, AfterValidator(lambda name: _known(name, network_names()))]
+Side = Annotated[int, Field(ge=MULTIPLE, le=4096), AfterValidator(_multiple)]
+Positive = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0.0, le=1.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Prepare(_Strict):
+    """How samples are stored for training; scoring labels always stay native."""
+
+    short_side: Annotated[int, Field(ge=32, le=4096)]
+    """Images are scaled down (never up) until their shorter side is this many pixels."""
+    validation_share: Annotated[float, Field(gt=0.0, lt=0.5)]
+    """Part of the training samples held out for model choice, where the dataset names none."""
+
+
+class ModelConfig(_Strict):
+    """One network, completely described."""
+
+    network: NetworkName
+    classes: Positive
+    width: Positive = 16
+    """Filters of the first level; each level below doubles them."""
+    depth: Annotated[int, Field(ge=2, le=5)] = 4
+    """How often the network halves its input's sides."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    batch_norm: bool = True
+    penultimate: Positive | None = None
+    """Channels of a 3x3 convolution put before the head (the classic U-Net has 2), or none."""
+
+
+class Training(_Strict):
+    """How one network is fitted."""
+
+    crop: Annotated[tuple[Side, Side], BeforeValidator(_sequence)]
+    """Height and width of the crops the network trains on, pixels."""
+    batch: Positive
+    steps: Positive
+    """Batches that make one epoch; an epoch is a count of steps, not a pass over the data."""
+    epochs: Positive
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    warm_up: Share
+    """Share of all steps in which the learning rate rises to its peak."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    threads: Positive
+    """CPU threads of the arithmetic: pinned, because another count gives other last digits."""
+
+
+class Search(_Strict):
+    """What Keras Tuner may choose from."""
+
+    trials: Positive
+    epochs: Positive
+    networks: Annotated[tuple[NetworkName, ...], BeforeValidator(_sequence), Field(min_length=1)]
+    width: Annotated[tuple[Positive, ...], BeforeValidator(_sequence), Field(min_length=1)]
+    depth: Annotated[
+        tuple[Annotated[int, Field(ge=2, le=5)], ...], BeforeValidator(_sequence), Field(min_length=1)
+    ]
+    learning_rate: Annotated[tuple[Rate, Rate], BeforeValidator(_sequence), AfterValidator(_ascending)]
+    augmentation: Annotated[tuple[Share, Share], BeforeValidator(_sequence), AfterValidator(_ascending)]
+    """Range of the augmentation strength: 0 leaves flips and crops, 1 is strong."""
+
+
+class Evaluation(_Strict):
+    """How scores get their intervals."""
+
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
+
+
+class Promotion(_Strict):
+    """What a model must reach."""
+
+    floor: dict[DatasetName, Share]
+    """Test mIoU that the first version of a dataset's model must beat."""
+
+
+class Params(_Strict):
+    """The whole of ``params.yaml``."""
+
+    source: Annotated[str, Field(min_length=1)]
+    datasets: Annotated[tuple[DatasetName, ...], BeforeValidator(_sequence), Field(min_length=1)]
+    dataset: DatasetName
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    prepare: Prepare
+    training: Training
+    search: Search
+    evaluation: Evaluation
+    promotion: Promotion
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(set(self.datasets)) < len(self.datasets):
+            raise PydanticCustomError("twice", "each dataset once in `datasets`", {})
+        if self.dataset not in self.datasets:
+            raise PydanticCustomError(
+                "not_prepared", "`dataset` ({name}) to be one of `datasets`", {"name": self.dataset}
+            )
+        if self.dataset not in self.promotion.floor:
+            raise PydanticCustomError("floor", "a `promotion.floor` for {name}", {"name": self.dataset})
+        if self.training.crop[0] > _largest_crop(self.prepare) or self.training.crop[1] > 4 * _largest_crop(
+            self.prepare
+        ):
+            raise PydanticCustomError(
+                "crop",
+                "`training.crop` {crop} to fit images scaled to `prepare.short_side` {side}",
+                {"crop": list(self.training.crop), "side": self.prepare.short_side},
+            )
+        return self
+
+    def resolved(self) -> dict[str, Any]:
+        """What a training run depends on: all but where the data came from (its digests say that)."""
+        return self.model_dump(mode="json", exclude={"source", "datasets"})
+
+
+def _largest_crop(prepare: Prepare) -> int:
+    """The largest legal crop height: the short side, rounded up to the network's multiple."""
+    return -(-prepare.short_side // MULTIPLE) * MULTIPLE
+
+
+def load(path: Path, *, dataset: str | None = None) -> Params:
+    """Read and check `path`; `dataset` replaces the file's own ``dataset``.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or holds something impossible.
+    """
+    text = _read(path)
+    node = _compose(path, text)
+    content = yaml.safe_load(text)
+    if not isinstance(content, dict):
+        raise ConfigError(path, found="no keys", expected="a mapping", remedy="start from the project's params.yaml")
+    if dataset is not None:
+        content["dataset"] = dataset
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        details = error.errors()
+        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+        raise _explain(path, node, details[0], more) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            path,
+            found=f"cannot be read ({error})",
+            expected="a UTF-8 YAML file",
+            remedy="restore it: git checkout -- params.yaml",
+        ) from error
+
+
+def _compose(path: Path, text: str) -> yaml.Node | None:
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(
+            f"{path}:{line}", found=error.problem or "not YAML", expected="YAML", remedy="correct that line"
+        ) from error
+
+
+def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str) -> ConfigError:
+    location = [part for part in detail["loc"] if part != "[key]"]
+    key = ".".join(str(part) for part in location)
+    place = f"{path}:{_line(node, location)}" + (f" {key}" if key else "")
+    found = f"found {detail['input']!r}"
+    match detail["type"]:
+        case "extra_forbidden":
+            known = sorted(_fields(location[:-1]))
+            return ConfigError(
+                place,
+                found="unknown key" + more,
+                expected=_nearest(str(location[-1]), known),
+                remedy="rename the key, or delete it",
+            )
+        case "missing":
+            return ConfigError(
+                place, found="missing" + more, expected="this key", remedy="add it (see README, params.yaml)"
+            )
+        case "twice" | "not_prepared" | "floor" | "crop":
+            return ConfigError(
+                path, found="two values that contradict" + more, expected=detail["msg"], remedy="change one of them"
+            )
+        case "unknown_name" | "multiple" | "ascending":
+            expected = detail["msg"]
+        case _:
+            expected = detail["msg"].removeprefix("Input should be ")
+    return ConfigError(place, found=found + more, expected=expected, remedy="correct the value")
+
+
+def _fields(location: Sequence[int | str]) -> Iterator[str]:
+    """Names of the keys that may stand at `location`."""
+    model: type[BaseModel] = Params
+    for part in location:
+        annotation = model.model_fields[str(part)].annotation
+        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        model = annotation
+    yield from model.model_fields
+
+
+def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
+    """The 1-based line of the deepest part of `location` that the file holds."""
+    line = 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+

@@ -1,0 +1,117 @@
+"""The label map: raw id <-> train id <-> name <-> colour, and what is void.
+
+The single authority on ids. Masks are uint8, HW; train ids run 0..C-1 and `VOID` marks pixels
+that are neither trained on nor scored.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Mask = npt.NDArray[np.uint8]
+Image = npt.NDArray[np.uint8]
+
+VOID = 255
+"""Train id of pixels that are neither trained on nor scored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelClass:
+    """One class, at the position of its train id.
+
+    Args:
+        name: the publisher's name.
+        raw: the id that the publisher's masks hold, 0..255.
+        colour: RGB, 0..255.
+    """
+
+    name: str
+    raw: int
+    colour: tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelMap:
+    """Classes in the order of their train ids, and the raw ids that are legal but void.
+
+    Raises:
+        ValueError: no class, too many, or a raw id used twice.
+    """
+
+    classes: tuple[LabelClass, ...]
+    void: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        raw = [item.raw for item in self.classes] + list(self.void)
+        if not 1 <= len(self.classes) < VOID:
+            raise ValueError(f"a label map has 1 to {VOID - 1} classes, not {len(self.classes)}")
+        if len(set(raw)) < len(raw) or not all(0 <= value <= 255 for value in raw):
+            raise ValueError(f"raw ids must be distinct and within 0..255, found {sorted(raw)}")
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Class names in the order of train ids."""
+        return tuple(item.name for item in self.classes)
+
+    @cached_property
+    def legal(self) -> npt.NDArray[np.bool_]:
+        """256 flags: which raw ids a mask may hold."""
+        flags = np.zeros(256, dtype=bool)
+        flags[[item.raw for item in self.classes] + list(self.void)] = True
+        return flags
+
+    @cached_property
+    def _to_train(self) -> Mask:
+        table = np.full(256, VOID, dtype=np.uint8)
+        table[[item.raw for item in self.classes]] = np.arange(len(self), dtype=np.uint8)
+        return table
+
+    @cached_property
+    def _to_raw(self) -> Mask:
+        return np.array([item.raw for item in self.classes], dtype=np.uint8)
+
+    @cached_property
+    def colours(self) -> npt.NDArray[np.uint8]:
+        """(256, 3) RGB by train id; black where no class is."""
+        table = np.zeros((256, 3), dtype=np.uint8)
+        table[: len(self)] = [item.colour for item in self.classes]
+        return table
+
+    def encode(self, raw_mask: Mask) -> Mask:
+        """Raw ids -> train ids; void and illegal raw ids become `VOID`."""
+        return self._to_train[raw_mask]
+
+    def decode(self, mask: Mask) -> Mask:
+        """Train ids -> raw ids.
+
+        Raises:
+            ValueError: `mask` holds an id beyond the classes (`VOID` has no single raw id).
+        """
+        if mask.size and int(mask.max()) >= len(self):
+            raise ValueError(f"mask holds train id {int(mask.max())}, but there are {len(self)} classes")
+        return self._to_raw[mask]
+
+    def illegal(self, histogram: npt.NDArray[np.int64]) -> list[int]:
+        """Raw ids, by their 256-bin histogram, that occur though the map does not allow them."""
+        return [int(value) for value in np.flatnonzero((histogram > 0) & ~self.legal)]
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits that change when an id, a name or their order changes (colours do not count)."""
+        content = [[item.name, item.raw] for item in self.classes], sorted(self.void)
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def label_map(rows: Sequence[tuple[int, str, tuple[int, int, int]]], *, void: Sequence[int] = ()) -> LabelMap:
+    """Build a `LabelMap` from (raw id, name, colour) rows in the order of train ids."""
+    return LabelMap(
+        classes=tuple(LabelClass(raw=raw, name=name, colour=colour) for raw, name, colour in rows), void=tuple(void)
+    )

@@ -1,0 +1,78 @@
+"""Cityscapes, fine annotations (Cordts et al., CVPR 2016).
+
+Label table, colours and scoring: ``cityscapesscripts`` (helpers/labels.py,
+evaluation/evalPixelLevelSemanticLabeling.py). ``val`` is the scored split; validation for model
+choice is carved from ``train`` by city, so that ``val`` stays unseen.
+"""
+
+from pathlib import Path
+
+from segline.core.labels import label_map
+from segline.datasets.base import Archive, Dataset, Pair, Split, match
+
+LABEL_MAP = label_map(
+    [
+        (7, "road", (128, 64, 128)),
+        (8, "sidewalk", (244, 35, 232)),
+        (11, "building", (70, 70, 70)),
+        (12, "wall", (102, 102, 156)),
+        (13, "fence", (190, 153, 153)),
+        (17, "pole", (153, 153, 153)),
+        (19, "traffic light", (250, 170, 30)),
+        (20, "traffic sign", (220, 220, 0)),
+        (21, "vegetation", (107, 142, 35)),
+        (22, "terrain", (152, 251, 152)),
+        (23, "sky", (70, 130, 180)),
+        (24, "person", (220, 20, 60)),
+        (25, "rider", (255, 0, 0)),
+        (26, "car", (0, 0, 142)),
+        (27, "truck", (0, 0, 70)),
+        (28, "bus", (0, 60, 100)),
+        (31, "train", (0, 80, 100)),
+        (32, "motorcycle", (0, 0, 230)),
+        (33, "bicycle", (119, 11, 32)),
+    ],
+    void=[0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30],
+)
+
+VALIDATION_CITIES = frozenset({"tubingen", "ulm", "weimar"})
+"""Cities of ``train`` held out for model choice; published with this file, never changed."""
+
+
+def _pairs(raw: Path) -> list[Pair]:
+    images = _named(raw / "leftImg8bit", "_leftImg8bit.png", raw)
+    masks = _named(raw / "gtFine", "_gtFine_labelIds.png", raw)
+    return [
+        Pair(id=name, image=image, mask=mask, split=_split(image or mask or ""), group=name.split("_")[0])
+        for name, image, mask in match(images, masks)
+    ]
+
+
+def _named(folder: Path, suffix: str, raw: Path) -> list[tuple[str, str]]:
+    return [
+        (path.name.removesuffix(suffix), path.relative_to(raw).as_posix())
+        for split in ("train", "val")
+        for path in (folder / split).glob(f"*/*{suffix}")
+    ]
+
+
+def _split(path: str) -> Split:
+    _, split, city, _ = path.split("/")
+    if split == "val":
+        return "test"
+    return "validation" if city in VALIDATION_CITIES else "train"
+
+
+DATASET = Dataset(
+    name="cityscapes",
+    title="Cityscapes, fine annotations",
+    terms="Cityscapes licence: non-commercial research and teaching only; https://www.cityscapes-dataset.com/license/",
+    archives=(
+        Archive(name="leftImg8bit_trainvaltest.zip", url=None, folders=("leftImg8bit/train", "leftImg8bit/val")),
+        Archive(name="gtFine_trainvaltest.zip", url=None, folders=("gtFine/train", "gtFine/val")),
+    ),
+    label_map=LABEL_MAP,
+    protocol="cityscapes-pixel/1",
+    pairs=_pairs,
+    credentials=("CITYSCAPES_USERNAME", "CITYSCAPES_PASSWORD"),
+)

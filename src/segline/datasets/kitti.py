@@ -1,0 +1,53 @@
+"""KITTI semantics, pixel level (Abu Alhaija et al., IJCV 2018), labels as Cityscapes.
+
+The public test server does not take ordinary work, so scores are on a fixed, published split of
+``training``: contiguous blocks cut between drives, because neighbouring numbers show the same
+place. Frames 0..99 follow the published blocks; 100..199 repeat them.
+"""
+
+from pathlib import Path
+
+from segline.datasets.base import Archive, Dataset, Pair, Split, match
+from segline.datasets.cityscapes import LABEL_MAP
+
+
+def _pairs(raw: Path) -> list[Pair]:
+    folder = raw / "training"
+    found = match(
+        ((path.stem, path.relative_to(raw).as_posix()) for path in (folder / "image_2").glob("*_10.png")),
+        ((path.stem, path.relative_to(raw).as_posix()) for path in (folder / "semantic").glob("*_10.png")),
+    )
+    return [
+        Pair(id=name, image=image, mask=mask, split=split_of(int(name.split("_")[0])), group=_block(name))
+        for name, image, mask in found
+    ]
+
+
+def split_of(frame: int) -> Split:
+    """The published split of a frame number, 0..199."""
+    place = frame % 100
+    if place < 60:
+        return "train"
+    return "validation" if place < 82 else "test"
+
+
+def _block(name: str) -> str:
+    frame = int(name.split("_")[0])
+    return f"{split_of(frame)}-{frame // 100}"
+
+
+DATASET = Dataset(
+    name="kitti",
+    title="KITTI semantics, pixel level",
+    terms="CC BY-NC-SA 3.0 (non-commercial); Geiger et al., CVPR 2012; Abu Alhaija et al., IJCV 2018",
+    archives=(
+        Archive(
+            name="data_semantics.zip",
+            url="https://s3.eu-central-1.amazonaws.com/avg-kitti/data_semantics.zip",
+            folders=("training/image_2", "training/semantic"),
+        ),
+    ),
+    label_map=LABEL_MAP,
+    protocol="kitti-semantics-blocks/1",
+    pairs=_pairs,
+)

@@ -1,0 +1,73 @@
+"""Every error that Segline reports to a person.
+
+SeglineError
+ ├── ConfigError        params.yaml or the environment says something impossible
+ ├── DataError          the data is not what the dataset's definition promises
+ │    ├── SourceError      a mirror or publisher cannot be reached or lacks a file
+ │    ├── ChecksumError    a file's digest differs from the one published or pinned
+ │    ├── ArchiveError     an archive is corrupt, hostile or lacks its folders
+ │    └── ValidationError  the judged manifest has findings of severity stop
+ ├── StorageError       no room, or no right, to write
+ ├── TrainingError      a search or a fit cannot go on
+ └── TrackingError      MLflow cannot be reached, or lacks the model that was asked for
+
+Each one names the place, what was found, what was expected and the remedy.
+"""
+
+
+class SeglineError(Exception):
+    """A problem a person can act on.
+
+    Args:
+        place: file, key or address where it was noticed.
+        found: what was there.
+        expected: what should have been there; empty where ``found`` says it all.
+        remedy: what to do next.
+    """
+
+    def __init__(self, place: object, *, found: str, expected: str = "", remedy: str) -> None:
+        self.place = str(place)
+        self.found = found
+        self.expected = expected
+        self.remedy = remedy
+        super().__init__(place, found, expected, remedy)
+
+    def __str__(self) -> str:
+        expected = f", expected {self.expected}" if self.expected else ""
+        return f"{self.place}: {self.found}{expected}\n  remedy: {self.remedy}"
+
+
+class ConfigError(SeglineError):
+    """``params.yaml`` or the environment says something impossible."""
+
+
+class DataError(SeglineError):
+    """The data is not what the dataset's definition promises."""
+
+
+class SourceError(DataError):
+    """A mirror or publisher cannot be reached, or lacks a file."""
+
+
+class ChecksumError(DataError):
+    """A file's digest differs from the one that was published or pinned."""
+
+
+class ArchiveError(DataError):
+    """An archive is corrupt, hostile, or lacks the folders its dataset needs."""
+
+
+class ValidationError(DataError):
+    """The judged manifest has findings that stop the pipeline."""
+
+
+class StorageError(SeglineError):
+    """There is no room, or no right, to write."""
+
+
+class TrainingError(SeglineError):
+    """A search or a fit cannot go on."""
+
+
+class TrackingError(SeglineError):
+    """MLflow cannot be reached, or lacks the model that was asked for."""

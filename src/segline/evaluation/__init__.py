@@ -1,0 +1,1 @@
+"""Scores under a named protocol, and their pictures."""

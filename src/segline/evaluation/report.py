@@ -1,0 +1,85 @@
+"""Pictures of an evaluation: the confusion matrix, and images beside truth, answer and error."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from segline.core.confusion import mean_iou
+from segline.core.labels import VOID, Image, Mask
+from segline.data.images import write_png
+from segline.data.prepare import PreparedSplit
+from segline.evaluation.evaluate import Evaluation
+from segline.inference.bundle import Bundle
+from segline.inference.overlay import overlay, with_legend
+from segline.inference.predict import logits_of, mask_of
+from segline.storage import atomic_file
+
+_ERROR = (220, 20, 60)
+_HEIGHT = 220  # pixels of a panel
+
+
+def confusion_picture(evaluation: Evaluation, path: Path) -> None:
+    """Draw the split's confusion matrix, each row as shares of its true class."""
+    counts = evaluation.counts
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    size = 2.8 + 0.42 * len(evaluation.names)
+    figure = Figure(figsize=(size + 1.2, size), layout="constrained")
+    axes = figure.subplots()
+    picture = axes.imshow(shares, vmin=0, vmax=1, cmap="cividis")
+    figure.colorbar(picture, ax=axes, label="share of the true class's pixels", shrink=0.8)
+    axes.set_xticks(range(len(evaluation.names) + 1), [*evaluation.names, "outside"], rotation=90)
+    axes.set_yticks(range(len(evaluation.names)), evaluation.names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(f"{evaluation.dataset} {evaluation.split}: mIoU {evaluation.miou:.3f}", fontsize=10)
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= 0.005:
+            colour = "black" if share > 0.6 else "white"
+            axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7, color=colour)
+    with atomic_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=110)
+
+
+def example_pictures(bundle: Bundle, split: PreparedSplit, evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Write image, truth, answer and error of the worst, the median and the best image.
+
+    Returns:
+        The files, worst first.
+    """
+    order = np.argsort(np.nan_to_num(mean_iou(evaluation.per_image), nan=1.0), kind="stable")
+    chosen = {"1_worst": order[0], "2_median": order[len(order) // 2], "3_best": order[-1]}
+    paths = []
+    for name, index in chosen.items():
+        path = folder / f"{name}_{evaluation.ids[index]}.png"
+        write_png(path, _panels(bundle, split, int(index)))
+        paths.append(path)
+    return paths
+
+
+def _panels(bundle: Bundle, split: PreparedSplit, index: int) -> Image:
+    label = split.label(index)
+    height, width = label.shape
+    image = cv2.resize(split.image(index), (width, height), interpolation=cv2.INTER_LINEAR)
+    answer = mask_of(logits_of(bundle, split.image(index)), height=height, width=width)
+    wrong = (answer != label) & (label != VOID)
+    error = np.where(wrong[..., None], np.array(_ERROR, dtype=np.uint8), image // 3 + 150)
+    panels = [image, overlay(image, label, bundle.labels), overlay(image, answer, bundle.labels), error]
+    titles = ["image", "truth", "prediction", "errors"]
+    row = np.concatenate([_titled(panel, title) for panel, title in zip(panels, titles, strict=True)], axis=1)
+    return with_legend(row, _present(label, answer), bundle.labels)
+
+
+def _present(label: Mask, answer: Mask) -> list[int]:
+    ids: list[int] = np.union1d(label, answer).tolist()
+    return [value for value in ids if value != VOID]
+
+
+def _titled(panel: Image, title: str) -> Image:
+    width = round(panel.shape[1] * _HEIGHT / panel.shape[0])
+    scaled = cv2.resize(panel, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
+    strip = np.full((22, width, 3), 255, dtype=np.uint8)
+    cv2.putText(strip, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.48, (30, 30, 30), 1, cv2.LINE_AA)
+    return np.pad(np.concatenate([strip, scaled]), ((0, 0), (0, 6), (0, 0)), constant_values=255)

@@ -1,0 +1,113 @@
+"""Images -> masks at the images' own size."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from segline.core.labels import Image, Mask
+from segline.data.images import read_image, write_png
+from segline.data.scale import scale_image
+from segline.errors import DataError
+from segline.inference.bundle import Bundle
+from segline.inference.overlay import overlay, with_legend
+
+Logits = npt.NDArray[np.float32]
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
+
+
+def logits_of(bundle: Bundle, image: Image) -> Logits:
+    """Logits float32 (h, w, C) of an already scaled image, uint8 (h, w, 3)."""
+    height, width = image.shape[:2]
+    bottom, right = -height % bundle.stride, -width % bundle.stride
+    # Replicated edges disturb the border less than a black frame would.
+    padded = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+    answer = bundle.network.predict_on_batch(padded[None])
+    return np.asarray(keras.ops.convert_to_numpy(answer), dtype=np.float32)[0, :height, :width]
+
+
+def mask_of(logits: Logits, *, height: int, width: int) -> Mask:
+    """Bring logits (h, w, C) to (height, width), then choose the class: train ids, uint8."""
+    if logits.shape[:2] != (height, width):
+        logits = np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    return logits.reshape(height, width, -1).argmax(axis=-1).astype(np.uint8)
+
+
+def predict(bundle: Bundle, image: Image) -> Mask:
+    """Train ids uint8 (H, W) of an image uint8 (H, W, 3) of any size."""
+    height, width = image.shape[:2]
+    return mask_of(logits_of(bundle, scale_image(image, short_side=bundle.short_side)), height=height, width=width)
+
+
+def image_files(source: Path) -> list[Path]:
+    """The images that `source` names: itself, or those directly in that folder, sorted.
+
+    Raises:
+        DataError: there is none.
+    """
+    if source.is_file():
+        return [source]
+    found = sorted(path for path in source.glob("*") if path.suffix.lower() in SUFFIXES) if source.is_dir() else []
+    if not found:
+        raise DataError(
+            source,
+            found="no image there" if source.is_dir() else "no such file or folder",
+            expected=f"an image, or a folder of images ({', '.join(sorted(SUFFIXES))})",
+            remedy="correct the path",
+        )
+    return found
+
+
+def predict_files(bundle: Bundle, source: Path, *, output: Path, report: Callable[[str], None]) -> Iterator[Path]:
+    """Write ``<stem>_labels.png`` (raw ids) and ``<stem>_overlay.png`` for every image of `source`.
+
+    Args:
+        report: takes one line about each image that cannot be read; the others go on.
+
+    Yields:
+        Each image, once its files are written.
+
+    Raises:
+        DataError: two images would write the same files, or none could be read.
+        StorageError: the disk is full.
+    """
+    files = image_files(source)
+    _refuse_clashes(files)
+    unreadable = 0
+    for path in files:
+        try:
+            image = read_image(path)
+        except DataError as error:
+            unreadable += 1
+            report(str(error))
+            continue
+        mask = predict(bundle, image)
+        write_png(output / f"{path.stem}_labels.png", bundle.labels.decode(mask))
+        present = np.unique(mask).tolist()
+        picture = with_legend(overlay(image, mask, bundle.labels), present, bundle.labels)
+        write_png(output / f"{path.stem}_overlay.png", picture)
+        yield path
+    if unreadable:
+        raise DataError(
+            source,
+            found=f"{unreadable} of {len(files)} images cannot be read (named above)",
+            expected="images that decode",
+            remedy="replace or remove them; the others are done",
+        )
+
+
+def _refuse_clashes(files: list[Path]) -> None:
+    first: dict[str, Path] = {}
+    for path in files:
+        other = first.setdefault(path.stem, path)
+        if other is not path:
+            raise DataError(
+                path,
+                found=f"{other.name} has the same stem, so both would write {path.stem}_labels.png",
+                expected="a stem of its own",
+                remedy="rename one of them",
+            )

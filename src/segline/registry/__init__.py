@@ -1,0 +1,1 @@
+"""MLflow: the only tracker and the only registry, imported in this room alone."""

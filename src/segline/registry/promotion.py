@@ -1,0 +1,131 @@
+"""Model versions: registering one, finding the champion, putting another in its place."""
+
+from collections.abc import Mapping
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any, Final
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+import segline
+from segline.errors import TrackingError
+from segline.registry.serving import BUNDLE, SIGNATURE, SegmentationModel
+from segline.registry.tracking import reporting_tracking
+
+CHAMPION: Final = "champion"
+_SERVING_PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "pillow", "mlflow")
+
+
+def model_name(dataset: str) -> str:
+    """Name of a dataset's registered model."""
+    return f"segline-{dataset}"
+
+
+def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags: Mapping[str, str]) -> ModelVersion:
+    """Log `bundle` as the run's model and register it; after a kill, finish what was begun.
+
+    Args:
+        tags: lineage, put on the model and on its version.
+
+    Returns:
+        The run's one version of `name`.
+    """
+    existing = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    if existing:
+        return existing[0]
+    run = client.get_run(run_id)
+    _drop_half_logged(client, run.info.experiment_id, run_id)
+    # Only MLflow's fluent interface logs models, and it wants an active run, which it ends as FINISHED.
+    with mlflow.start_run(run_id=run_id):
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=SegmentationModel(),
+            artifacts={BUNDLE: str(bundle)},
+            code_paths=[str(Path(segline.__file__).parent)],
+            signature=SIGNATURE,
+            pip_requirements=[f"{package}=={installed(package)}" for package in _SERVING_PACKAGES],
+            tags=dict(tags),
+            registered_model_name=name,
+        )
+    client.update_run(run_id, status="RUNNING")
+    return client.get_model_version(name, str(info.registered_model_version))
+
+
+def _drop_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> None:
+    for model in client.search_logged_models([experiment_id], f"source_run_id = '{run_id}'"):
+        client.delete_logged_model(model.model_id)
+
+
+def champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    """The version that carries the alias, or None."""
+    try:
+        return client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
+
+
+def promote(client: MlflowClient, version: ModelVersion) -> None:
+    """Give `version` the alias; whoever had it loses it."""
+    client.set_registered_model_alias(version.name, CHAMPION, version.version)
+
+
+def tag(client: MlflowClient, version: ModelVersion, tags: Mapping[str, Any]) -> None:
+    """Write facts on a version."""
+    for key, value in tags.items():
+        client.set_model_version_tag(version.name, version.version, key, str(value))
+
+
+def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path:
+    """Fetch the bundle of `version` into `folder`; returns the bundle's folder."""
+    place = f"{version.name} version {version.version}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with reporting_tracking(place):
+        try:
+            fetched = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"models:/{version.name}/{version.version}", dst_path=str(folder)
+            )
+        except OSError as error:
+            raise TrackingError(
+                place,
+                found=f"its files cannot be fetched: {error}",
+                expected=f"the artifacts at {version.source}",
+                remedy="restore the artifact store, or choose another version (segline models list)",
+            ) from error
+    return Path(fetched) / "artifacts" / BUNDLE
+
+
+def resolve(client: MlflowClient, model: str) -> ModelVersion:
+    """The version that ``name@alias`` or ``name/version`` means.
+
+    Raises:
+        TrackingError: there is none; the message lists what there is.
+    """
+    name, alias, number = _parse(model)
+    try:
+        if alias:
+            return client.get_model_version_by_alias(name, alias)
+        return client.get_model_version(name, number)
+    except MlflowException as error:
+        known = [f"{item.name}@{alias}" for item in client.search_registered_models() for alias in item.aliases]
+        raise TrackingError(
+            model,
+            found=f"no such model in the registry ({error.error_code})",
+            expected=", ".join(sorted(known)) or "a registered model, but there is none yet",
+            remedy="name one of those with --model" if known else "train one first: make run",
+        ) from error
+
+
+def _parse(model: str) -> tuple[str, str, str]:
+    """Split ``name@alias``, ``name/version`` or a bare name (its champion) into name, alias, version."""
+    if "@" in model:
+        name, alias = model.rsplit("@", 1)
+        return name, alias, ""
+    if "/" in model:
+        name, number = model.rsplit("/", 1)
+        return name, "", number
+    return model, CHAMPION, ""

@@ -1,0 +1,192 @@
+"""MLflow runs: one parent a training, one child a trial, found again after a kill.
+
+Run ids are always explicit: MLflow's "active run" belongs to a thread, and Prefect has many.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import mlflow
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from sqlalchemy.exc import SQLAlchemyError
+
+from segline.errors import TrackingError
+from segline.settings import Settings
+
+KEY: Final = "segline.run_key"
+CHILD: Final = "segline.child"
+DECISION: Final = "segline.decision"
+"""Set last of all: a parent run without it is unfinished, whatever its status says."""
+
+_PATIENCE = 5.0  # seconds that a tracking server has to answer its health check
+_PARAM_LIMIT = 6000  # characters; MLflow refuses longer values
+_BATCH = 100  # params, tags or metrics in one request
+
+
+@contextmanager
+def reporting_tracking(place: str) -> Iterator[None]:
+    """Turn what MLflow and its database raise into a `TrackingError` at `place`."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError) as error:
+        raise TrackingError(
+            place,
+            found=str(error).strip().splitlines()[0],
+            expected="a working MLflow store",
+            remedy="check the store (disk full? server down? another release's database?), then run the same "
+            "command: it continues where it stopped",
+        ) from error
+
+
+def connect(settings: Settings) -> MlflowClient:
+    """A client for the project's tracking store, proven to answer.
+
+    Raises:
+        TrackingError: it does not.
+    """
+    uri = settings.tracking_uri
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # tells of every table it creates
+    if uri.startswith(("http://", "https://")):
+        _check_server(uri)
+    with reporting_tracking(uri):
+        # The first connection creates the tables, and two at once would create them twice.
+        settings.runs.mkdir(parents=True, exist_ok=True)
+        with FileLock(settings.runs / "tracking.lock"):
+            mlflow.set_tracking_uri(uri)
+            mlflow.set_registry_uri(uri)
+            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+            client.search_experiments(max_results=1)
+    return client
+
+
+def _check_server(uri: str) -> None:
+    try:
+        httpx.get(f"{uri.rstrip('/')}/health", timeout=_PATIENCE).raise_for_status()
+    except httpx.HTTPError as error:
+        raise TrackingError(
+            uri,
+            found=f"no MLflow server answers ({error})",
+            expected="HTTP 200 from /health",
+            remedy="start it (`make up` starts one on this machine), or correct MLFLOW_TRACKING_URI, "
+            "or unset it for the embedded store",
+        ) from error
+
+
+def experiment(client: MlflowClient, settings: Settings, name: str) -> str:
+    """Id of the experiment `name`, created where it is missing."""
+    with reporting_tracking(settings.tracking_uri):
+        found = client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        embedded = settings.tracking_uri.startswith("sqlite:")
+        location = settings.artifacts.as_uri() if embedded else None
+        return str(client.create_experiment(name, artifact_location=location))
+
+
+def runs_with_key(client: MlflowClient, experiment_id: str, key: str) -> list[Run]:
+    """Parent runs of this key, newest first."""
+    found = client.search_runs(
+        [experiment_id], f"tags.`{KEY}` = '{key}'", order_by=["attributes.start_time DESC"], max_results=100
+    )
+    return list(found)
+
+
+def is_finished(run: Run) -> bool:
+    """Whether a parent run went all the way to the gate's decision."""
+    return run.info.status == "FINISHED" and DECISION in run.data.tags
+
+
+class MlflowTracker:
+    """`segline.training.tracker.Tracker` on one MLflow run."""
+
+    def __init__(self, client: MlflowClient, run: Run) -> None:
+        self._client = client
+        self.run_id: str = run.info.run_id
+        self._experiment_id: str = run.info.experiment_id
+        # A step that was logged before a kill is not logged again.
+        self._last_step = self._logged_up_to(run)
+
+    def _logged_up_to(self, run: Run) -> dict[str, int]:
+        return {
+            name: max(point.step for point in self._client.get_metric_history(self.run_id, name))
+            for name in run.data.metrics
+        }
+
+    def log_params(self, params: Mapping[str, Any]) -> None:
+        """Record what the run was asked to do; the same values may be recorded again."""
+        entries = [Param(key, str(value)[:_PARAM_LIMIT]) for key, value in params.items()]
+        for batch in _batches(entries):
+            self._client.log_batch(self.run_id, params=batch)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
+        """Record points of curves; a step that is there already stays as it is."""
+        now = int(time.time() * 1000)
+        entries = [
+            Metric(name, float(value), now, step)
+            for name, value in metrics.items()
+            if step > self._last_step.get(name, -1)
+        ]
+        if entries:
+            self._client.log_batch(self.run_id, metrics=entries)
+            self._last_step |= {entry.key: step for entry in entries}
+
+    def set_tags(self, tags: Mapping[str, Any]) -> None:
+        """Record facts about the run."""
+        for batch in _batches([RunTag(key, str(value)) for key, value in tags.items()]):
+            self._client.log_batch(self.run_id, tags=batch)
+
+    def log_artifact(self, path: Path, folder: str = "") -> None:
+        """Store a file with the run."""
+        self._client.log_artifact(self.run_id, str(path), folder or None)
+
+    @contextmanager
+    def child(self, key: str, name: str) -> Iterator["MlflowTracker"]:
+        """The child run of this key: opened, or reopened after a kill; FINISHED on leaving, FAILED on an exception."""
+        found = self._client.search_runs(
+            [self._experiment_id],
+            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}' and tags.`{CHILD}` = '{key}'",
+            max_results=1,
+        )
+        run = found[0] if found else self._client.create_run(
+            self._experiment_id, tags={MLFLOW_PARENT_RUN_ID: self.run_id, CHILD: key}, run_name=name
+        )
+        with closing(self._client, run) as tracker:
+            yield tracker
+
+
+@contextmanager
+def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
+    """Set `run` RUNNING, hand out its tracker, and end it: FINISHED, or FAILED on an exception."""
+    run_id = run.info.run_id
+    client.update_run(run_id, status="RUNNING")
+    try:
+        yield MlflowTracker(client, run)
+    except BaseException as error:
+        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        client.set_terminated(run_id, status)
+        raise
+    client.set_terminated(run_id, "FINISHED")
+
+
+def open_parent(client: MlflowClient, experiment_id: str, *, key: str, name: str) -> Run:
+    """The unfinished parent run of this key, else a new one."""
+    unfinished = [run for run in runs_with_key(client, experiment_id, key) if not is_finished(run)]
+    if unfinished:
+        return unfinished[0]
+    user = os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
+    return client.create_run(experiment_id, tags={KEY: key, "mlflow.user": user}, run_name=name)
+
+
+def _batches(entries: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(entries), _BATCH):
+        yield entries[start : start + _BATCH]

@@ -1,0 +1,103 @@
+"""Where things live, read from the environment; never anything that changes a result.
+
+| variable              | meaning                                    | default                          |
+|-----------------------|--------------------------------------------|----------------------------------|
+| SEGLINE_ROOT          | the project folder (holds params.yaml)     | the nearest one upwards          |
+| MLFLOW_TRACKING_URI   | MLflow server or database                  | sqlite:///<root>/mlflow.db       |
+| SEGLINE_WORKERS       | processes for per-sample data work         | the CPUs this process may use    |
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from segline.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Resolved places of one project."""
+
+    root: Path
+    tracking_uri: str
+    workers: int
+
+    @property
+    def params(self) -> Path:
+        """The file that holds what changes a result."""
+        return self.root / "params.yaml"
+
+    @property
+    def dvc_lock(self) -> Path:
+        """DVC's record of what each data stage read and wrote."""
+        return self.root / "dvc.lock"
+
+    @property
+    def artifacts(self) -> Path:
+        """Where the embedded MLflow store keeps artifacts."""
+        return self.root / "mlartifacts"
+
+    @property
+    def runs(self) -> Path:
+        """Scratch of unfinished training runs, one folder per MLflow parent run."""
+        return self.root / ".segline" / "runs"
+
+    @property
+    def reports(self) -> Path:
+        """Pages for people; nothing reads them back."""
+        return self.root / "reports"
+
+    def archives(self, dataset: str) -> Path:
+        """Folder of a dataset's downloaded archives."""
+        return self.root / "data" / "archives" / dataset
+
+    def raw(self, dataset: str) -> Path:
+        """Folder of a dataset's extracted archives."""
+        return self.root / "data" / "raw" / dataset
+
+    def manifest(self, dataset: str) -> Path:
+        """Folder of a dataset's judged manifest."""
+        return self.root / "data" / "manifest" / dataset
+
+    def prepared(self, dataset: str) -> Path:
+        """Folder of a dataset's prepared, memory-mapped splits."""
+        return self.root / "data" / "prepared" / dataset
+
+
+def load() -> Settings:
+    """Read the environment.
+
+    Raises:
+        ConfigError: no ``params.yaml`` here or above, or a variable with an impossible value.
+    """
+    root = _root()
+    return Settings(
+        root=root,
+        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}",
+        workers=_workers(),
+    )
+
+
+def _root() -> Path:
+    stated = os.environ.get("SEGLINE_ROOT")
+    start = Path(stated) if stated else Path.cwd()
+    for folder in (start.absolute(), *(() if stated else start.absolute().parents)):
+        if (folder / "params.yaml").is_file():
+            return folder
+    raise ConfigError(
+        start / "params.yaml",
+        found="no such file here" + ("" if stated else " or in any folder above"),
+        expected="a Segline project",
+        remedy="run from the project's folder, or set SEGLINE_ROOT to it",
+    )
+
+
+def _workers() -> int:
+    text = os.environ.get("SEGLINE_WORKERS", "")
+    if not text:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(
+            "SEGLINE_WORKERS", found=repr(text), expected="a whole number from 1 up", remedy="unset it, or correct it"
+        )
+    return int(text)

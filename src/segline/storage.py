@@ -1,0 +1,103 @@
+"""Files and folders that are either whole or not there.
+
+Everything Segline writes and later reads again goes through `atomic_file` or `atomic_folder`:
+the content is written beside its final place and renamed into it, so that a kill leaves the
+old content or the new, never half of either.
+"""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segline.errors import StorageError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+@contextmanager
+def reporting_storage(place: Path) -> Iterator[None]:
+    """Turn the operating system's no-room and no-right errors into a `StorageError` at `place`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise StorageError(
+                place,
+                found=f"the disk is full ({_free_mebibytes(place)} MiB free): {error.strerror}",
+                expected="room for the whole result",
+                remedy="free some space (`make clean` drops what can be made again), then run the same command",
+            ) from error
+        if error.errno in _NO_RIGHT:
+            raise StorageError(
+                error.filename or place,
+                found=f"cannot be written: {error.strerror}",
+                expected="a folder this user may write to",
+                remedy="change its owner or mode, then run the same command",
+            ) from error
+        raise
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; rename it to `path` on success, remove it on failure.
+
+    Raises:
+        StorageError: no room or no right to write.
+    """
+    with reporting_storage(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = _partial(path)
+        try:
+            yield partial
+            with partial.open("rb") as handle:
+                os.fsync(handle.fileno())
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; put it in the place of `path` on success, remove it on failure.
+
+    Raises:
+        StorageError: no room or no right to write.
+    """
+    with reporting_storage(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = _partial(path)
+        partial.mkdir()
+        try:
+            yield partial
+            if path.exists():
+                shutil.rmtree(path)
+            partial.rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def _partial(path: Path) -> Path:
+    """The place to write `path` first; what killed processes left there is removed."""
+    for stale in path.parent.glob(f".{path.name}.*.partial"):
+        if not _is_alive(int(stale.name.split(".")[-2])):
+            shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
+    return path.parent / f".{path.name}.{os.getpid()}.partial"
+
+
+def _is_alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return process_id != os.getpid()
+
+
+def _free_mebibytes(place: Path) -> int:
+    existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+    return shutil.disk_usage(existing).free >> 20

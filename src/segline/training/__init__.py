@@ -1,0 +1,4 @@
+"""Search for a network, then fit it: batches in, a trained network and its history out.
+
+Importing this package imports no Keras; its modules do.
+"""
