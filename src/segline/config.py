@@ -207,7 +207,8 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        details = error.errors()
+        # A misspelt key is both unknown and missing; the first says more.
+        details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
         more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
         raise _explain(path, node, details[0], more) from error
 
@@ -259,7 +260,7 @@ def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str
         case "unknown_name" | "multiple" | "ascending":
             expected = detail["msg"]
         case _:
-            expected = detail["msg"].removeprefix("Input should be ")
+            expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")
     return ConfigError(place, found=found + more, expected=expected, remedy="correct the value")
 
 

@@ -5,6 +5,7 @@ one saw there, and any number of workers may make batches in any order.
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,11 @@ class Crops:
         self._size = batch
         self._seed = seed
         self._order = lru_cache(maxsize=2)(self._shuffle)
+
+    @property
+    def augmentation(self) -> dict[str, Any]:
+        """The augmentation's specification, for the log."""
+        return self._augmenter.specification
 
     def batch(self, step: int) -> tuple[Images, Masks]:
         """Batch number `step`, counted from 0 over the whole training.

@@ -5,7 +5,7 @@ Layout of a prepared folder::
     index.parquet           one row a sample: id, split, sizes, offsets into the files below
     <split>.images          uint8, HWC RGB, scaled, one after another
     <split>.masks           uint8, HW train ids, scaled like the images: what training looks at
-    <split>.labels          uint8, HW train ids, native size: what scores are counted on
+    <split>.labels          uint8, HW train ids, native size: what scores are counted on (none for train)
     meta.json               what it was made with, and digests of splits and label map
 
 Nothing in it depends on time or machine, so equal inputs give equal digests in ``dvc.lock``.
@@ -25,13 +25,14 @@ import pyarrow.parquet as pq
 from segline.core.labels import Image, Mask
 from segline.data import manifest, split
 from segline.data.images import read_image, read_mask
-from segline.data.parallel import map_samples
+from segline.data.parallel import stream_samples
 from segline.data.scale import scale_image, scale_mask
-from segline.datasets.base import SPLITS, Dataset
+from segline.datasets.base import SPLITS, Dataset, Split
 from segline.errors import ConfigError, DataError
 from segline.storage import atomic_folder
 
 FORMAT = 1
+SCORED: tuple[Split, ...] = ("validation", "test")
 
 _SCHEMA = pa.schema(
     [
@@ -70,7 +71,8 @@ def prepare(
     with atomic_folder(folder) as partial_folder:
         writer = _Writer(partial_folder)
         try:
-            decoded = map_samples(decode, rows, workers=workers, description=f"prepare {dataset.name}")
+            what = f"prepare {dataset.name}"
+            decoded = stream_samples(decode, rows, workers=workers, description=what, report=report)
             for row, (image, mask, label) in zip(rows, decoded, strict=True):
                 writer.add(row, image, mask, label)
         finally:
@@ -103,7 +105,7 @@ class _Writer:
         self._files: dict[tuple[str, str], BinaryIO] = {
             (name, kind): (folder / f"{name}.{kind}").open("wb")
             for name in SPLITS
-            for kind in ("images", "masks", "labels")
+            for kind in ("images", "masks", *(["labels"] if name in SCORED else []))
         }
 
     def add(self, row: dict[str, Any], image: Image, mask: Mask, label: Mask) -> None:
@@ -120,7 +122,7 @@ class _Writer:
                 "native_width": label.shape[1],
                 "image_offset": self._append(name, "images", image),
                 "mask_offset": self._append(name, "masks", mask),
-                "label_offset": self._append(name, "labels", label),
+                "label_offset": self._append(name, "labels", label) if name in SCORED else -1,
             }
         )
 
@@ -218,7 +220,7 @@ class PreparedSplit:
         self._rows = rows
         self._images = _map(folder / f"{name}.images")
         self._masks = _map(folder / f"{name}.masks")
-        self._labels = _map(folder / f"{name}.labels")
+        self._labels = _map(folder / f"{name}.labels") if name in SCORED else None
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -237,7 +239,13 @@ class PreparedSplit:
         return self._view(self._masks, self._rows[index]["mask_offset"], self.size(index))
 
     def label(self, index: int) -> Mask:
-        """Native mask, uint8 (H, W) train ids, a read-only view."""
+        """Native mask, uint8 (H, W) train ids, a read-only view.
+
+        Raises:
+            ValueError: this split is not scored.
+        """
+        if self._labels is None:
+            raise ValueError(f"the {self.name} split has no native labels: it is not scored")
         row = self._rows[index]
         return self._view(self._labels, row["label_offset"], (row["native_height"], row["native_width"]))
 

@@ -54,7 +54,8 @@ def example_pictures(bundle: Bundle, split: PreparedSplit, evaluation: Evaluatio
     paths = []
     for name, index in chosen.items():
         path = folder / f"{name}_{evaluation.ids[index]}.png"
-        write_png(path, _panels(bundle, split, int(index)))
+        with atomic_file(path) as partial:
+            write_png(partial, _panels(bundle, split, int(index)))
         paths.append(path)
     return paths
 

@@ -14,6 +14,7 @@ from segline.data.scale import scale_image
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import overlay, with_legend
+from segline.storage import atomic_file
 
 Logits = npt.NDArray[np.float32]
 
@@ -86,10 +87,10 @@ def predict_files(bundle: Bundle, source: Path, *, output: Path, report: Callabl
             report(str(error))
             continue
         mask = predict(bundle, image)
-        write_png(output / f"{path.stem}_labels.png", bundle.labels.decode(mask))
-        present = np.unique(mask).tolist()
-        picture = with_legend(overlay(image, mask, bundle.labels), present, bundle.labels)
-        write_png(output / f"{path.stem}_overlay.png", picture)
+        picture = with_legend(overlay(image, mask, bundle.labels), np.unique(mask).tolist(), bundle.labels)
+        for name, content in (("labels", bundle.labels.decode(mask)), ("overlay", picture)):
+            with atomic_file(output / f"{path.stem}_{name}.png") as partial:
+                write_png(partial, content)
         yield path
     if unreadable:
         raise DataError(

@@ -4,8 +4,9 @@ The Keras example "Image segmentation with a U-Net-like architecture" (Chollet 2
 are those of Xception (arXiv:1610.02357). Like the original it has no connection between encoder
 and decoder other than the bottom. Width 32, depth 4 and 3 classes give 2,058,979 parameters.
 
-One difference, which changes no result: the decoder's residual 1x1 convolution comes before its
-up-sampling, not after. The two commute for repeated pixels, and this way it costs a quarter.
+One difference, which changes no result: a decoder block up-samples once, after its sum, where the
+original up-samples both summands and convolves one of them afterwards. Repeating pixels commutes
+with addition and with 1x1 convolution, and this way the convolution costs a quarter.
 """
 
 from typing import Any

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import platform
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,10 @@ from segline.errors import ConfigError, DataError
 
 CODE = ("src", "flows")
 """Folders whose uncommitted content changes results."""
+
+
+_PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy", "opencv-python-headless", "albumentations")
+_VECTOR_FLAGS = {"avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,3 +107,50 @@ def run_key(data: Data, code: Code, resolved: Mapping[str, Any]) -> str:
     """16 hex digits: equal keys mean the same training, which need not be done twice."""
     content = [data.prepared, code.commit, code.changes, resolved]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def tags(data: Data, code: Code, resolved: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, str]:
+    """What every run and every model version says about its origin.
+
+    Args:
+        meta: the prepared folder's ``meta.json``.
+    """
+    return {
+        "segline.dataset": str(meta["dataset"]),
+        "segline.protocol": str(meta["protocol"]),
+        "segline.dvc_lock": data.lock,
+        "segline.raw_md5": data.raw,
+        "segline.prepared_md5": data.prepared,
+        "segline.label_map": str(meta["label_map"]),
+        "segline.test_split": str(meta["splits"]["test"]["digest"]),
+        "segline.validation": "passed",  # DVC prepares nothing that was not
+        "segline.git_commit": code.commit,
+        "segline.git_dirty": str(code.dirty).lower(),
+        "segline.git_changes": code.changes or "none",
+        "segline.params": json.dumps(resolved, separators=(",", ":")),
+        "segline.machine": _machine(),
+        "segline.packages": json.dumps({name: version(name) for name in _PACKAGES}),
+    }
+
+
+def _machine() -> str:
+    """What of the machine last digits depend on: architecture, processor and its vector instructions."""
+    described = platform.processor() or platform.machine()
+    listing = Path("/proc/cpuinfo")
+    if listing.is_file():
+        lines = dict(
+            (part.strip() for part in line.split(":", 1))
+            for line in listing.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+            if ":" in line
+        )
+        flags = set(lines.get("flags", "").split()) & _VECTOR_FLAGS
+        described = " ".join([lines.get("model name", described), *sorted(flags)])
+    return f"{platform.machine()} {described}, Python {platform.python_version()}"
+
+
+def flat(resolved: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested parameters as ``a.b`` keys, the form MLflow compares in columns."""
+    result: dict[str, Any] = {}
+    for key, value in resolved.items():
+        result |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return result

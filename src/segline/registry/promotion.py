@@ -1,5 +1,6 @@
 """Model versions: registering one, finding the champion, putting another in its place."""
 
+import json
 from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -9,11 +10,12 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from rich.table import Table
 
 import segline
 from segline.errors import TrackingError
 from segline.registry.serving import BUNDLE, SIGNATURE, SegmentationModel
-from segline.registry.tracking import reporting_tracking
+from segline.registry.tracking import DECISION, reporting_tracking
 
 CHAMPION: Final = "champion"
 _SERVING_PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "pillow", "mlflow")
@@ -129,3 +131,22 @@ def _parse(model: str) -> tuple[str, str, str]:
         name, number = model.rsplit("/", 1)
         return name, "", number
     return model, CHAMPION, ""
+
+
+def table(client: MlflowClient) -> Table:
+    """Every version with its test mIoU and aliases, newest first."""
+    grid = Table("model", "version", "aliases", "test mIoU", "decision", title="Registered models")
+    for model in client.search_registered_models():
+        aliases = {number: alias for alias, number in model.aliases.items()}
+        versions = client.search_model_versions(f"name = '{model.name}'")
+        for version in sorted(versions, key=lambda item: int(item.version), reverse=True):
+            score = client.get_run(version.run_id).data.metrics.get("test_miou") if version.run_id else None
+            decision = json.loads(version.tags.get(DECISION, "{}"))
+            grid.add_row(
+                model.name,
+                str(version.version),
+                aliases.get(version.version, ""),
+                "" if score is None else f"{score:.4f}",
+                decision.get("reason", "not judged yet"),
+            )
+    return grid

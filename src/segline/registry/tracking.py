@@ -3,6 +3,7 @@
 Run ids are always explicit: MLflow's "active run" belongs to a thread, and Prefect has many.
 """
 
+import json
 import logging
 import os
 import time
@@ -15,7 +16,7 @@ import httpx
 import mlflow
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import SQLAlchemyError
@@ -178,13 +179,22 @@ def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
     client.set_terminated(run_id, "FINISHED")
 
 
+def unfinished(client: MlflowClient, experiment_id: str, key: str) -> Run | None:
+    """The parent run of this key that was begun and not decided, newest first."""
+    return next((run for run in runs_with_key(client, experiment_id, key) if not is_finished(run)), None)
+
+
 def open_parent(client: MlflowClient, experiment_id: str, *, key: str, name: str) -> Run:
-    """The unfinished parent run of this key, else a new one."""
-    unfinished = [run for run in runs_with_key(client, experiment_id, key) if not is_finished(run)]
-    if unfinished:
-        return unfinished[0]
+    """A new parent run."""
     user = os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
     return client.create_run(experiment_id, tags={KEY: key, "mlflow.user": user}, run_name=name)
+
+
+def log_dataset(client: MlflowClient, run_id: str, name: str, digest: str) -> None:
+    """Tie the run to the prepared data, by DVC's digest of it."""
+    source = json.dumps({"uri": f"data/prepared/{name}"})
+    dataset = Dataset(name=name, digest=digest.removesuffix(".dir"), source_type="local", source=source)
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
 def _batches(entries: Sequence[Any]) -> Iterator[Sequence[Any]]:

@@ -32,7 +32,7 @@ class ValidationBatches(Protocol):
         """Batch `index`, the same at every call."""
 
 
-class StepSequence(keras.utils.PyDataset):  # type: ignore[misc]
+class StepSequence(keras.utils.PyDataset):
     """Training batches ``first`` to ``last - 1`` as one sequence over all epochs.
 
     One sequence for the whole fit, so that the first batch of an epoch is prepared while the one
@@ -50,7 +50,7 @@ class StepSequence(keras.utils.PyDataset):  # type: ignore[misc]
         return self._batches.batch(self._first + index)
 
 
-class SplitSequence(keras.utils.PyDataset):  # type: ignore[misc]
+class SplitSequence(keras.utils.PyDataset):
     """Validation batches for Keras."""
 
     def __init__(self, batches: ValidationBatches) -> None:

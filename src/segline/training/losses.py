@@ -1,15 +1,14 @@
 """What training minimises: cross-entropy plus soft Dice, void left out of both.
 
-Logits are (N, H, W, C) of any float type, masks (N, H, W) train ids with `VOID` among them. All
-arithmetic is in float32: soft Dice in half precision gives NaN on large batches.
+Logits are (N, H, W, C) of any float type, masks (N, H, W) train ids. Only 0..C-1 are classes: a
+pixel with any other id, `segline.core.labels.VOID` above all, counts nowhere. All arithmetic is in
+float32: soft Dice in half precision gives NaN on large batches.
 """
 
 from typing import Any
 
 import keras
 from keras import ops
-
-from segline.core.labels import VOID
 
 _SMOOTH = 1e-6
 
@@ -42,7 +41,7 @@ def segmentation_loss(mask: Any, logits: Any) -> Any:
 
 
 def labelled_one_hot(mask: Any, classes: int) -> Any:
-    """One-hot float32 (..., C) of a mask of train ids (...); all zero where it is void."""
+    """One-hot float32 (..., C) of train ids (...) of any number type; all zero where void."""
     return ops.cast(ops.equal(ops.expand_dims(ops.cast(mask, "int32"), -1), ops.arange(classes)), "float32")
 
 
@@ -60,4 +59,3 @@ def _dice(truth: Any, probability: Any) -> Any:
     present = ops.cast(size > 0, "float32")
     scores = (2 * shared + _SMOOTH) / (size + claimed + _SMOOTH)
     return ops.sum(present * (1 - scores)) / ops.maximum(ops.sum(present), 1.0)
-

@@ -1,0 +1,66 @@
+# Two commands do everything: `make run` and `make test`. Only Python 3.11 to 3.13, git and make are assumed.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+export SEGLINE_ROOT := $(CURDIR)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PREFECT_HOME ?= $(CURDIR)/.prefect
+# Nothing reports home, and TensorFlow's start-up notes do not bury what matters.
+export DO_NOT_TRACK := 1
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.PHONY: help
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
+
+$(VENV)/installed: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: $(PYTHON) is Python {v[0]}.{v[1]}, expected 3.11 to 3.13; remedy: make run PYTHON=python3.11")'
+	@echo "installing into $(VENV) (the first time this fetches about 1 GB)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/installed  ## Make the virtual environment .venv
+
+.PHONY: run
+run: install  ## From download to a promoted model (RETRAIN=1 trains again, DATASET=kitti trains on that)
+	@segline doctor
+	@dvc repro
+	@python -m flows.training $(if $(RETRAIN),--retrain) $(if $(DATASET),--dataset $(DATASET))
+	@echo "compare runs and see the flows: make up"
+
+.PHONY: up
+up: install  ## MLflow, Prefect and a worker on loopback, until Ctrl-C
+	@python infra/up.py
+
+.PHONY: test
+test: install  ## The tests, within 10 minutes on 2 cores
+	@python -m pytest
+
+.PHONY: test-all
+test-all: install  ## The tests that take longer, too
+	@python -m pytest -m "slow or not slow"
+
+.PHONY: check
+check: install  ## ruff, mypy, import-linter
+	@ruff check .
+	@ruff format --check .
+	@mypy
+	@lint-imports
+
+.PHONY: lock
+lock: install  ## Resolve requirements.txt anew from pyproject.toml
+	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-emit-index-url --upgrade --output-file requirements.txt pyproject.toml
+
+.PHONY: clean
+clean:  ## Remove what can be made again: environment, data, runs, reports (asks first; FORCE=1 does not)
+	@if [ -z "$(FORCE)" ]; then read -r -p "remove .venv, data, the DVC cache, MLflow runs and models, reports? [y/N] " answer; [ "$$answer" = y ]; fi
+	@rm -rf $(VENV) data .dvc/cache .dvc/tmp mlflow.db* mlartifacts .prefect .segline reports .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,140 @@
+"""DVC's own graph as Prefect tasks: one task a stage, cached stages shown as cached.
+
+No stage is listed here: `dvc.yaml` is the only place that defines them.
+
+    python -m flows.data
+    prefect deployment run 'data/local'
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from dvc.repo import Repo
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.futures import PrefectFuture
+from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from segline import config, settings
+from segline.errors import DataError
+
+_UNCHANGED = "didn't change, skipping"  # what `dvc repro` says of a cached stage
+_PATIENCE = 10  # seconds a cancelled stage has to end by itself
+
+
+def stages(root: Path) -> dict[str, set[str]]:
+    """DVC's graph: stage name -> the stages that must run before it, in an order that can be run."""
+    graph = Repo(str(root)).index.graph
+    before = {stage.addressing: {needed.addressing for needed in graph.successors(stage)} for stage in graph}
+    return {name: before[name] for name in TopologicalSorter(before).static_order()}
+
+
+# One at a time: DVC locks its workspace, and eight at once made one of them fail.
+@flow(name="data", log_prints=True, task_runner=ThreadPoolTaskRunner(max_workers=1))
+def data(force: bool = False) -> dict[str, str]:
+    """Run every stage of `dvc.yaml` that is not up to date.
+
+    Args:
+        force: run them all, up to date or not.
+
+    Returns:
+        Stage -> ``cached`` or ``ran``.
+    """
+    places = settings.load()
+    config.load(places.params)
+    futures: dict[str, PrefectFuture[State[str]]] = {}
+    for name, needed in stages(places.root).items():
+        futures[name] = reproduce.with_options(name=name).submit(
+            name, root=places.root, force=force, wait_for=[futures[other] for other in needed]
+        )
+    outcome = {name: _outcome(future) for name, future in futures.items()}
+    lines = [f"| {name} | {state} |" for name, state in outcome.items()]
+    create_markdown_artifact("\n".join(["| stage | |", "|---|---|", *lines]), key="data-stages")
+    for name, future in futures.items():
+        future.result()  # raises what the stage raised
+        print(f"{name}: {outcome[name]}")
+    return outcome
+
+
+def _outcome(future: PrefectFuture[State[str]]) -> str:
+    future.wait()
+    return {"Completed": "ran", "Cached": "cached"}.get(future.state.name, future.state.name.lower())
+
+
+@task(cache_policy=NO_CACHE)
+def reproduce(stage: str, *, root: Path, force: bool) -> State[str]:
+    """Run one stage, or find that it is up to date."""
+    command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), stage]
+    said: list[str] = []
+    with _group(command, root) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            said.append(line.rstrip())
+            print(said[-1])
+    if process.returncode != 0:
+        raise DataError(
+            f"stage {stage}",
+            found="\n".join(said[-25:]) or f"dvc ended with {process.returncode}",
+            remedy="mend what it says above, then run the flow again: finished stages stay",
+        )
+    if any(_UNCHANGED in line for line in said):
+        return Completed(name="Cached", message=f"{stage} is up to date", data="cached")
+    return Completed(message=f"{stage} ran", data="ran")
+
+
+@contextmanager
+def _group(command: list[str], root: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run `command` in a process group of its own, and end the whole group if we are ended.
+
+    Cancelling a flow run kills this process only; DVC's shell and the stage would go on.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=root,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+        process.wait()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(timeout=_PATIENCE)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def environment() -> Mapping[str, str]:
+    """The environment with this interpreter's commands first: `dvc.yaml` calls ``segline``."""
+    return os.environ | {"PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])}
+
+
+def main() -> None:
+    """``python -m flows.data``: run the flow here."""
+    import argparse
+
+    from segline.cli import run_reporting
+
+    parser = argparse.ArgumentParser(prog="python -m flows.data", description=data.description)
+    parser.add_argument("--force", action="store_true", help="run every stage, up to date or not")
+    options = parser.parse_args()
+    run_reporting(lambda: data(force=options.force))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,335 @@
+"""search -> train -> evaluate -> register -> gate -> promote.
+
+Every step leaves its result whole in the run's scratch folder, or in MLflow, before the next one
+starts; a run that was killed is found by its run key and goes on from there.
+
+    python -m flows.training --dataset kitti
+    prefect deployment run 'training/local' -p dataset=kitti
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from segline import config, datasets, settings
+from segline.core import gate
+from segline.data.prepare import Prepared
+from segline.errors import TrainingError
+from segline.registry import lineage, promotion, summary, tracking
+from segline.storage import atomic_file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What all steps of one run share."""
+
+    settings: settings.Settings
+    params: config.Params
+    prepared: Prepared
+    tracker: tracking.MlflowTracker
+    scratch: Path
+    tags: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """The registered model's name."""
+        return promotion.model_name(self.params.dataset)
+
+
+@flow(name="training", log_prints=True)
+def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any]:
+    """Train a model for `dataset` (default: that of params.yaml), and promote it if it is better.
+
+    Args:
+        dataset: one of params.yaml's ``datasets``.
+        retrain: train again although a finished run with the same data, code and parameters exists.
+
+    Returns:
+        The run's summary: figures, decision and champion.
+    """
+    places = settings.load()
+    params = config.load(places.params, dataset=dataset)
+    prepared = Prepared(places.prepared(params.dataset))
+    prepared.check(datasets.load(params.dataset), short_side=params.prepare.short_side)
+    data = lineage.data_state(places.dvc_lock, params.dataset)
+    code = lineage.code_state(places.root)
+    key = lineage.run_key(data, code, params.resolved())
+    client = tracking.connect(places)
+    experiment = tracking.experiment(client, places, promotion.model_name(params.dataset))
+    with tracking.reporting_tracking(places.tracking_uri), _alone(places, key):
+        finished = [run for run in tracking.runs_with_key(client, experiment, key) if tracking.is_finished(run)]
+        begun = tracking.unfinished(client, experiment, key)
+        if finished and not retrain and begun is None:
+            get_run_logger().info("run %s has the same data, code and parameters: reused", finished[0].info.run_name)
+            return _show(summary.of_run(client, finished[0], reused=True))
+        run = begun or tracking.open_parent(client, experiment, key=key, name=f"{params.dataset}-{key[:8]}")
+        with tracking.closing(client, run) as tracker:
+            work = Work(
+                settings=places,
+                params=params,
+                prepared=prepared,
+                tracker=tracker,
+                scratch=places.runs / tracker.run_id,
+                tags=lineage.tags(data, code, params.resolved(), prepared.meta),
+            )
+            _run(work, client)
+        shutil.rmtree(work.scratch, ignore_errors=True)
+        return _show(summary.of_run(client, client.get_run(run.info.run_id), reused=False))
+
+
+def _run(work: Work, client: Any) -> None:
+    begin(work, client)
+    choice = search(work)
+    train(work, choice)
+    evaluate(work)
+    version = register(work, client)
+    decision = judge(work, client, version)
+    if decision["promote"]:
+        promote(client, version)
+    work.tracker.set_tags({tracking.DECISION: json.dumps(decision)})
+
+
+@contextmanager
+def _alone(places: settings.Settings, key: str) -> Iterator[None]:
+    """Refuse to train the same thing twice at once."""
+    try:
+        with FileLock(places.runs / f"{key}.lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise TrainingError(
+            places.runs / f"{key}.lock",
+            found="another process is training with the same data, code and parameters",
+            expected="one at a time",
+            remedy="wait for it: its result will be reused",
+        ) from error
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+def begin(work: Work, client: Any) -> None:
+    """Log what the run is asked to do and where it comes from."""
+    flow_run = str(runtime.flow_run.id or "")
+    work.tracker.set_tags({**work.tags, "segline.flow_run": flow_run})
+    work.tracker.log_params(lineage.flat(work.params.resolved()))
+    tracking.log_dataset(client, work.tracker.run_id, work.params.dataset, work.tags["segline.prepared_md5"])
+
+
+@task(cache_policy=NO_CACHE)
+def search(work: Work) -> dict[str, Any]:
+    """Let Keras Tuner choose network, sizes, learning rate and augmentation strength on validation."""
+    from segline.training.backend import make_deterministic
+
+    stored = work.scratch / "choice.json"
+    make_deterministic(seed=work.params.seed, threads=work.params.training.threads)
+    if stored.is_file():
+        print(f"search: already done, {stored}")
+        return _read(stored)
+    from segline.training import search as library
+
+    choice = library.search(
+        work.params.search,
+        work.params.training,
+        classes=len(datasets.load(work.params.dataset).label_map),
+        make_batches=lambda strength: _batches(work, strength),
+        seed=work.params.seed,
+        tracker=work.tracker,
+        folder=work.scratch / "tuner",
+        report=print,
+    )
+    found = asdict(choice) | {"model_config": choice.model_config.model_dump(mode="json")}
+    _write(stored, found)
+    return found
+
+
+def _batches(work: Work, strength: float) -> tuple[Any, Any]:
+    from segline.data import loader
+    from segline.data.augment import Augmenter
+
+    dataset, fit = datasets.load(work.params.dataset), work.params.training
+    augmenter = Augmenter(crop=fit.crop, strength=strength, mirrored=dataset.mirrored)
+    train_split, validation_split = work.prepared.split("train"), work.prepared.split("validation")
+    crops = loader.Crops(train_split, augmenter=augmenter, batch=fit.batch, seed=work.params.seed)
+    return crops, loader.Whole(validation_split, batch=fit.batch, multiple=config.MULTIPLE)
+
+
+@task(cache_policy=NO_CACHE)
+def train(work: Work, choice: dict[str, Any]) -> None:
+    """Train the winner of the search, longer; resumes at the last whole epoch."""
+    from segline import models
+    from segline.inference import bundle
+    from segline.training.fit import fit
+
+    folder = work.scratch / "bundle"
+    if (folder / bundle.DESCRIPTION).is_file():
+        print(f"train: already done, {folder}")
+        return
+    model_config = config.ModelConfig.model_validate(choice["model_config"])
+    training_batches, validation_batches = _batches(work, choice["strength"])
+    result = fit(
+        model_config,
+        work.params.training,
+        learning_rate=choice["learning_rate"],
+        epochs=work.params.training.epochs,
+        train=training_batches,
+        validation=validation_batches,
+        seed=work.params.seed,
+        tracker=work.tracker,
+        checkpoint=work.scratch / "checkpoint.npz",
+        report=print,
+    )
+    specification = work.scratch / "augmentation.json"
+    _write(specification, training_batches.augmentation)
+    work.tracker.log_artifact(specification, "lineage")
+    dataset = datasets.load(work.params.dataset)
+    bundle.save(
+        bundle.Bundle(
+            network=result.model,
+            dataset=dataset.name,
+            family=model_config.network,
+            labels=dataset.label_map,
+            short_side=work.params.prepare.short_side,
+            stride=models.stride(model_config),
+        ),
+        folder,
+    )
+
+
+@task(cache_policy=NO_CACHE)
+def evaluate(work: Work) -> None:
+    """Score the winner on the test split at the labels' native size, and draw the pictures."""
+    from segline.evaluation import evaluate as library
+    from segline.evaluation import report
+    from segline.inference import bundle
+
+    stored, split = work.scratch / "evaluation.npz", work.prepared.split("test")
+    network = bundle.load(work.scratch / "bundle")
+    if not stored.is_file():
+        library.save(library.evaluate(network, split, progress=_progress("evaluate")), stored)
+    evaluation = library.load(stored)
+    work.tracker.set_tags({"segline.network": network.family})
+    result = _summarise(work, evaluation)
+    work.tracker.log_metrics(summary.metrics(result), step=0)
+    _write(work.scratch / "evaluation.json", result)
+    report.confusion_picture(evaluation, work.scratch / "confusion.png")
+    for path in (work.scratch / "evaluation.json", stored, work.scratch / "confusion.png"):
+        work.tracker.log_artifact(path, "evaluation")
+    for path in report.example_pictures(network, split, evaluation, work.scratch / "examples"):
+        work.tracker.log_artifact(path, "examples")
+
+
+def _summarise(work: Work, evaluation: Any) -> dict[str, Any]:
+    from segline.evaluation import evaluate as library
+
+    wanted = work.params.evaluation
+    pixels = work.prepared.split("train").pixels
+    return library.summary(
+        evaluation,
+        interval=evaluation.interval(resamples=wanted.resamples, confidence=wanted.confidence),
+        baseline=evaluation.baseline(commonest=pixels.index(max(pixels))),
+    )
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+def register(work: Work, client: Any) -> ModelVersion:
+    """Put the trained network into the registry as a new version, with its lineage."""
+    version = promotion.register(
+        client,
+        run_id=work.tracker.run_id,
+        name=work.name,
+        bundle=work.scratch / "bundle",
+        tags=work.tags | {"segline.augmentation": (work.scratch / "augmentation.json").read_text(encoding="utf-8")},
+    )
+    print(f"registered {version.name} version {version.version}")
+    return version
+
+
+@task(cache_policy=NO_CACHE)
+def judge(work: Work, client: Any, version: ModelVersion) -> dict[str, Any]:
+    """Compare with the champion, re-scored on the same test split; a decision once made stays."""
+    made = version.tags.get(tracking.DECISION)
+    if made:
+        return dict(json.loads(made))
+    challenger = _read(work.scratch / "evaluation.json")["miou"]
+    champion = promotion.champion(client, work.name)
+    decision = gate.decide(
+        challenger,
+        champion=_rescore(work, client, champion) if champion else None,
+        floor=work.params.promotion.floor[work.params.dataset],
+    )
+    result = asdict(decision) | {"version": version.version, "champion": champion.version if champion else None}
+    promotion.tag(client, version, {tracking.DECISION: json.dumps(result)})
+    print(f"gate: {'promoted' if decision.promote else 'rejected'}: {decision.reason}")
+    return result
+
+
+def _rescore(work: Work, client: Any, champion: ModelVersion) -> float:
+    from segline.evaluation import evaluate as library
+    from segline.inference import bundle
+
+    network = bundle.load(promotion.download(client, champion, work.scratch / "champion"))
+    progress = _progress(f"re-score version {champion.version}")
+    return library.evaluate(network, work.prepared.split("test"), progress=progress).miou
+
+
+@task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+def promote(client: Any, version: ModelVersion) -> None:
+    """Make `version` the champion."""
+    promotion.promote(client, version)
+
+
+def _show(result: dict[str, Any]) -> dict[str, Any]:
+    """Leave the summary on the flow run's page."""
+    create_markdown_artifact(summary.markdown(result), key=f"training-{result['dataset'].replace('_', '-')}")
+    return result
+
+
+def _progress(what: str) -> Any:
+    def show(done: int, total: int) -> None:
+        if done == total or done % max(1, total // 4) == 0:
+            print(f"{what}: {done} of {total} images")
+
+    return show
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _write(path: Path, content: Any) -> None:
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """``python -m flows.training``: run the flow here and print the table."""
+    import argparse
+
+    from rich.console import Console
+
+    from segline.cli import run_reporting
+
+    parser = argparse.ArgumentParser(prog="python -m flows.training", description=training.description)
+    parser.add_argument("--dataset", help="default: `dataset` of params.yaml")
+    parser.add_argument("--retrain", action="store_true", help="train again even if this very run is finished")
+    options = parser.parse_args()
+
+    def run() -> None:
+        console = Console()
+        console.print(summary.table(training(dataset=options.dataset, retrain=options.retrain)))
+
+    run_reporting(run)
+
+
+if __name__ == "__main__":
+    main()

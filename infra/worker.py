@@ -1,0 +1,41 @@
+"""Wait for both servers, register the deployments of ``prefect.yaml``, then become the worker."""
+
+import os
+import subprocess
+import sys
+
+import httpx
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+POOL = "segline"
+
+
+@retry(retry=retry_if_exception_type(httpx.HTTPError), wait=wait_fixed(0.5), stop=stop_after_delay(180), reraise=True)
+def _wait_for(address: str) -> None:
+    httpx.get(address, timeout=5).raise_for_status()
+
+
+def main() -> None:
+    """Never returns: the process turns into ``prefect worker``."""
+    api = os.environ["PREFECT_API_URL"]
+    mlflow = f"http://127.0.0.1:{os.environ['MLFLOW_PORT']}"
+    _wait_for(f"{api}/health")
+    prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
+    subprocess.run([*prefect, "work-pool", "create", POOL, "--type", "process", "--overwrite"], check=True)
+    subprocess.run([*prefect, "deploy", "--all"], check=True)
+    _wait_for(f"{mlflow}/health")
+    sys.stdout.write(
+        "\n"
+        f"  MLflow   {mlflow}\n"
+        f"  Prefect  {api.removesuffix('/api')}\n\n"
+        "  in another terminal:\n"
+        f"    PREFECT_API_URL={api} .venv/bin/prefect deployment run 'training/local' -p dataset=kitti\n"
+        f"    PREFECT_API_URL={api} .venv/bin/prefect deployment run 'data/local'\n\n"
+        "  Ctrl-C stops all of it\n\n"
+    )
+    sys.stdout.flush()
+    os.execv(sys.executable, [*prefect, "worker", "start", "--pool", POOL, "--type", "process", "--limit", "1"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Archive -> raw -> manifest -> prepared -> batches."""

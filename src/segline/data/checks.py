@@ -1,0 +1,257 @@
+"""The manifest, judged by Great Expectations: what must hold before anything is trained.
+
+The only importer of Great Expectations, which takes seconds to import: import this module lazily.
+"""
+
+import json
+import logging
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import great_expectations as gx
+import pandas as pd
+import pyarrow as pa
+from great_expectations import expectations as gxe
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
+
+from segline.data import datadocs, manifest
+from segline.data.progress import Report, silent
+from segline.data.rules import COLUMNS, Finding, Row, Rule, flat, rules_of
+from segline.data.split import assign
+from segline.datasets.base import SPLITS, Dataset, Pair
+from segline.errors import DataError, ValidationError
+from segline.storage import atomic_folder, reporting_storage
+
+FILE_NAME = "validation.json"
+
+_SHOWN = 20  # findings spelt out in the error; the JSON holds them all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """What became of one expectation."""
+
+    name: str
+    expectation: str
+    success: bool
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What became of all expectations; `summary` is the dataset in figures."""
+
+    summary: dict[str, Any]
+    checks: tuple[Check, ...]
+
+    @property
+    def success(self) -> bool:
+        """Whether every expectation was met."""
+        return all(check.success for check in self.checks)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything that is wrong, in the order of the checks."""
+        return tuple(finding for check in self.checks for finding in check.findings)
+
+    def to_json(self) -> str:
+        """All of it; equal verdicts give equal text."""
+        checks = [
+            {
+                "name": check.name,
+                "expectation": check.expectation,
+                "success": check.success,
+                "unexpected": len(check.findings),
+                "examples": [asdict(finding) for finding in check.findings],
+            }
+            for check in self.checks
+        ]
+        content = {**self.summary, "success": self.success, "expectations": checks}
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def validate(
+    dataset: Dataset,
+    *,
+    raw: Path,
+    folder: Path,
+    docs: Path,
+    validation_share: float,
+    workers: int,
+    report: Report = silent,
+) -> None:
+    """Build the manifest of `raw`, judge it, and write it and the verdict to `folder`.
+
+    `docs` gets the Data Docs and the verdict in any case; `folder` only where nothing is wrong, and
+    an older one is removed where something is, so that nobody prepares from it.
+
+    Raises:
+        ValidationError: something is wrong; it lists what, and names the Data Docs.
+        DataError: the dataset's own lists are missing or malformed.
+        StorageError: no room or no right to write.
+    """
+    pairs = _pairs(dataset, raw)
+    splits = assign(pairs, validation_share=validation_share)
+    table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, report=report)
+    verdict = judge(table, dataset=dataset, docs=docs)
+    if not verdict.success:
+        _remove(folder)
+        raise _error(dataset, verdict, raw=raw, docs=docs)
+    with atomic_folder(folder) as partial:
+        manifest.write(table, partial / manifest.FILE_NAME)
+        (partial / FILE_NAME).write_text(verdict.to_json(), "utf-8")
+    counts = ", ".join(f"{name} {count}" for name, count in verdict.summary["splits"].items())
+    notes = f", {len(verdict.summary['notes'])} notes" if verdict.summary["notes"] else ""
+    report(f"{dataset.name}: {table.num_rows} samples hold what they should ({counts}{notes}); {docs / datadocs.INDEX}")
+
+
+def judge(table: pa.Table, *, dataset: Dataset, docs: Path) -> Verdict:
+    """Judge a manifest and write the Data Docs and `FILE_NAME` into `docs`.
+
+    Raises:
+        StorageError: no room or no right to write.
+    """
+    rows = flat(table)
+    rules = rules_of(dataset)
+    with tempfile.TemporaryDirectory() as scratch, atomic_folder(docs) as partial:
+        results = _run(dataset.name, rows, rules, Path(scratch))
+        by_id = {row["id"]: row for row in reversed(rows)}
+        verdict = Verdict(
+            summary=_summary(dataset, table, rows),
+            checks=tuple(_check(rule, result, by_id) for rule, result in zip(rules, results, strict=True)),
+        )
+        title = f"{dataset.title}: {len(rows)} samples, {len(verdict.findings)} findings"
+        datadocs.write_pages(Path(scratch), partial, title=title, findings=_listing(verdict))
+        (partial / FILE_NAME).write_text(verdict.to_json(), "utf-8")
+    return verdict
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        with reporting_storage(folder):
+            shutil.rmtree(folder)
+
+
+def _pairs(dataset: Dataset, raw: Path) -> list[Pair]:
+    try:
+        return dataset.pairs(raw)
+    except OSError as error:
+        raise DataError(
+            error.filename or raw,
+            found=f"cannot be read: {error.strerror}",
+            expected=f"a file that says what belongs to {dataset.name}",
+            remedy="run the extract stage again; if it comes back, the archive is not the publisher's",
+        ) from error
+    except (ValueError, IndexError) as error:
+        raise DataError(
+            raw,
+            found=f"a file name or list line that is not {dataset.name}'s ({error})",
+            expected=f"the layout of {dataset.title}",
+            remedy="use the publisher's archives unchanged",
+        ) from error
+
+
+def _run(name: str, rows: Sequence[Row], rules: Sequence[Rule], site: Path) -> list[dict[str, Any]]:
+    """Have Great Expectations judge `rows` and build its site; its results in the order of `rules`."""
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral", project_config=_configuration(site))
+    frame = pd.DataFrame([[row[column] for column in COLUMNS] for row in rows], columns=list(COLUMNS), dtype=object)
+    batch = (
+        context.data_sources.add_pandas("manifest")
+        .add_dataframe_asset(name)
+        .add_batch_definition_whole_dataframe("whole")
+    )
+    suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=[_expectation(rule) for rule in rules]))
+    definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
+    checkpoint = context.checkpoints.add(
+        gx.Checkpoint(
+            name=name,
+            validation_definitions=[definition],
+            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["id"]},
+        )
+    )
+    (result,) = checkpoint.run(batch_parameters={"dataframe": frame}).run_results.values()
+    context.build_data_docs()
+    by_id = {entry.expectation_config.id: entry.to_json_dict() for entry in result.results}
+    return [by_id[expectation.id] for expectation in suite.expectations]
+
+
+def _expectation(rule: Rule) -> gxe.Expectation:
+    kind: type[gxe.Expectation] = getattr(gxe, rule.expectation)
+    return kind(description=rule.description, **rule.arguments)
+
+
+def _configuration(site: Path) -> DataContextConfig:
+    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)}
+    return DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(),
+        data_docs_sites={"docs": {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": store}},
+        progress_bars=ProgressBarsConfig(globally=False),
+        analytics_enabled=False,
+    )
+
+
+def _check(rule: Rule, outcome: dict[str, Any], by_id: dict[str, Row]) -> Check:
+    """Translate one Great Expectations result.
+
+    Raises:
+        RuntimeError: the expectation itself failed to run; that is a defect here, not in the data.
+    """
+    failure = outcome["exception_info"]
+    if failure.get("raised_exception"):
+        raise RuntimeError(f"expectation {rule.name} did not run: {failure}")
+    result = outcome["result"]
+    ids = list(dict.fromkeys(entry["id"] for entry in result.get("unexpected_index_list") or []))
+    findings = [rule.finding(by_id[name]) for name in sorted(ids)]
+    findings += [rule.finding({"id": "", "split": split}) for split in result.get("partial_missing_list") or []]
+    return Check(
+        name=rule.name,
+        expectation=outcome["expectation_config"]["type"],
+        success=bool(outcome["success"]),
+        findings=tuple(findings),
+    )
+
+
+def _summary(dataset: Dataset, table: pa.Table, rows: Sequence[Row]) -> dict[str, Any]:
+    splits = Counter(row["split"] for row in rows)
+    counted = [row["pixels"] for row in rows if row["pixels"] is not None]
+    pixels = [sum(row[place] for row in counted) for place in range(len(dataset.label_map))]
+    return {
+        "dataset": dataset.name,
+        "protocol": dataset.protocol,
+        "label_map": dataset.label_map.digest,
+        "samples": table.num_rows,
+        "splits": {name: splits[name] for name in SPLITS},
+        "pixels": dict(zip(dataset.label_map.names, pixels, strict=True)),
+        "notes": [f"{row['image']}: {note}" for row in rows for note in row["notes"]],
+    }
+
+
+def _listing(verdict: Verdict) -> list[str]:
+    """The first findings of every check in turn, and how many more there are."""
+    failed = [check for check in verdict.checks if not check.success]
+    each = max(1, _SHOWN // max(1, len(failed)))
+    lines = []
+    for check in failed:
+        lines += [str(finding) for finding in check.findings[:each]]
+        if len(check.findings) > each:
+            lines.append(f"and {len(check.findings) - each} more of {check.name} ({len(check.findings)} in all)")
+    return lines
+
+
+def _error(dataset: Dataset, verdict: Verdict, *, raw: Path, docs: Path) -> ValidationError:
+    listing = "".join(f"\n  - {line}" for line in _listing(verdict))
+    return ValidationError(
+        raw,
+        found=f"{len(verdict.findings)} findings in {verdict.summary['samples']} samples of {dataset.name}{listing}\n",
+        remedy=f"correct what is listed, then run `dvc repro`; all of it: {docs / datadocs.INDEX}",
+    )

@@ -1,0 +1,128 @@
+"""Great Expectations' Data Docs -> two pages that need nothing but themselves.
+
+The pages as built load styles, scripts and pictures from public sites, and list the results by
+script alone. Here every script, style and outside reference is dropped, one small style sheet is
+put in, and the result page becomes ``index.html``, led by the findings in plain words.
+"""
+
+from collections.abc import Sequence
+from html import escape
+from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
+
+INDEX = "index.html"
+SUITE = "expectations.html"
+
+_VOID_TAGS = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
+_DROPPED_TAGS = {"script", "style", "title", "footer", "noscript", "iframe", "object", "head", "nav"}
+_DROPPED_CLASSES = {"collapse", "modal", "sticky", "mb-4"}  # folded blocks, pop-ups and the side bar need scripts
+_KEPT_ATTRIBUTES = {"class", "id", "href", "colspan", "rowspan", "hidden", "lang", "aria-hidden"}
+
+
+def write_pages(site: Path, folder: Path, *, title: str, findings: Sequence[str]) -> None:
+    """Turn the site that Great Expectations built at `site` into `INDEX` and `SUITE` in `folder`."""
+    (result,) = (site / "validations").rglob("*.html")
+    (suite,) = (site / "expectations").rglob("*.html")
+    (folder / INDEX).write_text(page(result.read_text("utf-8"), title=title, findings=findings), "utf-8")
+    (folder / SUITE).write_text(page(suite.read_text("utf-8"), title=title, findings=None), "utf-8")
+
+
+def page(source: str, *, title: str, findings: Sequence[str] | None) -> str:
+    """One Data Docs page without scripts and outside references.
+
+    Args:
+        source: the page as Great Expectations built it.
+        title: the new one's heading.
+        findings: lines shown first; None for a page that judges nothing.
+    """
+    filtered = _Filter()
+    filtered.feed(source)
+    filtered.close()
+    style = files("segline.data").joinpath("datadocs.css").read_text("utf-8")
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="data:,">'
+        f"<title>{escape(title)}</title><style>{style}</style></head>\n<body>\n"
+        f'<nav><a href="{INDEX}">Result</a> <a href="{SUITE}">Expectations</a></nav>\n'
+        f"{_summary(title, findings)}\n{''.join(filtered.kept)}\n</body></html>\n"
+    )
+
+
+def _summary(title: str, findings: Sequence[str] | None) -> str:
+    if findings is None:
+        return f"<h1>{escape(title)}</h1>"
+    if not findings:
+        return f'<h1>{escape(title)}</h1><p class="verdict passed">Passed: nothing is wrong.</p>'
+    items = "".join(f"<li>{escape(line)}</li>" for line in findings)
+    return (
+        f'<h1>{escape(title)}</h1><p class="verdict failed">Failed: the pipeline stops here.</p>'
+        f'<ol class="findings">{items}</ol>'
+    )
+
+
+class _Filter(HTMLParser):
+    """Copies a page's body, less what needs scripts or other sites."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=False)
+        self.kept: list[str] = []
+        self._skipped = ""  # tag that is being left out, with all inside it
+        self._depth = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if self._skipped:
+            self._depth += tag == self._skipped
+        elif tag in {"html", "body", "img", "link", "meta", "input", "button"} or tag.startswith("!"):
+            return
+        elif self._is_dropped(tag, dict(attrs)):
+            self._skipped, self._depth = tag, 1
+        else:
+            self.kept.append(f"<{tag}{self._attributes(attrs)}>")
+
+    def handle_endtag(self, tag: str) -> None:
+        if self._skipped:
+            self._depth -= tag == self._skipped
+            if not self._depth:
+                self._skipped = ""
+        elif tag not in _VOID_TAGS and tag not in {"html", "body", "button"}:
+            self.kept.append(f"</{tag}>")
+
+    def handle_data(self, data: str) -> None:
+        self._keep(data)
+
+    def handle_entityref(self, name: str) -> None:
+        self._keep(f"&{name};")
+
+    def handle_charref(self, name: str) -> None:
+        self._keep(f"&#{name};")
+
+    def _keep(self, text: str) -> None:
+        if not self._skipped:
+            self.kept.append(text)
+
+    @staticmethod
+    def _is_dropped(tag: str, attributes: dict[str, str | None]) -> bool:
+        classes = set((attributes.get("class") or "").split())
+        folds = attributes.get("data-toggle") in {"collapse", "modal"}
+        return tag in _DROPPED_TAGS or bool(classes & _DROPPED_CLASSES) or folds
+
+    @staticmethod
+    def _attributes(attrs: list[tuple[str, str | None]]) -> str:
+        kept = []
+        for name, value in attrs:
+            if name == "href":
+                value = _inside(value or "")
+            if name in _KEPT_ATTRIBUTES and (name != "href" or value):
+                kept.append(f' {name}="{escape(value or "")}"')
+        return "".join(kept)
+
+
+def _inside(address: str) -> str:
+    """Where a link leads among the two pages; empty where it leads elsewhere."""
+    if address.startswith("#"):
+        return address
+    if "://" in address or address.startswith("//"):
+        return ""
+    return SUITE if "expectations/" in address else INDEX if address.endswith("index.html") else ""

@@ -1,0 +1,203 @@
+"""Image and mask files -> arrays, and back.
+
+Images become uint8 (H, W, 3) RGB, masks uint8 (H, W) raw ids, whatever the file's own form. Pixels
+come out as they are stored: an EXIF orientation is *not* applied, because publishers draw masks on
+the stored pixels, and a rotated image would silently part from its mask; it is noted instead.
+A file that is cut short is an error, never an image with grey rest.
+"""
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+
+from segline.core.labels import Image, Mask
+from segline.errors import DataError
+from segline.storage import reporting_storage
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8\xff"
+_GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNED = range(2, 9)  # 1 is upright; 0 and other values mean nothing
+_REMEDY = "restore the file from its archive (`dvc repro` extracts it anew), or correct the source"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decoded:
+    """An image, uint8 (H, W, 3) RGB, and what was unusual about its file."""
+
+    pixels: Image
+    notes: tuple[str, ...]
+
+
+def read_image(path: Path) -> Image:
+    """Read any JPEG, PNG, GIF (first frame), BMP, TIFF or WebP, of any colour form.
+
+    Returns:
+        uint8 (H, W, 3) RGB. Alpha is dropped, 16 bits are cut to their upper 8.
+
+    Raises:
+        DataError: the file is missing, cut short or no image.
+    """
+    return decode_image(_bytes(path), place=path).pixels
+
+
+def read_mask(path: Path) -> Mask:
+    """Read a lossless single-channel file; of a palette, the indices and not its colours.
+
+    Returns:
+        uint8 (H, W) raw ids.
+
+    Raises:
+        DataError: the file is missing, cut short, lossy, coloured or has more than 8 bits.
+    """
+    return decode_mask(_bytes(path), place=path)
+
+
+def write_png(path: Path, array: npt.NDArray[np.uint8]) -> None:
+    """Write uint8 (H, W) or (H, W, 3) RGB; for use inside an `atomic_folder` or `atomic_file`.
+
+    Raises:
+        StorageError: no room or no right to write.
+    """
+    stored = cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if array.ndim == 3 else array
+    _, data = cv2.imencode(".png", stored)
+    with reporting_storage(path):
+        path.write_bytes(data.tobytes())
+
+
+def decode_image(data: bytes, *, place: Path) -> Decoded:
+    """`read_image` of bytes already read; `place` names them in errors."""
+    _refuse_damage(data, place)
+    notes = []
+    with _open(data, place) as opened:
+        form, mode = str(opened.format), opened.mode
+        if opened.getexif().get(_ORIENTATION) in _TURNED:
+            notes.append("EXIF orientation not applied: pixels as stored")
+        if getattr(opened, "n_frames", 1) > 1 and form != "MPO":
+            notes.append("only the first frame read")
+    if mode != "RGB" or form not in ("JPEG", "PNG", "MPO"):
+        notes.append(f"{form} {mode} read as RGB" + (", alpha dropped" if mode in ("RGBA", "LA", "PA") else ""))
+    pixels = _decode_fast(data) if form in ("JPEG", "PNG") and mode == "RGB" else None
+    return Decoded(pixels=_decode_any(data, place) if pixels is None else pixels, notes=tuple(notes))
+
+
+def decode_mask(data: bytes, *, place: Path) -> Mask:
+    """`read_mask` of bytes already read; `place` names them in errors."""
+    _refuse_damage(data, place)
+    depth, colour = _png_form(data) if data.startswith(_PNG) else (8, None)
+    if depth == 8 and colour == _GREY:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if pixels is not None and pixels.ndim == 2:
+            return np.asarray(pixels, dtype=np.uint8)
+    with _open(data, place) as opened:
+        if opened.mode not in ("L", "P", "1") or opened.format in ("JPEG", "MPO", "WEBP") or depth > 8:
+            raise DataError(
+                place,
+                found=f"a {opened.format} of mode {opened.mode}, {depth} bits",
+                expected="a lossless mask of one 8-bit channel (PNG, mode L or P) that holds raw ids",
+                remedy="convert it: one id a pixel, no colours, no JPEG",
+            )
+        mask = np.array(_loaded(opened, place), dtype=np.uint8)
+    # Pillow stretches grey of 2 and 4 bits to 0..255; ids are what the file stores.
+    return mask // (255 // (2**depth - 1)) if colour == _GREY and depth in (2, 4) else mask
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            path, found=f"cannot be read: {error.strerror}", expected="an image file", remedy=_REMEDY
+        ) from error
+
+
+def _refuse_damage(data: bytes, place: Path) -> None:
+    """Decoders forgive what checksums do not, so a PNG's are looked at first."""
+    if not data:
+        raise DataError(place, found="an empty file (0 bytes)", expected="an image", remedy=_REMEDY)
+    fault = _png_fault(data) if data.startswith(_PNG) else ""
+    if fault:
+        raise DataError(place, found=f"a damaged PNG: {fault}", expected="a whole image", remedy=_REMEDY)
+
+
+def _png_fault(data: bytes) -> str:
+    """What is wrong with the chunks of a PNG; empty where nothing is."""
+    position = len(_PNG)
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        end = position + 12 + length
+        if end > len(data):
+            break
+        name = data[position + 4 : position + 8]
+        (stated,) = struct.unpack_from(">I", data, end - 4)
+        if zlib.crc32(memoryview(data)[position + 4 : end - 4]) != stated:
+            return f"checksum of chunk {name!r} at byte {position} differs"
+        if name == b"IEND":
+            return ""
+        position = end
+    return f"cut short after {len(data)} bytes"
+
+
+def _png_form(data: bytes) -> tuple[int, int]:
+    """Bit depth and colour type."""
+    return data[24], data[25]
+
+
+def _open(data: bytes, place: Path) -> Pillow.Image:
+    try:
+        return Pillow.open(io.BytesIO(data))
+    except MemoryError:
+        raise
+    except Exception as error:  # what a decoder raises on hostile bytes is not a closed set
+        start = data[:8]
+        raise DataError(
+            place, found=f"no image: it starts with {start!r}", expected="an image", remedy=_REMEDY
+        ) from error
+
+
+def _loaded(opened: Pillow.Image, place: Path) -> Pillow.Image:
+    try:
+        opened.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # as in `_open`
+        raise DataError(
+            place, found=f"a damaged {opened.format}: {error}", expected="a whole image", remedy=_REMEDY
+        ) from error
+    return opened
+
+
+def _decode_fast(data: bytes) -> Image | None:
+    """OpenCV's decoder, a fifth faster; None for what it cannot do, or would forgive."""
+    if data.startswith(_JPEG) and b"\xff\xd9" not in data[-64:]:
+        return None  # no end-of-image marker: OpenCV would fill the rest with grey, Pillow refuses
+    if data.startswith(_PNG) and _png_form(data) != (8, _RGB):
+        return None
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        return None
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+
+def _decode_any(data: bytes, place: Path) -> Image:
+    with _open(data, place) as opened:
+        loaded = _loaded(opened, place)
+        if loaded.mode.startswith("I;16"):
+            grey = (np.asarray(loaded) >> 8).astype(np.uint8)
+            return np.repeat(grey[..., None], 3, axis=2)
+        if loaded.mode in ("I", "F"):
+            raise DataError(
+                place,
+                found=f"a {loaded.format} of mode {loaded.mode}",
+                expected="at most 16 bits a channel",
+                remedy="convert it to 8 bits",
+            )
+        return np.array(loaded.convert("RGB"), dtype=np.uint8)

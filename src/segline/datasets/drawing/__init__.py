@@ -1,0 +1,1 @@
+"""The brushes of the sample: street scenes and pets, drawn by code alone."""

@@ -1,0 +1,72 @@
+"""A finished run in a few lines: read back from MLflow, shown as table or page."""
+
+import json
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from rich.table import Table
+
+from segline.registry import promotion
+from segline.registry.tracking import DECISION
+
+_FIGURES = ("miou", "miou_low", "miou_high", "confidence", "baseline_miou", "pixel_accuracy", "images")
+
+
+def metrics(result: dict[str, Any]) -> dict[str, float]:
+    """What of an evaluation's summary goes to MLflow as metrics."""
+    figures = {f"test_{name}": float(result[name]) for name in _FIGURES}
+    extra = {f"test_{name}": float(value) for name, value in result.items() if name.startswith("foreground_iou")}
+    classes = {
+        f"test_iou/{name}": value for name, value in result["per_class_iou"].items() if value is not None
+    }
+    return figures | extra | classes
+
+
+def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:
+    """Figures, decision and present champion of a finished run."""
+    decision = json.loads(run.data.tags[DECISION])
+    dataset = run.data.tags["segline.dataset"]
+    champion = promotion.champion(client, promotion.model_name(dataset))
+    return {
+        "dataset": dataset,
+        "run": run.info.run_name,
+        "run_id": run.info.run_id,
+        "network": run.data.tags["segline.network"],
+        "reused": reused,
+        "decision": decision,
+        "champion": champion.version if champion else None,
+        **{name: run.data.metrics[f"test_{name}"] for name in _FIGURES},
+    }
+
+
+def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
+    share = f"{100 * result['confidence']:.0f} %"
+    interval = f"{result['miou']:.4f}  [{result['miou_low']:.4f}, {result['miou_high']:.4f}] ({share}, bootstrap)"
+    champion = f"version {result['champion']}" if result["champion"] else "none yet"
+    decision = result["decision"]
+    verdict = f"version {decision['version']} {'promoted' if decision['promote'] else 'not promoted'}"
+    return [
+        ("dataset", result["dataset"]),
+        ("network", result["network"]),
+        ("test mIoU", interval),
+        ("always the commonest class", f"{result['baseline_miou']:.4f}"),
+        ("test images", f"{result['images']:.0f}"),
+        ("gate", f"{verdict}: {decision['reason']}"),
+        ("champion", f"{promotion.model_name(result['dataset'])}, {champion}"),
+        ("run", f"{result['run']}" + (" (finished before, reused: same data, code and params)" if result["reused"] else "")),
+    ]
+
+
+def table(result: dict[str, Any]) -> Table:
+    """The rows for a terminal."""
+    grid = Table(show_header=False, title=f"Segline: {result['dataset']}", title_justify="left")
+    for name, value in _rows(result):
+        grid.add_row(name, value)
+    return grid
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The rows for a Prefect artifact."""
+    lines = [f"| {name} | {value} |" for name, value in _rows(result)]
+    return "\n".join(["| | |", "|---|---|", *lines])

@@ -1,0 +1,113 @@
+"""Where a fit stands after an epoch, in one file, complete enough to go on bit for bit.
+
+Keras's own ``BackupAndRestore`` is not: what dropout draws next is not among a model's weights.
+Here every variable of model and optimizer is kept, the seeds and step counts included, with the
+best weights so far and the history.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from segline.errors import TrainingError
+from segline.storage import atomic_file
+
+Weights = tuple[npt.NDArray[Any], ...]
+History = tuple[Mapping[str, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """What happened up to the end of an epoch.
+
+    Args:
+        history: one mapping of metric name to value for each epoch.
+        best: variables of the network after its best epoch; empty before the first.
+        best_epoch: that epoch, counted from 1; 0 before the first.
+    """
+
+    history: History = ()
+    best: Weights = ()
+    best_epoch: int = 0
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are done."""
+        return len(self.history)
+
+    def after(self, metrics: Mapping[str, float], model: keras.Model, *, objective: str) -> "Progress":
+        """With one more epoch; its weights become the best where its `objective` is above all before."""
+        history = (*self.history, dict(metrics))
+        if self.best and metrics[objective] <= self.history[self.best_epoch - 1][objective]:
+            return replace(self, history=history)
+        return Progress(history=history, best=values(model.variables), best_epoch=len(history))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The file of one fit's progress.
+
+    Args:
+        path: an ``.npz`` file, there or not.
+        identity: everything that the fit's result depends on and this package knows.
+    """
+
+    path: Path
+    identity: Mapping[str, Any] = field(default_factory=dict)
+
+    def write(self, progress: Progress, model: keras.Model) -> None:
+        """Keep `progress` and all variables of the compiled `model` and its optimizer."""
+        state = values(model.variables), values(model.optimizer.variables), progress.best
+        arrays: dict[str, Any] = {
+            f"{part}_{index}": value for part, group in enumerate(state) for index, value in enumerate(group)
+        }
+        header = {"identity": self.identity, "history": progress.history, "best_epoch": progress.best_epoch}
+        with atomic_file(self.path) as partial, partial.open("wb") as handle:
+            np.savez(handle, header=np.array(json.dumps(header)), **arrays)
+
+    def restore(self, model: keras.Model) -> Progress:
+        """Put `model` and its optimizer where the file says; untouched where there is no file.
+
+        Raises:
+            TrainingError: the file is that of another fit.
+        """
+        if not self.path.exists():
+            return Progress()
+        with np.load(self.path, allow_pickle=False) as content:
+            header = json.loads(str(content["header"]))
+            self._check(header["identity"])
+            groups = model.variables, model.optimizer.variables, model.variables
+            state = [
+                tuple(content[f"{part}_{index}"] for index in range(len(group))) for part, group in enumerate(groups)
+            ]
+        assign(model.variables, state[0])
+        assign(model.optimizer.variables, state[1])
+        return Progress(history=tuple(header["history"]), best=state[2], best_epoch=header["best_epoch"])
+
+    def _check(self, found: Mapping[str, Any]) -> None:
+        expected = json.loads(json.dumps(self.identity))
+        if found != expected:
+            keys = sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key))
+            raise TrainingError(
+                self.path,
+                found=f"the progress of another fit: {', '.join(keys)} differ",
+                expected="that of the fit to go on with",
+                remedy="delete the file to begin anew",
+            )
+
+
+def values(variables: Sequence[Any]) -> Weights:
+    """Copies of the values of Keras variables."""
+    return tuple(np.array(keras.ops.convert_to_numpy(keras.ops.copy(variable))) for variable in variables)
+
+
+def assign(variables: Sequence[Any], weights: Weights) -> None:
+    """Set Keras variables to `weights`, in the same order."""
+    for variable, value in zip(variables, weights, strict=True):
+        variable.assign(value)

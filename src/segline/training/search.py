@@ -1,0 +1,277 @@
+"""Choose a network and its learning rate by random search, each trial a short fit.
+
+Random search (Bergstra & Bengio 2012) resumes exactly. A search that was killed and is called again
+with the same folder repeats no finished trial, runs the interrupted one afresh in the child run it
+had begun, and makes the same choice as one that was left alone.
+"""
+
+import contextlib
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+from keras_tuner.engine.base_tuner import BaseTuner
+from keras_tuner.engine.trial import Trial, TrialStatus
+from keras_tuner.errors import FatalError
+from keras_tuner.oracles import RandomSearchOracle
+
+from segline.config import ModelConfig, Search, Training
+from segline.errors import SeglineError, TrainingError
+from segline.storage import atomic_file
+from segline.training.batches import TrainBatches, ValidationBatches
+from segline.training.epochs import OBJECTIVE
+from segline.training.fit import FitResult, fit
+from segline.training.tracker import Tracker
+
+Batches = tuple[TrainBatches, ValidationBatches]
+
+_FAILURES = 3  # trials that may fail before the first success; then the reason is common to all
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The best trial of a search.
+
+    Args:
+        model_config: the network it fitted.
+        learning_rate: the peak of its schedule.
+        strength: its augmentation strength, 0..1.
+        score: its best validation mIoU, after ``search.epochs`` epochs at most.
+        trial_id: Keras Tuner's name of it: ``"0"``, or ``"07"`` of a dozen.
+    """
+
+    model_config: ModelConfig
+    learning_rate: float
+    strength: float
+    score: float
+    trial_id: str
+
+
+def search(
+    space: Search,
+    training: Training,
+    *,
+    classes: int,
+    make_batches: Callable[[float], Batches],
+    seed: int,
+    tracker: Tracker,
+    folder: Path,
+    report: Callable[[str], None] = lambda line: None,
+) -> Choice:
+    """Run the trials that `folder` does not hold yet, and choose the best of all by validation mIoU.
+
+    Each trial is a child run of `tracker` with the key ``trial-<id>``. Its draw of hyperparameters
+    depends on `seed` and the trials before it, its weights on `seed` and its id.
+
+    Args:
+        make_batches: augmentation strength -> training and validation batches.
+        folder: scratch of this search; another space, seed or data needs another folder.
+        report: takes one line of text a trial.
+
+    Raises:
+        TrainingError: no trial could be completed; it holds the first one's traceback.
+        SeglineError: what made a trial impossible is no property of the trial (disk full, MLflow gone).
+    """
+    trials = _Trials(space, training, classes, make_batches=make_batches, seed=seed, tracker=tracker, report=report)
+    with contextlib.redirect_stdout(io.StringIO()):  # it says "Reloading" with a path; nothing else is lost
+        tuner = _Tuner(trials, _Oracle(_space(space), trials=space.trials, seed=seed), folder)
+    try:
+        tuner.search(verbose=0)
+    except FatalError as error:
+        assert error.__cause__ is not None
+        raise error.__cause__ from None
+    return _choice(tuner.oracle.trials, trials)
+
+
+def _space(space: Search) -> keras_tuner.HyperParameters:
+    parameters = keras_tuner.HyperParameters()
+    parameters.Choice("network", list(space.networks))
+    parameters.Choice("width", list(space.width))
+    parameters.Choice("depth", list(space.depth))
+    parameters.Float("learning_rate", *space.learning_rate, sampling="log")
+    parameters.Float("strength", *space.augmentation)
+    return parameters
+
+
+class _Trials:
+    """Runs one trial: a fit in a child run."""
+
+    def __init__(
+        self,
+        space: Search,
+        training: Training,
+        classes: int,
+        *,
+        make_batches: Callable[[float], Batches],
+        seed: int,
+        tracker: Tracker,
+        report: Callable[[str], None],
+    ) -> None:
+        self._space, self._training, self._classes = space, training, classes
+        self._make_batches, self._seed = make_batches, seed
+        self._tracker, self._report = tracker, report
+
+    def model_config(self, trial: Trial) -> ModelConfig:
+        """The network that `trial` describes."""
+        values = trial.hyperparameters.values
+        return ModelConfig(
+            network=values["network"],
+            classes=self._classes,
+            width=values["width"],
+            depth=values["depth"],
+            dropout=self._training.dropout,
+        )
+
+    def run(self, trial: Trial) -> float:
+        """The score of `trial`, which it logs to the trial's own child run."""
+        values = trial.hyperparameters.values
+        number = int(trial.trial_id) + 1
+        summary = ", ".join(f"{key} {_short(value)}" for key, value in values.items())
+        with self._tracker.child(f"trial-{trial.trial_id}", name=f"trial {number}") as child:
+            child.log_params(values)
+            try:
+                result = self._fit(trial, child)
+            except Exception as error:
+                self._report(f"trial {number}/{self._space.trials}: {summary}: failed: {error}")
+                raise
+            child.log_metrics({"score": result.best_miou}, step=self._space.epochs)
+        self._report(f"trial {number}/{self._space.trials}: {summary}: validation mIoU {result.best_miou:.4f}")
+        return result.best_miou
+
+    def _fit(self, trial: Trial, child: Tracker) -> FitResult:
+        values = trial.hyperparameters.values
+        train, validation = self._make_batches(values["strength"])
+        return fit(
+            self.model_config(trial),
+            self._training,
+            learning_rate=values["learning_rate"],
+            epochs=self._space.epochs,
+            train=train,
+            validation=validation,
+            seed=_trial_seed(self._seed, trial.trial_id),
+            tracker=child,
+        )
+
+
+def _trial_seed(seed: int, trial_id: str) -> int:
+    """Independent seeds for all pairs, 31 bits."""
+    return int(np.random.SeedSequence([seed, int(trial_id)]).generate_state(1)[0] >> 1)
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+class _Oracle(RandomSearchOracle):
+    """Random search whose files are whole after a kill at any moment, and whose resume is exact."""
+
+    trials: dict[str, Trial]
+    start_order: list[str]
+    end_order: list[str]
+    _retry_queue: list[str]
+
+    def __init__(self, parameters: keras_tuner.HyperParameters, *, trials: int, seed: int) -> None:
+        super().__init__(
+            objective=keras_tuner.Objective(OBJECTIVE, "max"),
+            max_trials=trials,
+            hyperparameters=parameters,
+            seed=seed + 1,  # it takes 0 for "draw one"
+            allow_new_entries=False,
+            max_consecutive_failed_trials=trials + 1,  # `_Tuner` stops for failures, with a reason
+        )
+        self.verbose = 0
+
+    def save(self) -> None:
+        _write_json(Path(self._get_oracle_fname()), self.get_state())
+
+    def _save_trial(self, trial: Trial) -> None:
+        _write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+
+    def reload(self) -> None:
+        """Read the files, and mend what a kill between writing two of them leaves.
+
+        A trial that its own file calls ended, but the oracle's file ongoing, is not run again; one
+        that only its own file knows is drawn again, the same.
+        """
+        super().reload()
+        ended = {key for key, trial in self.trials.items() if trial.status in _ENDED}
+        self.end_order.extend(key for key in self._retry_queue if key in ended and key not in self.end_order)
+        self._retry_queue = [key for key in self._retry_queue if key not in ended]
+        self.trials = {key: self.trials[key] for key in self.start_order}
+        for key in self._retry_queue:
+            self.trials[key] = Trial(self.trials[key].hyperparameters, trial_id=key, status=TrialStatus.RUNNING)
+
+
+_ENDED = {TrialStatus.COMPLETED, TrialStatus.FAILED}
+
+
+class _Tuner(BaseTuner):
+    """Keras Tuner's loop over trials, telling what is wrong with a trial from what is wrong with the world."""
+
+    def __init__(self, trials: _Trials, oracle: _Oracle, folder: Path) -> None:
+        self._trials = trials
+        super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
+
+    def run_trial(self, trial: Trial, *args: Any, **options: Any) -> dict[str, float]:
+        try:
+            return {OBJECTIVE: self._trials.run(trial)}
+        except TrainingError:
+            raise
+        except SeglineError as error:
+            raise FatalError(str(error)) from error
+        finally:
+            _free_memory()
+
+    def on_trial_end(self, trial: Trial) -> None:
+        super().on_trial_end(trial)
+        ended = self.oracle.trials.values()
+        if len(ended) >= _FAILURES and all(other.status == TrialStatus.FAILED for other in ended):
+            raise _all_failed(self.oracle.trials)
+
+    def save(self) -> None:
+        self.oracle.save()
+        _write_json(Path(self._get_tuner_fname()), self.get_state())
+
+
+def _free_memory() -> None:
+    """Drop the trial's graphs and weights, collecting garbage; Keras forgets its dtype policy on the way."""
+    policy = keras.config.dtype_policy()
+    keras.backend.clear_session()
+    keras.config.set_dtype_policy(policy)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _choice(trials: dict[str, Trial], runner: _Trials) -> Choice:
+    """The completed trial with the highest score, the earliest of equals."""
+    completed = [trial for _, trial in sorted(trials.items()) if trial.status == TrialStatus.COMPLETED]
+    if not completed:
+        raise _all_failed(trials)
+    best = max(completed, key=lambda trial: trial.score)
+    values = best.hyperparameters.values
+    return Choice(
+        model_config=runner.model_config(best),
+        learning_rate=values["learning_rate"],
+        strength=values["strength"],
+        score=best.score,
+        trial_id=best.trial_id,
+    )
+
+
+def _all_failed(trials: dict[str, Trial]) -> TrainingError:
+    first = trials[min(trials)]
+    return TrainingError(
+        f"trial-{first.trial_id}",
+        found=f"all {len(trials)} trials failed; the first one with\n{first.message or ''}".rstrip(),
+        expected="one that can be completed",
+        remedy="correct what the traceback names, delete the search's folder, then run the same command",
+    )

@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from sklearn.metrics import confusion_matrix, jaccard_score
+
+from segline.core.confusion import confusion, constant, iou, mean_iou, merged, outcomes, pixel_accuracy
+from segline.core.labels import VOID
+
+CLASSES = 4
+SHAPE = (6, 9)
+truths = hnp.arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 1, 2, 3, VOID]))
+predictions = hnp.arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 1, 2, 3, 7, VOID]))
+
+
+@given(truths, predictions)
+def test_counts_equal_scikit_learn_with_void_left_out(truth, prediction):
+    counts = confusion(truth, prediction, classes=CLASSES)
+    labelled = truth != VOID
+    inside = np.where(prediction < CLASSES, prediction, CLASSES)[labelled]
+    if not labelled.any():
+        assert counts.sum() == 0
+        return
+    expected = confusion_matrix(truth[labelled], inside, labels=range(CLASSES + 1))
+    assert counts.dtype == np.int64
+    np.testing.assert_array_equal(counts, expected[:CLASSES])
+
+
+@given(truths, predictions)
+def test_iou_equals_scikit_learn(truth, prediction):
+    counts = confusion(truth, prediction, classes=CLASSES)
+    labelled = truth != VOID
+    answered = np.where(prediction < CLASSES, prediction, CLASSES)[labelled]
+    for train_id, value in enumerate(iou(counts)):
+        if np.isnan(value):
+            assert not (truth == train_id).any()
+            assert not (answered == train_id).any()
+        else:
+            expected = jaccard_score(truth[labelled], answered, labels=[train_id], average="macro", zero_division=0)
+            assert value == pytest.approx(expected, abs=1e-12)
+
+
+@given(truths, predictions, st.integers(1, SHAPE[1] - 1))
+def test_a_matrix_is_the_sum_of_its_parts_and_blind_to_flips(truth, prediction, cut):
+    whole = confusion(truth, prediction, classes=CLASSES)
+    parts = confusion(truth[:, :cut], prediction[:, :cut], classes=CLASSES) + confusion(
+        truth[:, cut:], prediction[:, cut:], classes=CLASSES
+    )
+    np.testing.assert_array_equal(whole, parts)
+    np.testing.assert_array_equal(whole, confusion(truth[:, ::-1], prediction[:, ::-1], classes=CLASSES))
+
+
+@given(truths)
+def test_void_truth_is_not_scored_whatever_is_predicted_there(truth):
+    prediction = np.where(truth == VOID, 2, truth)
+    counts = confusion(truth, prediction.astype(np.uint8), classes=CLASSES)
+    assert outcomes(counts).false_positive.sum() == 0
+    assert np.nansum(iou(counts)) == (~np.isnan(iou(counts))).sum()
+
+
+def test_void_or_unknown_prediction_is_a_miss():
+    truth = np.array([[0, 0, 1]], dtype=np.uint8)
+    prediction = np.array([[0, VOID, 9]], dtype=np.uint8)
+    counts = confusion(truth, prediction, classes=2)
+    np.testing.assert_array_equal(counts, [[1, 0, 1], [0, 0, 1]])
+    assert mean_iou(counts) == pytest.approx((0.5 + 0.0) / 2)
+    assert pixel_accuracy(counts) == pytest.approx(1 / 3)
+
+
+def test_absent_classes_are_left_out_of_the_mean():
+    counts = confusion(np.zeros((2, 3), np.uint8), np.zeros((2, 3), np.uint8), classes=3)
+    assert np.isnan(iou(counts)[1:]).all()
+    assert mean_iou(counts) == 1.0
+
+
+def test_nothing_labelled_scores_nan():
+    counts = confusion(np.full((2, 3), VOID, np.uint8), np.zeros((2, 3), np.uint8), classes=3)
+    assert np.isnan(mean_iou(counts))
+    assert np.isnan(pixel_accuracy(counts))
+
+
+def test_mismatches_are_refused_with_both_values():
+    with pytest.raises(ValueError, match=r"\(2, 3\).*\(3, 2\)"):
+        confusion(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), classes=2)
+    with pytest.raises(ValueError, match="id 5"):
+        confusion(np.full((2, 3), 5, np.uint8), np.zeros((2, 3), np.uint8), classes=2)
+
+
+@given(truths, predictions, st.integers(0, CLASSES - 1))
+def test_constant_answers_as_if_that_class_were_predicted_everywhere(truth, prediction, train_id):
+    counts = confusion(truth, prediction, classes=CLASSES)
+    expected = confusion(truth, np.full(SHAPE, train_id, np.uint8), classes=CLASSES)
+    np.testing.assert_array_equal(constant(counts, prediction=train_id), expected)
+
+
+@given(truths, predictions)
+def test_merging_counts_equals_counting_merged_masks(truth, prediction):
+    """Classes 0 and 2 become 0, 1 stays, 3 is void where true and outside where predicted."""
+    table = np.full(256, VOID, dtype=np.uint8)
+    table[[0, 2, 1]] = [0, 0, 1]
+    counts = confusion(truth, prediction, classes=CLASSES)
+    np.testing.assert_array_equal(
+        merged(counts, [[0, 2], [1]]), confusion(table[truth], table[prediction], classes=2)
+    )

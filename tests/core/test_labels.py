@@ -1,0 +1,69 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from segline import config, datasets
+from segline.core.labels import VOID, label_map
+
+MAPS = {name: datasets.load(name).label_map for name in config.dataset_names()}
+
+
+@pytest.mark.parametrize("name", MAPS)
+@given(data=st.data())
+def test_decode_then_encode_is_the_identity(name, data):
+    labels = MAPS[name]
+    mask = data.draw(hnp.arrays(np.uint8, (3, 5), elements=st.integers(0, len(labels) - 1)))
+    np.testing.assert_array_equal(labels.encode(labels.decode(mask)), mask)
+
+
+def test_cityscapes_equals_the_official_table():
+    from cityscapesscripts.helpers.labels import labels as official
+
+    ours = MAPS["cityscapes"]
+    for row in official:
+        if not 0 <= row.id <= 33:
+            continue
+        encoded = int(ours.encode(np.array([[row.id]], dtype=np.uint8))[0, 0])
+        assert encoded == (VOID if row.ignoreInEval else row.trainId)
+        assert ours.legal[row.id]
+        if not row.ignoreInEval:
+            assert ours.names[encoded] == row.name
+            assert tuple(ours.colours[encoded]) == row.color
+
+
+def test_illegal_ids_are_named_and_encoded_as_void():
+    labels = MAPS["oxford_pets"]
+    histogram = np.zeros(256, dtype=np.int64)
+    histogram[[0, 2, 9]] = 4
+    assert labels.illegal(histogram) == [0, 9]
+    assert labels.encode(np.array([[0, 9, 3]], dtype=np.uint8)).tolist() == [[VOID, VOID, 2]]
+    with pytest.raises(ValueError, match="train id 255"):
+        labels.decode(np.array([[VOID]], dtype=np.uint8))
+
+
+def test_digest_follows_ids_and_names_not_colours():
+    first = label_map([(1, "a", (0, 0, 0)), (2, "b", (1, 1, 1))])
+    assert first.digest == label_map([(1, "a", (9, 9, 9)), (2, "b", (1, 1, 1))]).digest
+    assert first.digest != label_map([(2, "b", (1, 1, 1)), (1, "a", (0, 0, 0))]).digest
+    assert first.digest != label_map([(1, "a", (0, 0, 0)), (2, "b", (1, 1, 1))], void=[0]).digest
+
+
+def test_a_raw_id_can_be_used_once():
+    with pytest.raises(ValueError, match="distinct"):
+        label_map([(1, "a", (0, 0, 0))], void=[1])
+
+
+def test_core_imports_nothing_heavier_than_numpy():
+    code = (
+        "import sys, pkgutil, importlib, segline.core as room\n"
+        "[importlib.import_module(f'segline.core.{m.name}') for m in pkgutil.iter_modules(room.__path__)]\n"
+        "roots = {name.split('.')[0] for name in sys.modules}\n"
+        "print(sorted(roots & {'keras', 'tensorflow', 'mlflow', 'prefect', 'pandas', 'pyarrow', 'PIL', 'scipy'}))\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"

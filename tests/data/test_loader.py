@@ -1,0 +1,186 @@
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from segline.core.labels import VOID
+from segline.data import manifest, split
+from segline.data.augment import Augmenter
+from segline.data.loader import Crops, Whole
+from segline.data.prepare import Prepared, prepare
+from segline.datasets.base import Dataset, Pair, match
+from segline.datasets.oxford_pets import DATASET as PETS
+from segline.errors import ConfigError, DataError
+
+SIZES = [(60, 90), (90, 60), (75, 75), (200, 140), (40, 50)]
+
+
+def pairs(raw):
+    found = match(
+        ((path.stem, f"images/{path.name}") for path in (raw / "images").iterdir()),
+        ((path.stem, f"masks/{path.name}") for path in (raw / "masks").iterdir()),
+    )
+    of = ("train", "train", "validation", "test")
+    return [
+        Pair(id=name, image=image, mask=mask, split=of[number % 4]) for number, (name, image, mask) in enumerate(found)
+    ]
+
+
+DATASET = Dataset(
+    name="oxford_pets",
+    title="drawn",
+    terms="none",
+    archives=(),
+    label_map=PETS.label_map,
+    protocol="drawn/1",
+    pairs=pairs,
+)
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("raw")
+    (folder / "images").mkdir()
+    (folder / "masks").mkdir()
+    generator = np.random.default_rng(3)
+    for number in range(20):
+        height, width = SIZES[number % len(SIZES)]
+        mask = generator.integers(1, 4, (height // 20, width // 20)).astype(np.uint8)
+        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+        # The image shows the mask: what happens to one can be checked against the other.
+        image = np.stack([mask * 80, mask * 80, mask * 80], axis=-1)
+        cv2.imwrite(str(folder / "images" / f"{number:02d}.png"), image)
+        cv2.imwrite(str(folder / "masks" / f"{number:02d}.png"), mask)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def make(raw, tmp_path_factory):
+    def run(*, short_side=48, workers=1):
+        folder = tmp_path_factory.mktemp("prepared")
+        found = pairs(raw)
+        table = manifest.build(
+            DATASET, found, raw=raw, splits=split.assign(found, validation_share=0.2), workers=workers
+        )
+        (folder / "manifest").mkdir()
+        manifest.write(table, folder / "manifest" / manifest.FILE_NAME)
+        prepare(
+            DATASET,
+            raw=raw,
+            manifest_folder=folder / "manifest",
+            folder=folder / "out",
+            short_side=short_side,
+            workers=workers,
+            report=lambda line: None,
+        )
+        return folder / "out"
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def prepared(make):
+    return Prepared(make())
+
+
+def test_samples_come_back_scaled_and_labels_native(prepared, raw):
+    test = prepared.split("test")
+    assert len(test) == 5
+    for index, name in enumerate(test.ids):
+        native = cv2.imread(str(raw / "masks" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(test.label(index), PETS.label_map.encode(native))
+        assert test.image(index).shape == (*test.mask(index).shape, 3)
+        assert min(test.size(index)) == min(48, *native.shape)
+        assert test.image(index).dtype == test.mask(index).dtype == np.uint8
+
+
+def test_equal_inputs_give_equal_bytes_at_any_number_of_workers(make):
+    first, second = make(), make(workers=2)
+    names = sorted(path.name for path in first.iterdir())
+    assert names == sorted(path.name for path in second.iterdir())
+    assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
+
+
+def test_train_has_no_native_labels(prepared):
+    with pytest.raises(ValueError, match="not scored"):
+        prepared.split("train").label(0)
+
+
+def test_data_prepared_otherwise_is_refused(make):
+    prepared = Prepared(make(short_side=64))
+    prepared.check(DATASET, short_side=64)
+    with pytest.raises(ConfigError, match="64"):
+        prepared.check(DATASET, short_side=48)
+
+
+def test_missing_or_foreign_folders_are_named(tmp_path, make):
+    with pytest.raises(DataError, match="dvc repro"):
+        Prepared(tmp_path)
+    folder = make()
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps(meta | {"format": 99}))
+    with pytest.raises(DataError, match="format 99"):
+        Prepared(folder)
+
+
+def crops(prepared, *, strength=0.5, seed=1):
+    augmenter = Augmenter(crop=(32, 64), strength=strength, mirrored=True)
+    return Crops(prepared.split("train"), augmenter=augmenter, batch=4, seed=seed)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(prepared):
+    first, second = crops(prepared), crops(prepared)
+    expected = [first.batch(step) for step in range(6)]
+    for step in (5, 0, 3):  # in another order, from another loader
+        for one, other in zip(second.batch(step), expected[step], strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert not np.array_equal(crops(prepared, seed=2).batch(0)[0], expected[0][0])
+    assert not np.array_equal(expected[0][0], expected[1][0])
+
+
+def test_every_sample_is_drawn_once_a_pass(prepared):
+    loader = crops(prepared)
+    total = len(prepared.split("train"))
+    assert total == 10
+    for number in range(3):
+        assert sorted(loader._order(number)) == list(range(total))
+    assert list(loader._order(0)) != list(loader._order(1))
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
+def test_image_and_mask_stay_together_and_padding_is_void(prepared, strength):
+    loader = crops(prepared, strength=strength)
+    void = 0
+    for step in range(8):
+        images, masks = loader.batch(step)
+        assert images.shape == (4, 32, 64, 3)
+        assert masks.shape == (4, 32, 64)
+        assert set(np.unique(masks)) <= {0, 1, 2, VOID}
+        void += int((masks == VOID).sum())
+        if strength == 0:
+            # Only flips, scales and crops: inside regions the image still shows the mask.
+            shown = images[..., 0].astype(int)
+            labelled = masks != VOID
+            near = np.abs(shown - 80 * (masks.astype(int) + 1)) <= 4
+            assert near[labelled].mean() > 0.8
+    assert void > 0  # 48 pixels of short side never fill 32 x 64 at every scale
+
+
+def test_the_specification_is_plain_and_says_what_it_does(prepared):
+    specification = crops(prepared).augmentation
+    assert "HorizontalFlip" in json.dumps(specification)
+    plain = Augmenter(crop=(32, 64), strength=0.0, mirrored=False).specification
+    assert "HorizontalFlip" not in json.dumps(plain)
+
+
+def test_whole_images_come_once_each_padded_with_void(prepared):
+    validation = prepared.split("validation")
+    whole = Whole(validation, batch=2, multiple=32)
+    batches = [whole.batch(number) for number in range(len(whole))]
+    assert sum(len(images) for images, _ in batches) == len(validation)
+    pixels = sum(int((masks != VOID).sum()) for _, masks in batches)
+    assert pixels == sum(int((validation.mask(index) != VOID).sum()) for index in range(len(validation)))
+    for images, masks in batches:
+        assert images.shape == (*masks.shape, 3)
+        assert all(side % 32 == 0 for side in masks.shape[1:])

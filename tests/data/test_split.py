@@ -1,0 +1,50 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segline.data.split import assign, digest
+from segline.datasets.base import Pair
+from segline.datasets.kitti import split_of
+
+
+def pets(breeds, count):
+    return [
+        Pair(id=f"{breed}_{number}", image=None, mask=None, split=None, stratum=breed)
+        for breed in breeds
+        for number in range(count)
+    ]
+
+
+@given(st.integers(2, 40), st.floats(0.05, 0.45))
+def test_every_breed_gives_the_share_to_validation(count, share):
+    splits = assign(pets("abc", count), validation_share=share)
+    for breed in "abc":
+        held_out = sum(split == "validation" for name, split in splits.items() if name.startswith(breed))
+        assert held_out == max(1, round(count * share))
+
+
+def test_the_choice_is_fixed_and_survives_newcomers():
+    few, more = pets("ab", 20), pets("abc", 20)
+    first, second = assign(few, validation_share=0.2), assign(more, validation_share=0.2)
+    assert {name: second[name] for name in first} == first
+    assert assign(reversed(more), validation_share=0.2) == second
+
+
+def test_a_published_split_is_never_touched():
+    pair = Pair(id="x", image=None, mask=None, split="test", stratum="a")
+    assert assign([pair, *pets("a", 10)], validation_share=0.4)["x"] == "test"
+
+
+def test_a_lone_sample_of_a_breed_is_trained_on():
+    assert assign(pets("a", 1), validation_share=0.4) == {"a_0": "train"}
+
+
+def test_kitti_blocks_are_the_published_ones():
+    blocks = [split_of(frame) for frame in range(100)]
+    assert blocks == ["train"] * 60 + ["validation"] * 22 + ["test"] * 18
+    for drive in ((43, 44, 46, 53), range(77, 82), range(89, 99)):
+        assert len({split_of(frame) for frame in drive}) == 1
+
+
+def test_digest_names_membership_and_not_order():
+    assert digest({"a": "train", "b": "test"}) == digest({"b": "test", "a": "train"})
+    assert digest({"a": "train", "b": "test"}) != digest({"a": "test", "b": "test"})

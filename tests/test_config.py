@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+
+from segline import config
+from segline.errors import ConfigError
+
+PARAMS = Path(__file__).parent.parent / "params.yaml"
+
+
+@pytest.fixture
+def changed(tmp_path):
+    """params.yaml with a piece of its text replaced."""
+
+    def change(old, new):
+        text = PARAMS.read_text(encoding="utf-8")
+        assert old in text
+        path = tmp_path / "params.yaml"
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        return path
+
+    return change
+
+
+def test_the_projects_own_params_are_good_and_name_what_exists():
+    params = config.load(PARAMS)
+    assert params.source == "sample"
+    assert set(params.datasets) == {"kitti", "oxford_pets", "cityscapes"}
+    assert set(config.network_names()) >= {"unet", "xception_unet"}
+    assert set(params.promotion.floor) == set(params.datasets)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "found", "expected"),
+    [
+        ("batch: 8", "bacth: 8", "training.bacth", "unknown key", "'batch'?"),
+        ("seed: 1", "sead: 1", "sead", "unknown key", "'seed'?"),
+        ("seed: 1", "", "seed", "missing", "this key"),
+        ("batch: 8", "batch: eight", "training.batch", "'eight'", "a valid integer"),
+        ("batch: 8", "batch: 0", "training.batch", "0", "greater than or equal to 1"),
+        ("batch: 8", "batch: '8'", "training.batch", "'8'", "integer"),
+        ("datasets: [kitti", "datasets: [kitty", "datasets.0", "'kitty'", "'kitti'?"),
+        ("dataset: oxford_pets", "dataset: oxford-pets", "dataset", "'oxford-pets'", "'oxford_pets'?"),
+        ("[unet, ", "[unett, ", "search.networks.0", "'unett'", "'unet'?"),
+        ("crop: [128, 128]", "crop: [100, 128]", "training.crop.0", "100", "a multiple of 32"),
+        ("crop: [128, 128]", "crop: 128", "training.crop", "128", "list"),
+        ("short_side: 128", "short_side: -5", "prepare.short_side", "-5", "greater than"),
+        ("[0.001, 0.01]", "[0.1, 0.01]", "search.learning_rate", "[0.1, 0.01]", "low"),
+        ("{kitti: 0.15", "{kity: 0.15", "promotion.floor.kity", "'kity'", "'kitti'?"),
+    ],
+)
+def test_a_mistake_names_line_key_found_and_expected(changed, old, new, place, found, expected):
+    path = changed(old, new)
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    message = str(caught.value)
+    assert f" {place}: " in message
+    assert found in message
+    assert expected in message
+    assert "remedy:" in message
+    line = int(message.removeprefix(f"{path}:").split(" ")[0])
+    text = path.read_text(encoding="utf-8").splitlines()[line - 1]
+    assert new == "" or place.rsplit(".", 2)[-1] in text or any(part in text for part in place.split(".")[-2:])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("[kitti, oxford_pets, cityscapes]", "[kitti]", "one of `datasets`"),
+        ("[kitti, oxford_pets,", "[kitti, kitti, oxford_pets,", "each dataset once"),
+        ("crop: [128, 128]", "crop: [512, 128]", "`prepare.short_side` 128"),
+        ("oxford_pets: 0.4, ", "", "a `promotion.floor` for oxford_pets"),
+    ],
+)
+def test_values_that_contradict_each_other_are_named(changed, old, new, expected):
+    with pytest.raises(ConfigError, match="contradict") as caught:
+        config.load(changed(old, new))
+    assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2", "- a\n- b\n", "\tseed: 1"])
+def test_what_is_no_mapping_is_refused(tmp_path, content):
+    path = tmp_path / "params.yaml"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"params\.yaml"):
+        config.load(path)
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        config.load(path)
+
+
+def test_the_dataset_can_be_named_by_the_caller():
+    assert config.load(PARAMS, dataset="kitti").dataset == "kitti"
+    with pytest.raises(ConfigError, match="'kitti'"):
+        config.load(PARAMS, dataset="kiti")
+
+
+def test_what_a_run_depends_on_is_not_where_its_data_came_from(changed):
+    first, second = config.load(PARAMS), config.load(changed("source: sample", "source: /somewhere"))
+    assert first.resolved() == second.resolved()
+    assert first.resolved() != config.load(changed("seed: 1", "seed: 2")).resolved()

@@ -1,0 +1,94 @@
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from segline.errors import StorageError
+from segline.storage import atomic_file, atomic_folder
+
+
+def test_a_file_appears_whole_and_replaces_the_old_one(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    for content in ("old", "new"):
+        with atomic_file(path) as partial:
+            partial.write_text(content)
+            assert not path.exists() or path.read_text() == "old"
+        assert path.read_text() == content
+    assert [entry.name for entry in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_failure_leaves_the_old_content_and_nothing_else(tmp_path):
+    path, folder = tmp_path / "file.txt", tmp_path / "folder"
+    path.write_text("old")
+    (folder / "inner").mkdir(parents=True)
+    with pytest.raises(RuntimeError), atomic_file(path) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    with pytest.raises(RuntimeError), atomic_folder(folder) as partial:
+        (partial / "half").write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file.txt", "folder"]
+    assert [entry.name for entry in folder.iterdir()] == ["inner"]
+
+
+def test_a_folder_replaces_the_old_one_whole(tmp_path):
+    folder = tmp_path / "folder"
+    for name in ("first", "second"):
+        with atomic_folder(folder) as partial:
+            (partial / name).touch()
+    assert [entry.name for entry in folder.iterdir()] == ["second"]
+
+
+def test_what_a_killed_process_left_is_removed_and_a_live_one_is_left_alone(tmp_path):
+    script = textwrap.dedent(
+        """
+        import os, signal, sys
+        from pathlib import Path
+        from segline.storage import atomic_folder
+        with atomic_folder(Path(sys.argv[1])) as partial:
+            (partial / "half").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    folder = tmp_path / "folder"
+    subprocess.run([sys.executable, "-c", script, str(folder)], check=False)
+    assert not folder.exists()
+    assert len(list(tmp_path.iterdir())) == 1
+    alive = tmp_path / ".folder.1.partial"  # process 1 is always there
+    alive.mkdir()
+    with atomic_folder(folder) as partial:
+        (partial / "whole").touch()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [alive.name, "folder"]
+
+
+def test_a_full_disk_is_named(tmp_path):
+    """The kernel refuses to let the file grow, as a full disk does."""
+    script = textwrap.dedent(
+        """
+        import resource, signal, sys
+        from pathlib import Path
+        from segline.errors import StorageError
+        from segline.storage import atomic_file
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))
+        try:
+            with atomic_file(Path(sys.argv[1])) as partial:
+                partial.write_bytes(bytes(1 << 20))
+        except StorageError as error:
+            print(error)
+        """
+    )
+    path = tmp_path / "file"
+    answer = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, check=True)
+    assert str(path) in answer.stdout
+    assert "the disk is full" in answer.stdout
+    assert "remedy" in answer.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises((StorageError, NotADirectoryError, FileExistsError)), atomic_file(tmp_path / "file" / "x"):
+        pass
