@@ -14,6 +14,9 @@ SeglineError
 Each one names the place, what was found, what was expected and the remedy.
 """
 
+from functools import partial
+from typing import Self
+
 
 class SeglineError(Exception):
     """A problem a person can act on.
@@ -35,6 +38,11 @@ class SeglineError(Exception):
     def __str__(self) -> str:
         expected = f", expected {self.expected}" if self.expected else ""
         return f"{self.place}: {self.found}{expected}\n  remedy: {self.remedy}"
+
+    def __reduce__(self) -> tuple[partial[Self], tuple[str]]:
+        # Exceptions are rebuilt from their positional arguments; these are keywords. Workers send them.
+        rebuild = partial(type(self), found=self.found, expected=self.expected, remedy=self.remedy)
+        return rebuild, (self.place,)
 
 
 class ConfigError(SeglineError):

@@ -239,7 +239,7 @@ def test_a_forbidden_file_is_told_with_its_status(tiny: Dataset, folder: Path, s
 def test_a_server_that_is_down_is_told_after_some_attempts(tiny: Dataset, folder: Path, server: _Server) -> None:
     server.close()
     lines: list[str] = []
-    with pytest.raises(SourceError, match="in 4 attempts: .*Cannot connect"):
+    with pytest.raises(SourceError, match=r"in 4 attempts: .*Cannot connect"):
         download(tiny, source=server.address, root=folder, folder=folder, report=lines.append)
     assert sum("trying again" in line for line in lines) == 3
 

@@ -8,13 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
 
 from segline.core.labels import Mask
-from segline.data import manifest
+from segline.data import manifest, parallel
 from segline.data.images import read_mask, write_png
 from segline.data.manifest import FILE_NAME, SCHEMA
 from segline.data.split import assign
 from segline.datasets.base import Dataset
+from segline.datasets.kitti import DATASET
 from segline.errors import DataError
 
 
@@ -40,8 +42,11 @@ def test_a_row_says_what_the_files_are_and_hold(tiny: Dataset, raw: Path) -> Non
     assert (row["illegal_ids"], row["problems"], row["notes"]) == ([], [], [])
 
 
-def test_equal_folders_give_equal_bytes_on_any_number_of_workers(tiny: Dataset, raw: Path, tmp_path: Path) -> None:
-    for number in range(20):  # enough for more than one process
+def test_equal_folders_give_equal_bytes_on_any_number_of_workers(
+    tiny: Dataset, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parallel, "_FEW", 4)
+    for number in range(20):
         for kind in ("images", "masks"):
             shutil.copy(raw / kind / "train_0.png", raw / kind / f"train_{number + 2}.png")
     shutil.copytree(raw, tmp_path / "copy")
@@ -89,8 +94,6 @@ def test_problems_are_written_down_and_not_raised(tiny: Dataset, raw: Path) -> N
 
 
 def test_oddities_are_notes(tiny: Dataset, raw: Path) -> None:
-    from PIL import Image
-
     Image.open(raw / "images/test_0.png").convert("P").save(raw / "images/test_0.png", "GIF")
     row = _rows(tiny, raw)["test_0"]
     assert row["notes"] == ["GIF P read as RGB"]
@@ -99,8 +102,6 @@ def test_oddities_are_notes(tiny: Dataset, raw: Path) -> None:
 
 @given(mask=arrays.arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 8))))
 def test_every_pixel_is_counted_once(mask: Mask) -> None:
-    from segline.datasets.kitti import DATASET
-
     facts = manifest._contents(mask, DATASET.label_map)
     assert sum(facts["pixels"]) + round(facts["void_fraction"] * mask.size) == mask.size
     assert facts["illegal_pixels"] == int((mask > 33).sum())

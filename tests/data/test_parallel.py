@@ -3,8 +3,14 @@ from pathlib import Path
 
 import pytest
 
+from segline.data import parallel
 from segline.data.parallel import map_samples, stream_samples
 from segline.errors import DataError, SeglineError
+
+
+@pytest.fixture(autouse=True)
+def _processes_even_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_FEW", 4)
 
 
 def _fail_at_thirty(number: int) -> int:

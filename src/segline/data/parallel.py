@@ -14,7 +14,7 @@ from segline.errors import SeglineError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_FEW = 16  # below this, starting processes takes longer than the work
+_FEW = 128  # up to here, starting processes (1 to 2 s) takes longer than they save
 _LARGEST_CHUNK = 16
 
 

@@ -1,0 +1,204 @@
+"""A whole project in a folder of its own: the real files, small figures, real servers."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+SMALL = {
+    "datasets": ["oxford_pets"],
+    "prepare": {"short_side": 48, "validation_share": 0.2},
+    "training": {
+        "crop": [32, 64],
+        "batch": 4,
+        "steps": 4,
+        "epochs": 4,
+        "weight_decay": 0.01,
+        "warm_up": 0.1,
+        "dropout": 0.2,
+        "threads": 2,
+    },
+    "search": {
+        "trials": 2,
+        "epochs": 1,
+        "networks": ["unet", "xception_unet"],
+        "width": [4, 6],
+        "depth": [2],
+        "learning_rate": [0.001, 0.01],
+        "augmentation": [0.0, 0.5],
+    },
+    "evaluation": {"resamples": 100, "confidence": 0.95},
+    "promotion": {"floor": {"oxford_pets": 0.05}},
+}
+
+
+class Project:
+    """A checkout with its own git history, environment and data."""
+
+    def __init__(self, root, environment):
+        self.root = root
+        self.environment = environment
+
+    def run(self, *command, check=True, timeout=300):
+        """Run a command of the project's environment; returns the completed process."""
+        answer = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True, timeout=timeout, check=False
+        )
+        if check and answer.returncode != 0:
+            raise AssertionError(f"{command} ended with {answer.returncode}\n{answer.stdout}\n{answer.stderr}")
+        return answer
+
+    def start(self, *command):
+        """Start a command in a process group of its own."""
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def train(self, *arguments, check=True):
+        """Run the training flow."""
+        return self.run(sys.executable, "-m", "flows.training", *arguments, check=check)
+
+    def client(self):
+        """An MLflow client on the project's own store."""
+        from mlflow import MlflowClient
+
+        uri = f"sqlite:///{self.root / 'mlflow.db'}"
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+    def parents(self):
+        """Parent runs, oldest first."""
+        client = self.client()
+        found = client.get_experiment_by_name("segline-oxford_pets")
+        runs = client.search_runs([found.experiment_id], order_by=["attributes.start_time ASC"]) if found else []
+        return [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+
+    def children(self, parent):
+        """Trial runs of a parent."""
+        return self.client().search_runs(
+            [parent.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'"
+        )
+
+    def set(self, **changes):
+        """Change top-level keys of params.yaml."""
+        path = self.root / "params.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def end(process):
+    """End a process group that a test started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory):
+    """A real Prefect server; without one every flow would start its own, which takes longer than the flow."""
+    port = free_port()
+    home = tmp_path_factory.mktemp("prefect")
+    environment = os.environ | {"PREFECT_HOME": str(home), "DO_NOT_TRACK": "1"}
+    log = (home / "log").open("w")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        cwd=home,
+        env=environment,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}/api"
+    try:
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            try:
+                if httpx.get(f"{address}/health", timeout=2).status_code == 200:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.3)
+        else:
+            raise AssertionError((home / "log").read_text())
+        yield address
+    finally:
+        end(server)
+        log.close()
+
+
+def copy_project(root, **changes):
+    """Copy what git knows of the working tree to `root`, with small parameters, and commit it there."""
+    names = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    for name in names:
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/", "dvc.lock")):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+    content = yaml.safe_load((root / "params.yaml").read_text()) | SMALL | changes
+    (root / "params.yaml").write_text(yaml.safe_dump(content))
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "start"]):
+        subprocess.run(
+            ["git", "-c", "user.name=test", "-c", "user.email=test@localhost", *command], cwd=root, check=True
+        )
+
+
+def environment_of(root, **extra):
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PREFECT_"))}
+    return kept | {
+        "SEGLINE_ROOT": str(root),
+        "PYTHONPATH": str(root / "src"),
+        "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]),
+        "PREFECT_HOME": str(root / ".prefect"),
+        "DO_NOT_TRACK": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        **extra,
+    }
+
+
+@pytest.fixture(scope="session")
+def prepared_project(tmp_path_factory, prefect_api):
+    """A project whose data stages have run; tests that change it take `project_copy` instead."""
+    root = tmp_path_factory.mktemp("project")
+    copy_project(root)
+    project = Project(root, environment_of(root, PREFECT_API_URL=prefect_api))
+    project.run("dvc", "repro")
+    return project
+
+
+@pytest.fixture
+def project_copy(prepared_project, tmp_path):
+    """The same state of data, nothing trained."""
+    root = tmp_path / "project"
+    excluded = shutil.ignore_patterns("mlflow.db*", "mlartifacts", ".segline", "tmp")
+    shutil.copytree(prepared_project.root, root, ignore=excluded, symlinks=True)
+    return Project(root, environment_of(root, PREFECT_API_URL=prepared_project.environment["PREFECT_API_URL"]))

@@ -1,0 +1,144 @@
+"""From download to a promoted model, once, and everything that is then true."""
+
+import json
+import re
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+
+@pytest.fixture(scope="module")
+def trained(prepared_project):
+    first = prepared_project.train()
+    return prepared_project, first.stdout
+
+
+def test_a_repeated_repro_finds_everything_up_to_date(prepared_project):
+    answer = prepared_project.run("dvc", "repro")
+    assert "Running stage" not in answer.stdout
+    assert len(re.findall("didn't change, skipping", answer.stdout)) == 4
+
+
+def test_the_run_ends_with_a_champion_and_its_table(trained):
+    project, said = trained
+    for expected in ("test mIoU", "always the commonest class", "segline-oxford_pets, version 1", "95 %, bootstrap"):
+        assert expected in said
+    client = project.client()
+    champion = client.get_model_version_by_alias("segline-oxford_pets", "champion")
+    (parent,) = project.parents()
+    assert champion.run_id == parent.info.run_id
+    assert parent.info.status == "FINISHED"
+    decision = json.loads(parent.data.tags["segline.decision"])
+    assert decision["promote"]
+    assert decision["challenger"] == parent.data.metrics["test_miou"]
+
+
+def test_the_parent_run_holds_what_a_reader_looks_for(trained):
+    project, _ = trained
+    (parent,) = project.parents()
+    client = project.client()
+    metrics = parent.data.metrics
+    assert 0 <= metrics["test_miou_low"] <= metrics["test_miou"] <= metrics["test_miou_high"] <= 1
+    assert {"test_iou/foreground", "test_iou/background", "test_iou/border"} <= set(metrics)
+    assert len(client.get_metric_history(parent.info.run_id, "val_miou")) == 4
+    assert parent.data.params["search.trials"] == "2"
+    for folder, expected in {
+        "evaluation": {"confusion.png", "evaluation.json", "evaluation.npz"},
+        "lineage": {"augmentation.json"},
+    }.items():
+        names = {item.path.split("/")[-1] for item in client.list_artifacts(parent.info.run_id, folder)}
+        assert expected <= names
+    assert len(client.list_artifacts(parent.info.run_id, "examples")) == 3
+
+
+def test_every_trial_is_a_child_run_of_its_own(trained):
+    project, _ = trained
+    (parent,) = project.parents()
+    children = project.children(parent)
+    assert len(children) == 2
+    assert all(child.info.status == "FINISHED" for child in children)
+    assert all(child.data.params["network"] in {"unet", "xception_unet"} for child in children)
+    assert all("score" in child.data.metrics for child in children)
+
+
+def test_a_version_carries_its_lineage(trained):
+    project, _ = trained
+    version = project.client().get_model_version("segline-oxford_pets", "1")
+    lock = (project.root / "dvc.lock").read_text()
+    assert version.tags["segline.prepared_md5"] in lock
+    assert version.tags["segline.raw_md5"] in lock
+    head = project.run("git", "rev-parse", "HEAD").stdout.strip()
+    assert version.tags["segline.git_commit"] == head
+    assert version.tags["segline.git_dirty"] == "false"  # dvc.lock is there, and does not count
+    assert json.loads(version.tags["segline.params"])["seed"] == 1
+    assert json.loads(version.tags["segline.augmentation"])
+    for name in ("label_map", "test_split", "validation", "flow_run", "machine", "packages", "dvc_lock"):
+        assert version.tags[f"segline.{name}"] or name == "flow_run"
+
+
+def test_a_second_run_reuses_the_finished_one_and_says_so(trained):
+    project, _ = trained
+    answer = project.train()
+    assert "reused" in answer.stdout
+    assert "segline-oxford_pets, version 1" in answer.stdout
+    assert len(project.parents()) == 1
+
+
+def test_retraining_repeats_every_bit_and_compares_with_the_champion(trained):
+    project, _ = trained
+    answer = project.train("--retrain")
+    first, second = project.parents()
+    assert first.info.run_id != second.info.run_id
+    client = project.client()
+    digests = []
+    for run in (first, second):
+        path = client.download_artifacts(run.info.run_id, "evaluation/evaluation.json")
+        content = json.loads(open(path, encoding="utf-8").read())  # noqa: PTH123, SIM115
+        digests.append((content["counts_digest"], content["confusion"]))
+    assert digests[0] == digests[1]
+    decision = json.loads(second.data.tags["segline.decision"])
+    assert not decision["promote"]
+    assert decision["bar"] == decision["challenger"]
+    assert "does not beat the champion's" in answer.stdout
+    assert client.get_model_version_by_alias("segline-oxford_pets", "champion").version == "1"
+
+
+def test_predict_writes_label_maps_and_overlays_at_the_images_own_size(trained, tmp_path):
+    project, _ = trained
+    images = sorted((project.root / "data/raw/oxford_pets/images").glob("*.jpg"))[:3]
+    (tmp_path / "in").mkdir()
+    for path in images:
+        (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
+    project.run(
+        "segline", "predict", str(tmp_path / "in"), "--model", "segline-oxford_pets@champion",
+        "--output", str(tmp_path / "out"),
+    )  # fmt: skip
+    for path in images:
+        labels = cv2.imread(str(tmp_path / "out" / f"{path.stem}_labels.png"), cv2.IMREAD_UNCHANGED)
+        overlay = cv2.imread(str(tmp_path / "out" / f"{path.stem}_overlay.png"))
+        assert labels.shape == cv2.imread(str(path)).shape[:2]
+        assert set(np.unique(labels)) <= {1, 2, 3}
+        assert overlay.shape[1] > labels.shape[1]  # the legend stands beside it
+
+
+def test_the_logged_model_serves_like_predict(trained, tmp_path):
+    """Through MLflow's own loader, in a process that has only what the model brings along."""
+    project, _ = trained
+    script = (
+        "import mlflow, numpy as np, sys\n"
+        "mlflow.set_tracking_uri(sys.argv[1])\n"
+        "model = mlflow.pyfunc.load_model('models:/segline-oxford_pets@champion')\n"
+        "images = np.random.default_rng(0).integers(0, 255, (2, 70, 90, 3)).astype('uint8')\n"
+        "masks = model.predict(images)\n"
+        "print(masks.shape, masks.dtype, masks.max() < 3)\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script, f"sqlite:///{project.root / 'mlflow.db'}"],
+        cwd=tmp_path, env=project.environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert answer.stdout.splitlines()[-1] == "(2, 70, 90) uint8 True"
