@@ -16,6 +16,7 @@ from segline.data.prepare import PreparedSplit
 
 Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.uint8]
+Batch = tuple[tuple[int, int], list[int]]  # padded size, members
 
 
 class Crops:
@@ -77,11 +78,13 @@ class Whole:
         for index in range(len(split)):
             height, width = split.size(index)
             by_size.setdefault((_up(height, multiple), _up(width, multiple)), []).append(index)
-        self._batches = [
-            (size, members[start : start + batch])
-            for size, members in sorted(by_size.items())
-            for start in range(0, len(members), batch)
-        ]
+        self._batches = _unlike_first(
+            [
+                (size, members[start : start + batch])
+                for size, members in sorted(by_size.items())
+                for start in range(0, len(members), batch)
+            ]
+        )
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -96,6 +99,21 @@ class Whole:
             images[place, : image.shape[0], : image.shape[1]] = image
             masks[place, : image.shape[0], : image.shape[1]] = self._split.mask(index)
         return images, masks
+
+
+def _unlike_first(batches: list[Batch]) -> list[Batch]:
+    """Put the batch that differs from the first in most dimensions second.
+
+    A traced network learns from two unlike inputs that a dimension varies; from like ones it is
+    traced again, a second or more each time, at every batch that differs in another dimension.
+    """
+    if len(batches) < 3:
+        return batches
+    first, rest = batches[0], batches[1:]
+    shape = (*first[0], len(first[1]))
+    second = max(rest, key=lambda other: sum(a != b for a, b in zip(shape, (*other[0], len(other[1])), strict=True)))
+    rest.remove(second)
+    return [first, second, *rest]
 
 
 def _up(side: int, multiple: int) -> int:

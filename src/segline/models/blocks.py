@@ -45,8 +45,17 @@ def convolution(
         **options,
     )(tensor)
     if batch_norm:
-        tensor = layers.BatchNormalization(name=f"{name}_norm")(tensor)
+        tensor = normalise(tensor, name=f"{name}_norm")
     return tensor if activation is None else layers.Activation(activation, name=f"{name}_{activation}")(tensor)
+
+
+def normalise(tensor: Any, *, name: str) -> Any:
+    """Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167).
+
+    Keras's momentum of 0.99 needs some 400 steps until the running statistics are those of the
+    data; a short trial would be judged by statistics that are still the initial ones.
+    """
+    return layers.BatchNormalization(momentum=0.9, name=name)(tensor)
 
 
 def dropout(tensor: Any, rate: float, *, name: str) -> Any:

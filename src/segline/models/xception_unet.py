@@ -36,7 +36,7 @@ def build(config: ModelConfig) -> keras.Model:
 
 
 def _norm(tensor: Any, config: ModelConfig, *, name: str) -> Any:
-    return layers.BatchNormalization(name=name)(tensor) if config.batch_norm else tensor
+    return blocks.normalise(tensor, name=name) if config.batch_norm else tensor
 
 
 def _down(previous: Any, filters: int, config: ModelConfig, *, name: str) -> Any:

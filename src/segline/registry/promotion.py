@@ -1,23 +1,32 @@
 """Model versions: registering one, finding the champion, putting another in its place."""
 
 import json
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Final
 
 import mlflow
+import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
 from rich.table import Table
 
 import segline
 from segline.errors import TrackingError
-from segline.registry.serving import BUNDLE, SIGNATURE, SegmentationModel
 from segline.registry.tracking import DECISION, reporting_tracking
 
 CHAMPION: Final = "champion"
+BUNDLE: Final = "bundle"
+SIGNATURE = ModelSignature(
+    # An inferred signature would freeze height and width.
+    inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")]),
+    outputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1), "masks")]),
+)
 _SERVING_PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "pillow", "mlflow")
 
 
@@ -41,10 +50,12 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
     run = client.get_run(run_id)
     _drop_half_logged(client, run.info.experiment_id, run_id)
     # Only MLflow's fluent interface logs models, and it wants an active run, which it ends as FINISHED.
-    with mlflow.start_run(run_id=run_id):
+    with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
+        # An example input would be run through the network just to check the signature that stands above.
+        warnings.filterwarnings("ignore", message=".*input example was not provided")
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=SegmentationModel(),
+            python_model=str(Path(__file__).with_name("serving.py")),
             artifacts={BUNDLE: str(bundle)},
             code_paths=[str(Path(segline.__file__).parent)],
             signature=SIGNATURE,

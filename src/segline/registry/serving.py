@@ -1,34 +1,34 @@
-"""The logged pyfunc: what ``mlflow models serve`` and ``mlflow.pyfunc.load_model`` run."""
+"""The logged pyfunc: what ``mlflow models serve`` and ``mlflow.pyfunc.load_model`` run.
+
+MLflow copies this file beside the model and runs it on loading ("models from code"), so nothing is
+pickled; nobody imports it.
+"""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mlflow.models import ModelSignature
+from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel, PythonModelContext
-from mlflow.types import Schema, TensorSpec
-
-BUNDLE = "bundle"
-
-SIGNATURE = ModelSignature(
-    # An inferred signature would freeze height and width.
-    inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")]),
-    outputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1), "masks")]),
-)
 
 
-class SegmentationModel(PythonModel):  # type: ignore[misc]
-    """Images uint8 (N, H, W, 3) -> masks of train ids uint8 (N, H, W), through the same code as ``segline predict``."""
+class SegmentationModel(PythonModel):
+    """Images uint8 (N, H, W, 3) -> masks of train ids uint8 (N, H, W), through the code of ``segline predict``."""
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the bundle that was logged with the model."""
         from segline.inference.bundle import load  # Keras, which logging a model does not need
 
-        self._bundle = load(Path(context.artifacts[BUNDLE]))
+        (folder,) = context.artifacts.values()
+        self._bundle = load(Path(folder))
 
-    def predict(self, context: PythonModelContext, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    # MLflow reads type hints of `model_input` as a schema of lists; the signature says it better.
+    def predict(self, context, model_input, params=None) -> Any:  # type: ignore[no-untyped-def]  # noqa: ANN001, ARG002
         """Predict a batch of images of one size."""
         from segline.inference.predict import predict
 
         images = model_input["images"] if isinstance(model_input, dict) else model_input
         return np.stack([predict(self._bundle, image) for image in np.asarray(images, dtype=np.uint8)])
+
+
+set_model(SegmentationModel())

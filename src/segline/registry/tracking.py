@@ -56,6 +56,7 @@ def connect(settings: Settings) -> MlflowClient:
         TrackingError: it does not.
     """
     uri = settings.tracking_uri
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for two files says nothing
     logging.getLogger("alembic").setLevel(logging.WARNING)  # tells of every table it creates
     if uri.startswith(("http://", "https://")):
         _check_server(uri)

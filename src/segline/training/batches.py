@@ -5,17 +5,22 @@ where nothing is to be learned or scored. N, H and W may differ from batch to ba
 compiling the network again; H and W are multiples of the network's stride.
 """
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 import keras
 
 from segline.core.labels import Image, Mask
 
+Batch = tuple[Image, Mask]
+
+_AHEAD = 2  # batches prepared before they are asked for
+
 
 class TrainBatches(Protocol):
     """An endless sequence."""
 
-    def batch(self, step: int) -> tuple[Image, Mask]:
+    def batch(self, step: int) -> Batch:
         """The batch of the fit's global `step`, from 0: the same at every call, in any order.
 
         It is called from a thread of its own, ahead of need; never from two at once.
@@ -28,37 +33,29 @@ class ValidationBatches(Protocol):
     def __len__(self) -> int:
         """How many batches there are."""
 
-    def batch(self, index: int) -> tuple[Image, Mask]:
-        """Batch `index`, the same at every call."""
+    def batch(self, index: int) -> Batch:
+        """Batch `index`, the same at every call; from a thread of its own, as above."""
 
 
-class StepSequence(keras.utils.PyDataset):
-    """Training batches ``first`` to ``last - 1`` as one sequence over all epochs.
+class Sequence(keras.utils.PyDataset):
+    """Batches `first` to ``last - 1`` for Keras, each prepared while those before are computed on.
 
-    One sequence for the whole fit, so that the first batch of an epoch is prepared while the one
-    before is still trained or validated on, and nothing depends on when an epoch begins.
+    Training is one sequence over all epochs, so that an epoch's first batch is prepared while the one
+    before is validated. Keras's own reading ahead goes through TensorFlow, which does none when only
+    repeatable operations are allowed.
     """
 
-    def __init__(self, batches: TrainBatches, *, first: int, last: int) -> None:
+    def __init__(self, batches: TrainBatches | ValidationBatches, *, first: int, last: int) -> None:
         super().__init__()
         self._batches, self._first, self._last = batches, first, last
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+        self._pending: dict[int, Future[Batch]] = {}
 
     def __len__(self) -> int:
         return self._last - self._first
 
-    def __getitem__(self, index: int) -> tuple[Image, Mask]:
-        return self._batches.batch(self._first + index)
-
-
-class SplitSequence(keras.utils.PyDataset):
-    """Validation batches for Keras."""
-
-    def __init__(self, batches: ValidationBatches) -> None:
-        super().__init__()
-        self._batches = batches
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, index: int) -> tuple[Image, Mask]:
-        return self._batches.batch(index)
+    def __getitem__(self, index: int) -> Batch:
+        for ahead in range(index, min(index + _AHEAD + 1, len(self))):
+            if ahead not in self._pending:
+                self._pending[ahead] = self._thread.submit(self._batches.batch, self._first + ahead)
+        return self._pending.pop(index).result()

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from segline.errors import TrainingError
+from segline.training.batches import Sequence
 from segline.training.checkpoint import Checkpoint, Progress
 from segline.training.schedule import WarmUpPolynomial
 from segline.training.tracker import Tracker
@@ -34,6 +35,7 @@ class EpochEnd(keras.callbacks.Callback):
         steps: int,
         batch: int,
         schedule: WarmUpPolynomial,
+        validation: Sequence,
         tracker: Tracker,
         keeper: Checkpoint | None,
         report: Callable[[str], None],
@@ -41,30 +43,45 @@ class EpochEnd(keras.callbacks.Callback):
         super().__init__()
         self.progress = progress
         self._epochs, self._steps, self._batch, self._schedule = epochs, steps, batch, schedule
+        self._validation = validation
         self._tracker, self._keeper, self._report = tracker, keeper, report
         self._losses: dict[int, float] = {}
         self._started = self._first = self._validated = time.monotonic()
         self._epochs_before = progress.epochs
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Start the clock."""
         self._losses = {}
         self._started = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Remember the loss so far."""
         self._losses[batch] = logs["loss"]  # the running mean: once no number, it stays none
 
-    def on_test_begin(self, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Check, validate, compare with the best, then tell the tracker, the file and the person."""
+        self._check_loss()
         keras.ops.convert_to_numpy(self.model.metrics[0].result())  # waits for the device
         self._validated = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self._check_loss()
-        metrics = self._metrics(logs)
+        metrics = self._metrics({**logs, **self._validate()})
         self.progress = self.progress.after(metrics, self.model, objective=OBJECTIVE)
         self._tracker.log_metrics(metrics, step=self.progress.epochs)
         if self._keeper:
             self._keeper.write(self.progress, self.model)
         self._report(self._line(metrics))
+
+    def _validate(self) -> dict[str, float]:
+        """The metrics of the validation split, by counts over all of it.
+
+        Keras's own ``validation_data`` takes the first batches' sizes for those of all; whole images
+        of other sizes follow.
+        """
+        self.model.reset_metrics()
+        results: dict[str, float] = {}
+        for images, masks in (self._validation[index] for index in range(len(self._validation))):
+            results = self.model.test_on_batch(images, masks, return_dict=True)
+        self.model.reset_metrics()
+        return {f"val_{name}": float(value) for name, value in results.items()}
 
     def _metrics(self, logs: Mapping[str, Any]) -> dict[str, float]:
         metrics = {name: float(value) for name, value in logs.items()}

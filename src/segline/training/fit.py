@@ -14,7 +14,7 @@ import keras
 from segline import models
 from segline.config import ModelConfig, Training
 from segline.training.backend import jit_compile
-from segline.training.batches import SplitSequence, StepSequence, TrainBatches, ValidationBatches
+from segline.training.batches import Sequence, TrainBatches, ValidationBatches
 from segline.training.checkpoint import Checkpoint, History, Progress, assign
 from segline.training.epochs import OBJECTIVE, EpochEnd
 from segline.training.losses import SegmentationLoss
@@ -52,7 +52,7 @@ def fit(
     seed: int,
     tracker: Tracker,
     checkpoint: Path | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda _: None,
     bar: bool = False,
 ) -> FitResult:
     """Train the network of `model_config` from scratch on `train`, choosing by `validation`.
@@ -64,6 +64,11 @@ def fit(
         model_config: the network; its own dropout holds, not that of `training`.
         training: batch, steps, weight decay and warm-up; `epochs` and `learning_rate` are given apart.
         learning_rate: the peak of the schedule.
+        epochs: how many; the schedule spans them.
+        train: training batches, from step 0 of the fit.
+        validation: the split that chooses.
+        seed: of first weights and dropout.
+        tracker: hears of every epoch's metrics.
         checkpoint: file that keeps the progress after each epoch; without it a kill loses all.
         report: takes one line of text an epoch.
         bar: show Keras's progress bar on standard output.
@@ -88,14 +93,14 @@ def fit(
         steps=training.steps,
         batch=training.batch,
         schedule=schedule,
+        validation=Sequence(validation, first=0, last=len(validation)),
         tracker=tracker,
         keeper=keeper,
         report=report,
     )
     if progress.epochs < epochs:
         model.fit(
-            StepSequence(train, first=progress.epochs * training.steps, last=epochs * training.steps),
-            validation_data=SplitSequence(validation),
+            Sequence(train, first=progress.epochs * training.steps, last=epochs * training.steps),
             initial_epoch=progress.epochs,
             epochs=epochs,
             steps_per_epoch=training.steps,

@@ -62,7 +62,7 @@ def search(
     seed: int,
     tracker: Tracker,
     folder: Path,
-    report: Callable[[str], None] = lambda line: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Choice:
     """Run the trials that `folder` does not hold yet, and choose the best of all by validation mIoU.
 
@@ -70,7 +70,12 @@ def search(
     depends on `seed` and the trials before it, its weights on `seed` and its id.
 
     Args:
+        space: what to choose from, how many trials, how many epochs each.
+        training: everything else about a trial's fit.
+        classes: of the data's label map.
         make_batches: augmentation strength -> training and validation batches.
+        seed: of the draws and the weights.
+        tracker: the run whose children the trials are.
         folder: scratch of this search; another space, seed or data needs another folder.
         report: takes one line of text a trial.
 
@@ -84,8 +89,7 @@ def search(
     try:
         tuner.search(verbose=0)
     except FatalError as error:
-        assert error.__cause__ is not None
-        raise error.__cause__ from None
+        raise error.__cause__ or error from None
     return _choice(tuner.oracle.trials, trials)
 
 
@@ -218,7 +222,7 @@ class _Tuner(BaseTuner):
         self._trials = trials
         super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
 
-    def run_trial(self, trial: Trial, *args: Any, **options: Any) -> dict[str, float]:
+    def run_trial(self, trial: Trial, *_: Any, **__: Any) -> dict[str, float]:
         try:
             return {OBJECTIVE: self._trials.run(trial)}
         except TrainingError:
