@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 from dvc.repo import Repo
 from prefect import flow, task
@@ -40,7 +41,7 @@ def stages(root: Path) -> dict[str, set[str]]:
 
 
 # One at a time: DVC locks its workspace, and eight at once made one of them fail.
-@flow(name="data", log_prints=True, task_runner=ThreadPoolTaskRunner(max_workers=1))
+@flow(name="data", log_prints=True, task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
 def data(force: bool = False) -> dict[str, str]:
     """Run every stage of `dvc.yaml` that is not up to date.
 
@@ -52,11 +53,11 @@ def data(force: bool = False) -> dict[str, str]:
     """
     places = settings.load()
     config.load(places.params)
-    futures: dict[str, PrefectFuture[State[str]]] = {}
+    futures: dict[str, PrefectFuture[Any]] = {}
     for name, needed in stages(places.root).items():
-        futures[name] = reproduce.with_options(name=name).submit(
-            name, root=places.root, force=force, wait_for=[futures[other] for other in needed]
-        )
+        stage: Any = reproduce.with_options(name=name)
+        earlier = [futures[other] for other in needed]
+        futures[name] = stage.submit(name, root=places.root, force=force, wait_for=earlier)
     outcome = {name: _outcome(future) for name, future in futures.items()}
     lines = [f"| {name} | {state} |" for name, state in outcome.items()]
     create_markdown_artifact("\n".join(["| stage | |", "|---|---|", *lines]), key="data-stages")
@@ -66,9 +67,10 @@ def data(force: bool = False) -> dict[str, str]:
     return outcome
 
 
-def _outcome(future: PrefectFuture[State[str]]) -> str:
+def _outcome(future: PrefectFuture[Any]) -> str:
     future.wait()
-    return {"Completed": "ran", "Cached": "cached"}.get(future.state.name, future.state.name.lower())
+    name = str(future.state.name)
+    return {"Completed": "ran", "Cached": "cached"}.get(name, name.lower())
 
 
 @task(cache_policy=NO_CACHE)

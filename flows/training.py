@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
@@ -263,7 +262,7 @@ def judge(work: Work, client: Any, version: ModelVersion) -> dict[str, Any]:
     champion = promotion.champion(client, work.name)
     decision = gate.decide(
         challenger,
-        champion=_rescore(work, client, champion) if champion else None,
+        champion=_rescore(work, champion) if champion else None,
         floor=work.params.promotion.floor[work.params.dataset],
     )
     result = asdict(decision) | {"version": version.version, "champion": champion.version if champion else None}
@@ -272,11 +271,11 @@ def judge(work: Work, client: Any, version: ModelVersion) -> dict[str, Any]:
     return result
 
 
-def _rescore(work: Work, client: Any, champion: ModelVersion) -> float:
+def _rescore(work: Work, champion: ModelVersion) -> float:
     from segline.evaluation import evaluate as library
     from segline.inference import bundle
 
-    network = bundle.load(promotion.download(client, champion, work.scratch / "champion"))
+    network = bundle.load(promotion.download(champion, work.scratch / "champion"))
     progress = _progress(f"re-score version {champion.version}")
     return library.evaluate(network, work.prepared.split("test"), progress=progress).miou
 

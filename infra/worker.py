@@ -34,7 +34,7 @@ def main() -> None:
         "  Ctrl-C stops all of it\n\n"
     )
     sys.stdout.flush()
-    os.execv(sys.executable, [*prefect, "worker", "start", "--pool", POOL, "--type", "process", "--limit", "1"])
+    os.execv(sys.executable, [*prefect, "worker", "start", "--pool", POOL, "--type", "process", "--limit", "1"])  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -163,9 +163,7 @@ def predict(
     files = image_files(source)
     bundle = _bundle(model)
     written = predict_files(bundle, source, output=output, report=_complain)
-    count = sum(
-        1 for _ in track(written, description="predict", total=len(files), disable=not sys.stderr.isatty())
-    )
+    count = sum(1 for _ in track(written, description="predict", total=len(files), disable=not sys.stderr.isatty()))
     typer.echo(f"{count} label maps and overlays are in {output}")
 
 
@@ -180,7 +178,7 @@ def _bundle(model: str) -> "Bundle":  # type: ignore[name-defined]  # noqa: F821
         return bundle.load(Path(model))
     client = tracking.connect(settings.load())
     with tempfile.TemporaryDirectory() as folder:
-        return bundle.load(promotion.download(client, promotion.resolve(client, model), Path(folder)))
+        return bundle.load(promotion.download(promotion.resolve(client, model), Path(folder)))
 
 
 @models.command("list")

@@ -126,9 +126,7 @@ class Search(_Strict):
     epochs: Positive
     networks: Annotated[tuple[NetworkName, ...], BeforeValidator(_sequence), Field(min_length=1)]
     width: Annotated[tuple[Positive, ...], BeforeValidator(_sequence), Field(min_length=1)]
-    depth: Annotated[
-        tuple[Annotated[int, Field(ge=2, le=5)], ...], BeforeValidator(_sequence), Field(min_length=1)
-    ]
+    depth: Annotated[tuple[Annotated[int, Field(ge=2, le=5)], ...], BeforeValidator(_sequence), Field(min_length=1)]
     learning_rate: Annotated[tuple[Rate, Rate], BeforeValidator(_sequence), AfterValidator(_ascending)]
     augmentation: Annotated[tuple[Share, Share], BeforeValidator(_sequence), AfterValidator(_ascending)]
     """Range of the augmentation strength: 0 leaves flips and crops, 1 is strong."""
@@ -269,7 +267,8 @@ def _fields(location: Sequence[int | str]) -> Iterator[str]:
     model: type[BaseModel] = Params
     for part in location:
         annotation = model.model_fields[str(part)].annotation
-        assert isinstance(annotation, type) and issubclass(annotation, BaseModel)
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
         model = annotation
     yield from model.model_fields
 
@@ -289,5 +288,3 @@ def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
         else:
             break
     return line
-
-

@@ -100,6 +100,4 @@ def test_merging_counts_equals_counting_merged_masks(truth, prediction):
     table = np.full(256, VOID, dtype=np.uint8)
     table[[0, 2, 1]] = [0, 0, 1]
     counts = confusion(truth, prediction, classes=CLASSES)
-    np.testing.assert_array_equal(
-        merged(counts, [[0, 2], [1]]), confusion(table[truth], table[prediction], classes=2)
-    )
+    np.testing.assert_array_equal(merged(counts, [[0, 2], [1]]), confusion(table[truth], table[prediction], classes=2))

@@ -68,21 +68,20 @@ def iou(counts: Counts) -> Ratios:
     """Intersection over union per class, float64 (..., C); NaN for a class absent from truth and prediction."""
     result = outcomes(counts)
     union = result.true_positive + result.false_positive + result.false_negative
-    return np.divide(
-        result.true_positive, union, out=np.full(union.shape, np.nan, dtype=np.float64), where=union > 0
-    )
+    return _ratio(result.true_positive, union)
 
 
 def mean_iou(counts: Counts) -> Ratios:
     """Mean of `iou` over the classes that are not absent, float64 (...); NaN where all are."""
     ratios = iou(counts)
     present = ~np.isnan(ratios)
-    return np.divide(
-        np.where(present, ratios, 0.0).sum(axis=-1),
-        present.sum(axis=-1),
-        out=np.full(ratios.shape[:-1], np.nan, dtype=np.float64),
-        where=present.any(axis=-1),
-    )
+    return _ratio(np.where(present, ratios, 0.0).sum(axis=-1), present.sum(axis=-1))
+
+
+def _ratio(part: npt.ArrayLike, whole: Counts) -> Ratios:
+    """``part / whole``, NaN where `whole` is 0."""
+    undefined = np.full(np.shape(whole), np.nan, dtype=np.float64)
+    return np.asarray(np.divide(part, whole, out=undefined, where=whole > 0), dtype=np.float64)
 
 
 def pixel_accuracy(counts: Counts) -> float:

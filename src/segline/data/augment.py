@@ -8,10 +8,10 @@ from typing import Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # on import it would ask the network for a newer release
 
-import albumentations as A  # noqa: E402
-import cv2  # noqa: E402
+import albumentations as A
+import cv2
 
-from segline.core.labels import VOID, Image, Mask  # noqa: E402
+from segline.core.labels import VOID, Image, Mask
 
 
 class Augmenter:

@@ -138,9 +138,7 @@ class _Writer:
             handle.close()
 
 
-def _meta(
-    dataset: Dataset, index: list[dict[str, Any]], rows: list[dict[str, Any]], short_side: int
-) -> dict[str, Any]:
+def _meta(dataset: Dataset, index: list[dict[str, Any]], rows: list[dict[str, Any]], short_side: int) -> dict[str, Any]:
     members: defaultdict[str, dict[str, str]] = defaultdict(dict)
     pixels = {name: np.zeros(len(dataset.label_map), dtype=np.int64) for name in SPLITS}
     for row in rows:

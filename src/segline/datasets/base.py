@@ -71,7 +71,9 @@ class Dataset:
     credentials: tuple[str, ...] = ()
 
 
-def match(images: Iterable[tuple[str, str]], masks: Iterable[tuple[str, str]]) -> list[tuple[str, str | None, str | None]]:
+def match(
+    images: Iterable[tuple[str, str]], masks: Iterable[tuple[str, str]]
+) -> list[tuple[str, str | None, str | None]]:
     """Pair (id, path) entries by id, never by order or count.
 
     Returns:

@@ -57,9 +57,7 @@ class Evaluation:
 
     def interval(self, *, resamples: int, confidence: float) -> Interval:
         """Bootstrap interval of `miou` over the images, reproducible."""
-        return bootstrap_mean_iou(
-            self.per_image, resamples=resamples, confidence=confidence, seed=BOOTSTRAP_SEED
-        )
+        return bootstrap_mean_iou(self.per_image, resamples=resamples, confidence=confidence, seed=BOOTSTRAP_SEED)
 
     def baseline(self, *, commonest: int) -> float:
         """Mean IoU of always answering class `commonest` on the same images."""

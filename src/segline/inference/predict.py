@@ -35,7 +35,7 @@ def mask_of(logits: Logits, *, height: int, width: int) -> Mask:
     """Bring logits (h, w, C) to (height, width), then choose the class: train ids, uint8."""
     if logits.shape[:2] != (height, width):
         logits = np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    return logits.reshape(height, width, -1).argmax(axis=-1).astype(np.uint8)
+    return np.asarray(logits.reshape(height, width, -1).argmax(axis=-1), dtype=np.uint8)
 
 
 def predict(bundle: Bundle, image: Image) -> Mask:

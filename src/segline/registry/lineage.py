@@ -60,7 +60,9 @@ def code_state(root: Path) -> Code:
     for name in sorted(untracked):
         changes.update(name.encode() + (root / name).read_bytes())
     changed = bool(difference or untracked)
-    return Code(commit=commit, dirty=bool(status.strip()) or changed, changes=changes.hexdigest()[:16] if changed else "")
+    return Code(
+        commit=commit, dirty=bool(status.strip()) or changed, changes=changes.hexdigest()[:16] if changed else ""
+    )
 
 
 def _git(root: Path, *arguments: str) -> str:
@@ -138,11 +140,8 @@ def _machine() -> str:
     described = platform.processor() or platform.machine()
     listing = Path("/proc/cpuinfo")
     if listing.is_file():
-        lines = dict(
-            (part.strip() for part in line.split(":", 1))
-            for line in listing.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
-            if ":" in line
-        )
+        first = listing.read_text(encoding="utf-8").split("\n\n")[0]
+        lines = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first.splitlines())}
         flags = set(lines.get("flags", "").split()) & _VECTOR_FLAGS
         described = " ".join([lines.get("model name", described), *sorted(flags)])
     return f"{platform.machine()} {described}, Python {platform.python_version()}"

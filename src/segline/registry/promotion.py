@@ -93,7 +93,7 @@ def tag(client: MlflowClient, version: ModelVersion, tags: Mapping[str, Any]) ->
         client.set_model_version_tag(version.name, version.version, key, str(value))
 
 
-def download(client: MlflowClient, version: ModelVersion, folder: Path) -> Path:
+def download(version: ModelVersion, folder: Path) -> Path:
     """Fetch the bundle of `version` into `folder`; returns the bundle's folder."""
     place = f"{version.name} version {version.version}"
     folder.mkdir(parents=True, exist_ok=True)

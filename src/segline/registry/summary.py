@@ -17,9 +17,7 @@ def metrics(result: dict[str, Any]) -> dict[str, float]:
     """What of an evaluation's summary goes to MLflow as metrics."""
     figures = {f"test_{name}": float(result[name]) for name in _FIGURES}
     extra = {f"test_{name}": float(value) for name, value in result.items() if name.startswith("foreground_iou")}
-    classes = {
-        f"test_iou/{name}": value for name, value in result["per_class_iou"].items() if value is not None
-    }
+    classes = {f"test_iou/{name}": value for name, value in result["per_class_iou"].items() if value is not None}
     return figures | extra | classes
 
 
@@ -54,7 +52,10 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("test images", f"{result['images']:.0f}"),
         ("gate", f"{verdict}: {decision['reason']}"),
         ("champion", f"{promotion.model_name(result['dataset'])}, {champion}"),
-        ("run", f"{result['run']}" + (" (finished before, reused: same data, code and params)" if result["reused"] else "")),
+        (
+            "run",
+            f"{result['run']}" + (" (finished before, reused: same data, code and params)" if result["reused"] else ""),
+        ),
     ]
 
 

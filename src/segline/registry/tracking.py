@@ -159,8 +159,12 @@ class MlflowTracker:
             f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}' and tags.`{CHILD}` = '{key}'",
             max_results=1,
         )
-        run = found[0] if found else self._client.create_run(
-            self._experiment_id, tags={MLFLOW_PARENT_RUN_ID: self.run_id, CHILD: key}, run_name=name
+        run = (
+            found[0]
+            if found
+            else self._client.create_run(
+                self._experiment_id, tags={MLFLOW_PARENT_RUN_ID: self.run_id, CHILD: key}, run_name=name
+            )
         )
         with closing(self._client, run) as tracker:
             yield tracker
