@@ -80,7 +80,10 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
                 prepared=prepared,
                 tracker=tracker,
                 scratch=places.runs / tracker.run_id,
-                tags=lineage.tags(data, code, params.resolved(), prepared.meta),
+                tags={
+                    **lineage.tags(data, code, params.resolved(), prepared.meta),
+                    "segline.flow_run": str(runtime.flow_run.id),
+                },
             )
             _run(work, client)
         shutil.rmtree(work.scratch, ignore_errors=True)
@@ -117,8 +120,7 @@ def _alone(places: settings.Settings, key: str) -> Iterator[None]:
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
 def begin(work: Work, client: Any) -> None:
     """Log what the run is asked to do and where it comes from."""
-    flow_run = str(runtime.flow_run.id or "")
-    work.tracker.set_tags({**work.tags, "segline.flow_run": flow_run})
+    work.tracker.set_tags(work.tags)
     work.tracker.log_params(lineage.flat(work.params.resolved()))
     tracking.log_dataset(client, work.tracker.run_id, work.params.dataset, work.tags["segline.prepared_md5"])
 

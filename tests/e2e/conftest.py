@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -58,9 +59,10 @@ class Project:
             raise AssertionError(f"{command} ended with {answer.returncode}\n{answer.stdout}\n{answer.stderr}")
         return answer
 
+    @contextmanager
     def start(self, *command):
-        """Start a command in a process group of its own."""
-        return subprocess.Popen(
+        """Start a command in a process group of its own, which ends with the context."""
+        process = subprocess.Popen(
             command,
             cwd=self.root,
             env=self.environment,
@@ -69,6 +71,10 @@ class Project:
             text=True,
             start_new_session=True,
         )
+        try:
+            yield process
+        finally:
+            end(process)
 
     def train(self, *arguments, check=True):
         """Run the training flow."""

@@ -33,10 +33,11 @@ class Train:
 
 
 class Validation:
-    """Three fixed batches."""
+    """Three fixed batches, the last smaller than the others in every way, as whole images are."""
 
     def __len__(self) -> int:
         return 3
 
     def batch(self, index: int) -> tuple[Image, Mask]:
-        return draw([999, index])
+        image, mask = draw([999, index])
+        return (image, mask) if index < 2 else (image[:1, :24, 8:56], mask[:1, :24, 8:56])

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from segline.errors import TrainingError
 from segline.training.batches import Sequence
 from segline.training.checkpoint import Checkpoint, Progress
+from segline.training.metrics import MeanIoU, mean_iou
 from segline.training.schedule import WarmUpPolynomial
 from segline.training.tracker import Tracker
 
@@ -36,6 +38,7 @@ class EpochEnd(keras.callbacks.Callback):
         batch: int,
         schedule: WarmUpPolynomial,
         validation: Sequence,
+        metric: MeanIoU,
         tracker: Tracker,
         keeper: Checkpoint | None,
         report: Callable[[str], None],
@@ -43,7 +46,7 @@ class EpochEnd(keras.callbacks.Callback):
         super().__init__()
         self.progress = progress
         self._epochs, self._steps, self._batch, self._schedule = epochs, steps, batch, schedule
-        self._validation = validation
+        self._validation, self._metric = validation, metric
         self._tracker, self._keeper, self._report = tracker, keeper, report
         self._losses: dict[int, float] = {}
         self._started = self._first = self._validated = time.monotonic()
@@ -74,14 +77,15 @@ class EpochEnd(keras.callbacks.Callback):
         """The metrics of the validation split, by counts over all of it.
 
         Keras's own ``validation_data`` takes the first batches' sizes for those of all; whole images
-        of other sizes follow.
+        of other sizes follow. Its ``test_on_batch`` resets the metrics each time: counts are added here.
         """
-        self.model.reset_metrics()
-        results: dict[str, float] = {}
+        counts = np.zeros((2, self._metric.classes), np.int64)
+        losses, sizes = [], []
         for images, masks in (self._validation[index] for index in range(len(self._validation))):
-            results = self.model.test_on_batch(images, masks, return_dict=True)
-        self.model.reset_metrics()
-        return {f"val_{name}": float(value) for name, value in results.items()}
+            losses.append(float(self.model.test_on_batch(images, masks, return_dict=True)["loss"]))
+            sizes.append(len(images))
+            counts += self._metric.counts()
+        return {"val_loss": float(np.average(losses, weights=sizes)), OBJECTIVE: mean_iou(counts)}
 
     def _metrics(self, logs: Mapping[str, Any]) -> dict[str, float]:
         metrics = {name: float(value) for name, value in logs.items()}

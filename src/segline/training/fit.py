@@ -80,7 +80,8 @@ def fit(
     """
     keras.utils.set_random_seed(seed)
     schedule = _schedule(training, learning_rate=learning_rate, epochs=epochs)
-    model = _compiled(model_config, training, schedule)
+    metric = MeanIoU(model_config.classes)
+    model = _compiled(model_config, training, schedule, metric)
     keeper = None
     if checkpoint is not None:
         keeper = Checkpoint(path=checkpoint, identity=_identity(model_config, training, learning_rate, epochs, seed))
@@ -94,6 +95,7 @@ def fit(
         batch=training.batch,
         schedule=schedule,
         validation=Sequence(validation, first=0, last=len(validation)),
+        metric=metric,
         tracker=tracker,
         keeper=keeper,
         report=report,
@@ -116,14 +118,14 @@ def _schedule(training: Training, *, learning_rate: float, epochs: int) -> WarmU
     return WarmUpPolynomial(learning_rate, steps=steps, warm_up=round(training.warm_up * steps))
 
 
-def _compiled(model_config: ModelConfig, training: Training, schedule: WarmUpPolynomial) -> keras.Model:
+def _compiled(
+    model_config: ModelConfig, training: Training, schedule: WarmUpPolynomial, metric: MeanIoU
+) -> keras.Model:
     """The freshly initialised network with AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), loss and metric."""
     model = models.build(model_config)
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=training.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(
-        optimizer, loss=SegmentationLoss(), metrics=[MeanIoU(model_config.classes)], jit_compile=jit_compile()
-    )
+    model.compile(optimizer, loss=SegmentationLoss(), metrics=[metric], jit_compile=jit_compile())
     optimizer.build(model.trainable_variables)  # so that a checkpoint finds its variables
     return model
 

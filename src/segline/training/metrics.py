@@ -5,12 +5,17 @@ are whole numbers up to 2**51. It steers the choice of weights on the prepared s
 are reported come from ``evaluation``, at the labels' native size.
 """
 
+import math
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from segline.training.losses import labelled_one_hot
+
+Counts = npt.NDArray[np.int64]
 
 _DIGIT = 20  # bits: two int32 digits a count, because float32 is exact to 2**24 and int32 ends at 2**31
 
@@ -47,6 +52,12 @@ class MeanIoU(keras.metrics.Metric):
         self._high.assign_add(ops.right_shift(low, _DIGIT))
         self._low.assign(ops.bitwise_and(low, 2**_DIGIT - 1))
 
+    def counts(self) -> Counts:
+        """Intersections and unions since the last reset: (2, C), pixels, to be added up further."""
+        low, high = (ops.convert_to_numpy(ops.copy(digit)).astype(np.int64) for digit in (self._low, self._high))
+        counts: Counts = low + (high << _DIGIT)
+        return counts
+
     def result(self) -> Any:
         """Mean IoU of everything since the last reset, scalar float32."""
         counts = ops.cast(self._high, "float32") * 2.0**_DIGIT + ops.cast(self._low, "float32")
@@ -57,3 +68,10 @@ class MeanIoU(keras.metrics.Metric):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "classes": self.classes}
+
+
+def mean_iou(counts: Counts) -> float:
+    """What `MeanIoU` gives for its counts (2, C), in float64; NaN where no pixel is labelled."""
+    shared, union = counts
+    present = union > 0
+    return float(np.mean(shared[present] / union[present])) if present.any() else math.nan

@@ -1,0 +1,92 @@
+"""Killed anywhere and started again, a run ends in the state of an undisturbed one."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.xdist_group("e2e")
+
+MOMENTS = ["trial 2/2", "epoch 2/4", "registered segline"]
+MORE_MOMENTS = ["Beginning flow run", "trial 1/2", "trial 2/2", "epoch 1/4", "epoch 4/4", "evaluate: 120", "gate: "]
+
+
+def kill_when(process, sight):
+    """Read the process's output until `sight`, then kill its whole group."""
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if sight in line:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            return
+    raise AssertionError(f"never said {sight!r}:\n{''.join(said)}")
+
+
+def state(project, parent):
+    """What an undisturbed run leaves behind, ids and times aside."""
+    import keras
+
+    client = project.client()
+    version = client.get_model_version_by_alias("segline-oxford_pets", "champion")
+    assert version.run_id == parent.info.run_id
+    evaluation = Path(client.download_artifacts(parent.info.run_id, "evaluation/evaluation.npz"))
+    with np.load(evaluation) as content:
+        counts = content["per_image"]
+    model = Path(urlsplit(client.get_logged_model(version.source.rpartition("/")[2]).artifact_location).path)
+    network = keras.saving.load_model(model / "artifacts" / "bundle" / "network.keras", compile=False)
+    return {
+        "counts": counts.tobytes(),
+        "weights": b"".join(weight.tobytes() for weight in network.get_weights()),
+        "decision": parent.data.tags["segline.decision"],
+        "version": int(version.version),
+        "trials": sorted(
+            (run.data.tags["segline.child"], json.dumps(run.data.params, sort_keys=True), run.data.metrics["score"])
+            for run in project.children(parent)
+        ),
+        "curve": [(point.step, point.value) for point in client.get_metric_history(parent.info.run_id, "val_miou")],
+    }
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("moments", [MOMENTS, pytest.param(MORE_MOMENTS, marks=pytest.mark.slow)], ids=["few", "many"])
+def test_a_run_killed_again_and_again_ends_like_an_undisturbed_one(prepared_project, project_copy, moments):
+    if not prepared_project.parents():
+        prepared_project.train()
+    undisturbed = state(prepared_project, prepared_project.parents()[0])
+    for moment in moments:
+        with project_copy.start(sys.executable, "-u", "-m", "flows.training") as process:
+            kill_when(process, moment)
+    answer = project_copy.train()
+    for repeated in ("trial 1/2", "trial 2/2", "epoch 1/4"):
+        assert repeated not in answer.stdout
+    (parent,) = project_copy.parents()
+    disturbed = state(project_copy, parent)
+    for name, value in undisturbed.items():
+        assert disturbed[name] == value, name
+    client = project_copy.client()
+    assert len(client.search_model_versions("name = 'segline-oxford_pets'")) == 1
+    assert len(client.search_logged_models([parent.info.experiment_id])) == 1
+    assert {run.info.status for run in client.search_runs([parent.info.experiment_id])} == {"FINISHED"}
+    assert not [path for path in (project_copy.root / ".segline" / "runs").iterdir() if path.is_dir()]
+
+
+def test_data_stages_killed_midway_are_done_again(project_copy, prepared_project):
+    expected = (prepared_project.root / "dvc.lock").read_text()
+    for name in ("data", ".dvc/cache"):
+        shutil.rmtree(project_copy.root / name)
+    (project_copy.root / "dvc.lock").unlink()
+    for seconds in (3.0, 6.0, 9.0):
+        with project_copy.start("dvc", "repro") as process:
+            time.sleep(seconds)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    project_copy.run("dvc", "repro")
+    assert (project_copy.root / "dvc.lock").read_text() == expected

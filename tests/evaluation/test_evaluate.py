@@ -1,0 +1,137 @@
+import json
+
+import numpy as np
+import pytest
+
+from segline.core.confusion import confusion, mean_iou
+from segline.core.labels import VOID, label_map
+from segline.errors import DataError
+from segline.evaluation import evaluate as library
+from segline.evaluation import report
+from segline.inference.bundle import Bundle
+from segline.inference.predict import logits_of, mask_of
+
+LABELS = label_map([(1, "foreground", (200, 0, 0)), (2, "background", (0, 200, 0)), (3, "border", (0, 0, 200))])
+
+
+class Split:
+    """Drawn samples with the interface of `PreparedSplit`: scaled images, native labels of another size."""
+
+    name, digest, protocol, label_map = "test", "0123", "drawn/1", LABELS.digest
+
+    def __init__(self, count=6):
+        generator = np.random.default_rng(1)
+        self.ids = [f"sample_{number}" for number in range(count)]
+        self._labels, self._images = [], []
+        for number in range(count):
+            height, width = 60 + 10 * number, 90
+            label = generator.integers(0, 3, (height // 10, width // 10)).astype(np.uint8).repeat(10, 0).repeat(10, 1)
+            image = np.repeat((label * 100 + 30)[..., None], 3, axis=2)[::2, ::2].copy()
+            label[:5] = VOID
+            image[-6:] = 255  # so that something is wrong
+            self._labels.append(label)
+            self._images.append(image)
+
+    def __len__(self):
+        return len(self.ids)
+
+    def image(self, index):
+        return self._images[index]
+
+    def label(self, index):
+        return self._labels[index]
+
+
+@pytest.fixture(scope="module")
+def network():
+    import keras
+
+    image = keras.Input((None, None, 3))
+    grey = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / (3 * 255)))
+    head = keras.layers.Conv2D(3, 1)
+    model = keras.Model(image, head(grey(image)))
+    head.set_weights([np.array([[[[0.0, 3.0, 6.0]]]]), np.array([0.0, -1.0, -3.0])])
+    return Bundle(network=model, dataset="drawn", family="unet", labels=LABELS, short_side=30, stride=8)
+
+
+@pytest.fixture(scope="module")
+def evaluation(network):
+    done = []
+    result = library.evaluate(network, Split(), progress=lambda count, total: done.append((count, total)))
+    assert done == [(number, 6) for number in range(1, 7)]
+    return result
+
+
+def test_counts_are_those_of_native_labels_image_by_image(network, evaluation):
+    split = Split()
+    for index in range(len(split)):
+        label = split.label(index)
+        mask = mask_of(logits_of(network, split.image(index)), height=label.shape[0], width=label.shape[1])
+        np.testing.assert_array_equal(evaluation.per_image[index], confusion(label, mask, classes=3))
+    labelled = sum(int((split.label(index) != VOID).sum()) for index in range(len(split)))
+    assert evaluation.counts.sum() == labelled
+    assert evaluation.void_pixels == sum(split.label(index).size for index in range(len(split))) - labelled
+    assert 0.5 < evaluation.miou < 0.95
+
+
+def test_a_score_carries_protocol_digests_and_interval(evaluation):
+    interval = evaluation.interval(resamples=200, confidence=0.9)
+    content = library.summary(evaluation, interval=interval, baseline=evaluation.baseline(commonest=1))
+    assert json.loads(json.dumps(content)) == content
+    assert content["miou"] == pytest.approx(float(mean_iou(evaluation.counts)))
+    assert content["miou_low"] <= content["miou"] <= content["miou_high"]
+    assert (content["protocol"], content["split_digest"], content["label_map_digest"]) == (
+        "drawn/1",
+        "0123",
+        LABELS.digest,
+    )
+    assert "6 images" in content["caveat"]
+    assert content["baseline_miou"] < content["miou"]
+
+
+def test_pets_report_their_two_foreground_scores(evaluation):
+    scores = library.extra_scores(evaluation)
+    counts = evaluation.counts
+    rest = counts[0, 0] / (counts[0].sum() + counts[1:, 0].sum())
+    void = counts[0, 0] / (counts[0].sum() + counts[1, 0])
+    assert scores["foreground_iou_border_rest"] == pytest.approx(rest)
+    assert scores["foreground_iou_border_void"] == pytest.approx(void)
+    assert rest <= void
+
+
+def test_an_evaluation_survives_its_file(evaluation, tmp_path):
+    library.save(evaluation, tmp_path / "evaluation.npz")
+    again = library.load(tmp_path / "evaluation.npz")
+    assert again.digest == evaluation.digest
+    assert again.ids == evaluation.ids
+    assert again.names == evaluation.names
+
+
+def test_one_changed_pixel_changes_the_digest(evaluation):
+    changed = evaluation.per_image.copy()
+    changed[2, 0, 0] -= 1
+    changed[2, 0, 1] += 1
+    fields = {**vars(evaluation), "per_image": changed}
+    assert library.Evaluation(**fields).digest != evaluation.digest
+
+
+def test_another_label_map_or_an_empty_split_is_refused(network):
+    other = Split()
+    other.label_map = "ffff"
+    with pytest.raises(DataError, match="ffff"):
+        library.evaluate(network, other, progress=lambda *_: None)
+    with pytest.raises(DataError, match="no sample"):
+        library.evaluate(network, Split(count=0), progress=lambda *_: None)
+
+
+def test_pictures_are_drawn_worst_first(network, evaluation, tmp_path):
+    import cv2
+
+    report.confusion_picture(evaluation, tmp_path / "confusion.png")
+    assert cv2.imread(str(tmp_path / "confusion.png")).shape[0] > 300
+    paths = report.example_pictures(network, Split(), evaluation, tmp_path / "examples")
+    scores = dict(zip(evaluation.ids, mean_iou(evaluation.per_image), strict=True))
+    shown = [scores[path.stem.split("_", 2)[2]] for path in paths]
+    assert shown == sorted(shown)
+    assert shown[0] == min(scores.values())
+    assert all(cv2.imread(str(path)).shape[1] > 4 * 90 for path in paths)

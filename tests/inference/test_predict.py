@@ -1,0 +1,107 @@
+import cv2
+import numpy as np
+import pytest
+
+from segline.core.labels import VOID
+from segline.errors import DataError
+from segline.inference import bundle as bundles
+from segline.inference.overlay import colourise, overlay, with_legend
+from segline.inference.predict import image_files, mask_of, predict, predict_files
+
+
+@pytest.mark.parametrize("size", [(40, 60), (33, 51), (97, 200), (300, 40), (5, 7)])
+def test_masks_have_the_images_own_size_and_the_right_classes(bundle, stripes, size):
+    image, expected = stripes(*size)
+    mask = predict(bundle, image)
+    assert mask.shape == size
+    assert mask.dtype == np.uint8
+    # Scaling blurs the two borders between stripes, and nothing else.
+    assert (mask == expected).mean() > 1 - 8 / size[1]
+
+
+def test_logits_are_brought_to_the_label_and_not_the_other_way_round():
+    logits = np.zeros((2, 2, 2), dtype=np.float32)
+    logits[:, 1, 1] = 3.0
+    logits[:, 0, 1] = -1.0
+    mask = mask_of(logits, height=2, width=8)
+    # The border lies where the interpolated logits cross 0, a quarter of the way between the two columns' centres.
+    assert mask.tolist() == [[0, 0, 0, 1, 1, 1, 1, 1]] * 2
+
+
+def test_a_bundle_reloads_to_equal_outputs(bundle, stripes, tmp_path):
+    bundles.save(bundle, tmp_path / "model")
+    again = bundles.load(tmp_path / "model")
+    image, _ = stripes(70, 110)
+    np.testing.assert_array_equal(predict(again, image), predict(bundle, image))
+    assert again.labels == bundle.labels
+    assert (again.short_side, again.stride, again.dataset) == (40, 16, "drawn")
+
+
+def test_what_is_no_bundle_is_refused(tmp_path):
+    with pytest.raises(DataError, match="segline-oxford_pets@champion"):
+        bundles.load(tmp_path)
+
+
+def test_files_are_written_in_raw_ids_with_a_legend_beside_the_overlay(bundle, stripes, tmp_path):
+    image, expected = stripes(80, 120)
+    (tmp_path / "in").mkdir()
+    cv2.imwrite(str(tmp_path / "in" / "a.png"), image)
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    done = list(predict_files(bundle, tmp_path / "in", output=tmp_path / "out", report=print))
+    assert [path.name for path in done] == ["a.png"]
+    labels = cv2.imread(str(tmp_path / "out" / "a_labels.png"), cv2.IMREAD_UNCHANGED)
+    assert labels.shape == (80, 120)
+    assert (labels == bundle.labels.decode(expected)).mean() > 0.9
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_labels.png", "a_overlay.png"]
+
+
+def test_an_unreadable_image_is_named_and_the_others_are_done(bundle, stripes, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "bad.png").write_bytes(b"no image at all")
+    cv2.imwrite(str(tmp_path / "in" / "good.png"), stripes(40, 50)[0])
+    said = []
+    with pytest.raises(DataError, match="1 of 2 images"):
+        list(predict_files(bundle, tmp_path / "in", output=tmp_path / "out", report=said.append))
+    assert "bad.png" in said[0]
+    assert (tmp_path / "out" / "good_labels.png").is_file()
+
+
+def test_images_that_would_write_the_same_file_are_refused(bundle, stripes, tmp_path):
+    for name in ("a.png", "a.jpg"):
+        cv2.imwrite(str(tmp_path / name), stripes(40, 50)[0])
+    with pytest.raises(DataError, match=r"a\.jpg has the same stem"):
+        list(predict_files(bundle, tmp_path, output=tmp_path / "out", report=print))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_source_without_images_is_named(tmp_path):
+    with pytest.raises(DataError, match="no image there"):
+        image_files(tmp_path)
+    with pytest.raises(DataError, match="no such file or folder"):
+        image_files(tmp_path / "nowhere")
+
+
+def test_an_overlay_tints_the_classes_and_leaves_void_alone(bundle, stripes):
+    image, mask = stripes(30, 60)
+    mask[:10] = VOID
+    tinted = overlay(image, mask, bundle.labels, opacity=0.5)
+    np.testing.assert_array_equal(tinted[:10], image[:10])
+    expected = (image[10:].astype(float) + bundle.labels.colours[mask[10:]]) / 2
+    assert np.abs(tinted[10:] - expected).max() <= 1
+    np.testing.assert_array_equal(overlay(image, mask, bundle.labels, opacity=0.0), image)
+
+
+def test_ids_beyond_the_colour_table_are_refused(bundle):
+    with pytest.raises(ValueError, match="train id 7"):
+        colourise(np.array([[0, 7]], dtype=np.uint8), bundle.labels)
+
+
+def test_the_legend_shows_the_classes_present_and_no_other(bundle, stripes):
+    picture = with_legend(stripes(100, 60)[0], [0, 2], bundle.labels)
+    legend = picture[:, 60:].reshape(-1, 3)
+    shown = {
+        name
+        for name, item in zip("012", bundle.labels.classes, strict=True)
+        if (legend == item.colour).all(axis=1).any()
+    }
+    assert shown == {"0", "2"}

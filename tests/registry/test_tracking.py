@@ -1,0 +1,103 @@
+"""Against a real store: SQLite, and a real server that is not there."""
+
+import pytest
+from mlflow import MlflowClient
+
+from segline.errors import TrackingError
+from segline.registry import promotion, tracking
+from segline.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    root = tmp_path_factory.mktemp("tracking")
+    return Settings(root=root, tracking_uri=f"sqlite:///{root / 'mlflow.db'}", workers=1)
+
+
+@pytest.fixture(scope="module")
+def client(settings):
+    return tracking.connect(settings)
+
+
+@pytest.fixture
+def experiment(client, settings, request):
+    return tracking.experiment(client, settings, request.node.name)
+
+
+def history(client, run_id, name):
+    return [(point.step, point.value) for point in client.get_metric_history(run_id, name)]
+
+
+def test_a_step_is_logged_once_however_often_a_run_is_resumed(client, experiment):
+    run = tracking.open_parent(client, experiment, key="k", name="n")
+    with tracking.closing(client, run) as tracker:
+        tracker.log_metrics({"loss": 3.0}, step=1)
+        tracker.log_metrics({"loss": 2.0}, step=2)
+    again = client.get_run(run.info.run_id)
+    with tracking.closing(client, again) as tracker:
+        tracker.log_metrics({"loss": 2.0}, step=2)
+        tracker.log_metrics({"loss": 1.0}, step=3)
+    assert history(client, run.info.run_id, "loss") == [(1, 3.0), (2, 2.0), (3, 1.0)]
+
+
+def test_a_child_is_found_again_by_its_key(client, experiment):
+    parent = tracking.open_parent(client, experiment, key="k", name="n")
+    with tracking.closing(client, parent) as tracker:
+        with tracker.child("trial-0", "trial 1") as first:
+            first.log_params({"width": 4})
+        with tracker.child("trial-0", "trial 1") as second:
+            second.log_params({"width": 4})
+        with tracker.child("trial-1", "trial 2") as other:
+            pass
+    assert first.run_id == second.run_id != other.run_id
+    assert {run.info.status for run in client.search_runs([experiment])} == {"FINISHED"}
+
+
+def test_a_failure_marks_the_run_and_passes_on(client, experiment):
+    parent = tracking.open_parent(client, experiment, key="k", name="n")
+    with pytest.raises(RuntimeError), tracking.closing(client, parent) as tracker, tracker.child("a", "a"):
+        raise RuntimeError
+    assert {run.info.status for run in client.search_runs([experiment])} == {"FAILED"}
+
+
+def test_only_a_decision_makes_a_run_finished(client, experiment):
+    run = tracking.open_parent(client, experiment, key="k", name="n")
+    with tracking.closing(client, run):
+        pass
+    assert tracking.unfinished(client, experiment, "k").info.run_id == run.info.run_id
+    client.set_tag(run.info.run_id, tracking.DECISION, "{}")
+    assert tracking.unfinished(client, experiment, "k") is None
+    assert tracking.is_finished(client.get_run(run.info.run_id))
+    assert tracking.runs_with_key(client, experiment, "other") == []
+
+
+def test_a_server_that_is_not_there_is_named_within_seconds(settings):
+    gone = Settings(root=settings.root, tracking_uri="http://127.0.0.1:9", workers=1)
+    with pytest.raises(TrackingError, match="no MLflow server answers") as caught:
+        tracking.connect(gone)
+    assert "http://127.0.0.1:9" in str(caught.value)
+    assert "MLFLOW_TRACKING_URI" in str(caught.value)
+
+
+def test_a_store_that_is_no_database_is_named(tmp_path):
+    (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
+    with pytest.raises(TrackingError, match=r"mlflow\.db"):
+        tracking.connect(Settings(root=tmp_path, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", workers=1))
+
+
+def test_an_unknown_model_is_answered_with_the_known_ones(client):
+    client.create_registered_model("segline-known")
+    version = client.create_model_version("segline-known", source="file:///nowhere")
+    assert promotion.champion(client, "segline-known") is None
+    promotion.promote(client, version)
+    assert promotion.champion(client, "segline-known").version == version.version
+    assert promotion.resolve(client, "segline-known").version == version.version
+    assert promotion.resolve(client, "segline-known/1").version == version.version
+    for unknown in ("segline-unknown@champion", "segline-known@nobody", "segline-known/9", "segline-unknown"):
+        with pytest.raises(TrackingError, match="segline-known@champion"):
+            promotion.resolve(client, unknown)
+
+
+def test_the_store_can_be_opened_by_name(client, settings):
+    assert isinstance(client, MlflowClient)
+    assert tracking.experiment(client, settings, "twice") == tracking.experiment(client, settings, "twice")
