@@ -26,6 +26,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from flows import reporting
 from segline import config, settings
 from segline.errors import DataError
 
@@ -51,6 +52,7 @@ def data(force: bool = False) -> dict[str, str]:
     Returns:
         Stage -> ``cached`` or ``ran``.
     """
+    reporting.without_tracebacks()
     places = settings.load()
     config.load(places.params)
     futures: dict[str, PrefectFuture[Any]] = {}
@@ -128,14 +130,11 @@ def environment() -> Mapping[str, str]:
 
 def main() -> None:
     """``python -m flows.data``: run the flow here."""
-    import argparse
+    from argparse import ArgumentParser
 
-    from segline.cli import run_reporting
-
-    parser = argparse.ArgumentParser(prog="python -m flows.data", description=data.description)
+    parser = ArgumentParser(prog="python -m flows.data", description=data.description)
     parser.add_argument("--force", action="store_true", help="run every stage, up to date or not")
-    options = parser.parse_args()
-    run_reporting(lambda: data(force=options.force))
+    reporting.run(parser, lambda options: data(force=options.force))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
+from flows import reporting
 from segline import config, datasets, settings
 from segline.core import gate
 from segline.data.prepare import Prepared
@@ -57,6 +58,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
     Returns:
         The run's summary: figures, decision and champion.
     """
+    reporting.without_tracebacks()
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
     prepared = Prepared(places.prepared(params.dataset))
@@ -314,22 +316,18 @@ def _write(path: Path, content: Any) -> None:
 
 def main() -> None:
     """``python -m flows.training``: run the flow here and print the table."""
-    import argparse
+    from argparse import ArgumentParser, Namespace
 
     from rich.console import Console
 
-    from segline.cli import run_reporting
-
-    parser = argparse.ArgumentParser(prog="python -m flows.training", description=training.description)
+    parser = ArgumentParser(prog="python -m flows.training", description=training.description)
     parser.add_argument("--dataset", help="default: `dataset` of params.yaml")
     parser.add_argument("--retrain", action="store_true", help="train again even if this very run is finished")
-    options = parser.parse_args()
 
-    def run() -> None:
-        console = Console()
-        console.print(summary.table(training(dataset=options.dataset, retrain=options.retrain)))
+    def action(options: Namespace) -> None:
+        Console().print(summary.table(training(dataset=options.dataset, retrain=options.retrain)))
 
-    run_reporting(run)
+    reporting.run(parser, action)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from segline.errors import SeglineError, StorageError
 
 app = typer.Typer(
     name="segline",
+    add_completion=False,
     help="Semantic segmentation that can be trusted, rebuilt and run.\n\n"
     "Start with `make run`; every data stage below is also a stage of `dvc repro`.",
     no_args_is_help=True,
@@ -42,11 +43,7 @@ def _complain(line: str) -> None:
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a reported problem.")] = False,
 ) -> None:
-    _Debug.on = debug
-
-
-class _Debug:
-    on = False
+    """Take the options of all commands; `main` looks for ``--debug`` itself."""
 
 
 @app.command()
@@ -195,15 +192,15 @@ def list_models() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 on success, 1 on a reported problem, 2 on wrong usage."""
-    run_reporting(lambda: app(args=arguments))
+    run_reporting(lambda: app(args=arguments), debug="--debug" in (sys.argv if arguments is None else arguments))
 
 
-def run_reporting(action: Callable[[], object]) -> None:
-    """Call `action`; print a reported problem without its traceback (unless ``--debug``) and exit 1."""
+def run_reporting(action: Callable[[], object], *, debug: bool) -> None:
+    """Call `action`; print a reported problem, with its traceback only for `debug`, and exit 1."""
     try:
         action()
     except SeglineError as error:
-        _fail(error)
+        _fail(error, debug=debug)
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
@@ -213,12 +210,13 @@ def run_reporting(action: Callable[[], object]) -> None:
                 found=f"the disk is full: {error.strerror}",
                 expected="free space",
                 remedy="free some space, then run the same command: it continues where it stopped",
-            )
+            ),
+            debug=debug,
         )
 
 
-def _fail(error: SeglineError) -> None:
-    if _Debug.on:
+def _fail(error: SeglineError, *, debug: bool) -> None:
+    if debug:
         traceback.print_exception(error)
     _complain(f"error: {error}")
     raise SystemExit(1)

@@ -76,6 +76,18 @@ class Project:
         finally:
             end(process)
 
+    def kill_when(self, sight, *command):
+        """Start a command, and kill its whole process group once it says `sight`."""
+        with self.start(*command) as process:
+            said = []
+            for line in process.stdout:
+                said.append(line)
+                if sight in line:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                    return
+            raise AssertionError(f"never said {sight!r}:\n{''.join(said)}")
+
     def train(self, *arguments, check=True):
         """Run the training flow."""
         return self.run(sys.executable, "-m", "flows.training", *arguments, check=check)

@@ -89,24 +89,35 @@ def test_a_second_run_reuses_the_finished_one_and_says_so(trained):
     assert len(project.parents()) == 1
 
 
-def test_retraining_repeats_every_bit_and_compares_with_the_champion(trained):
+def test_retraining_killed_twice_repeats_every_bit_and_compares_with_the_champion(trained):
+    """Killed in the search and in the training, it ends as the undisturbed first run did."""
     project, _ = trained
-    version_before = project.client().get_model_version_by_alias("segline-oxford_pets", "champion").version
-    answer = project.train("--retrain")
+    for moment in ("trial 2/2", "epoch 2/4"):
+        project.kill_when(moment, sys.executable, "-u", "-m", "flows.training", "--retrain")
+    answer = project.train()  # an unfinished run goes on, also without --retrain
+    assert "trial 1/2" not in answer.stdout
+    assert "epoch 1/4" not in answer.stdout
     first, second = project.parents()
-    assert first.info.run_id != second.info.run_id
     client = project.client()
-    digests = []
+    counts, scores = [], []
     for run in (first, second):
-        path = client.download_artifacts(run.info.run_id, "evaluation/evaluation.json")
-        content = json.loads(open(path, encoding="utf-8").read())  # noqa: PTH123, SIM115
-        digests.append((content["counts_digest"], content["confusion"]))
-    assert digests[0] == digests[1]
+        path = client.download_artifacts(run.info.run_id, "evaluation/evaluation.npz")
+        with np.load(path) as content:
+            counts.append(content["per_image"])
+        children = project.children(run)
+        assert {child.info.status for child in [run, *children]} == {"FINISHED"}
+        scores.append(sorted(child.data.metrics["score"] for child in children))
+    np.testing.assert_array_equal(counts[0], counts[1])
+    assert scores[0] == scores[1]
+    curves = [
+        [point.value for point in client.get_metric_history(run.info.run_id, "val_loss")] for run in (first, second)
+    ]
+    assert curves[0] == curves[1]
     decision = json.loads(second.data.tags["segline.decision"])
     assert not decision["promote"]
     assert decision["bar"] == decision["challenger"]
     assert "does not beat the champion's" in answer.stdout
-    assert client.get_model_version_by_alias("segline-oxford_pets", "champion").version == version_before
+    assert client.get_model_version_by_alias("segline-oxford_pets", "champion").run_id == first.info.run_id
 
 
 def test_predict_writes_label_maps_and_overlays_at_the_images_own_size(trained, tmp_path):
