@@ -6,8 +6,6 @@ import sys
 import pytest
 import yaml
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 
 def complaint(answer):
     """The reported problem of a process that ended with 1."""
@@ -73,6 +71,7 @@ def test_a_mirror_that_is_missing_or_wrong(project_copy, tmp_path):
 
     project_copy.run("segline", "sample", str(tmp_path / "mirror"))
     project_copy.set(source=str(tmp_path / "mirror"))
+    project_copy.run("rm", "-rf", "data/archives")
     archive = tmp_path / "mirror" / "oxford_pets" / "annotations.tar.gz"
     archive.write_bytes(archive.read_bytes()[:-1] + b"!")
     said = complaint(project_copy.run("segline", "data", "download", "oxford_pets", check=False))
@@ -118,4 +117,5 @@ def test_a_typo_in_params_stops_before_anything_is_done(project_copy):
         [sys.executable, "-m", "flows.data"],
     ):
         said = complaint(project_copy.run(*command, check=False))
-        assert "training.bacth: unknown key, expected 'batch'?" in said
+        assert "training.bacth: unknown key" in said
+        assert "'batch'?" in said

@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 MOMENTS = [
     "Beginning flow run",
     "trial 1/2",

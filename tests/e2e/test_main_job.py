@@ -9,8 +9,6 @@ import cv2
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 
 @pytest.fixture(scope="module")
 def trained(prepared_project):

@@ -1,5 +1,8 @@
 """A fit learns, chooses by validation, reports, and says what is wrong; killed, it goes on exactly."""
 
+import random
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -47,6 +50,28 @@ def fitted() -> tuple[FitResult, RecordingTracker, list[str]]:
     lines: list[str] = []
     tracker = RecordingTracker()
     return run(tracker, report=lines.append), tracker, lines
+
+
+def test_others_who_draw_from_pythons_generator_change_nothing(
+    fitted: tuple[FitResult, RecordingTracker, list[str]],
+) -> None:
+    """Prefect's threads do, at any moment."""
+    stop = threading.Event()
+
+    def draw() -> None:
+        while not stop.wait(0.0005):
+            random.random()
+            np.random.random()
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        again = run()
+    finally:
+        stop.set()
+        thread.join()
+    for first, second in zip(fitted[0].model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_it_learns(fitted: tuple[FitResult, RecordingTracker, list[str]]) -> None:

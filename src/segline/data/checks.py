@@ -162,7 +162,8 @@ def _pairs(dataset: Dataset, raw: Path) -> list[Pair]:
 
 def _run(name: str, rows: Sequence[Row], rules: Sequence[Rule], site: Path) -> list[dict[str, Any]]:
     """Have Great Expectations judge `rows` and build its site; its results in the order of `rules`."""
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    # It logs what it swallows while rendering; here that shows as a page that is not there.
+    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
     context = gx.get_context(mode="ephemeral", project_config=_configuration(site))
     frame = pd.DataFrame([[row[column] for column in COLUMNS] for row in rows], columns=list(COLUMNS), dtype=object)
     batch = (

@@ -11,6 +11,8 @@ from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
 
+from segline.errors import StorageError
+
 INDEX = "index.html"
 SUITE = "expectations.html"
 
@@ -22,10 +24,21 @@ _KEPT_ATTRIBUTES = {"class", "id", "href", "colspan", "rowspan", "hidden", "lang
 
 def write_pages(site: Path, folder: Path, *, title: str, findings: Sequence[str]) -> None:
     """Turn the site that Great Expectations built at `site` into `INDEX` and `SUITE` in `folder`."""
-    (result,) = (site / "validations").rglob("*.html")
-    (suite,) = (site / "expectations").rglob("*.html")
+    result, suite = _only_page(site / "validations"), _only_page(site / "expectations")
     (folder / INDEX).write_text(page(result.read_text("utf-8"), title=title, findings=findings), "utf-8")
     (folder / SUITE).write_text(page(suite.read_text("utf-8"), title=title, findings=None), "utf-8")
+
+
+def _only_page(folder: Path) -> Path:
+    pages = list(folder.rglob("*.html"))
+    if len(pages) != 1 or not pages[0].stat().st_size:
+        raise StorageError(
+            folder,
+            found=f"Great Expectations wrote {len(pages)} pages",
+            expected="a whole one",
+            remedy="see that the disk is not full there (TMPDIR moves this folder), then run the same command",
+        )
+    return pages[0]
 
 
 def page(source: str, *, title: str, findings: Sequence[str] | None) -> str:

@@ -20,6 +20,7 @@ from segline.training.epochs import OBJECTIVE, EpochEnd
 from segline.training.losses import SegmentationLoss
 from segline.training.metrics import MeanIoU
 from segline.training.schedule import WarmUpPolynomial
+from segline.training.seeding import reseed
 from segline.training.tracker import Tracker
 
 
@@ -82,6 +83,7 @@ def fit(
     schedule = _schedule(training, learning_rate=learning_rate, epochs=epochs)
     metric = MeanIoU(model_config.classes)
     model = _compiled(model_config, training, schedule, metric)
+    reseed(model, seed)
     keeper = None
     if checkpoint is not None:
         keeper = Checkpoint(path=checkpoint, identity=_identity(model_config, training, learning_rate, epochs, seed))
