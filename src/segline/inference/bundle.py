@@ -53,7 +53,8 @@ def save(bundle: Bundle, folder: Path) -> None:
         "void": list(bundle.labels.void),
     }
     with atomic_folder(folder) as partial:
-        bundle.network.save(partial / NETWORK)
+        # The same layers without the optimizer, whose state is twice the weights and of no use here.
+        keras.Model(bundle.network.inputs, bundle.network.outputs).save(partial / NETWORK)
         (partial / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 

@@ -52,7 +52,7 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
     # Only MLflow's fluent interface logs models, and it wants an active run, which it ends as FINISHED.
     with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
         # An example input would be run through the network just to check the signature that stands above.
-        warnings.filterwarnings("ignore", message=".*input example was not provided")
+        warnings.filterwarnings("ignore", message=".*(input example was not provided|Add type hints)")
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("serving.py")),
