@@ -19,7 +19,7 @@ help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
 
 $(VENV)/installed: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"error: $(PYTHON) is Python {v[0]}.{v[1]}, expected 3.11 to 3.13; remedy: make run PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(0 if (3, 11, 4) <= v < (3, 14) else "error: $(PYTHON) is Python %d.%d.%d, expected 3.11.4 to 3.13; remedy: make run PYTHON=python3.12" % v)'
 	@echo "installing into $(VENV) (the first time this fetches about 1 GB)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
@@ -32,9 +32,9 @@ install: $(VENV)/installed  ## Make the virtual environment .venv
 
 .PHONY: run
 run: install  ## From download to a promoted model (RETRAIN=1 trains again, DATASET=kitti trains on that)
-	@segline doctor
+	@segline doctor $(if $(DATASET),--dataset $(DATASET))
 	@dvc repro
-	@python -m flows.training $(if $(RETRAIN),--retrain) $(if $(DATASET),--dataset $(DATASET))
+	@python -m flows.training $(if $(filter-out 0 no false,$(RETRAIN)),--retrain) $(if $(DATASET),--dataset $(DATASET))
 	@echo "compare runs and see the flows: make up"
 
 .PHONY: up

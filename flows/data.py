@@ -11,10 +11,12 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from graphlib import TopologicalSorter
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from dvc.repo import Repo
@@ -30,8 +32,8 @@ from flows import reporting
 from segline import config, settings
 from segline.errors import DataError
 
-_UNCHANGED = "didn't change, skipping"  # what `dvc repro` says of a cached stage
-_PATIENCE = 10  # seconds a cancelled stage has to end by itself
+_CACHED = ("didn't change, skipping", "is cached - skipping run")  # what `dvc repro` says of such stages
+_RUNNING: set[subprocess.Popen[str]] = set()
 
 
 def stages(root: Path) -> dict[str, set[str]]:
@@ -55,6 +57,7 @@ def data(force: bool = False) -> dict[str, str]:
     reporting.without_tracebacks()
     places = settings.load()
     config.load(places.params)
+    _end_stages_with_us()
     futures: dict[str, PrefectFuture[Any]] = {}
     for name, needed in stages(places.root).items():
         stage: Any = reproduce.with_options(name=name)
@@ -91,17 +94,14 @@ def reproduce(stage: str, *, root: Path, force: bool) -> State[str]:
             found="\n".join(said[-25:]) or f"dvc ended with {process.returncode}",
             remedy="mend what it says above, then run the flow again: finished stages stay",
         )
-    if any(_UNCHANGED in line for line in said):
+    if any(sign in line for line in said for sign in _CACHED):
         return Completed(name="Cached", message=f"{stage} is up to date", data="cached")
     return Completed(message=f"{stage} ran", data="ran")
 
 
 @contextmanager
 def _group(command: list[str], root: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run `command` in a process group of its own, and end the whole group if we are ended.
-
-    Cancelling a flow run kills this process only; DVC's shell and the stage would go on.
-    """
+    """Run `command` in a process group of its own, which `_end_stages_with_us` can end as a whole."""
     process = subprocess.Popen(
         command,
         cwd=root,
@@ -111,16 +111,40 @@ def _group(command: list[str], root: Path) -> Iterator[subprocess.Popen[str]]:
         text=True,
         start_new_session=True,
     )
+    _RUNNING.add(process)
     try:
         yield process
         process.wait()
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGTERM)
-            try:
-                process.wait(timeout=_PATIENCE)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+        _end(process)
+        _RUNNING.discard(process)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)  # stages survive it: nothing half-written is taken for whole
+
+
+def _end_stages_with_us() -> None:
+    """On a signal that ends us, end the stage's whole process group first.
+
+    Cancelling a flow run, Ctrl-C and `make up`'s end reach this process only; the task that waits
+    for the stage sits in a thread that no signal reaches, and DVC, its shell and the stage would go on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        earlier = signal.getsignal(number)
+
+        def handle(signum: int, frame: FrameType | None, earlier: Any = earlier) -> None:
+            for process in list(_RUNNING):
+                _end(process)
+            if callable(earlier):
+                earlier(signum, frame)
+            else:
+                raise KeyboardInterrupt
+
+        signal.signal(number, handle)
 
 
 def environment() -> Mapping[str, str]:

@@ -1,12 +1,18 @@
 """How a flow tells of a problem: once, in the words of the error, without Prefect's traceback."""
 
+import contextlib
 import logging
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
-from segline import cli
-from segline.errors import SeglineError
+import httpx
+import psutil
 
+from segline import cli
+from segline.errors import ConfigError, SeglineError
+
+_PATIENCE = 5.0  # seconds that a server has to answer
 _LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 
 
@@ -31,4 +37,36 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
     """``python -m flows.<name>``: parse, run, exit 1 on a reported problem."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of a reported problem")
     options = parser.parse_args()
-    cli.run_reporting(lambda: action(options), debug=options.debug)
+
+    def checked() -> None:
+        _check_server()
+        _end_orphans()
+        action(options)
+
+    cli.run_reporting(checked, debug=options.debug)
+
+
+def _end_orphans() -> None:
+    """End the temporary Prefect servers of this project whose flow was killed: they would stay for ever."""
+    home = os.environ.get("PREFECT_HOME")
+    for process in psutil.process_iter() if home else ():
+        with contextlib.suppress(psutil.Error):  # it ended meanwhile, or is another user's
+            abandoned = process.ppid() == 1 and "prefect.server.api.server:create_app" in process.cmdline()
+            if abandoned and process.environ().get("PREFECT_HOME") == home:
+                process.kill()
+
+
+def _check_server() -> None:
+    """Refuse a Prefect server that does not answer; Prefect itself would try for a minute."""
+    address = os.environ.get("PREFECT_API_URL")
+    if not address:
+        return
+    try:
+        httpx.get(f"{address.rstrip('/')}/health", timeout=_PATIENCE).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ConfigError(
+            "PREFECT_API_URL",
+            found=f"no Prefect server answers at {address} ({error})",
+            expected="HTTP 200 from its /health",
+            remedy="start it (`make up` starts one), or unset PREFECT_API_URL: then the flow brings its own",
+        ) from error

@@ -63,7 +63,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
     params = config.load(places.params, dataset=dataset)
     prepared = Prepared(places.prepared(params.dataset))
     prepared.check(datasets.load(params.dataset), short_side=params.prepare.short_side)
-    data = lineage.data_state(places.dvc_lock, params.dataset)
+    data = lineage.data_state(places, params)
     code = lineage.code_state(places.root)
     key = lineage.run_key(data, code, params.resolved())
     client = tracking.connect(places)
@@ -74,6 +74,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
         if finished and not retrain and begun is None:
             get_run_logger().info("run %s has the same data, code and parameters: reused", finished[0].info.run_name)
             return _show(summary.of_run(client, finished[0], reused=True))
+        tracking.end_abandoned(client, experiment, places.runs)
         run = begun or tracking.open_parent(client, experiment, key=key, name=f"{params.dataset}-{key[:8]}")
         with tracking.closing(client, run) as tracker:
             work = Work(
@@ -98,9 +99,10 @@ def _run(work: Work, client: Any) -> None:
     train(work, choice)
     evaluate(work)
     version = register(work, client)
-    decision = judge(work, client, version)
-    if decision["promote"]:
-        promote(client, version)
+    with FileLock(work.settings.runs / f"{work.name}.gate.lock"):  # two gates at once would both beat the old champion
+        decision = judge(work, client, version)
+        if decision["promote"]:
+            promote(client, version)
     work.tracker.set_tags({tracking.DECISION: json.dumps(decision)})
 
 
@@ -122,6 +124,7 @@ def _alone(places: settings.Settings, key: str) -> Iterator[None]:
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
 def begin(work: Work, client: Any) -> None:
     """Log what the run is asked to do and where it comes from."""
+    work.scratch.mkdir(parents=True, exist_ok=True)  # it says that this run is this machine's
     work.tracker.set_tags(work.tags)
     work.tracker.log_params(lineage.flat(work.params.resolved()))
     tracking.log_dataset(client, work.tracker.run_id, work.params.dataset, work.tags["segline.prepared_md5"])
@@ -258,12 +261,17 @@ def register(work: Work, client: Any) -> ModelVersion:
 
 @task(cache_policy=NO_CACHE)
 def judge(work: Work, client: Any, version: ModelVersion) -> dict[str, Any]:
-    """Compare with the champion, re-scored on the same test split; a decision once made stays."""
-    made = version.tags.get(tracking.DECISION)
-    if made:
-        return dict(json.loads(made))
-    challenger = _read(work.scratch / "evaluation.json")["miou"]
+    """Compare with the champion, re-scored on the same test split.
+
+    A decision made before a kill stays while it speaks of the present champion, or made this
+    version the champion; after somebody else's promotion it is made anew.
+    """
     champion = promotion.champion(client, work.name)
+    made = json.loads(version.tags.get(tracking.DECISION, "null"))
+    holder = champion.version if champion else None
+    if made and holder in (made["champion"], version.version):
+        return dict(made)
+    challenger = _read(work.scratch / "evaluation.json")["miou"]
     decision = gate.decide(
         challenger,
         champion=_rescore(work, champion) if champion else None,
@@ -280,8 +288,13 @@ def _rescore(work: Work, champion: ModelVersion) -> float:
     from segline.inference import bundle
 
     network = bundle.load(promotion.download(champion, work.scratch / "champion"))
-    progress = _progress(f"re-score version {champion.version}")
-    return library.evaluate(network, work.prepared.split("test"), progress=progress).miou
+    split: Any = work.prepared.split("test")
+    if network.short_side != split.short_side:
+        places, name = work.settings, work.params.dataset
+        split = split.rescaled(
+            raw=places.raw(name), manifest_folder=places.manifest(name), short_side=network.short_side
+        )
+    return library.evaluate(network, split, progress=_progress(f"re-score version {champion.version}")).miou
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)

@@ -4,6 +4,7 @@ The processes are those of ``infra/Procfile``; MLFLOW_PORT and PREFECT_PORT move
 """
 
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ PORTS = {"MLFLOW_PORT": 5000, "PREFECT_PORT": 4200}
 def main() -> int:
     """Check the ports, start the processes, wait for them; returns the exit code."""
     root = Path(__file__).resolve().parent.parent
-    ports = {name: int(os.environ.get(name, port)) for name, port in PORTS.items()}
+    ports = {name: _port(name, default) for name, default in PORTS.items()}
     for name, port in ports.items():
         if _is_taken(port):
             sys.stderr.write(
@@ -31,14 +32,30 @@ def main() -> int:
         "SEGLINE_ROOT": str(root),
         "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),
         "PREFECT_API_URL": f"http://127.0.0.1:{ports['PREFECT_PORT']}/api",
+        "MLFLOW_BACKEND_STORE_URI": _database(root),
         "PYTHONUNBUFFERED": "1",
     }
+    # A terminal that is closed must take everything with it, as Ctrl-C does.
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     manager = Manager(Printer(sys.stdout))
     for name, command in parse_procfile((root / "infra" / "Procfile").read_text(encoding="utf-8")).processes.items():
         manager.add_process(name, command, env=environment, cwd=str(root))
     manager.loop()
     # Ctrl-C is how this is meant to end.
-    return 0 if manager.returncode in {0, -2, 130} else manager.returncode
+    return 0 if manager.returncode in {0, 130} else int(manager.returncode)
+
+
+def _port(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        sys.exit(f"error: {name}: found {text!r}, expected a port from 1 to 65535\n  remedy: make up {name}={default}")
+    return int(text)
+
+
+def _database(root: Path) -> str:
+    """What MLflow's server keeps its tables in: a server's address is none, though clients may be told one."""
+    stated = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return f"sqlite:///{root / 'mlflow.db'}" if not stated or stated.startswith("http") else stated
 
 
 def _is_taken(port: int) -> bool:

@@ -47,20 +47,30 @@ def _options(
 
 
 @app.command()
-def doctor() -> None:
-    """Check params.yaml, the data source, the disk and git before anything long is started."""
-    from segline import config, settings
-    from segline.data.download import check_source
+def doctor(
+    dataset: Annotated[
+        str | None, typer.Option(help="What will be trained on, if not params.yaml's `dataset`.")
+    ] = None,
+) -> None:
+    """Check params.yaml, the data source, the disk, git and the tracking server before anything long is started."""
+    from segline import config, settings, storage
+    from segline.data.download import check_source, without_secrets
     from segline.registry.lineage import code_state
 
     places = settings.load()
-    params = config.load(places.params)
+    params = config.load(places.params, dataset=dataset)
     typer.echo(f"params.yaml   good: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
-    check_source(params.source, datasets=params.datasets, root=places.root)
-    typer.echo(f"source        good: {params.source}")
+    check_source(params.source, datasets=params.datasets, root=places.root, archives=places.archives)
+    typer.echo(f"source        good: {without_secrets(params.source)}")
+    free = storage.check_room(places.root, gibibytes=1.0)
+    typer.echo(f"disk          {free:.0f} GiB free")
     code = code_state(places.root)
     typer.echo(f"code          {code.commit[:12]}{' with uncommitted changes' if code.dirty else ''}")
-    typer.echo(f"tracking      {places.tracking_uri}")
+    if places.tracking_uri.startswith("http"):
+        from segline.registry.tracking import check_server  # imports MLflow, which takes seconds
+
+        check_server(places.tracking_uri)
+    typer.echo(f"tracking      {without_secrets(places.tracking_uri)}")
 
 
 @app.command()

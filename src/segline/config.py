@@ -197,10 +197,17 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
     """
     text = _read(path)
     node = _compose(path, text)
-    content = yaml.safe_load(text)
+    content = _content(path, text)
     if not isinstance(content, dict):
         raise ConfigError(path, found="no keys", expected="a mapping", remedy="start from the project's params.yaml")
     if dataset is not None:
+        if dataset not in dataset_names():
+            raise ConfigError(
+                "dataset",
+                found=repr(dataset),
+                expected=_nearest(dataset, dataset_names()),
+                remedy="name one of those",
+            )
         content["dataset"] = dataset
     try:
         return Params.model_validate(content)
@@ -223,13 +230,25 @@ def _read(path: Path) -> str:
         ) from error
 
 
+def _content(path: Path, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise ConfigError(
+            path, found=f"a value that YAML cannot make sense of ({error})", expected="YAML", remedy="correct it"
+        ) from error
+
+
 def _compose(path: Path, text: str) -> yaml.Node | None:
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
         raise ConfigError(
-            f"{path}:{line}", found=error.problem or "not YAML", expected="YAML", remedy="correct that line"
+            f"{path}:{mark.line + 1}" if mark else path,
+            found=getattr(error, "problem", None) or str(error),
+            expected="YAML",
+            remedy="correct that line",
         ) from error
 
 

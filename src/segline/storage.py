@@ -15,6 +15,7 @@ from pathlib import Path
 from segline.errors import StorageError
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
 _NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -29,7 +30,7 @@ def reporting_storage(place: Path) -> Iterator[None]:
                 place,
                 found=f"the disk is full ({_free_mebibytes(place)} MiB free): {error.strerror}",
                 expected="room for the whole result",
-                remedy="free some space (`make clean` drops what can be made again), then run the same command",
+                remedy="free some space (`dvc gc --workspace` drops data of earlier states), then run the same command",
             ) from error
         if error.errno in _NO_RIGHT:
             raise StorageError(
@@ -37,6 +38,13 @@ def reporting_storage(place: Path) -> Iterator[None]:
                 found=f"cannot be written: {error.strerror}",
                 expected="a folder this user may write to",
                 remedy="change its owner or mode, then run the same command",
+            ) from error
+        if error.errno in _IN_THE_WAY:
+            raise StorageError(
+                error.filename or place,
+                found=f"cannot be made: {error.strerror}",
+                expected="a place for it, with folders above it",
+                remedy="move what is in the way, or name another place",
             ) from error
         raise
 
@@ -78,6 +86,23 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             partial.rename(path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def check_room(folder: Path, *, gibibytes: float) -> float:
+    """GiB free where `folder` is.
+
+    Raises:
+        StorageError: fewer than `gibibytes`.
+    """
+    free = shutil.disk_usage(folder).free / 2**30
+    if free < gibibytes:
+        raise StorageError(
+            folder,
+            found=f"{free:.2f} GiB free",
+            expected=f"at least {gibibytes:g} GiB",
+            remedy="free some space, or move the project to another disk",
+        )
+    return free
 
 
 def _partial(path: Path) -> Path:

@@ -184,3 +184,14 @@ def test_whole_images_come_once_each_padded_with_void(prepared):
     for images, masks in batches:
         assert images.shape == (*masks.shape, 3)
         assert all(side % 32 == 0 for side in masks.shape[1:])
+
+
+def test_a_split_is_rescaled_from_the_raw_files(make, raw):
+    folder = make(short_side=32)
+    native = Prepared(folder).split("test")
+    larger = native.rescaled(raw=raw, manifest_folder=folder.parent / "manifest", short_side=48)
+    expected = Prepared(make(short_side=48)).split("test")
+    assert (larger.ids, larger.digest, larger.short_side) == (expected.ids, expected.digest, 48)
+    for index in range(len(larger)):
+        np.testing.assert_array_equal(larger.image(index), expected.image(index))
+        np.testing.assert_array_equal(larger.label(index), expected.label(index))

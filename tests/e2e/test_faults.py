@@ -97,12 +97,16 @@ def test_the_data_flow_shows_cached_stages_as_cached(project_copy):
 
 
 def test_make_explains_a_python_that_is_too_old(project_copy):
-    (project_copy.root / "old").write_text("#!/bin/sh\necho 'error: Python 3.8' >&2\nexit 1\n")
+    """A real interpreter that believes itself to be 3.8."""
+    (project_copy.root / "old").write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c 'import sys; sys.version_info = (3, 8, 1); exec(sys.argv[2])' \"$@\"\n"
+    )
     (project_copy.root / "old").chmod(0o755)
     answer = subprocess.run(
         ["make", "install", "PYTHON=./old"], cwd=project_copy.root, capture_output=True, text=True, check=False
     )
     assert answer.returncode != 0
+    assert "./old is Python 3.8.1, expected 3.11.4 to 3.13" in answer.stderr
     assert not (project_copy.root / ".venv").exists()
 
 
@@ -119,3 +123,10 @@ def test_a_typo_in_params_stops_before_anything_is_done(project_copy):
         said = complaint(project_copy.run(*command, check=False))
         assert "training.bacth: unknown key" in said
         assert "'batch'?" in said
+
+
+def test_a_prefect_server_that_is_not_there_is_named_at_once(project_copy):
+    project_copy.environment["PREFECT_API_URL"] = "http://127.0.0.1:9/api"
+    said = complaint(project_copy.train(check=False))
+    assert "PREFECT_API_URL: no Prefect server answers" in said
+    assert "unset PREFECT_API_URL" in said

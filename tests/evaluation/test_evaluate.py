@@ -17,7 +17,7 @@ LABELS = label_map([(1, "foreground", (200, 0, 0)), (2, "background", (0, 200, 0
 class Split:
     """Drawn samples with the interface of `PreparedSplit`: scaled images, native labels of another size."""
 
-    name, digest, protocol, label_map = "test", "0123", "drawn/1", LABELS.digest
+    name, digest, protocol, label_map, short_side = "test", "0123", "drawn/1", LABELS.digest, 30
 
     def __init__(self, count=6):
         generator = np.random.default_rng(1)
@@ -119,6 +119,10 @@ def test_another_label_map_or_an_empty_split_is_refused(network):
     other = Split()
     other.label_map = "ffff"
     with pytest.raises(DataError, match="ffff"):
+        library.evaluate(network, other, progress=lambda *_: None)
+    other = Split()
+    other.short_side = 64  # what it would be shown is not what `predict` shows it
+    with pytest.raises(DataError, match="short side 64"):
         library.evaluate(network, other, progress=lambda *_: None)
     with pytest.raises(DataError, match="no sample"):
         library.evaluate(network, Split(count=0), progress=lambda *_: None)

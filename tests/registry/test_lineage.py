@@ -1,10 +1,14 @@
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
+from segline import config
+from segline.config import Prepare
 from segline.errors import ConfigError, DataError
 from segline.registry.lineage import code_state, data_state, flat, run_key
+from segline.settings import Settings
 
 
 @pytest.fixture
@@ -49,31 +53,71 @@ def test_a_folder_without_git_is_refused(tmp_path):
         code_state(tmp_path)
 
 
-LOCK = {
-    "stages": {
-        f"{stage}@{dataset}": {"outs": [{"path": f"data/{stage}/{dataset}", "md5": f"{stage}-{dataset}.dir"}]}
-        for stage in ("download", "extract", "validate", "prepare")
-        for dataset in ("kitti", "oxford_pets")
+PARAMS = config.load(Path(__file__).parent.parent.parent / "params.yaml", dataset="kitti")
+
+
+def lock_of(params, **digests):
+    """A ``dvc.lock`` as DVC writes it after all stages of two datasets ran with `params`."""
+    recorded = {
+        "download": {"source": params.source},
+        "validate": {"prepare.validation_share": params.prepare.validation_share},
+        "prepare": {"prepare.short_side": params.prepare.short_side},
     }
-}
+    return {
+        "stages": {
+            f"{stage}@{dataset}": {
+                "outs": [{"md5": digests.get(f"{stage}_{dataset}", f"{stage}-{dataset}.dir")}],
+                **({"params": {"params.yaml": recorded[stage]}} if stage in recorded else {}),
+            }
+            for stage in ("download", "extract", "validate", "prepare")
+            for dataset in ("kitti", "oxford_pets")
+        }
+    }
 
 
-def test_data_digests_are_the_datasets_own(tmp_path, checkout):
-    path = tmp_path / "lock.yaml"
-    path.write_text(yaml.safe_dump(LOCK))
-    state = data_state(path, "kitti")
-    assert (state.raw, state.prepared) == ("extract-kitti.dir", "prepare-kitti.dir")
-    changed = {"stages": LOCK["stages"] | {"prepare@oxford_pets": {"outs": [{"md5": "other"}]}}}
-    path.write_text(yaml.safe_dump(changed))
-    assert data_state(path, "kitti") == state
+@pytest.fixture
+def places(tmp_path):
+    found = Settings(root=tmp_path, tracking_uri="sqlite://", workers=1)
+    found.manifest("kitti").mkdir(parents=True)
+    (found.manifest("kitti") / "validation.json").write_text('{"success": true}')
+    found.dvc_lock.write_text(yaml.safe_dump(lock_of(PARAMS)))
+    return found
+
+
+def test_data_digests_are_the_datasets_own(places, checkout):
+    state = data_state(places, PARAMS)
+    assert (state.raw, state.prepared, state.validation) == ("extract-kitti.dir", "prepare-kitti.dir", "passed")
+    places.dvc_lock.write_text(yaml.safe_dump(lock_of(PARAMS, prepare_oxford_pets="other")))
+    assert data_state(places, PARAMS) == state
+    places.dvc_lock.write_text(yaml.safe_dump(lock_of(PARAMS, prepare_kitti="other")))
+    assert data_state(places, PARAMS) != state
+
+
+def test_the_key_follows_data_code_and_parameters(places, checkout):
+    state = data_state(places, PARAMS)
     code = code_state(checkout)
     assert run_key(state, code, {"seed": 1}) != run_key(state, code, {"seed": 2})
     assert run_key(state, code, {"a": 1, "b": 2}) == run_key(state, code, {"b": 2, "a": 1})
 
 
-def test_stages_that_did_not_run_are_named(tmp_path):
-    with pytest.raises(DataError, match="extract@kitti"):
-        data_state(tmp_path / "dvc.lock", "kitti")
+def test_stages_that_did_not_run_are_named(places):
+    places.dvc_lock.unlink()
+    with pytest.raises(DataError, match="download@kitti"):
+        data_state(places, PARAMS)
+
+
+def test_stages_that_ran_with_other_parameters_are_refused(places):
+    other = PARAMS.model_copy(update={"prepare": Prepare(short_side=128, validation_share=0.4)})
+    with pytest.raises(DataError, match=r"prepare\.validation_share 0\.2, expected 0\.4"):
+        data_state(places, other)
+
+
+def test_prepared_files_that_are_not_those_of_the_lock_are_refused(places):
+    listing = places.root / ".dvc/cache/files/md5/pr/epare-kitti.dir"
+    listing.parent.mkdir(parents=True)
+    listing.write_text('[{"relpath": "meta.json", "md5": "00"}]')
+    with pytest.raises(DataError, match=r"meta\.json"):
+        data_state(places, PARAMS)
 
 
 def test_nested_parameters_become_columns():

@@ -1,6 +1,7 @@
 """Against a real store: SQLite, and a real server that is not there."""
 
 import pytest
+from filelock import FileLock
 from mlflow import MlflowClient
 
 from segline.errors import TrackingError
@@ -101,3 +102,32 @@ def test_an_unknown_model_is_answered_with_the_known_ones(client):
 def test_the_store_can_be_opened_by_name(client, settings):
     assert isinstance(client, MlflowClient)
     assert tracking.experiment(client, settings, "twice") == tracking.experiment(client, settings, "twice")
+
+
+def test_an_outage_is_a_tracking_error_wherever_it_strikes(client, experiment):
+    """The search must end with it, and not take it for a failed trial."""
+    run = tracking.open_parent(client, experiment, key="k", name="n")
+    tracker = tracking.MlflowTracker(client, run)
+    client.set_terminated(run.info.run_id)
+    client.delete_run(run.info.run_id)  # a store that refuses to write
+    for action in (
+        lambda: tracker.log_params({"a": 1}),
+        lambda: tracker.log_metrics({"a": 1.0}, step=1),
+        lambda: tracker.set_tags({"a": "b"}),
+    ):
+        with pytest.raises(TrackingError):
+            action()
+
+
+def test_runs_left_running_under_another_key_are_ended_unless_somebody_holds_them(client, experiment, settings):
+    left = tracking.open_parent(client, experiment, key="left", name="n")
+    held = tracking.open_parent(client, experiment, key="held", name="n")
+    elsewhere = tracking.open_parent(client, experiment, key="elsewhere", name="n")
+    child = client.create_run(experiment, tags={"mlflow.parentRunId": left.info.run_id})
+    for run in (left, held):
+        (settings.runs / run.info.run_id).mkdir(parents=True)
+    with FileLock(settings.runs / "held.lock"):
+        tracking.end_abandoned(client, experiment, settings.runs)
+    status = lambda run: client.get_run(run.info.run_id).info.status  # noqa: E731
+    assert [status(run) for run in (left, child, held, elsewhere)] == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
+    assert tracking.unfinished(client, experiment, "left").info.run_id == left.info.run_id

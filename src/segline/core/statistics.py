@@ -14,6 +14,11 @@ HONEST_FROM = 200
 """Below this many images an interval is too narrow to be taken at its word (PROTOCOLS, rule 6)."""
 
 
+def caveat(images: int) -> str:
+    """What must be said beside an interval over `images` images; empty where nothing must."""
+    return "" if images >= HONEST_FROM else f"{images} images: intervals are honest only from about {HONEST_FROM} up"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Interval:
     """A score's interval at `confidence`, over `images` images."""
@@ -26,9 +31,7 @@ class Interval:
     @property
     def caveat(self) -> str:
         """What must be said beside the interval; empty where it can be taken at its word."""
-        if self.images >= HONEST_FROM:
-            return ""
-        return f"interval from {self.images} images: honest only from about {HONEST_FROM} up"
+        return caveat(self.images)
 
 
 def bootstrap_mean_iou(per_image: Counts, *, resamples: int, confidence: float, seed: int) -> Interval:

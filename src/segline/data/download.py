@@ -6,11 +6,12 @@ archive gets its final name only once its digest is right, and the two record fi
 `RECORD`) are written last, so a folder that has them is complete.
 """
 
+import difflib
 import json
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -85,16 +86,22 @@ def download(
         folder.mkdir(parents=True, exist_ok=True)
         _tidy(folder, {archive.name for archive in dataset.archives} | {SUMS, RECORD})
     with _drawn(dataset) if source == "sample" else nullcontext(_mirror(source, root)) as mirror:
-        items = _items(dataset, mirror, source=_without_secrets(source), report=report)
+        items = _items(dataset, mirror, source=without_secrets(source), report=report)
         got = _bring(items, folder, workers=workers, report=report)
-    _record(dataset, got, folder, source=_without_secrets(source))
+    _record(dataset, got, folder, source=without_secrets(source))
 
 
-def check_source(source: str, *, datasets: Sequence[str], root: Path) -> None:
+def check_source(
+    source: str, *, datasets: Sequence[str], root: Path, archives: Callable[[str], Path] | None = None
+) -> None:
     """See, without fetching an archive, whether `source` can serve `datasets`.
+
+    Args:
+        archives: dataset -> folder of what was downloaded earlier, to be compared with the mirror's lists.
 
     Raises:
         SourceError: a mirror, or one of its lists, is missing or unreadable.
+        ChecksumError: the mirror's archives are not those downloaded from it earlier.
         ConfigError: the publisher wants a login, and the environment has no credentials.
     """
     for name in datasets:
@@ -102,7 +109,22 @@ def check_source(source: str, *, datasets: Sequence[str], root: Path) -> None:
         if source == "official" and any(archive.url is None for archive in dataset.archives):
             login.credentials(dataset)
         elif source not in ("official", "sample"):
-            _items(dataset, _mirror(source, root), source=_without_secrets(source), report=silent)
+            items = _items(dataset, _mirror(source, root), source=without_secrets(source), report=silent)
+            if archives is not None:
+                _refuse_change(items, _earlier(archives(name)), name)
+
+
+def _refuse_change(items: Sequence[_Item], earlier: Mapping[str, _Got], dataset: str) -> None:
+    """DVC looks at `source` and not at what lies there, so a mirror's new content must be told."""
+    for item in items:
+        before = earlier.get(item.archive.name)
+        if before is not None and before.url == item.shown and before.sha256 != item.sha256:
+            raise ChecksumError(
+                item.shown,
+                found=f"sha256 {item.sha256} in its {SUMS}",
+                expected=f"sha256 {before.sha256}, as downloaded from there earlier",
+                remedy=f"to take the new archive: dvc repro --force --single-item download@{dataset}, then dvc repro",
+            )
 
 
 def _mirror(source: str, root: Path) -> str | None:
@@ -114,7 +136,7 @@ def _mirror(source: str, root: Path) -> str | None:
         return str(root / Path(source).expanduser())
     if scheme + mark not in _SCHEMES:
         raise SourceError(
-            _without_secrets(source),
+            without_secrets(source),
             found=f"an address of kind {scheme}://",
             expected=f"official, sample, a folder, or an address of kind {', '.join(_SCHEMES)}",
             remedy="correct `source` in params.yaml",
@@ -122,8 +144,8 @@ def _mirror(source: str, root: Path) -> str | None:
     return source.rstrip("/")
 
 
-def _without_secrets(source: str) -> str:
-    """`source` less user name, password and query, as it may be recorded and shown."""
+def without_secrets(source: str) -> str:
+    """An address less user name, password and query, as it may be recorded and shown."""
     if "://" not in source:
         return source.rstrip("/") or source
     parts = urlsplit(source)
@@ -185,7 +207,8 @@ def _check_folder(folder: Path, shown: str) -> None:
     if folder.is_dir():
         return
     mirror = folder.parent
-    found = f"no folder {mirror}"
+    near = difflib.get_close_matches(mirror.name, ("official", "sample"), n=1)
+    found = f"no folder {mirror}" + (f"; did you mean {near[0]}?" if near else "")
     if mirror.is_dir():
         inside = ", ".join(sorted(entry.name for entry in mirror.iterdir()))
         found = f"no folder {folder.name} in {mirror}, which holds: {inside or 'nothing'}"

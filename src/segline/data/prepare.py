@@ -215,6 +215,7 @@ class PreparedSplit:
         self.label_map: str = meta["label_map"]
         self.pixels: list[int] = meta["splits"][name]["pixels"]
         self.ids: list[str] = [row["id"] for row in rows]
+        self.short_side: int = meta["short_side"]
         self._rows = rows
         self._images = _map(folder / f"{name}.images")
         self._masks = _map(folder / f"{name}.masks")
@@ -247,9 +248,34 @@ class PreparedSplit:
         row = self._rows[index]
         return self._view(self._labels, row["label_offset"], (row["native_height"], row["native_width"]))
 
+    def rescaled(self, *, raw: Path, manifest_folder: Path, short_side: int) -> "RescaledSplit":
+        """The same samples and native labels, with images at another scale, decoded from the raw files."""
+        rows = manifest.read(manifest_folder / manifest.FILE_NAME).to_pylist()
+        return RescaledSplit(self, {row["id"]: raw / row["image"] for row in rows}, short_side=short_side)
+
     @staticmethod
     def _view(flat: Image, offset: int, shape: tuple[int, ...]) -> Image:
         return flat[offset : offset + int(np.prod(shape))].reshape(shape)
+
+
+class RescaledSplit:
+    """A split for a network that was trained on another scale than this one was prepared at."""
+
+    def __init__(self, split: PreparedSplit, files: dict[str, Path], *, short_side: int) -> None:
+        self.name, self.digest, self.protocol = split.name, split.digest, split.protocol
+        self.label_map, self.ids, self.short_side = split.label_map, split.ids, short_side
+        self._split, self._files = split, files
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def image(self, index: int) -> Image:
+        """Image at this scale, uint8 (h, w, 3)."""
+        return scale_image(read_image(self._files[self.ids[index]]), short_side=self.short_side)
+
+    def label(self, index: int) -> Mask:
+        """Native mask, uint8 (H, W) train ids."""
+        return self._split.label(index)
 
 
 def _map(path: Path) -> Image:

@@ -12,7 +12,7 @@ import numpy as np
 from segline.core.confusion import Counts, confusion, constant, iou, mean_iou, merged, pixel_accuracy
 from segline.core.labels import VOID
 from segline.core.statistics import Interval, bootstrap_mean_iou
-from segline.data.prepare import PreparedSplit
+from segline.data.prepare import PreparedSplit, RescaledSplit
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, mask_of
@@ -64,7 +64,9 @@ class Evaluation:
         return float(mean_iou(constant(self.counts, prediction=commonest)))
 
 
-def evaluate(bundle: Bundle, split: PreparedSplit, *, progress: Callable[[int, int], None]) -> Evaluation:
+def evaluate(
+    bundle: Bundle, split: PreparedSplit | RescaledSplit, *, progress: Callable[[int, int], None]
+) -> Evaluation:
     """Run `bundle` over `split`.
 
     Args:
@@ -96,13 +98,20 @@ def evaluate(bundle: Bundle, split: PreparedSplit, *, progress: Callable[[int, i
     )
 
 
-def _refuse_mismatch(bundle: Bundle, split: PreparedSplit) -> None:
+def _refuse_mismatch(bundle: Bundle, split: PreparedSplit | RescaledSplit) -> None:
     if bundle.labels.digest != split.label_map:
         raise DataError(
             f"{bundle.dataset} {split.name} split",
             found=f"label map {split.label_map}",
             expected=f"the network's, {bundle.labels.digest}",
             remedy="score it on data of its own label map, or train again",
+        )
+    if bundle.short_side != split.short_side:
+        raise DataError(
+            f"{bundle.dataset} {split.name} split",
+            found=f"images at short side {split.short_side}",
+            expected=f"{bundle.short_side}, the scale this network was trained on",
+            remedy="use PreparedSplit.rescaled",
         )
     if len(split) == 0:
         raise DataError(

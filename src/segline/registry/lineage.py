@@ -12,7 +12,9 @@ from typing import Any
 
 import yaml
 
+from segline.config import Params
 from segline.errors import ConfigError, DataError
+from segline.settings import Settings
 
 CODE = ("src", "flows")
 """Folders whose uncommitted content changes results."""
@@ -44,6 +46,7 @@ class Data:
     lock: str
     raw: str
     prepared: str
+    validation: str
 
 
 def code_state(root: Path) -> Code:
@@ -54,8 +57,9 @@ def code_state(root: Path) -> Code:
     """
     commit = _git(root, "rev-parse", "HEAD").strip()
     status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
-    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "--", *CODE).splitlines()
-    difference = _git(root, "diff", "HEAD", "--", *CODE)
+    others = _git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", *CODE).split("\0")
+    untracked = [name for name in others if (root / name).is_file() and name]
+    difference = _git(root, "diff", "--binary", "HEAD", "--", *CODE)
     changes = hashlib.sha256(difference.encode())
     for name in sorted(untracked):
         changes.update(name.encode() + (root / name).read_bytes())
@@ -81,28 +85,67 @@ def _git(root: Path, *arguments: str) -> str:
     return answer.stdout
 
 
-def data_state(dvc_lock: Path, dataset: str) -> Data:
-    """Read the digests that DVC recorded for `dataset`.
+def data_state(places: Settings, params: Params) -> Data:
+    """Read what DVC recorded for the dataset of `params`, and see that it is what lies there now.
 
     Raises:
-        DataError: the dataset's stages have not run.
+        DataError: the dataset's stages have not run, or ran with other parameters, or the prepared
+            folder is not the one they left.
     """
-    text = dvc_lock.read_bytes() if dvc_lock.is_file() else b""
+    dataset, lock = params.dataset, places.dvc_lock
+    text = lock.read_bytes() if lock.is_file() else b""
     stages = (yaml.safe_load(text) or {}).get("stages", {})
-    missing = [name for name in ("extract", "prepare") if f"{name}@{dataset}" not in stages]
+    own = {name: stages.get(f"{name}@{dataset}") for name in ("download", "extract", "validate", "prepare")}
+    missing = [name for name, stage in own.items() if stage is None]
     if missing:
         raise DataError(
-            dvc_lock,
+            lock,
             found=f"no stage {missing[0]}@{dataset}",
             expected=f"{dataset} downloaded, checked and prepared",
             remedy="run dvc repro",
         )
-    own = {name: value for name, value in stages.items() if name.endswith(f"@{dataset}")}
+    _check_params(lock, own, params)
+    prepared = str(own["prepare"]["outs"][0]["md5"])
+    _check_listing(places, prepared, dataset)
+    verdict = json.loads((places.manifest(dataset) / "validation.json").read_text(encoding="utf-8"))
     return Data(
         lock=hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16],
-        raw=str(own[f"extract@{dataset}"]["outs"][0]["md5"]),
-        prepared=str(own[f"prepare@{dataset}"]["outs"][0]["md5"]),
+        raw=str(own["extract"]["outs"][0]["md5"]),
+        prepared=prepared,
+        validation="passed" if verdict["success"] else "failed",
     )
+
+
+def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
+    """Refuse stages that ran with other parameters than those of now."""
+    wanted = params.model_dump(mode="json")
+    for name, stage in own.items():
+        for key, found in stage.get("params", {}).get("params.yaml", {}).items():
+            expected: Any = wanted
+            for part in key.split("."):
+                expected = expected[part]
+            if found != expected:
+                raise DataError(
+                    lock,
+                    found=f"stage {name}@{params.dataset} ran with {key} {found}",
+                    expected=f"{expected} as params.yaml says now",
+                    remedy="run dvc repro",
+                )
+
+
+def _check_listing(places: Settings, prepared: str, dataset: str) -> None:
+    """Compare the prepared folder's small files with DVC's listing of it, where that is at hand."""
+    listing = places.root / ".dvc" / "cache" / "files" / "md5" / prepared[:2] / prepared[2:]
+    if not listing.is_file():
+        return
+    for entry in json.loads(listing.read_text(encoding="utf-8")):
+        path = places.prepared(dataset) / entry["relpath"]
+        if path.suffix in {".json", ".parquet"}:
+            content = path.read_bytes() if path.is_file() else b""
+            if hashlib.md5(content, usedforsecurity=False).hexdigest() != entry["md5"]:
+                raise DataError(
+                    path, found="not the file that dvc.lock records", expected=entry["md5"], remedy="run dvc repro"
+                )
 
 
 def run_key(data: Data, code: Code, resolved: Mapping[str, Any]) -> str:
@@ -125,7 +168,7 @@ def tags(data: Data, code: Code, resolved: Mapping[str, Any], meta: Mapping[str,
         "segline.prepared_md5": data.prepared,
         "segline.label_map": str(meta["label_map"]),
         "segline.test_split": str(meta["splits"]["test"]["digest"]),
-        "segline.validation": "passed",  # DVC prepares nothing that was not
+        "segline.validation": data.validation,
         "segline.git_commit": code.commit,
         "segline.git_dirty": str(code.dirty).lower(),
         "segline.git_changes": code.changes or "none",

@@ -1,5 +1,6 @@
 """Model versions: registering one, finding the champion, putting another in its place."""
 
+import errno
 import json
 import warnings
 from collections.abc import Mapping
@@ -103,11 +104,14 @@ def download(version: ModelVersion, folder: Path) -> Path:
                 artifact_uri=f"models:/{version.name}/{version.version}", dst_path=str(folder)
             )
         except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise
             raise TrackingError(
                 place,
                 found=f"its files cannot be fetched: {error}",
                 expected=f"the artifacts at {version.source}",
-                remedy="restore the artifact store, or choose another version (segline models list)",
+                remedy="restore the artifact store; to go on without it, take its alias off on MLflow's page "
+                "(`make up`, Models), then run the same command",
             ) from error
     return Path(fetched) / "artifacts" / BUNDLE
 
@@ -129,7 +133,7 @@ def resolve(client: MlflowClient, model: str) -> ModelVersion:
             model,
             found=f"no such model in the registry ({error.error_code})",
             expected=", ".join(sorted(known)) or "a registered model, but there is none yet",
-            remedy="name one of those with --model" if known else "train one first: make run",
+            remedy="name one of those with --model" if known else "train one: make run, or make run RETRAIN=1",
         ) from error
 
 
@@ -151,8 +155,8 @@ def table(client: MlflowClient) -> Table:
         aliases = {number: alias for alias, number in model.aliases.items()}
         versions = client.search_model_versions(f"name = '{model.name}'")
         for version in sorted(versions, key=lambda item: int(item.version), reverse=True):
-            score = client.get_run(version.run_id).data.metrics.get("test_miou") if version.run_id else None
             decision = json.loads(version.tags.get(DECISION, "{}"))
+            score = decision.get("challenger")
             grid.add_row(
                 model.name,
                 str(version.version),

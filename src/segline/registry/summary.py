@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from rich.table import Table
 
+from segline.core.statistics import caveat
 from segline.registry import promotion
 from segline.registry.tracking import DECISION
 
@@ -49,7 +50,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("network", result["network"]),
         ("test mIoU", interval),
         ("always the commonest class", f"{result['baseline_miou']:.4f}"),
-        ("test images", f"{result['images']:.0f}"),
+        ("test images", caveat(round(result["images"])) or f"{result['images']:.0f}"),
         ("gate", f"{verdict}: {decision['reason']}"),
         ("champion", f"{promotion.model_name(result['dataset'])}, {champion}"),
         (

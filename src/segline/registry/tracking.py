@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import httpx
 import mlflow
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
@@ -59,7 +59,7 @@ def connect(settings: Settings) -> MlflowClient:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for two files says nothing
     logging.getLogger("alembic").setLevel(logging.WARNING)  # tells of every table it creates
     if uri.startswith(("http://", "https://")):
-        _check_server(uri)
+        check_server(uri)
     with reporting_tracking(uri):
         # The first connection creates the tables, and two at once would create them twice.
         settings.runs.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,12 @@ def connect(settings: Settings) -> MlflowClient:
     return client
 
 
-def _check_server(uri: str) -> None:
+def check_server(uri: str) -> None:
+    """See within seconds whether a tracking server answers.
+
+    Raises:
+        TrackingError: it does not.
+    """
     try:
         httpx.get(f"{uri.rstrip('/')}/health", timeout=_PATIENCE).raise_for_status()
     except httpx.HTTPError as error:
@@ -114,6 +119,7 @@ class MlflowTracker:
 
     def __init__(self, client: MlflowClient, run: Run) -> None:
         self._client = client
+        self._place = str(client.tracking_uri)
         self.run_id: str = run.info.run_id
         self._experiment_id: str = run.info.experiment_id
         # A step that was logged before a kill is not logged again.
@@ -128,8 +134,9 @@ class MlflowTracker:
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what the run was asked to do; the same values may be recorded again."""
         entries = [Param(key, str(value)[:_PARAM_LIMIT]) for key, value in params.items()]
-        for batch in _batches(entries):
-            self._client.log_batch(self.run_id, params=batch)
+        with reporting_tracking(self._place):
+            for batch in _batches(entries):
+                self._client.log_batch(self.run_id, params=batch)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Record points of curves; a step that is there already stays as it is."""
@@ -140,33 +147,32 @@ class MlflowTracker:
             if step > self._last_step.get(name, -1)
         ]
         if entries:
-            self._client.log_batch(self.run_id, metrics=entries)
+            with reporting_tracking(self._place):
+                self._client.log_batch(self.run_id, metrics=entries)
             self._last_step |= {entry.key: step for entry in entries}
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Record facts about the run."""
-        for batch in _batches([RunTag(key, str(value)) for key, value in tags.items()]):
-            self._client.log_batch(self.run_id, tags=batch)
+        with reporting_tracking(self._place):
+            for batch in _batches([RunTag(key, str(value)) for key, value in tags.items()]):
+                self._client.log_batch(self.run_id, tags=batch)
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
         """Store a file with the run."""
-        self._client.log_artifact(self.run_id, str(path), folder or None)
+        with reporting_tracking(self._place):
+            self._client.log_artifact(self.run_id, str(path), folder or None)
 
     @contextmanager
     def child(self, key: str, name: str) -> Iterator["MlflowTracker"]:
         """The child run of this key: opened, or reopened after a kill; FINISHED on leaving, FAILED on an exception."""
-        found = self._client.search_runs(
-            [self._experiment_id],
-            f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}' and tags.`{CHILD}` = '{key}'",
-            max_results=1,
-        )
-        run = (
-            found[0]
-            if found
-            else self._client.create_run(
-                self._experiment_id, tags={MLFLOW_PARENT_RUN_ID: self.run_id, CHILD: key}, run_name=name
+        with reporting_tracking(self._place):
+            found = self._client.search_runs(
+                [self._experiment_id],
+                f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}' and tags.`{CHILD}` = '{key}'",
+                max_results=1,
             )
-        )
+            tags = {MLFLOW_PARENT_RUN_ID: self.run_id, CHILD: key}
+            run = found[0] if found else self._client.create_run(self._experiment_id, tags=tags, run_name=name)
         with closing(self._client, run) as tracker:
             yield tracker
 
@@ -174,15 +180,40 @@ class MlflowTracker:
 @contextmanager
 def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
     """Set `run` RUNNING, hand out its tracker, and end it: FINISHED, or FAILED on an exception."""
-    run_id = run.info.run_id
-    client.update_run(run_id, status="RUNNING")
+    run_id, place = run.info.run_id, str(client.tracking_uri)
+    with reporting_tracking(place):
+        client.update_run(run_id, status="RUNNING")
+        tracker = MlflowTracker(client, run)
     try:
-        yield MlflowTracker(client, run)
+        yield tracker
     except BaseException as error:
         status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-        client.set_terminated(run_id, status)
+        try:
+            client.set_terminated(run_id, status)
+        except (MlflowException, SQLAlchemyError) as second:
+            error.add_note(f"and run {run_id} could not be marked {status}: {second}")  # the first reason counts
         raise
-    client.set_terminated(run_id, "FINISHED")
+    with reporting_tracking(place):
+        client.set_terminated(run_id, "FINISHED")
+
+
+def end_abandoned(client: MlflowClient, experiment_id: str, scratch: Path) -> None:
+    """Mark as KILLED what processes of this machine left RUNNING under another key, trials included.
+
+    A run is this machine's if its scratch folder is here, and abandoned if nobody holds its key's
+    lock. It can still be continued: going back to its data, code and parameters finds it.
+    """
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        key = run.data.tags.get(KEY)
+        if key is None or not (scratch / run.info.run_id).is_dir():
+            continue
+        try:
+            with FileLock(scratch / f"{key}.lock", timeout=0):
+                family = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
+                for left in (*client.search_runs([experiment_id], family), run):
+                    client.set_terminated(left.info.run_id, "KILLED")
+        except Timeout:
+            continue  # somebody is working on it
 
 
 def unfinished(client: MlflowClient, experiment_id: str, key: str) -> Run | None:
