@@ -77,14 +77,14 @@ def lock_of(params, **digests):
 
 @pytest.fixture
 def places(tmp_path):
-    found = Settings(root=tmp_path, tracking_uri="sqlite://", workers=1)
+    found = Settings(root=tmp_path / "places", tracking_uri="sqlite://", workers=1)
     found.manifest("kitti").mkdir(parents=True)
     (found.manifest("kitti") / "validation.json").write_text('{"success": true}')
     found.dvc_lock.write_text(yaml.safe_dump(lock_of(PARAMS)))
     return found
 
 
-def test_data_digests_are_the_datasets_own(places, checkout):
+def test_data_digests_are_the_datasets_own(places):
     state = data_state(places, PARAMS)
     assert (state.raw, state.prepared, state.validation) == ("extract-kitti.dir", "prepare-kitti.dir", "passed")
     places.dvc_lock.write_text(yaml.safe_dump(lock_of(PARAMS, prepare_oxford_pets="other")))
