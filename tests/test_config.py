@@ -103,3 +103,10 @@ def test_what_a_run_depends_on_is_not_where_its_data_came_from(changed):
     first, second = config.load(PARAMS), config.load(changed("source: sample", "source: /somewhere"))
     assert first.resolved() == second.resolved()
     assert first.resolved() != config.load(changed("seed: 1", "seed: 2")).resolved()
+
+
+def test_a_password_in_the_source_is_refused_and_not_repeated(changed):
+    with pytest.raises(ConfigError, match="source: an address with a login") as caught:
+        config.load(changed("source: sample", "source: https://user:hunter2@mirror.example/data"))
+    assert "hunter2" not in str(caught.value)
+    assert "netrc" in str(caught.value)

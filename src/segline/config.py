@@ -8,6 +8,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -64,6 +65,13 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] > pair[1]:
         raise PydanticCustomError("ascending", "[low, high] with low not above high", {})
     return pair
+
+
+def _without_login(source: str) -> str:
+    """Refuse a password: ``dvc.lock`` would record it, and git would publish it."""
+    if "@" in urlsplit(source).netloc:
+        raise PydanticCustomError("login", "an address without user name and password")
+    return source
 
 
 DatasetName = Annotated[str, AfterValidator(lambda name: _known(name, dataset_names()))]
@@ -149,7 +157,7 @@ class Promotion(_Strict):
 class Params(_Strict):
     """The whole of ``params.yaml``."""
 
-    source: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1), AfterValidator(_without_login)]
     datasets: Annotated[tuple[DatasetName, ...], BeforeValidator(_sequence), Field(min_length=1)]
     dataset: DatasetName
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -269,6 +277,13 @@ def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str
         case "missing":
             return ConfigError(
                 place, found="missing" + more, expected="this key", remedy="add it (see README, params.yaml)"
+            )
+        case "login":
+            return ConfigError(
+                place,
+                found="an address with a login" + more,
+                expected=detail["msg"],
+                remedy="put the login into ~/.netrc (http) or the environment (s3)",
             )
         case "twice" | "not_prepared" | "floor" | "crop":
             return ConfigError(
