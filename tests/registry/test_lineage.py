@@ -106,6 +106,12 @@ def test_stages_that_did_not_run_are_named(places):
         data_state(places, PARAMS)
 
 
+def test_a_verdict_that_is_gone_is_named(places):
+    (places.manifest("kitti") / "validation.json").unlink()
+    with pytest.raises(DataError, match=r"validation\.json"):
+        data_state(places, PARAMS)
+
+
 def test_stages_that_ran_with_other_parameters_are_refused(places):
     other = PARAMS.model_copy(update={"prepare": Prepare(short_side=128, validation_share=0.4)})
     with pytest.raises(DataError, match=r"prepare\.validation_share 0\.2, expected 0\.4"):

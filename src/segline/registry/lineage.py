@@ -107,13 +107,25 @@ def data_state(places: Settings, params: Params) -> Data:
     _check_params(lock, own, params)
     prepared = str(own["prepare"]["outs"][0]["md5"])
     _check_listing(places, prepared, dataset)
-    verdict = json.loads((places.manifest(dataset) / "validation.json").read_text(encoding="utf-8"))
     return Data(
         lock=hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16],
         raw=str(own["extract"]["outs"][0]["md5"]),
         prepared=prepared,
-        validation="passed" if verdict["success"] else "failed",
+        validation=_validation(places.manifest(dataset) / "validation.json"),
     )
+
+
+def _validation(path: Path) -> str:
+    """What the validate stage found."""
+    try:
+        return "passed" if json.loads(path.read_text(encoding="utf-8"))["success"] else "failed"
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            path,
+            found=f"cannot be read ({error})",
+            expected="the verdict of the validate stage",
+            remedy="run dvc repro",
+        ) from error
 
 
 def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
