@@ -97,7 +97,7 @@ def download(dataset: DatasetArgument) -> None:
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
     run(
-        datasets.load(dataset),
+        datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
         source=params.source,
         root=places.root,
         folder=places.archives(dataset),
@@ -112,8 +112,13 @@ def extract(dataset: DatasetArgument) -> None:
     from segline.data.archives import extract as run
 
     places = settings.load()
-    config.load(places.params, dataset=dataset)
-    run(datasets.load(dataset), archives=places.archives(dataset), folder=places.raw(dataset), report=typer.echo)
+    params = config.load(places.params, dataset=dataset)
+    run(
+        datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
+        archives=places.archives(dataset),
+        folder=places.raw(dataset),
+        report=typer.echo,
+    )
 
 
 @data.command()
@@ -125,7 +130,7 @@ def validate(dataset: DatasetArgument) -> None:
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
     run(
-        datasets.load(dataset),
+        datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
         raw=places.raw(dataset),
         folder=places.manifest(dataset),
         docs=places.reports / "data" / dataset,
@@ -144,7 +149,7 @@ def prepare(dataset: DatasetArgument) -> None:
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
     run(
-        datasets.load(dataset),
+        datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
         raw=places.raw(dataset),
         manifest_folder=places.manifest(dataset),
         folder=places.prepared(dataset),

@@ -7,7 +7,7 @@ expected; an unknown key or name is answered with the nearest known one.
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
@@ -86,6 +86,29 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class Options(_Strict):
+    """One dataset's own choices; the lower ones are for the user's own data (``folder``) alone."""
+
+    task: str | None = None
+    """One of the dataset's tasks; its own if not given."""
+    split: str | None = None
+    """One of the dataset's published splits; its own if not given."""
+    path: str | None = None
+    """Folder of the user's own data; a relative one counts from the project's folder."""
+    classes: str = "classes.yaml"
+    """The class table, under `path`."""
+    images: str | None = None
+    """Glob pattern of the images under `path`."""
+    masks: str | None = None
+    """Glob pattern of the masks under `path`, or of the polygon files."""
+    encoding: Literal["ids", "palette", "rgb", "coco", "labelme"] = "ids"
+    """How masks say which class a pixel is of."""
+    pairs: str | None = None
+    """A CSV under `path` with columns image, mask and, if wanted, split and group: instead of the patterns."""
+    splits: dict[Literal["train", "validation", "test"], str] | None = None
+    """Split -> a list file under `path`, one sample a line."""
+
+
 class Prepare(_Strict):
     """How samples are stored for training; scoring labels always stay native."""
 
@@ -160,6 +183,7 @@ class Params(_Strict):
     source: Annotated[str, Field(min_length=1), AfterValidator(_without_login)]
     datasets: Annotated[tuple[DatasetName, ...], BeforeValidator(_sequence), Field(min_length=1)]
     dataset: DatasetName
+    options: dict[DatasetName, Options] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     prepare: Prepare
     training: Training
@@ -175,6 +199,9 @@ class Params(_Strict):
             raise PydanticCustomError(
                 "not_prepared", "`dataset` ({name}) to be one of `datasets`", {"name": self.dataset}
             )
+        without = [name for name in self.datasets if name not in self.options]
+        if without:
+            raise PydanticCustomError("options", "an `options` entry for {name}", {"name": without[0]})
         if self.dataset not in self.promotion.floor:
             raise PydanticCustomError("floor", "a `promotion.floor` for {name}", {"name": self.dataset})
         if self.training.crop[0] > _largest_crop(self.prepare) or self.training.crop[1] > 4 * _largest_crop(
@@ -285,7 +312,7 @@ def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str
                 expected=detail["msg"],
                 remedy="put the login into ~/.netrc (http) or the environment (s3)",
             )
-        case "twice" | "not_prepared" | "floor" | "crop":
+        case "twice" | "options" | "not_prepared" | "floor" | "crop":
             return ConfigError(
                 path, found="two values that contradict" + more, expected=detail["msg"], remedy="change one of them"
             )
@@ -298,6 +325,9 @@ def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str
 
 def _fields(location: Sequence[int | str]) -> Iterator[str]:
     """Names of the keys that may stand at `location`."""
+    if location[:1] == ["options"]:
+        yield from Options.model_fields if len(location) > 1 else dataset_names()
+        return
     model: type[BaseModel] = Params
     for part in location:
         annotation = model.model_fields[str(part)].annotation

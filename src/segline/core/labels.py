@@ -26,13 +26,20 @@ class LabelClass:
 
     Args:
         name: the publisher's name.
-        raw: the id that the publisher's masks hold, 0..255.
+        raw: the id that the publisher's masks hold, 0..255; the one written where `mask` is decoded.
         colour: RGB, 0..255.
+        merged: further raw ids that count as this class.
     """
 
     name: str
     raw: int
     colour: tuple[int, int, int]
+    merged: tuple[int, ...] = ()
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Every raw id that is this class."""
+        return self.raw, *self.merged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,7 @@ class LabelMap:
     void: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        raw = [item.raw for item in self.classes] + list(self.void)
+        raw = [value for item in self.classes for value in item.ids] + list(self.void)
         if not 1 <= len(self.classes) < VOID:
             raise ValueError(f"a label map has 1 to {VOID - 1} classes, not {len(self.classes)}")
         if len(set(raw)) < len(raw) or not all(0 <= value <= 255 for value in raw):
@@ -65,13 +72,14 @@ class LabelMap:
     def legal(self) -> npt.NDArray[np.bool_]:
         """256 flags: which raw ids a mask may hold."""
         flags = np.zeros(256, dtype=bool)
-        flags[[item.raw for item in self.classes] + list(self.void)] = True
+        flags[[value for item in self.classes for value in item.ids] + list(self.void)] = True
         return flags
 
     @cached_property
     def _to_train(self) -> Mask:
         table = np.full(256, VOID, dtype=np.uint8)
-        table[[item.raw for item in self.classes]] = np.arange(len(self), dtype=np.uint8)
+        for place, item in enumerate(self.classes):
+            table[list(item.ids)] = place
         return table
 
     @cached_property
@@ -106,7 +114,7 @@ class LabelMap:
     @cached_property
     def digest(self) -> str:
         """16 hex digits that change when an id, a name or their order changes (colours do not count)."""
-        content = [[item.name, item.raw] for item in self.classes], sorted(self.void)
+        content = [[item.name, *item.ids] for item in self.classes], sorted(self.void)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

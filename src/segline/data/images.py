@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
+from segline.core.coding import Colours
 from segline.core.labels import Image, Mask
 from segline.errors import DataError
 from segline.storage import reporting_storage
@@ -49,8 +50,10 @@ def read_image(path: Path) -> Image:
     return decode_image(_bytes(path), place=path).pixels
 
 
-def read_mask(path: Path) -> Mask:
+def read_mask(path: Path, *, colours: Colours | None = None) -> Mask:
     """Read a lossless single-channel file; of a palette, the indices and not its colours.
+
+    With `colours` the file is a coloured picture, and they say which id a colour stands for.
 
     Returns:
         uint8 (H, W) raw ids.
@@ -58,7 +61,7 @@ def read_mask(path: Path) -> Mask:
     Raises:
         DataError: the file is missing, cut short, lossy, coloured or has more than 8 bits.
     """
-    return decode_mask(_bytes(path), place=path)
+    return decode_mask(_bytes(path), place=path, colours=colours)
 
 
 def write_png(path: Path, array: npt.NDArray[np.uint8]) -> None:
@@ -89,8 +92,10 @@ def decode_image(data: bytes, *, place: Path) -> Decoded:
     return Decoded(pixels=_decode_any(data, place) if pixels is None else pixels, notes=tuple(notes))
 
 
-def decode_mask(data: bytes, *, place: Path) -> Mask:
+def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> Mask:
     """`read_mask` of bytes already read; `place` names them in errors."""
+    if colours is not None:
+        return _coloured(data, place, colours)
     _refuse_damage(data, place)
     depth, colour = _png_form(data) if data.startswith(_PNG) else (8, None)
     if depth == 8 and colour == _GREY:
@@ -108,6 +113,25 @@ def decode_mask(data: bytes, *, place: Path) -> Mask:
         mask = np.array(_loaded(opened, place), dtype=np.uint8)
     # Pillow stretches grey of 2 and 4 bits to 0..255; ids are what the file stores.
     return mask // (255 // (2**depth - 1)) if colour == _GREY and depth in (2, 4) else mask
+
+
+def _coloured(data: bytes, place: Path, colours: Colours) -> Mask:
+    if data.startswith(_JPEG):
+        raise DataError(
+            place,
+            found="a JPEG, whose colours are approximate",
+            expected="a lossless coloured mask",
+            remedy="draw the masks anew as PNG",
+        )
+    try:
+        return colours.encode(decode_image(data, place=place).pixels)
+    except ValueError as error:
+        raise DataError(
+            place,
+            found=str(error),
+            expected=f"only the {len(colours.ids)} colours of the class table",
+            remedy="add them to the class table, or correct the mask",
+        ) from error
 
 
 def _bytes(path: Path) -> bytes:

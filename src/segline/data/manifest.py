@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from segline.core.coding import Colours
 from segline.core.labels import LabelMap, Mask
 from segline.data.images import decode_image, decode_mask
 from segline.data.parallel import map_samples
@@ -63,7 +64,7 @@ def build(
     Returns:
         A table of `SCHEMA`, a row a pair, sorted by id.
     """
-    examine = partial(_examine, raw=raw, label_map=dataset.label_map)
+    examine = partial(_examine, raw=raw, label_map=dataset.label_map, colours=dataset.colours)
     ordered = sorted(pairs, key=lambda pair: pair.id)
     rows = map_samples(examine, ordered, workers=workers, description=f"validate {dataset.name}", report=report)
     for pair, row in zip(ordered, rows, strict=True):
@@ -102,13 +103,13 @@ def read(path: Path) -> pa.Table:
     return table
 
 
-def _examine(pair: Pair, *, raw: Path, label_map: LabelMap) -> dict[str, Any]:
+def _examine(pair: Pair, *, raw: Path, label_map: LabelMap, colours: Colours | None) -> dict[str, Any]:
     """One row, its split still to be filled in."""
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
     row |= {"id": pair.id, "group": pair.group, "image": pair.image, "mask": pair.mask}
     row |= {"illegal_ids": [], "illegal_pixels": 0, "notes": []}
     row |= _image_facts(raw / pair.image) if pair.image is not None else {}
-    row |= _mask_facts(raw / pair.mask, label_map) if pair.mask is not None else {}
+    row |= _mask_facts(raw / pair.mask, label_map, colours) if pair.mask is not None else {}
     row["problems"] = _problems(row)
     return row
 
@@ -127,12 +128,12 @@ def _image_facts(path: Path) -> dict[str, Any]:
     return facts | {"image_height": height, "image_width": width, "notes": list(decoded.notes)}
 
 
-def _mask_facts(path: Path, label_map: LabelMap) -> dict[str, Any]:
+def _mask_facts(path: Path, label_map: LabelMap, colours: Colours | None) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     try:
         data = path.read_bytes()
         facts["mask_sha256"] = hashlib.sha256(data).hexdigest()
-        mask = decode_mask(data, place=path)
+        mask = decode_mask(data, place=path, colours=colours)
     except DataError as error:
         return facts | {"mask_error": error.found}
     except OSError as error:
@@ -142,7 +143,7 @@ def _mask_facts(path: Path, label_map: LabelMap) -> dict[str, Any]:
 
 def _contents(mask: Mask, label_map: LabelMap) -> dict[str, Any]:
     histogram: npt.NDArray[np.int64] = np.bincount(mask.ravel(), minlength=256).astype(np.int64)
-    pixels = [int(histogram[item.raw]) for item in label_map.classes]
+    pixels = [int(histogram[list(item.ids)].sum()) for item in label_map.classes]
     illegal = label_map.illegal(histogram)
     return {
         "pixels": pixels,

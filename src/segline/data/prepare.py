@@ -86,7 +86,7 @@ def prepare(
 
 def _decode(row: dict[str, Any], *, dataset: Dataset, raw: Path, short_side: int) -> tuple[Image, Mask, Mask]:
     image = read_image(raw / row["image"])
-    label = dataset.label_map.encode(read_mask(raw / row["mask"]))
+    label = dataset.label_map.encode(read_mask(raw / row["mask"], colours=dataset.colours))
     if image.shape[:2] != label.shape or label.shape != (row["mask_height"], row["mask_width"]):
         raise DataError(
             raw / row["mask"],

@@ -1,11 +1,14 @@
 """What a dataset's definition consists of."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
+from segline.core.coding import Colours
 from segline.core.labels import LabelMap
+from segline.errors import ConfigError
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -18,15 +21,19 @@ class Archive:
     Args:
         name: file name, the same in every mirror.
         url: the publisher's address; None behind a login.
-        size: bytes, where the publisher's file is known.
-        md5: digest of the publisher's file, where one is published.
         folders: folders that must be there once it is extracted.
+        size: bytes, where the publisher's file is known exactly.
+        about: bytes, roughly, where only that is known: for the room on the disk.
+        extracted: bytes of all members together, roughly; what unpacks to far more is a bomb.
+        md5: digest of the publisher's file, where one is published.
     """
 
     name: str
     url: str | None
     folders: tuple[str, ...]
     size: int | None = None
+    about: int | None = None
+    extracted: int | None = None
     md5: str | None = None
 
 
@@ -49,15 +56,36 @@ class Pair:
     stratum: str = ""
 
 
+Pairing = Callable[[Path], list[Pair]]
+"""The labelled pairs under a raw folder, sorted by id, incomplete ones included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is asked of a dataset's labels.
+
+    Args:
+        protocol: name and version of the scoring rules.
+    """
+
+    label_map: LabelMap
+    protocol: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A public dataset.
+    """A dataset, for one task and one split.
 
     Args:
         protocol: name and version of the scoring rules.
         mirrored: whether a left-right flip gives another plausible image.
-        pairs: the labelled pairs under a raw folder, sorted by id, incomplete ones included.
+        colours: how masks that are coloured pictures become raw ids; None where they hold ids.
         credentials: environment variables that the publisher's login needs.
+        task: name of the task that `label_map` and `protocol` are of.
+        split: name of the split that `pairs` gives.
+        tasks: the other tasks, by name.
+        splits: the other splits, by name.
+        suffix: what a registered model's name gets for a task other than the dataset's own.
     """
 
     name: str
@@ -66,9 +94,45 @@ class Dataset:
     archives: tuple[Archive, ...]
     label_map: LabelMap
     protocol: str
-    pairs: Callable[[Path], list[Pair]]
+    pairs: Pairing
     mirrored: bool = True
+    colours: Colours | None = None
     credentials: tuple[str, ...] = ()
+    task: str = "semantics"
+    split: str = "official"
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    splits: Mapping[str, Pairing] = field(default_factory=dict)
+    suffix: str = ""
+
+    def chosen(self, *, task: str | None, split: str | None) -> Self:
+        """This dataset for another task or split; None keeps its own.
+
+        The protocol of a split other than its own names it: ``kitti-semantics/1+last_30``.
+
+        Raises:
+            ConfigError: it has no such task or split.
+        """
+        dataset = self
+        if task not in (None, self.task):
+            other = self.tasks.get(_known(self.name, "task", str(task), [self.task, *self.tasks]))
+            assert other is not None
+            dataset = replace(dataset, task=task, label_map=other.label_map, protocol=other.protocol, suffix=f"-{task}")
+        if split not in (None, self.split):
+            pairs = self.splits[_known(self.name, "split", str(split), [self.split, *self.splits])]
+            dataset = replace(dataset, split=split, pairs=pairs, protocol=f"{dataset.protocol}+{split}")
+        return dataset
+
+
+def _known(dataset: str, kind: str, name: str, known: list[str]) -> str:
+    if name in known:
+        return name
+    near = difflib.get_close_matches(name, known, n=1)
+    raise ConfigError(
+        f"params.yaml options.{dataset}.{kind}",
+        found=repr(name),
+        expected=(f"{near[0]!r}? " if near else "") + f"(one of: {', '.join(known)})",
+        remedy="correct the value",
+    )
 
 
 def match(

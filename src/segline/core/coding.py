@@ -1,0 +1,50 @@
+"""Masks that are coloured pictures -> raw ids."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segline.core.labels import Image, Mask
+
+_SHOWN = 5  # foreign colours named in an error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colours:
+    """Which RGB colour stands for which raw id.
+
+    Args:
+        ids: (red, green, blue) -> raw id.
+        otherwise: the raw id of every other colour; None where any other colour is a mistake.
+    """
+
+    ids: Mapping[tuple[int, int, int], int]
+    otherwise: int | None = None
+
+    def encode(self, picture: Image) -> Mask:
+        """Uint8 (H, W, 3) RGB -> uint8 (H, W) raw ids.
+
+        Raises:
+            ValueError: a colour that stands for nothing; it names the most frequent ones.
+        """
+        packed = _packed(picture)
+        found, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
+        known = {red << 16 | green << 8 | blue: raw for (red, green, blue), raw in self.ids.items()}
+        foreign = [place for place, colour in enumerate(found.tolist()) if colour not in known]
+        if foreign and self.otherwise is None:
+            foreign.sort(key=lambda place: -int(counts[place]))
+            shown = ", ".join(
+                f"{tuple(int(found[place]).to_bytes(3, 'big'))} in {counts[place]} pixels" for place in foreign[:_SHOWN]
+            )
+            more = f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else ""
+            raise ValueError(f"colours that stand for no class: {shown}{more}")
+        table = np.array([known.get(colour, self.otherwise) for colour in found.tolist()], dtype=np.uint8)
+        return table[inverse].reshape(picture.shape[:2])
+
+
+def _packed(picture: Image) -> npt.NDArray[np.uint32]:
+    """Red, green and blue in one number a pixel."""
+    red, green, blue = np.moveaxis(picture.astype(np.uint32), -1, 0)
+    return np.asarray(red << 16 | green << 8 | blue, dtype=np.uint32)
