@@ -25,6 +25,7 @@ from flows import reporting
 from segline import config, datasets, settings
 from segline.core import gate
 from segline.data.prepare import Prepared
+from segline.datasets.base import Dataset
 from segline.errors import TrainingError
 from segline.registry import lineage, promotion, summary, tracking
 from segline.storage import atomic_file
@@ -44,7 +45,12 @@ class Work:
     @property
     def name(self) -> str:
         """The registered model's name."""
-        return promotion.model_name(self.params.dataset)
+        return promotion.model_name(self.dataset.model)
+
+    @property
+    def dataset(self) -> Dataset:
+        """The definition, for the task and split of params.yaml."""
+        return _dataset(self.settings, self.params)
 
 
 @flow(name="training", log_prints=True)
@@ -62,12 +68,12 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
     prepared = Prepared(places.prepared(params.dataset))
-    prepared.check(datasets.load(params.dataset), short_side=params.prepare.short_side)
+    prepared.check(_dataset(places, params), short_side=params.prepare.short_side)
     data = lineage.data_state(places, params)
     code = lineage.code_state(places.root)
     key = lineage.run_key(data, code, params.resolved())
     client = tracking.connect(places)
-    experiment = tracking.experiment(client, places, promotion.model_name(params.dataset))
+    experiment = tracking.experiment(client, places, promotion.model_name(_dataset(places, params).model))
     with tracking.reporting_tracking(places.tracking_uri), _alone(places, key):
         finished = [run for run in tracking.runs_with_key(client, experiment, key) if tracking.is_finished(run)]
         begun = tracking.unfinished(client, experiment, key)
@@ -91,6 +97,11 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
             _run(work, client)
         shutil.rmtree(work.scratch, ignore_errors=True)
         return _show(summary.of_run(client, client.get_run(run.info.run_id), reused=False))
+
+
+def _dataset(places: settings.Settings, params: config.Params) -> Dataset:
+    name = params.dataset
+    return datasets.load(name, params.options.get(name), raw=places.raw(name))
 
 
 def _run(work: Work, client: Any) -> None:
@@ -145,7 +156,7 @@ def search(work: Work) -> dict[str, Any]:
     choice = library.search(
         work.params.search,
         work.params.training,
-        classes=len(datasets.load(work.params.dataset).label_map),
+        classes=len(work.dataset.label_map),
         make_batches=lambda strength: _batches(work, strength),
         seed=work.params.seed,
         tracker=work.tracker,
@@ -161,8 +172,8 @@ def _batches(work: Work, strength: float) -> tuple[Any, Any]:
     from segline.data import loader
     from segline.data.augment import Augmenter
 
-    dataset, fit = datasets.load(work.params.dataset), work.params.training
-    augmenter = Augmenter(crop=fit.crop, strength=strength, mirrored=dataset.mirrored)
+    fit = work.params.training
+    augmenter = Augmenter(crop=fit.crop, strength=strength, mirrored=work.dataset.mirrored)
     train_split, validation_split = work.prepared.split("train"), work.prepared.split("validation")
     crops = loader.Crops(train_split, augmenter=augmenter, batch=fit.batch, seed=work.params.seed)
     return crops, loader.Whole(validation_split, batch=fit.batch, multiple=config.MULTIPLE)
@@ -196,7 +207,7 @@ def train(work: Work, choice: dict[str, Any]) -> None:
     specification = work.scratch / "augmentation.json"
     _write(specification, training_batches.augmentation)
     work.tracker.log_artifact(specification, "lineage")
-    dataset = datasets.load(work.params.dataset)
+    dataset = work.dataset
     bundle.save(
         bundle.Bundle(
             network=result.model,

@@ -47,6 +47,11 @@ def test_the_projects_own_params_are_good_and_name_what_exists():
         ("short_side: 128", "short_side: -5", "prepare.short_side", "-5", "greater than"),
         ("[0.001, 0.01]", "[0.1, 0.01]", "search.learning_rate", "[0.1, 0.01]", "low"),
         ("{kitti: 0.15", "{kity: 0.15", "promotion.floor.kity", "'kity'", "'kitti'?"),
+        ("kitti: {}", "kitti: {tsk: road}", "options.kitti.tsk", "unknown key", "'task'?"),
+        ("kitti: {}", "kity: {}", "options.kity", "'kity'", "'kitti'?"),
+        ("seed: 1", "seed: 1\ndatasets: [kitti]", "datasets", "already given", "each key once"),
+        ("weight_decay: 0.01", "weight_decay: 1e-2", "training.weight_decay", "write 1.0e-3, not 1e-3", "number"),
+        ("quarantine_share: 0.02", "quarantine_share: 2", "validation.quarantine_share", "2", "less than or equal"),
     ],
 )
 def test_a_mistake_names_line_key_found_and_expected(changed, old, new, place, found, expected):
@@ -70,6 +75,7 @@ def test_a_mistake_names_line_key_found_and_expected(changed, old, new, place, f
         ("[kitti, oxford_pets,", "[kitti, kitti, oxford_pets,", "each dataset once"),
         ("crop: [128, 128]", "crop: [512, 128]", "`prepare.short_side` 128"),
         ("oxford_pets: 0.4, ", "", "a `promotion.floor` for oxford_pets"),
+        ("  cityscapes: {}\n", "", "an `options` entry for cityscapes"),
     ],
 )
 def test_values_that_contradict_each_other_are_named(changed, old, new, expected):

@@ -109,6 +109,13 @@ class Options(_Strict):
     """Split -> a list file under `path`, one sample a line."""
 
 
+class Validation(_Strict):
+    """When the data are good enough to go on."""
+
+    quarantine_share: Share
+    """Samples that may be left out, of all: more of them stop the pipeline."""
+
+
 class Prepare(_Strict):
     """How samples are stored for training; scoring labels always stay native."""
 
@@ -139,6 +146,8 @@ class Training(_Strict):
     crop: Annotated[tuple[Side, Side], BeforeValidator(_sequence)]
     """Height and width of the crops the network trains on, pixels."""
     batch: Positive
+    rare: Share = 0.0
+    """Share of the crops that are centred on a rare class."""
     steps: Positive
     """Batches that make one epoch; an epoch is a count of steps, not a pass over the data."""
     epochs: Positive
@@ -185,6 +194,7 @@ class Params(_Strict):
     dataset: DatasetName
     options: dict[DatasetName, Options] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**31)]
+    validation: Validation
     prepare: Prepare
     training: Training
     search: Search
@@ -232,6 +242,7 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
     """
     text = _read(path)
     node = _compose(path, text)
+    _refuse_twice(path, node)
     content = _content(path, text)
     if not isinstance(content, dict):
         raise ConfigError(path, found="no keys", expected="a mapping", remedy="start from the project's params.yaml")
@@ -287,11 +298,41 @@ def _compose(path: Path, text: str) -> yaml.Node | None:
         ) from error
 
 
+def _refuse_twice(path: Path, node: yaml.Node | None) -> None:
+    """YAML's loader would take the last of equal keys in silence."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_twice(path, item)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if key.value in lines:
+            raise ConfigError(
+                f"{path}:{line} {key.value}",
+                found=f"a key that line {lines[key.value]} has already given",
+                expected="each key once",
+                remedy="delete one of them",
+            )
+        lines[key.value] = line
+        _refuse_twice(path, value)
+
+
+def _hint(value: Any) -> str:
+    """Why YAML took what looks like a number for text."""
+    try:
+        float(value) if isinstance(value, str) else None
+    except ValueError:
+        return ""
+    return " (YAML takes it for text: write 1.0e-3, not 1e-3, and no quotes)" if isinstance(value, str) else ""
+
+
 def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str) -> ConfigError:
     location = [part for part in detail["loc"] if part != "[key]"]
     key = ".".join(str(part) for part in location)
     place = f"{path}:{_line(node, location)}" + (f" {key}" if key else "")
-    found = f"found {detail['input']!r}"
+    found = f"found {detail['input']!r}{_hint(detail['input'])}"
     match detail["type"]:
         case "extra_forbidden":
             known = sorted(_fields(location[:-1]))

@@ -104,6 +104,11 @@ class Dataset:
     splits: Mapping[str, Pairing] = field(default_factory=dict)
     suffix: str = ""
 
+    @property
+    def model(self) -> str:
+        """What a model of it is called: its name, and the task where that is not its own."""
+        return self.name + self.suffix
+
     def chosen(self, *, task: str | None, split: str | None) -> Self:
         """This dataset for another task or split; None keeps its own.
 

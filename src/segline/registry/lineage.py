@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from segline.config import Params
+from segline.config import Options, Params
 from segline.errors import ConfigError, DataError
 from segline.settings import Settings
 
@@ -136,6 +136,8 @@ def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
             expected: Any = wanted
             for part in key.split("."):
                 expected = expected[part]
+            if key.startswith("options."):  # what is left out of an entry is its default
+                found = Options.model_validate(found).model_dump(mode="json")
             if found != expected:
                 raise DataError(
                     lock,

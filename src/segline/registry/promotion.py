@@ -31,9 +31,9 @@ SIGNATURE = ModelSignature(
 _SERVING_PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "pillow", "mlflow")
 
 
-def model_name(dataset: str) -> str:
-    """Name of a dataset's registered model."""
-    return f"segline-{dataset}"
+def model_name(model: str) -> str:
+    """Name of the registered model of a `Dataset.model`."""
+    return f"segline-{model}"
 
 
 def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags: Mapping[str, str]) -> ModelVersion:

@@ -26,9 +26,11 @@ def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:
     """Figures, decision and present champion of a finished run."""
     decision = json.loads(run.data.tags[DECISION])
     dataset = run.data.tags["segline.dataset"]
-    champion = promotion.champion(client, promotion.model_name(dataset))
+    model = client.get_experiment(run.info.experiment_id).name
+    champion = promotion.champion(client, model)
     return {
         "dataset": dataset,
+        "model": model,
         "run": run.info.run_name,
         "run_id": run.info.run_id,
         "network": run.data.tags["segline.network"],
@@ -52,7 +54,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("always the commonest class", f"{result['baseline_miou']:.4f}"),
         ("test images", caveat(round(result["images"])) or f"{result['images']:.0f}"),
         ("gate", f"{verdict}: {decision['reason']}"),
-        ("champion", f"{promotion.model_name(result['dataset'])}, {champion}"),
+        ("champion", f"{result['model']}, {champion}"),
         (
             "run",
             f"{result['run']}" + (" (finished before, reused: same data, code and params)" if result["reused"] else ""),
