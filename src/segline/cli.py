@@ -135,6 +135,7 @@ def validate(dataset: DatasetArgument) -> None:
         folder=places.manifest(dataset),
         docs=places.reports / "data" / dataset,
         validation_share=params.prepare.validation_share,
+        quarantine_share=params.validation.quarantine_share,
         workers=places.workers,
         report=typer.echo,
     )

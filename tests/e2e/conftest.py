@@ -88,6 +88,14 @@ class Project:
                     return
             raise AssertionError(f"never said {sight!r}:\n{''.join(said)}")
 
+    def kill_after(self, seconds, *command):
+        """Start a command, and kill its whole process group so many seconds later."""
+        with self.start(*command) as process:
+            time.sleep(seconds)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
     def train(self, *arguments, check=True):
         """Run the training flow."""
         return self.run(sys.executable, "-m", "flows.training", *arguments, check=check)
@@ -135,6 +143,23 @@ def end(process):
             process.wait()
     if process.stdout:
         process.stdout.close()
+
+
+@pytest.fixture
+def serve():
+    """Serves a folder over HTTP on loopback; returns its address."""
+    servers = []
+
+    def start(folder):
+        port = free_port()
+        command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        servers.append(subprocess.Popen(command, cwd=folder, start_new_session=True, **quiet))
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for server in servers:
+        end(server)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,7 @@
 """Killed anywhere and started again, a run ends in the state of an undisturbed one."""
 
 import json
-import os
-import shutil
-import signal
 import sys
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -70,17 +66,3 @@ def test_a_run_killed_at_every_step_ends_like_an_undisturbed_one(prepared_projec
     assert len(client.search_logged_models([parent.info.experiment_id])) == 1
     assert {run.info.status for run in client.search_runs([parent.info.experiment_id])} == {"FINISHED"}
     assert not [path for path in (project_copy.root / ".segline" / "runs").iterdir() if path.is_dir()]
-
-
-def test_data_stages_killed_midway_are_done_again(project_copy, prepared_project):
-    expected = (prepared_project.root / "dvc.lock").read_text()
-    for name in ("data", ".dvc/cache"):
-        shutil.rmtree(project_copy.root / name)
-    (project_copy.root / "dvc.lock").unlink()
-    for seconds in (3.0, 8.0):
-        with project_copy.start("dvc", "repro") as process:
-            time.sleep(seconds)
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    project_copy.run("dvc", "repro")
-    assert (project_copy.root / "dvc.lock").read_text() == expected

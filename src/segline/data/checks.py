@@ -9,13 +9,14 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import great_expectations as gx
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from great_expectations import expectations as gxe
 from great_expectations.data_context.types.base import (
     DataContextConfig,
@@ -23,9 +24,9 @@ from great_expectations.data_context.types.base import (
     ProgressBarsConfig,
 )
 
-from segline.data import datadocs, manifest
+from segline.data import datadocs, linter, manifest
 from segline.data.progress import Report, silent
-from segline.data.rules import COLUMNS, Finding, Row, Rule, flat, rules_of
+from segline.data.rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
 from segline.data.split import assign
 from segline.datasets.base import SPLITS, Dataset, Pair
 from segline.errors import DataError, ValidationError
@@ -33,35 +34,53 @@ from segline.storage import atomic_folder, reporting_storage
 
 FILE_NAME = "validation.json"
 
+_WORDS: dict[Severity, str] = {"stop": "", "quarantine": "cannot be used: ", "warn": "note: "}
+_WARNED = 8  # notes spelt out on the terminal
 _SHOWN = 20  # findings spelt out in the error; the JSON holds them all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """What became of one expectation."""
+    """What became of one expectation.
+
+    Args:
+        expectation: of Great Expectations, or ``linter`` for what concerns the dataset as a whole.
+        explained: name of the pattern that explains its findings; they are then not listed.
+    """
 
     name: str
     expectation: str
+    severity: Severity
     success: bool
     findings: tuple[Finding, ...]
+    explained: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What became of all expectations; `summary` is the dataset in figures."""
+    """What became of all expectations.
+
+    Args:
+        summary: the dataset in figures.
+        quarantined: ids of the samples that are left out.
+    """
 
     summary: dict[str, Any]
     checks: tuple[Check, ...]
+    quarantined: tuple[str, ...]
 
     @property
     def success(self) -> bool:
-        """Whether every expectation was met."""
-        return all(check.success for check in self.checks)
+        """Whether the pipeline may go on."""
+        return not self.findings("stop")
 
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """Everything that is wrong, in the order of the checks."""
-        return tuple(finding for check in self.checks for finding in check.findings)
+    def failed(self, severity: Severity) -> list[Check]:
+        """Checks of one severity that were not met and are not explained by another."""
+        return [check for check in self.checks if check.severity == severity and check.findings]
+
+    def findings(self, severity: Severity) -> list[Finding]:
+        """What is wrong, of one severity, in the order of the checks."""
+        return [finding for check in self.failed(severity) for finding in check.findings]
 
     def to_json(self) -> str:
         """All of it; equal verdicts give equal text."""
@@ -69,13 +88,20 @@ class Verdict:
             {
                 "name": check.name,
                 "expectation": check.expectation,
+                "severity": check.severity,
                 "success": check.success,
                 "unexpected": len(check.findings),
+                "explained_by": check.explained or None,
                 "examples": [asdict(finding) for finding in check.findings],
             }
             for check in self.checks
         ]
-        content = {**self.summary, "success": self.success, "expectations": checks}
+        content = {
+            **self.summary,
+            "success": self.success,
+            "quarantined": list(self.quarantined),
+            "expectations": checks,
+        }
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -86,13 +112,16 @@ def validate(
     folder: Path,
     docs: Path,
     validation_share: float,
+    quarantine_share: float,
     workers: int,
     report: Report = silent,
 ) -> None:
     """Build the manifest of `raw`, judge it, and write it and the verdict to `folder`.
 
-    `docs` gets the Data Docs and the verdict in any case; `folder` only where nothing is wrong, and
-    an older one is removed where something is, so that nobody prepares from it.
+    Samples that cannot be used are listed and left out of the manifest, up to `quarantine_share` of
+    all; more of them stop the pipeline, as does whatever concerns the dataset as a whole. `docs` gets
+    the Data Docs and the verdict in any case; `folder` only where nothing stops, and an older one is
+    removed where something does, so that nobody prepares from it.
 
     Raises:
         ValidationError: something is wrong; it lists what, and names the Data Docs.
@@ -102,37 +131,95 @@ def validate(
     pairs = _pairs(dataset, raw)
     splits = assign(pairs, validation_share=validation_share)
     table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, report=report)
-    verdict = judge(table, dataset=dataset, docs=docs)
+    verdict = judge(table, dataset=dataset, docs=docs, quarantine_share=quarantine_share)
     if not verdict.success:
         _remove(folder)
         raise _error(dataset, verdict, raw=raw, docs=docs)
     with atomic_folder(folder) as partial:
-        manifest.write(table, partial / manifest.FILE_NAME)
+        manifest.write(usable(table, verdict), partial / manifest.FILE_NAME)
         (partial / FILE_NAME).write_text(verdict.to_json(), "utf-8")
+    for finding in verdict.findings("quarantine"):
+        report(f"left out: {finding}")
+    warnings = verdict.findings("warn")
+    for finding in warnings[:_WARNED]:
+        report(f"note: {finding.file}: {finding.found}")
+    if len(warnings) > _WARNED:
+        report(f"note: and {len(warnings) - _WARNED} more, see {docs / datadocs.INDEX}")
     counts = ", ".join(f"{name} {count}" for name, count in verdict.summary["splits"].items())
-    notes = f", {len(verdict.summary['notes'])} notes" if verdict.summary["notes"] else ""
-    report(f"{dataset.name}: {table.num_rows} samples hold what they should ({counts}{notes}); {docs / datadocs.INDEX}")
+    out = f", {len(verdict.quarantined)} left out" if verdict.quarantined else ""
+    report(
+        f"{dataset.name}: {table.num_rows - len(verdict.quarantined)} samples hold what they should "
+        f"({counts}{out}); {docs / datadocs.INDEX}"
+    )
 
 
-def judge(table: pa.Table, *, dataset: Dataset, docs: Path) -> Verdict:
+def usable(table: pa.Table, verdict: Verdict) -> pa.Table:
+    """The manifest without the samples that were put into quarantine."""
+    return table.filter(pc.invert(pc.is_in(table["id"], pa.array(verdict.quarantined, pa.string()))))
+
+
+def judge(table: pa.Table, *, dataset: Dataset, docs: Path, quarantine_share: float) -> Verdict:
     """Judge a manifest and write the Data Docs and `FILE_NAME` into `docs`.
 
     Raises:
         StorageError: no room or no right to write.
     """
-    rows = flat(table)
+    rows = table.to_pylist()
+    rows = flat(rows, alike=linter.near_duplicates(rows))
     rules = rules_of(dataset)
     with tempfile.TemporaryDirectory() as scratch, atomic_folder(docs) as partial:
         results = _run(dataset.name, rows, rules, Path(scratch))
         by_id = {row["id"]: row for row in reversed(rows)}
-        verdict = Verdict(
-            summary=_summary(dataset, table, rows),
-            checks=tuple(_check(rule, result, by_id) for rule, result in zip(rules, results, strict=True)),
-        )
-        title = f"{dataset.title}: {len(rows)} samples, {len(verdict.findings)} findings"
-        datadocs.write_pages(Path(scratch), partial, title=title, findings=_listing(verdict))
+        checks = [_check(rule, result, by_id) for rule, result in zip(rules, results, strict=True)]
+        verdict = _verdict(dataset, rows, checks, quarantine_share=quarantine_share)
+        title = f"{dataset.title}: {len(rows)} samples, {_count(verdict)}"
+        datadocs.write_pages(Path(scratch), partial, title=title, findings=_listing(verdict), passed=verdict.success)
         (partial / FILE_NAME).write_text(verdict.to_json(), "utf-8")
     return verdict
+
+
+def _verdict(dataset: Dataset, rows: Sequence[Row], checks: Sequence[Check], *, quarantine_share: float) -> Verdict:
+    patterns = linter.patterns(rows, dataset)
+    explained = {name: pattern.name for pattern in patterns for name in pattern.explains}
+    checks = [
+        replace(check, findings=(), explained=explained[check.name])
+        if check.findings and check.name in explained
+        else check
+        for check in checks
+    ]
+    bad = {finding.sample for check in checks if check.severity == "quarantine" for finding in check.findings}
+    kept = [row for row in rows if row["id"] not in bad]
+    whole = [_whole(pattern.name, "stop", [pattern.finding]) for pattern in patterns]
+    whole.append(_whole("quarantine_small", "stop", _too_many(dataset, rows, len(bad), quarantine_share)))
+    whole.append(_whole("classes_in_every_split", "warn", linter.class_findings(kept, dataset)))
+    return Verdict(
+        summary=_summary(dataset, kept, samples=len(rows)),
+        checks=(*whole, *checks),
+        quarantined=tuple(sorted(bad)),
+    )
+
+
+def _whole(name: str, severity: Severity, findings: Sequence[Finding]) -> Check:
+    return Check(name=name, expectation="linter", severity=severity, success=not findings, findings=tuple(findings))
+
+
+def _too_many(dataset: Dataset, rows: Sequence[Row], bad: int, share: float) -> list[Finding]:
+    if bad <= share * len(rows):
+        return []
+    return [
+        Finding(
+            sample="",
+            file=dataset.name,
+            found=f"{bad} of {len(rows)} samples cannot be used",
+            expected=f"at most {100 * share:g} % (validation.quarantine_share in params.yaml)",
+            remedy="correct the samples listed below, or allow more to be left out",
+        )
+    ]
+
+
+def _count(verdict: Verdict) -> str:
+    words: tuple[tuple[Severity, str], ...] = (("stop", "that stop"), ("quarantine", "left out"), ("warn", "notes"))
+    return ", ".join(f"{len(verdict.findings(severity))} {word}" for severity, word in words)
 
 
 def _remove(folder: Path) -> None:
@@ -216,13 +303,14 @@ def _check(rule: Rule, outcome: dict[str, Any], by_id: dict[str, Row]) -> Check:
     findings += [rule.finding({"id": "", "split": split}) for split in result.get("partial_missing_list") or []]
     return Check(
         name=rule.name,
+        severity=rule.severity,
         expectation=outcome["expectation_config"]["type"],
         success=bool(outcome["success"]),
         findings=tuple(findings),
     )
 
 
-def _summary(dataset: Dataset, table: pa.Table, rows: Sequence[Row]) -> dict[str, Any]:
+def _summary(dataset: Dataset, rows: Sequence[Row], *, samples: int) -> dict[str, Any]:
     splits = Counter(row["split"] for row in rows)
     counted = [row["pixels"] for row in rows if row["pixels"] is not None]
     pixels = [sum(row[place] for row in counted) for place in range(len(dataset.label_map))]
@@ -230,29 +318,32 @@ def _summary(dataset: Dataset, table: pa.Table, rows: Sequence[Row]) -> dict[str
         "dataset": dataset.name,
         "protocol": dataset.protocol,
         "label_map": dataset.label_map.digest,
-        "samples": table.num_rows,
+        "samples": samples,
         "splits": {name: splits[name] for name in SPLITS},
         "pixels": dict(zip(dataset.label_map.names, pixels, strict=True)),
         "notes": [f"{row['image']}: {note}" for row in rows for note in row["notes"]],
     }
 
 
-def _listing(verdict: Verdict) -> list[str]:
-    """The first findings of every check in turn, and how many more there are."""
-    failed = [check for check in verdict.checks if not check.success]
-    each = max(1, _SHOWN // max(1, len(failed)))
+def _listing(verdict: Verdict, severities: Sequence[Severity] = ("stop", "quarantine", "warn")) -> list[str]:
+    """The first findings of every check in turn, the gravest first, and how many more there are."""
     lines = []
-    for check in failed:
-        lines += [str(finding) for finding in check.findings[:each]]
-        if len(check.findings) > each:
-            lines.append(f"and {len(check.findings) - each} more of {check.name} ({len(check.findings)} in all)")
+    for severity in severities:
+        failed = verdict.failed(severity)
+        each = max(1, _SHOWN // max(1, len(failed)))
+        for check in failed:
+            lines += [f"{_WORDS[severity]}{finding}" for finding in check.findings[:each]]
+            if len(check.findings) > each:
+                lines.append(f"and {len(check.findings) - each} more of {check.name} ({len(check.findings)} in all)")
+    explained = [check for check in verdict.checks if check.explained]
+    lines += [f"({check.name} fails too: that is {check.explained})" for check in explained]
     return lines
 
 
 def _error(dataset: Dataset, verdict: Verdict, *, raw: Path, docs: Path) -> ValidationError:
-    listing = "".join(f"\n  - {line}" for line in _listing(verdict))
+    listing = "".join(f"\n  - {line}" for line in _listing(verdict, ("stop", "quarantine")))
     return ValidationError(
         raw,
-        found=f"{len(verdict.findings)} findings in {verdict.summary['samples']} samples of {dataset.name}{listing}\n",
+        found=f"{_count(verdict)} in {verdict.summary['samples']} samples of {dataset.name}{listing}\n",
         remedy=f"correct what is listed, then run `dvc repro`; all of it: {docs / datadocs.INDEX}",
     )

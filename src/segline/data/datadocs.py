@@ -22,10 +22,10 @@ _DROPPED_CLASSES = {"collapse", "modal", "sticky", "mb-4"}  # folded blocks, pop
 _KEPT_ATTRIBUTES = {"class", "id", "href", "colspan", "rowspan", "hidden", "lang", "aria-hidden"}
 
 
-def write_pages(site: Path, folder: Path, *, title: str, findings: Sequence[str]) -> None:
+def write_pages(site: Path, folder: Path, *, title: str, findings: Sequence[str], passed: bool) -> None:
     """Turn the site that Great Expectations built at `site` into `INDEX` and `SUITE` in `folder`."""
     result, suite = _only_page(site / "validations"), _only_page(site / "expectations")
-    (folder / INDEX).write_text(page(result.read_text("utf-8"), title=title, findings=findings), "utf-8")
+    (folder / INDEX).write_text(page(result.read_text("utf-8"), title=title, findings=findings, passed=passed), "utf-8")
     (folder / SUITE).write_text(page(suite.read_text("utf-8"), title=title, findings=None), "utf-8")
 
 
@@ -41,13 +41,14 @@ def _only_page(folder: Path) -> Path:
     return pages[0]
 
 
-def page(source: str, *, title: str, findings: Sequence[str] | None) -> str:
+def page(source: str, *, title: str, findings: Sequence[str] | None, passed: bool = False) -> str:
     """One Data Docs page without scripts and outside references.
 
     Args:
         source: the page as Great Expectations built it.
         title: the new one's heading.
         findings: lines shown first; None for a page that judges nothing.
+        passed: whether the pipeline goes on.
     """
     filtered = _Filter()
     filtered.feed(source)
@@ -59,19 +60,24 @@ def page(source: str, *, title: str, findings: Sequence[str] | None) -> str:
         '<link rel="icon" href="data:,">'
         f"<title>{escape(title)}</title><style>{style}</style></head>\n<body>\n"
         f'<nav><a href="{INDEX}">Result</a> <a href="{SUITE}">Expectations</a></nav>\n'
-        f"{_summary(title, findings)}\n{''.join(filtered.kept)}\n</body></html>\n"
+        f"{_summary(title, findings, passed=passed)}\n{''.join(filtered.kept)}\n</body></html>\n"
     )
 
 
-def _summary(title: str, findings: Sequence[str] | None) -> str:
+def _summary(title: str, findings: Sequence[str] | None, *, passed: bool) -> str:
     if findings is None:
         return f"<h1>{escape(title)}</h1>"
     if not findings:
         return f'<h1>{escape(title)}</h1><p class="verdict passed">Passed: nothing is wrong.</p>'
     items = "".join(f"<li>{escape(line)}</li>" for line in findings)
     return (
-        f'<h1>{escape(title)}</h1><p class="verdict failed">Failed: the pipeline stops here.</p>'
-        f'<ol class="findings">{items}</ol>'
+        f"<h1>{escape(title)}</h1>"
+        + (
+            '<p class="verdict passed">Passed, with these remarks.</p>'
+            if passed
+            else '<p class="verdict failed">Failed: the pipeline stops here.</p>'
+        )
+        + f'<ol class="findings">{items}</ol>'
     )
 
 

@@ -103,6 +103,13 @@ def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> 
         if pixels is not None and pixels.ndim == 2:
             return np.asarray(pixels, dtype=np.uint8)
     with _open(data, place) as opened:
+        if opened.mode in ("RGB", "RGBA") and opened.format not in ("JPEG", "MPO", "WEBP"):
+            raise DataError(
+                place,
+                found=f"a coloured picture ({opened.format} {opened.mode}); {_colours_of(_loaded(opened, place))}",
+                expected="a mask of one 8-bit channel that holds ids",
+                remedy="convert it: one id a pixel; for your own data say `encoding: rgb`",
+            )
         if opened.mode not in ("L", "P", "1") or opened.format in ("JPEG", "MPO", "WEBP") or depth > 8:
             raise DataError(
                 place,
@@ -113,6 +120,14 @@ def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> 
         mask = np.array(_loaded(opened, place), dtype=np.uint8)
     # Pillow stretches grey of 2 and 4 bits to 0..255; ids are what the file stores.
     return mask // (255 // (2**depth - 1)) if colour == _GREY and depth in (2, 4) else mask
+
+
+def _colours_of(picture: Pillow.Image) -> str:
+    """How many colours there are, and the most frequent of them."""
+    counted = picture.convert("RGB").getcolors(maxcolors=1 << 24) or []
+    counted.sort(reverse=True)
+    shown = ", ".join(str(colour) for _, colour in counted[:5])
+    return f"it holds {len(counted)} colours, most of it {shown}"
 
 
 def _coloured(data: bytes, place: Path, colours: Colours) -> Mask:

@@ -5,7 +5,8 @@ written down in its row and judged by `segline.data.checks`; nothing is raised h
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from segline.core import perceptual
 from segline.core.coding import Colours
-from segline.core.labels import LabelMap, Mask
+from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.data.images import decode_image, decode_mask
-from segline.data.parallel import map_samples
+from segline.data.parallel import stream_samples
 from segline.data.progress import Report, silent
 from segline.datasets.base import Dataset, Pair, Split
 from segline.errors import DataError
 
 FILE_NAME = "manifest.parquet"
+
+Small = tuple[Image | None, Mask | None]
+"""Copies of image and mask, `perceptual.SIDE` pixels a side; None where the file cannot be read."""
+
+_BETWEEN = 0.8  # of an id's pixels, from which it is one that lies only on borders
+_FEW_PIXELS = 4  # an id with fewer says nothing
 
 SCHEMA = pa.schema(
     [
@@ -38,8 +46,14 @@ SCHEMA = pa.schema(
         ("mask_width", pa.int32()),
         ("image_sha256", pa.string()),
         ("mask_sha256", pa.string()),
+        ("image_hash", pa.string()),  # perceptual, 16 hex digits
+        ("raw_ids", pa.list_(pa.int64())),  # ids that the mask holds
+        ("border_ids", pa.list_(pa.int64())),  # those that lie only between two others, as interpolation leaves them
         ("void_fraction", pa.float64()),  # share of the mask's pixels that no class counts
         ("pixels", pa.list_(pa.int64())),  # by train id
+        ("fit", pa.float64()),  # share of the image's colour variance that its mask explains
+        ("fit_previous", pa.float64()),  # the same with the mask of the sample before, by id
+        ("fit_next", pa.float64()),
         ("illegal_ids", pa.list_(pa.int64())),  # raw ids that the label map does not allow
         ("illegal_pixels", pa.int64()),
         ("image_error", pa.string()),  # why the file cannot be read; null where it can
@@ -66,10 +80,44 @@ def build(
     """
     examine = partial(_examine, raw=raw, label_map=dataset.label_map, colours=dataset.colours)
     ordered = sorted(pairs, key=lambda pair: pair.id)
-    rows = map_samples(examine, ordered, workers=workers, description=f"validate {dataset.name}", report=report)
+    what = f"validate {dataset.name}"
+    rows = list(_fitted(stream_samples(examine, ordered, workers=workers, description=what, report=report)))
     for pair, row in zip(ordered, rows, strict=True):
         row["split"] = splits.get(pair.id)
     return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _fitted(examined: Iterable[tuple[dict[str, Any], Small]]) -> Iterator[dict[str, Any]]:
+    """Rows with `fit`: how well the sample's mask explains its image, and how well its neighbours' masks do.
+
+    Only three small copies are held at a time.
+    """
+    window: deque[tuple[dict[str, Any], Small]] = deque(maxlen=3)
+    for entry in examined:
+        window.append(entry)
+        if len(window) == 1:
+            continue
+        yield _fit(*window) if len(window) == 3 else _fit(None, *window)
+    if window:
+        last = list(window)[-2:]
+        yield _fit(last[0] if len(last) == 2 else None, last[-1], None)
+
+
+def _fit(
+    before: tuple[dict[str, Any], Small] | None,
+    own: tuple[dict[str, Any], Small],
+    after: tuple[dict[str, Any], Small] | None,
+) -> dict[str, Any]:
+    row, (image, mask) = own
+    masks = {
+        "fit": mask,
+        "fit_previous": before[1][1] if before else None,
+        "fit_next": after[1][1] if after else None,
+    }
+    for name, other in masks.items():
+        if image is not None and other is not None:
+            row[name] = perceptual.explained(image, other, void=VOID)
+    return row
 
 
 def write(table: pa.Table, path: Path) -> None:
@@ -103,42 +151,52 @@ def read(path: Path) -> pa.Table:
     return table
 
 
-def _examine(pair: Pair, *, raw: Path, label_map: LabelMap, colours: Colours | None) -> dict[str, Any]:
-    """One row, its split still to be filled in."""
+def _examine(pair: Pair, *, raw: Path, label_map: LabelMap, colours: Colours | None) -> tuple[dict[str, Any], Small]:
+    """One row, its split and fit still to be filled in, and small copies of image and mask."""
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
     row |= {"id": pair.id, "group": pair.group, "image": pair.image, "mask": pair.mask}
-    row |= {"illegal_ids": [], "illegal_pixels": 0, "notes": []}
-    row |= _image_facts(raw / pair.image) if pair.image is not None else {}
-    row |= _mask_facts(raw / pair.mask, label_map, colours) if pair.mask is not None else {}
+    row |= {"illegal_ids": [], "illegal_pixels": 0, "raw_ids": [], "border_ids": [], "notes": []}
+    image = mask = None
+    if pair.image is not None:
+        facts, image = _image_facts(raw / pair.image)
+        row |= facts
+    if pair.mask is not None:
+        facts, mask = _mask_facts(raw / pair.mask, label_map, colours)
+        row |= facts
     row["problems"] = _problems(row)
-    return row
+    return row, (image, mask)
 
 
-def _image_facts(path: Path) -> dict[str, Any]:
+def _image_facts(path: Path) -> tuple[dict[str, Any], Image | None]:
     facts: dict[str, Any] = {}
     try:
         data = path.read_bytes()
         facts["image_sha256"] = hashlib.sha256(data).hexdigest()
         decoded = decode_image(data, place=path)
     except DataError as error:
-        return facts | {"image_error": error.found}
+        return facts | {"image_error": error.found}, None
     except OSError as error:
-        return facts | {"image_error": f"cannot be read: {error.strerror}"}
+        return facts | {"image_error": f"cannot be read: {error.strerror}"}, None
     height, width = decoded.pixels.shape[:2]
-    return facts | {"image_height": height, "image_width": width, "notes": list(decoded.notes)}
+    small = perceptual.reduce(decoded.pixels)
+    facts |= {"image_height": height, "image_width": width, "notes": list(decoded.notes)}
+    return facts | {"image_hash": f"{perceptual.hash_of(small):016x}"}, small
 
 
-def _mask_facts(path: Path, label_map: LabelMap, colours: Colours | None) -> dict[str, Any]:
+def _mask_facts(path: Path, label_map: LabelMap, colours: Colours | None) -> tuple[dict[str, Any], Mask | None]:
     facts: dict[str, Any] = {}
     try:
         data = path.read_bytes()
         facts["mask_sha256"] = hashlib.sha256(data).hexdigest()
         mask = decode_mask(data, place=path, colours=colours)
     except DataError as error:
-        return facts | {"mask_error": error.found}
+        return facts | {"mask_error": error.found}, None
     except OSError as error:
-        return facts | {"mask_error": f"cannot be read: {error.strerror}"}
-    return facts | {"mask_height": mask.shape[0], "mask_width": mask.shape[1]} | _contents(mask, label_map)
+        return facts | {"mask_error": f"cannot be read: {error.strerror}"}, None
+    side = perceptual.SIDE
+    rows, columns = (np.arange(side) * length // side for length in mask.shape)
+    small = label_map.encode(mask[np.ix_(rows, columns)])
+    return facts | {"mask_height": mask.shape[0], "mask_width": mask.shape[1]} | _contents(mask, label_map), small
 
 
 def _contents(mask: Mask, label_map: LabelMap) -> dict[str, Any]:
@@ -148,9 +206,29 @@ def _contents(mask: Mask, label_map: LabelMap) -> dict[str, Any]:
     return {
         "pixels": pixels,
         "void_fraction": 1.0 - sum(pixels) / mask.size,
+        "raw_ids": np.flatnonzero(histogram).tolist(),
+        "border_ids": _border_ids(mask, histogram),
         "illegal_ids": illegal,
         "illegal_pixels": int(histogram[illegal].sum()),
     }
+
+
+def _border_ids(mask: Mask, histogram: npt.NDArray[np.int64]) -> list[int]:
+    """Ids nearly all of whose pixels lie between a lower and a higher id, across or along.
+
+    A mask that was resized with interpolation is full of them: between classes 7 and 11 stand 8, 9 and 10.
+    """
+    if np.count_nonzero(histogram) < 3:
+        return []
+    between = np.zeros(mask.shape, dtype=bool)
+    for view, low, high in (
+        (between[:, 1:-1], mask[:, :-2], mask[:, 2:]),
+        (between[1:-1], mask[:-2], mask[2:]),
+    ):
+        middle = mask[:, 1:-1] if view.shape[1] < mask.shape[1] else mask[1:-1]
+        view |= (low < middle) & (middle < high) | (low > middle) & (middle > high)
+    counts = np.bincount(mask[between], minlength=256)
+    return np.flatnonzero((histogram >= _FEW_PIXELS) & (counts > _BETWEEN * histogram)).tolist()
 
 
 def _problems(row: Mapping[str, Any]) -> list[str]:
@@ -159,6 +237,8 @@ def _problems(row: Mapping[str, Any]) -> list[str]:
     sizes = [(row[f"{kind}_height"], row[f"{kind}_width"]) for kind in ("image", "mask")]
     if None not in sizes[0] + sizes[1] and sizes[0] != sizes[1]:
         found.append(f"image is {sizes[0][0]}x{sizes[0][1]}, mask {sizes[1][0]}x{sizes[1][1]} (height x width)")
+    if sizes[0] != sizes[1] and sizes[0] == sizes[1][::-1] and None not in sizes[0]:
+        found.append("the mask's sides are swapped")
     if row["illegal_ids"]:
         found.append(f"mask holds illegal ids {row['illegal_ids']} in {row['illegal_pixels']} pixels")
     return found

@@ -5,18 +5,20 @@ A rule names a Great Expectations expectation and its arguments, over the flat t
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from segline.core.labels import LabelMap
 from segline.datasets.base import SPLITS, Dataset
 
 Row = dict[str, Any]
+
+Severity = Literal["stop", "quarantine", "warn"]
+"""What a finding does: ends the stage; has its sample listed and left out; is told."""
 
 COLUMNS = (
     "id",
@@ -31,6 +33,9 @@ COLUMNS = (
     "illegal_raw_ids",
     "same_image_in_splits",
     "same_group_in_splits",
+    "labelled",
+    "like",
+    "unusual",
 )
 """The columns of `flat` that are judged."""
 
@@ -60,6 +65,7 @@ class Rule:
         expectation: class name in ``great_expectations.expectations``.
         arguments: what that class is made with.
         description: the rule in one sentence, for the Data Docs.
+        severity: what a row that breaks it does.
         file: the file to look at, from a row.
         found: what is wrong with it, from a row.
     """
@@ -68,6 +74,7 @@ class Rule:
     expectation: str
     arguments: Mapping[str, Any]
     description: str
+    severity: Severity
     file: Callable[[Row], str]
     found: Callable[[Row], str]
     expected: str
@@ -80,20 +87,34 @@ class Rule:
         )
 
 
-def flat(table: pa.Table) -> list[Row]:
-    """Manifest rows with the plain `COLUMNS` added that the rules look at."""
-    rows: list[Row] = table.to_pylist()
+def flat(rows: list[Row], *, alike: Mapping[str, Sequence[str]]) -> list[Row]:
+    """Add to manifest rows the plain `COLUMNS` that the rules look at.
+
+    Args:
+        alike: sample id -> ids of samples whose images look the same.
+    """
+    split_of = {row["id"]: row["split"] for row in rows}
+    twins: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     content_splits: defaultdict[str, set[str]] = defaultdict(set)
     group_splits: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
         content_splits[row["image_sha256"]].add(str(row["split"]))
         group_splits[row["group"]].add(str(row["split"]))
+        twins[row["image_sha256"], row["split"]].append(row["id"])
     for row in rows:
         for kind in ("image", "mask"):
             row[f"{kind}_size"] = _size(row, kind)
             row[f"{kind}_fault"] = row[f"{kind}_error"] or _NONE
         row["illegal_raw_ids"] = ", ".join(map(str, row["illegal_ids"])) or _NONE
-        row["same_image_in_splits"] = _several(content_splits[row["image_sha256"]]) if row["image_sha256"] else _NONE
+        # The copy in the most telling split stays: a score must not lose samples to what was trained on.
+        shared = content_splits[row["image_sha256"]] if row["image_sha256"] else set()
+        leaks = bool(shared) and row["split"] != max(shared, key=_rank)
+        row["same_image_in_splits"] = _several(shared) if leaks else _NONE
+        row["labelled"] = row["void_fraction"] is None or row["void_fraction"] < 1.0
+        same = [name for name in twins[row["image_sha256"], row["split"]] if row["image_sha256"] and name != row["id"]]
+        like = [f"{name} ({split_of[name]})" for name in alike.get(row["id"], ())]
+        row["like"] = ", ".join([f"{name} (the same bytes)" for name in same] + like) or _NONE
+        row["unusual"] = "; ".join(row["notes"]) or _NONE
         row["same_group_in_splits"] = _several(group_splits[row["group"]]) if row["group"] else _NONE
     return rows
 
@@ -103,13 +124,24 @@ def _size(row: Row, kind: str) -> str | None:
     return None if height is None else f"{height}x{width}"
 
 
+def _rank(split: str) -> int:
+    return SPLITS.index(split) if split in SPLITS else -1
+
+
 def _several(splits: set[str]) -> str:
     return ", ".join(sorted(splits)) if len(splits) > 1 else _NONE
 
 
 def rules_of(dataset: Dataset) -> list[Rule]:
     """Everything that must hold for `dataset`."""
-    return [*_file_rules(), _ids_rule(dataset), *_membership_rules(dataset.name), *_leak_rules()]
+    return [
+        *_file_rules(),
+        _ids_rule(dataset),
+        *_membership_rules(dataset.name),
+        *_leak_rules(),
+        _labelled_rule(),
+        *_oddity_rules(),
+    ]
 
 
 def _file_rules() -> list[Rule]:
@@ -128,6 +160,7 @@ def _presence_rule(kind: str, *, other: str) -> Rule:
         expectation="ExpectColumnValuesToNotBeNull",
         arguments={"column": kind},
         description=f"Every sample has its {kind}.",
+        severity="quarantine",
         file=lambda row: str(row[other] or row["id"]),
         found=lambda _: f"has no {kind}",
         expected="an image and a mask of the same name",
@@ -141,6 +174,7 @@ def _whole_rule(kind: str, *, expected: str) -> Rule:
         expectation="ExpectColumnValuesToBeInSet",
         arguments={"column": f"{kind}_fault", "value_set": [_NONE]},
         description=f"Every {kind} file is {expected}.",
+        severity="quarantine",
         file=lambda row: str(row[kind]),
         found=lambda row: str(row[f"{kind}_fault"]),
         expected=expected,
@@ -154,9 +188,11 @@ def _size_rule() -> Rule:
         expectation="ExpectColumnPairValuesToBeEqual",
         arguments={"column_A": "image_size", "column_B": "mask_size", "ignore_row_if": "either_value_is_missing"},
         description="Image and mask have the same height and width.",
+        severity="quarantine",
         file=lambda row: str(row["mask"]),
         found=lambda row: (
             f"mask is {row['mask_size']}, its image {row['image']} is {row['image_size']}"
+            + (" (sides swapped)" if row["mask_size"].split("x") == row["image_size"].split("x")[::-1] else "")
             + (f" ({'; '.join(row['notes'])})" if row["notes"] else "")
         ),
         expected="equal height and width",
@@ -170,11 +206,19 @@ def _ids_rule(dataset: Dataset) -> Rule:
         expectation="ExpectColumnValuesToBeInSet",
         arguments={"column": "illegal_raw_ids", "value_set": [_NONE]},
         description="Masks hold only raw ids that the label map allows.",
+        severity="quarantine",
         file=lambda row: str(row["mask"]),
-        found=lambda row: f"mask holds id {row['illegal_raw_ids']} in {row['illegal_pixels']} pixels",
-        expected=f"the raw ids of {dataset.name}: {_ranges(dataset.label_map)}",
+        found=lambda row: (
+            f"mask holds id {row['illegal_raw_ids']} in {row['illegal_pixels']} pixels"
+            + (", only on borders between others: it was interpolated" if _smeared(row) else "")
+        ),
+        expected=f"the raw ids of {dataset.name}: {ranges(dataset.label_map)}",
         remedy="use the publisher's raw masks (was this one already encoded to train ids?)",
     )
+
+
+def _smeared(row: Row) -> bool:
+    return bool(row["illegal_ids"]) and set(row["illegal_ids"]) <= set(row["border_ids"])
 
 
 def _membership_rules(name: str) -> list[Rule]:
@@ -186,6 +230,7 @@ def _membership_rules(name: str) -> list[Rule]:
             expectation="ExpectColumnValuesToBeUnique",
             arguments={"column": "id"},
             description="No sample is listed twice.",
+            severity="stop",
             file=lambda row: str(row["id"]),
             found=lambda _: "is listed more than once",
             expected="one sample an id",
@@ -196,6 +241,7 @@ def _membership_rules(name: str) -> list[Rule]:
             expectation="ExpectColumnValuesToNotBeNull",
             arguments={"column": "split"},
             description="Every sample has a split.",
+            severity="stop",
             file=lambda row: str(row["id"]),
             found=lambda _: "is in no split",
             expected=known,
@@ -206,6 +252,7 @@ def _membership_rules(name: str) -> list[Rule]:
             expectation="ExpectColumnValuesToBeInSet",
             arguments={"column": "split", "value_set": list(SPLITS)},
             description="Every split is a known one.",
+            severity="stop",
             file=lambda row: str(row["id"]),
             found=lambda row: f"is in split {row['split']!r}",
             expected=known,
@@ -216,6 +263,7 @@ def _membership_rules(name: str) -> list[Rule]:
             expectation="ExpectColumnDistinctValuesToContainSet",
             arguments={"column": "split", "value_set": list(SPLITS)},
             description="No split is empty.",
+            severity="stop",
             file=lambda _: name,
             found=lambda row: f"no sample in split {row['split']}",
             expected=f"at least one in each of {', '.join(SPLITS)}",
@@ -231,7 +279,8 @@ def _leak_rules() -> list[Rule]:
             name="image_in_one_split",
             expectation="ExpectColumnValuesToBeInSet",
             arguments={"column": "same_image_in_splits", "value_set": [_NONE]},
-            description="No image, by its bytes, is in two splits.",
+            description="No image, by its bytes, is in two splits; its copy in the scored split stays.",
+            severity="quarantine",
             file=lambda row: str(row["image"]),
             found=lambda row: f"the same bytes are in the splits {row['same_image_in_splits']}",
             expected="each image in one split",
@@ -242,6 +291,7 @@ def _leak_rules() -> list[Rule]:
             expectation="ExpectColumnValuesToBeInSet",
             arguments={"column": "same_group_in_splits", "value_set": [_NONE]},
             description="No group (a drive, a city) is in two splits.",
+            severity="stop",
             file=lambda row: str(row["image"] or row["id"]),
             found=lambda row: f"its group {row['group']!r} is in the splits {row['same_group_in_splits']}",
             expected="each group in one split",
@@ -250,8 +300,54 @@ def _leak_rules() -> list[Rule]:
     ]
 
 
-def _ranges(label_map: LabelMap) -> str:
+def _labelled_rule() -> Rule:
+    return Rule(
+        name="mask_not_all_void",
+        expectation="ExpectColumnValuesToBeInSet",
+        arguments={"column": "labelled", "value_set": [True]},
+        description="Every mask labels something.",
+        severity="quarantine",
+        file=lambda row: str(row["mask"]),
+        found=lambda row: f"every pixel is void (raw ids {runs(row['raw_ids'])})",
+        expected="at least one pixel of a class",
+        remedy="label it, or take it out of the dataset: nothing can be learnt from it or scored on it",
+    )
+
+
+def _oddity_rules() -> list[Rule]:
+    return [
+        Rule(
+            name="image_unlike_others",
+            expectation="ExpectColumnValuesToBeInSet",
+            arguments={"column": "like", "value_set": [_NONE]},
+            description="No image looks like another one (perceptual hash).",
+            severity="warn",
+            file=lambda row: str(row["image"]),
+            found=lambda row: f"looks like {row['like']}",
+            expected="images that show different things, or one split for those that do not",
+            remedy="look at them: copies across splits make scores too good; give them one group",
+        ),
+        Rule(
+            name="image_usual",
+            expectation="ExpectColumnValuesToBeInSet",
+            arguments={"column": "unusual", "value_set": [_NONE]},
+            description="Image files are plain 8-bit RGB, upright, and of the kind their name says.",
+            severity="warn",
+            file=lambda row: str(row["image"]),
+            found=lambda row: str(row["unusual"]),
+            expected="a plain RGB image",
+            remedy="nothing to do: it is converted as said",
+        ),
+    ]
+
+
+def ranges(label_map: LabelMap) -> str:
     """Legal raw ids, short: ``0..33, 255``."""
-    ids = [int(value) for value in np.flatnonzero(label_map.legal)]
-    runs = [[value for _, value in run] for _, run in groupby(enumerate(ids), lambda entry: entry[1] - entry[0])]
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in runs)
+    return runs(np.flatnonzero(label_map.legal).tolist())
+
+
+def runs(ids: Iterable[int]) -> str:
+    """Numbers, short: ``0..33, 255``."""
+    grouped = groupby(enumerate(sorted(ids)), lambda entry: entry[1] - entry[0])
+    found = [[value for _, value in run] for _, run in grouped]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in found)

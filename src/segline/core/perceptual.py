@@ -1,0 +1,67 @@
+"""Perceptual hashes: images that look alike have hashes that differ in few bits.
+
+The hash is the sign of the lowest frequencies of a small grey copy (pHash: Zauner, "Implementation
+and Benchmarking of Perceptual Image Hash Functions", 2010), so it outlives scaling, recompression
+and slight changes of light, and differs for another picture in about half of its 64 bits.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from segline.core.labels import Image
+
+SIDE = 32
+"""Height and width of the small copy that is hashed."""
+
+_LOW = 8  # lowest frequencies kept in each direction
+_BLOCK = 1024  # hashes compared at a time: memory stays at a few MiB for any number
+
+
+def reduce(image: Image) -> Image:
+    """Uint8 (H, W, 3) -> uint8 (SIDE, SIDE, 3), by pixel area, whatever the proportions."""
+    return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def hash_of(small: Image) -> int:
+    """The 64-bit hash of a copy made by `reduce`."""
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    low = cv2.dct(grey)[:_LOW, :_LOW].ravel()
+    bits = low > np.median(low[1:])  # the first is the mean brightness, which says nothing about the picture
+    return int(np.packbits(bits).view(">u8")[0])
+
+
+def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int) -> npt.NDArray[np.int64]:
+    """Pairs of positions whose hashes differ in at most `distance` bits.
+
+    Returns:
+        int64 (P, 2), first below second, in ascending order.
+    """
+    found = []
+    for start in range(0, len(hashes), _BLOCK):
+        block = hashes[start : start + _BLOCK, None]
+        bits = np.bitwise_count(block ^ hashes[None, start:])
+        first, second = np.nonzero(bits <= distance)
+        later = first < second
+        found.append(np.stack([first[later], second[later]], axis=1) + start)
+    return np.concatenate(found).astype(np.int64) if found else np.zeros((0, 2), dtype=np.int64)
+
+
+def explained(small: Image, mask: npt.NDArray[np.uint8], *, void: int) -> float | None:
+    """How much of a picture's colour variance a mask's classes explain (eta squared), 0..1.
+
+    A mask that belongs to another picture explains less. Both are (SIDE, SIDE).
+
+    Returns:
+        None where the mask labels too little, or nothing varies.
+    """
+    labelled = mask != void
+    colours, classes = small[labelled].astype(np.float64), mask[labelled]
+    if len(classes) < SIDE:
+        return None
+    centred = colours - colours.mean(axis=0)
+    total = float((centred**2).sum())
+    counts = np.bincount(classes, minlength=256)
+    sums = np.stack([np.bincount(classes, weights=centred[:, channel], minlength=256) for channel in range(3)])
+    between = float((sums**2 / np.maximum(counts, 1)).sum())
+    return between / total if total else None
