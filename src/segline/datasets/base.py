@@ -26,6 +26,8 @@ class Archive:
         about: bytes, roughly, where only that is known: for the room on the disk.
         extracted: bytes of all members together, roughly; what unpacks to far more is a bomb.
         md5: digest of the publisher's file, where one is published.
+        volatile: whether the publisher's server packs the same content anew, into other bytes, from
+            time to time (repository archives): its content is pinned then, not its bytes.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Archive:
     about: int | None = None
     extracted: int | None = None
     md5: str | None = None
+    volatile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
