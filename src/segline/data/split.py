@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from segline.datasets.base import Pair, Split
 
@@ -11,25 +11,40 @@ def assign(pairs: Iterable[Pair], *, validation_share: float) -> dict[str, Split
     """Give every pair its split.
 
     Pairs whose dataset published no validation split are divided per stratum: in each, the share
-    with the smallest digests of their ids. So the choice is fixed, needs no random generator, and
-    a sample keeps its side when others come or go.
+    with the smallest digests of their names. So the choice is fixed, needs no random generator, and
+    a sample keeps its side when others come or go. A group goes as a whole, with the stratum of its
+    first pair; it may then take more than the share.
 
     Returns:
         Sample id -> split.
     """
     splits: dict[str, Split] = {}
-    undecided: defaultdict[str, list[str]] = defaultdict(list)
-    for pair in pairs:
+    groups: defaultdict[str, list[Pair]] = defaultdict(list)
+    for pair in sorted(pairs, key=lambda pair: pair.id):
         if pair.split is not None:
             splits[pair.id] = pair.split
         else:
-            undecided[pair.stratum].append(pair.id)
-    for ids in undecided.values():
-        ranked = sorted(ids, key=_digest)
-        held_out = max(1, round(len(ranked) * validation_share)) if len(ranked) > 1 else 0
-        splits |= dict.fromkeys(ranked[:held_out], "validation")
-        splits |= dict.fromkeys(ranked[held_out:], "train")
+            groups[pair.group or pair.id].append(pair)
+    strata: defaultdict[str, list[str]] = defaultdict(list)
+    for name, members in groups.items():
+        strata[members[0].stratum].append(name)
+    for names in strata.values():
+        held_out = _held_out(names, {name: len(groups[name]) for name in names}, validation_share)
+        for name in names:
+            side: Split = "validation" if name in held_out else "train"
+            splits |= dict.fromkeys((pair.id for pair in groups[name]), side)
     return splits
+
+
+def _held_out(names: Sequence[str], sizes: Mapping[str, int], share: float) -> set[str]:
+    """Groups of one stratum, until they have `share` of its samples; never the last one, never none."""
+    wanted = max(1, round(sum(sizes.values()) * share))
+    chosen: set[str] = set()
+    for name in sorted(names, key=_digest)[:-1]:
+        if sum(sizes[other] for other in chosen) >= wanted:
+            break
+        chosen.add(name)
+    return chosen
 
 
 def digest(splits: Mapping[str, str]) -> str:
