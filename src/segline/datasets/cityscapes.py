@@ -68,8 +68,20 @@ DATASET = Dataset(
     title="Cityscapes, fine annotations",
     terms="Cityscapes licence: non-commercial research and teaching only; https://www.cityscapes-dataset.com/license/",
     archives=(
-        Archive(name="leftImg8bit_trainvaltest.zip", url=None, folders=("leftImg8bit/train", "leftImg8bit/val")),
-        Archive(name="gtFine_trainvaltest.zip", url=None, folders=("gtFine/train", "gtFine/val")),
+        Archive(
+            name="leftImg8bit_trainvaltest.zip",
+            url=None,
+            about=11_600_000_000,
+            extracted=11_800_000_000,
+            folders=("leftImg8bit/train", "leftImg8bit/val"),
+        ),
+        Archive(
+            name="gtFine_trainvaltest.zip",
+            url=None,
+            about=253_000_000,
+            extracted=1_200_000_000,
+            folders=("gtFine/train", "gtFine/val"),
+        ),
     ),
     label_map=LABEL_MAP,
     protocol="cityscapes-pixel/1",
