@@ -10,6 +10,7 @@ import pytest
 from segline import datasets
 from segline.config import Options
 from segline.core.labels import VOID
+from segline.data import linter, manifest
 from segline.data.split import assign
 from segline.datasets import kitti
 from segline.datasets.cityscapes import LABEL_MAP
@@ -86,6 +87,18 @@ def test_road_is_one_class_of_two_and_void_stays_void():
     assert Counter(binary.ravel().tolist()) == {0: 18, 1: 1, VOID: 237}
     assert (road.legal == LABEL_MAP.legal).all()
     assert road.decode(np.array([[0, 1]], dtype=np.uint8)).tolist() == [[8, 7]]
+
+
+def test_masks_of_train_ids_are_recognised_for_the_task_road_too(raw):
+    """Train ids are legal raw ids, and 7 is a traffic sign among them: it would silently be taken for road."""
+    road = datasets.load("kitti", Options(task="road"))
+    pairs = road.pairs(raw / "kitti")[:24]
+    table = manifest.build(road, pairs, raw=raw / "kitti", splits=assign(pairs, validation_share=0.2), workers=1)
+    rows = table.to_pylist()
+    assert linter.patterns(rows, road) == []
+    for row in rows:
+        row["raw_ids"] = np.unique(LABEL_MAP.encode(np.array(row["raw_ids"], dtype=np.uint8))).tolist()
+    assert [pattern.name for pattern in linter.patterns(rows, road)] == ["masks_are_train_ids"]
 
 
 def test_drives_are_told_apart_by_the_real_images(real):
