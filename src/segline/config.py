@@ -357,7 +357,11 @@ def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str
                 expected=detail["msg"],
                 remedy="put the login into ~/.netrc (http) or the environment (s3)",
             )
-        case "twice" | "options" | "not_prepared" | "floor" | "crop":
+        case "options" | "floor":
+            return ConfigError(
+                path, found="a dataset that lacks an entry" + more, expected=detail["msg"], remedy="add that line"
+            )
+        case "twice" | "not_prepared" | "crop":
             return ConfigError(
                 path, found="two values that contradict" + more, expected=detail["msg"], remedy="change one of them"
             )
