@@ -6,11 +6,12 @@ stays void).
 The public test server does not take ordinary work, so scores are on a fixed, published split of the
 200 images of ``training``. Neighbouring numbers show the same place, so the split ``blocks`` is of
 contiguous blocks that are cut between drives. Drives are the publisher's: the 200 images are those of
-KITTI stereo 2015, whose development kit lists the drive of each (``mapping/train_mapping.txt``). A
-frame whose drive was never released has no entry there; a run of such frames counts as one drive and
-is never cut. Frames 0..99 were checked by matching the SIFT features of every two images: up to 1,156
-fit one epipolar geometry within a drive, and never more than 24, which is chance, between drives or
-blocks; but the drives 0017 and 0018 show one crossing, so they count as one here.
+KITTI stereo 2015, whose development kit lists the drive of each (``mapping/train_mapping.txt``, read
+in a public copy). A frame whose drive was never released has no entry there; a run of such frames
+counts as one drive and is never cut. Frames 0..99 were checked by matching the SIFT features of every
+two images: up to 1,156 fit one epipolar geometry within a drive, and never more than 24, which is
+chance, between drives or blocks; but the drives 0017 and 0018 show one crossing, so they count as one
+here. Frames 100..199 could not be looked at.
 
 The split ``last_30`` is the tutorials': frames 170..199 are the test. They publish no validation
 split, so `segline.data.split` carves it from the rest by whole drives: single frames would leave a
