@@ -79,7 +79,7 @@ def test_a_mistake_names_line_key_found_and_expected(changed, old, new, place, f
     ],
 )
 def test_values_that_contradict_each_other_are_named(changed, old, new, expected):
-    with pytest.raises(ConfigError, match="contradict|lacks an entry") as caught:
+    with pytest.raises(ConfigError, match=r"contradict|lacks an entry") as caught:
         config.load(changed(old, new))
     assert expected in str(caught.value)
 

@@ -40,7 +40,7 @@ def test_a_lone_sample_of_a_breed_is_trained_on():
 @given(st.lists(st.integers(1, 9), min_size=2, max_size=12), st.floats(0.05, 0.45))
 def test_a_group_goes_as_a_whole_and_both_sides_get_some(sizes, share):
     pairs = [
-        Pair(id=f"{drive}_{number}", image=None, mask=None, split=None, group=f"drive {drive}", stratum=str(number % 2))
+        Pair(id=f"{drive}_{number}", image=None, mask=None, split=None, group=f"drive {drive}")
         for drive, size in enumerate(sizes)
         for number in range(size)
     ]

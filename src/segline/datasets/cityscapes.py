@@ -71,16 +71,16 @@ DATASET = Dataset(
         Archive(
             name="leftImg8bit_trainvaltest.zip",
             url=None,
-            about=11_600_000_000,
-            extracted=11_800_000_000,
             folders=("leftImg8bit/train", "leftImg8bit/val"),
+            about=11_800_000_000,
+            extracted=13_000_000_000,  # PNGs, which do not pack: little more than the archive
         ),
         Archive(
             name="gtFine_trainvaltest.zip",
             url=None,
-            about=253_000_000,
-            extracted=1_200_000_000,
             folders=("gtFine/train", "gtFine/val"),
+            about=253_000_000,
+            extracted=2_500_000_000,  # half of it is polygons in JSON, which pack to a tenth
         ),
     ),
     label_map=LABEL_MAP,

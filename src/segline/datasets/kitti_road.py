@@ -79,9 +79,9 @@ DATASET = Dataset(
         Archive(
             name="data_road.zip",
             url="https://s3.eu-central-1.amazonaws.com/avg-kitti/data_road.zip",
-            about=500_000_000,
-            extracted=520_000_000,
             folders=("data_road/training/image_2", "data_road/training/gt_image_2"),
+            about=500_000_000,
+            extracted=600_000_000,  # PNGs, which do not pack: little more than the archive
         ),
     ),
     label_map=label_map([(_NOT_ROAD, "not road", _RED), (_ROAD, "road", _MAGENTA)], void=[_INVALID]),
