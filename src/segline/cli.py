@@ -32,7 +32,9 @@ models = typer.Typer(help="The registered models.", no_args_is_help=True)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 
-DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="kitti, oxford_pets or cityscapes.")]
+DatasetArgument = Annotated[
+    str, typer.Argument(metavar="DATASET", help="A dataset's name; docs/datasets.md lists them.")
+]
 
 
 def _complain(line: str) -> None:

@@ -211,9 +211,13 @@ class Params(_Strict):
             )
         without = [name for name in self.datasets if name not in self.options]
         if without:
-            raise PydanticCustomError("options", "an `options` entry for {name}", {"name": without[0]})
+            raise PydanticCustomError(
+                "options", "an `options` entry for {name}, such as `{name}: {}`", {"name": without[0]}
+            )
         if self.dataset not in self.promotion.floor:
-            raise PydanticCustomError("floor", "a `promotion.floor` for {name}", {"name": self.dataset})
+            raise PydanticCustomError(
+                "floor", "a `promotion.floor` for {name}, such as `{name}: 0.15`", {"name": self.dataset}
+            )
         if self.training.crop[0] > _largest_crop(self.prepare) or self.training.crop[1] > 4 * _largest_crop(
             self.prepare
         ):
@@ -353,7 +357,11 @@ def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str
                 expected=detail["msg"],
                 remedy="put the login into ~/.netrc (http) or the environment (s3)",
             )
-        case "twice" | "options" | "not_prepared" | "floor" | "crop":
+        case "options" | "floor":
+            return ConfigError(
+                path, found="a dataset that lacks an entry" + more, expected=detail["msg"], remedy="add that line"
+            )
+        case "twice" | "not_prepared" | "crop":
             return ConfigError(
                 path, found="two values that contradict" + more, expected=detail["msg"], remedy="change one of them"
             )

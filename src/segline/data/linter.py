@@ -138,7 +138,8 @@ def _binary(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
 
 def _train_ids(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
     label_map = dataset.label_map
-    train, raw = set(range(len(label_map))), {value for item in label_map.classes for value in item.ids}
+    raw = {value for item in label_map.classes for value in item.ids}
+    train = set(range(len(raw)))  # of the publisher's classes, even where a task merges them
     held = _union(masks)
     if raw == train or not held <= train | {VOID} or held <= raw:
         return None

@@ -267,7 +267,8 @@ def _membership_rules(name: str) -> list[Rule]:
             file=lambda _: name,
             found=lambda row: f"no sample in split {row['split']}",
             expected=f"at least one in each of {', '.join(SPLITS)}",
-            remedy="get the whole dataset; if it is whole, raise prepare.validation_share",
+            remedy="get the whole dataset, or ask for another split of it (docs/datasets.md); "
+            "where validation alone is empty, raise prepare.validation_share",
         ),
     ]
 

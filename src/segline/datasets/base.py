@@ -1,6 +1,8 @@
 """What a dataset's definition consists of."""
 
 import difflib
+import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -141,6 +143,29 @@ def _known(dataset: str, kind: str, name: str, known: list[str]) -> str:
         expected=(f"{near[0]!r}? " if near else "") + f"(one of: {', '.join(known)})",
         remedy="correct the value",
     )
+
+
+def held_out(pairs: Iterable[Pair], *, share: float) -> set[str]:
+    """The ids of the pairs that a carved split takes.
+
+    Groups stay together; a pair without one is a group of its own. Groups are taken in the order of the
+    SHA-256 digests of their names, until they hold the share. So the choice is fixed, needs no random
+    generator, and a sample keeps its side when others come or go.
+
+    Args:
+        share: of the pairs; at least one group is taken and one is left, unless there is only one.
+    """
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for pair in pairs:
+        members[pair.group or pair.id].append(pair.id)
+    ranked = sorted(members, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    wanted = max(1, round(sum(len(names) for names in members.values()) * share))
+    taken: set[str] = set()
+    for name in ranked[:-1]:
+        if len(taken) >= wanted:
+            break
+        taken |= set(members[name])
+    return taken
 
 
 def match(
