@@ -8,13 +8,13 @@ put in, and the result page becomes ``index.html``, led by the findings in plain
 from collections.abc import Sequence
 from html import escape
 from html.parser import HTMLParser
-from importlib.resources import files
 from pathlib import Path
 
-from segline.errors import StorageError
+from markupsafe import Markup
 
-INDEX = "index.html"
-SUITE = "expectations.html"
+from segline.data import pages
+from segline.data.pages import INDEX, SUITE
+from segline.errors import StorageError
 
 _VOID_TAGS = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _DROPPED_TAGS = {"script", "style", "title", "footer", "noscript", "iframe", "object", "head", "nav"}
@@ -53,32 +53,9 @@ def page(source: str, *, title: str, findings: Sequence[str] | None, passed: boo
     filtered = _Filter()
     filtered.feed(source)
     filtered.close()
-    style = files("segline.data").joinpath("datadocs.css").read_text("utf-8")
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>\n<body>\n"
-        f'<nav><a href="{INDEX}">Result</a> <a href="{SUITE}">Expectations</a></nav>\n'
-        f"{_summary(title, findings, passed=passed)}\n{''.join(filtered.kept)}\n</body></html>\n"
-    )
-
-
-def _summary(title: str, findings: Sequence[str] | None, *, passed: bool) -> str:
-    if findings is None:
-        return f"<h1>{escape(title)}</h1>"
-    if not findings:
-        return f'<h1>{escape(title)}</h1><p class="verdict passed">Passed: nothing is wrong.</p>'
-    items = "".join(f"<li>{escape(line)}</li>" for line in findings)
-    return (
-        f"<h1>{escape(title)}</h1>"
-        + (
-            '<p class="verdict passed">Passed, with these remarks.</p>'
-            if passed
-            else '<p class="verdict failed">Failed: the pipeline stops here.</p>'
-        )
-        + f'<ol class="findings">{items}</ol>'
-    )
+    name = SUITE if findings is None else INDEX
+    body = Markup("".join(filtered.kept))  # noqa: S704 -- it is what the filter let through
+    return pages.render("docs.html", name=name, title=title, findings=findings, passed=passed, body=body)
 
 
 class _Filter(HTMLParser):
