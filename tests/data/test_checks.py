@@ -55,9 +55,15 @@ def _failed(out: Path) -> dict[str, list[dict[str, str]]]:
 def test_good_data_passes(validate: Validate, out: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     validate(report=lines.append)
-    assert sorted(path.name for path in (out / "manifest").iterdir()) == ["manifest.parquet", "validation.json"]
+    assert sorted(path.name for path in (out / "manifest").iterdir()) == [
+        "fingerprint.json",
+        "manifest.parquet",
+        "validation.json",
+    ]
     assert sorted(path.name for path in (out / "docs").iterdir()) == [
         "expectations.html",
+        "fingerprint.html",
+        "gallery.html",
         "index.html",
         "validation.json",
     ]

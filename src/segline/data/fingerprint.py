@@ -228,10 +228,15 @@ def _verdict(overlap: Judged, images: int, *, declared: bool | None) -> tuple[bo
     """
     stays = f"{100 * overlap.value:.0f} % of the labels stay"
     if images < _ENOUGH:
-        return bool(declared), f"{images} training images say nothing" + (", the dataset declares it" if declared else "")
+        return bool(declared), f"{images} training images say nothing" + (
+            ", the dataset declares it" if declared else ""
+        )
     if declared is None:
         legal = overlap.p >= _CHANCE and overlap.value >= _SYMMETRIC
-        return legal, f"nobody declares it; {stays}, {'as' if legal else 'fewer than'} in a dataset without a preferred side"
+        return (
+            legal,
+            f"nobody declares it; {stays}, {'as' if legal else 'fewer than'} in a dataset without a preferred side",
+        )
     if not declared:
         return False, "the dataset rules it out"
     legal = overlap.p >= _CHANCE or overlap.value >= _LOPSIDED

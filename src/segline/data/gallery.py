@@ -17,6 +17,7 @@ from segline.datasets.base import SPLITS, Dataset
 SHOWN = 12
 """Findings of one kind that get pictures."""
 
+_ALIKE_SHOWN = 6  # samples that show one and the same mistake
 _ALL_SHOWN = 96  # findings that get pictures, of all kinds together: the page stays at a few MiB
 _TWINS = 4  # pictures beside a duplicate's own
 _SAMPLE = 24  # good samples shown where nothing is wrong, half of them elsewhere
@@ -101,8 +102,9 @@ class _Hall:
     def section(self, exhibit: Exhibit, *, most: int) -> dict[str, Any]:
         """What the template shows of one exhibit, with at most `most` frames."""
         findings = [finding for finding in exhibit.findings if finding.sample in self._place]
-        frames = [self._shift(self._place[name], exhibit.step) for name in exhibit.samples[:most]]
-        seen: set[str] = set(exhibit.samples[:most])
+        examples = exhibit.samples[: min(most, _ALIKE_SHOWN)]
+        frames = [self._shift(self._place[name], exhibit.step) for name in examples]
+        seen: set[str] = set(examples)
         for finding in findings:
             if len(frames) >= most:
                 break
@@ -122,6 +124,7 @@ class _Hall:
             "advice": findings[0] if findings else None,
             "frames": frames,
             "more": len([name for name in pictured if name not in seen]),
+            "listed": not exhibit.samples,
         }
 
     def frame(self, row: Row) -> Frame:
@@ -162,9 +165,8 @@ def chosen(rows: Sequence[Row], *, most: int) -> list[Row]:
 
 def _fixed_sample(rows: Sequence[Row], bad: set[str], *, most: int) -> list[Row]:
     good = [row for row in rows if row["id"] not in bad and not row["problems"]]
-    return [
-        row for split in SPLITS for row in chosen([row for row in good if row["split"] == split], most=most // len(SPLITS))
-    ]
+    shares = [chosen([row for row in good if row["split"] == split], most=most // len(SPLITS)) for split in SPLITS]
+    return [row for share in shares for row in share]
 
 
 def _name(row: Row) -> str:

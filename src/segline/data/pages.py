@@ -15,7 +15,7 @@ _LINKS = ((INDEX, "Result"), (GALLERY, "Gallery"), (FINGERPRINT, "Fingerprint"),
 
 
 def render(template: str, *, name: str, title: str, **content: Any) -> str:
-    """Fill in one of `segline/data/templates`; text is escaped unless it is `jinja2` markup.
+    """Fill in one of `segline/data/templates`; text is escaped.
 
     Args:
         template: file name.
@@ -47,4 +47,6 @@ def percent(share: float | None) -> str:
     """A share for a person to read: 34 %, 0.7 %, 0.002 %."""
     if share is None:
         return "none"
-    return f"{100 * share:.3g} %" if share < 0.9995 else "100 %"
+    if share >= 0.9995:
+        return "100\u00a0%"
+    return f"{100 * share:.{3 if share >= 0.01 else 2}g}\u00a0%"

@@ -31,7 +31,6 @@ _PLOT = (340, 200)  # pixels of a curve's plot: a telephone's width
 _SHIFT_WORDS = {
     "class_frequencies": "classes",
     "image_size": "image size",
-    "aspect": "width to height",
     "void_share": "void",
 }
 
@@ -83,7 +82,10 @@ def _tiles(figures: Figures, classes: Sequence[LabelClass]) -> list[tuple[str, s
     height, width = whole["sizes"]["height"], whole["sizes"]["width"]
     crossing = sum(len(group["splits"]) > 1 for group in figures["near_duplicates"])
     return [
-        (str(whole["samples"]), "samples: " + ", ".join(f"{figures['splits'][name]['samples']} {name}" for name in SPLITS)),
+        (
+            str(whole["samples"]),
+            "samples: " + ", ".join(f"{figures['splits'][name]['samples']} {name}" for name in SPLITS),
+        ),
         (f"{height['median']:.0f} x {width['median']:.0f}", "median height x width, pixels"),
         (f"{len(held)} of {len(classes)}", f"classes occur; the rarest is {rarest}"),
         (percent(whole["void_share"]), "void: neither trained on nor scored"),
@@ -177,7 +179,8 @@ def _maps(figures: Figures, classes: Sequence[LabelClass]) -> list[dict[str, Any
         shares = np.array(figures["location"][item.name] or [[0.0]])
         if shares.max() > 0:
             picture = tinted_uri(shares / shares.max(), item.colour)
-            found.append({"item": item, "uri": picture, "most": percent(float(shares.max())), "aspect": aspect["median"]})
+            most = percent(float(shares.max()))
+            found.append({"item": item, "uri": picture, "most": most, "aspect": aspect["median"]})
     return found
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from segline.core.coding import Colours
 from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.data.images import read_image, read_mask
+from segline.data.rules import runs
 from segline.errors import DataError
 
 HEIGHT, WIDTH = 160, 400
@@ -76,7 +77,14 @@ class Album:
         pixels, image_fault = self._image(image)
         ids, mask_fault = self._mask(mask)
         if pixels is not None and ids is not None and pixels.shape[:2] == ids.shape:
-            return [_thumbnail(drawn(pixels, ids, self._label_map), "")]
+            if not _foreign(ids, self._label_map):
+                return [_thumbnail(drawn(pixels, ids, self._label_map), "")]
+            levels = cv2.cvtColor(cv2.normalize(ids, None, 0, 255, cv2.NORM_MINMAX), cv2.COLOR_GRAY2RGB)
+            held = runs(np.unique(ids).tolist())
+            return [
+                _thumbnail(drawn(pixels, None, self._label_map), ": image"),
+                _thumbnail(drawn(levels, None, self._label_map), f": mask, its ids {held} as greys"),
+            ]
         return [
             _thumbnail(drawn(pixels, None, self._label_map), f": image, {_size(pixels)}")
             if pixels is not None
@@ -176,6 +184,11 @@ def _widened(flags: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     small = np.zeros(size[::-1], dtype=np.uint8)
     small[rows * size[1] // flags.shape[0], columns * size[0] // flags.shape[1]] = 1
     return np.asarray(cv2.dilate(small, np.ones((_SEEN, _SEEN), np.uint8)), dtype=bool)
+
+
+def _foreign(mask: Mask, label_map: LabelMap) -> bool:
+    """Whether most of a mask is illegal: marking it all would hide what it shows."""
+    return bool(np.count_nonzero(label_map.legal[mask]) < mask.size / 2)
 
 
 def _size(pixels: np.ndarray) -> str:
