@@ -186,12 +186,13 @@ def _channels(found: Measured, members: Numbers) -> dict[str, Any]:
     square = np.average(found.std[members] ** 2 + found.mean[members] ** 2, axis=0, weights=weights)
     bins = found.bins[members].sum(axis=0, dtype=np.int64)
     middle = np.arange(BINS) * (256 / BINS) + (256 / BINS - 1) / 2
+    tails = [np.quantile(middle, (0.005, 0.995), weights=counts, method="inverted_cdf").tolist() for counts in bins]
     return {
         name: {
             "mean": float(mean[place]),
             "std": float(np.sqrt(max(square[place] - mean[place] ** 2, 0.0))),
-            "q005": _quantile(middle, 0.005, bins[place]),
-            "q995": _quantile(middle, 0.995, bins[place]),
+            "q005": tails[place][0],
+            "q995": tails[place][1],
             "histogram": (bins[place] / bins[place].sum()).tolist(),
         }
         for place, name in enumerate(CHANNELS)
@@ -301,13 +302,8 @@ def _spread(values: Numbers, count: Numbers | None = None) -> dict[str, float] |
     """`QUANTILES` of values that occur `count` times each; None where there are none."""
     if not len(values):
         return None
-    return {name: _quantile(values, share, count) for name, share in QUANTILES.items()}
-
-
-def _quantile(values: Numbers, share: float, count: Numbers | None) -> float:
-    kept = slice(None) if count is None else count > 0
-    weights = None if count is None else count[kept]
-    return float(np.quantile(values[kept], share, weights=weights, method="inverted_cdf").item())
+    found = np.quantile(values, list(QUANTILES.values()), weights=count, method="inverted_cdf")
+    return dict(zip(QUANTILES, found.astype(float).tolist(), strict=True))
 
 
 def _share(part: float, whole: float) -> float | None:
