@@ -180,10 +180,14 @@ def _widened(flags: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Flags at a thumbnail's size: each spot that is set at least `_SEEN` pixels across."""
     if not flags.any():
         return np.zeros(size[::-1], dtype=bool)
-    rows, columns = np.nonzero(flags)
-    small = np.zeros(size[::-1], dtype=np.uint8)
-    small[rows * size[1] // flags.shape[0], columns * size[0] // flags.shape[1]] = 1
-    return np.asarray(cv2.dilate(small, np.ones((_SEEN, _SEEN), np.uint8)), dtype=bool)
+    rows, columns = (
+        (2 * places + 1) * side // (2 * length)
+        for places, side, length in zip(np.nonzero(flags), size[::-1], flags.shape, strict=True)
+    )
+    small = cv2.resize(flags.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    spots = np.zeros_like(small)
+    spots[rows, columns] = 1  # the resized flags may have stepped over them
+    return np.asarray(small | cv2.dilate(spots, np.ones((_SEEN, _SEEN), np.uint8)), dtype=bool)
 
 
 def _foreign(mask: Mask, label_map: LabelMap) -> bool:
