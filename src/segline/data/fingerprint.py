@@ -83,10 +83,8 @@ def measured(table: pa.Table) -> Measured:
         mean=values("channel_mean", 3),
         std=values("channel_std", 3),
         bins=values("channel_bins", 3, BINS),
-        owner=np.repeat(np.arange(rows), lengths.astype(np.int64)),
-        components={
-            kind: table[f"component_{kind}"].combine_chunks().flatten().to_numpy().astype(np.int64) for kind in kinds
-        },
+        owner=np.repeat(np.arange(rows, dtype=np.int32), lengths),
+        components={kind: table[f"component_{kind}"].combine_chunks().flatten().to_numpy() for kind in kinds},
     )
 
 
