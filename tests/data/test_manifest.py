@@ -59,7 +59,7 @@ def test_equal_folders_give_equal_bytes_on_any_number_of_workers(
 def test_what_is_written_is_read(tiny: Dataset, raw: Path, tmp_path: Path) -> None:
     table = _build(tiny, raw)
     manifest.write(table, tmp_path / FILE_NAME)
-    assert manifest.read(tmp_path / FILE_NAME).equals(table)
+    assert manifest.read(tmp_path / FILE_NAME).equals(table.select(SCHEMA.names))
 
 
 def test_a_missing_damaged_or_foreign_manifest_is_told(tmp_path: Path) -> None:

@@ -33,11 +33,15 @@ class Pattern:
         name: what it is known as.
         finding: the words for it.
         explains: names of the rules whose findings it explains.
+        samples: ids of the samples that show it.
+        step: where the mask that fits is another sample's, its place from the sample's own.
     """
 
     name: str
     finding: Finding
     explains: frozenset[str]
+    samples: tuple[str, ...]
+    step: int = 0
 
 
 def patterns(rows: Sequence[Row], dataset: Dataset) -> list[Pattern]:
@@ -241,6 +245,7 @@ def _shift_pattern(some: Sequence[Row], of: Sequence[Row], dataset: Dataset, ste
         remedy="pair files by name, not by their place in a list; look for one image too many or a missing mask",
         explains=("sizes_equal",),
         always=True,
+        step=step,
     )
 
 
@@ -271,6 +276,7 @@ def _pattern(
     remedy: str,
     explains: Sequence[str] = ("ids_legal", "mask_not_all_void"),
     always: bool = False,
+    step: int = 0,
 ) -> Pattern | None:
     if not always and not _many(some, of):
         return None
@@ -281,6 +287,8 @@ def _pattern(
             dataset, found=f"{found} ({len(some)} of {len(of)}: {examples})", expected=expected, remedy=remedy
         ),
         explains=frozenset(explains),
+        samples=tuple(row["id"] for row in some),
+        step=step,
     )
 
 

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from segline.core import perceptual
 from segline.core.coding import Colours
 from segline.core.labels import VOID, Image, LabelMap, Mask
+from segline.data import measures
 from segline.data.images import decode_image, decode_mask
 from segline.data.parallel import stream_samples
 from segline.data.progress import Report, silent
@@ -76,7 +77,7 @@ def build(
     """Look at every file of `pairs` under `raw`.
 
     Returns:
-        A table of `SCHEMA`, a row a pair, sorted by id.
+        A table of `SCHEMA` and `measures.FIELDS`, a row a pair, sorted by id.
     """
     examine = partial(_examine, raw=raw, label_map=dataset.label_map, colours=dataset.colours)
     ordered = sorted(pairs, key=lambda pair: pair.id)
@@ -84,7 +85,7 @@ def build(
     rows = list(_fitted(stream_samples(examine, ordered, workers=workers, description=what, report=report)))
     for pair, row in zip(ordered, rows, strict=True):
         row["split"] = splits.get(pair.id)
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    return pa.Table.from_pylist(rows, schema=pa.schema([*SCHEMA, *measures.FIELDS]))
 
 
 def _fitted(examined: Iterable[tuple[dict[str, Any], Small]]) -> Iterator[dict[str, Any]]:
@@ -121,8 +122,8 @@ def _fit(
 
 
 def write(table: pa.Table, path: Path) -> None:
-    """Write `table`; equal tables give equal bytes."""
-    pq.write_table(table, path, compression="zstd", compression_level=3, row_group_size=1 << 20)
+    """Write the columns of `SCHEMA`; equal tables give equal bytes."""
+    pq.write_table(table.select(SCHEMA.names), path, compression="zstd", compression_level=3, row_group_size=1 << 20)
 
 
 def read(path: Path) -> pa.Table:
@@ -179,6 +180,7 @@ def _image_facts(path: Path) -> tuple[dict[str, Any], Image | None]:
         return facts | {"image_error": f"cannot be read: {error.strerror}"}, None
     height, width = decoded.pixels.shape[:2]
     small = perceptual.reduce(decoded.pixels)
+    facts |= measures.of_image(decoded.pixels)
     facts |= {"image_height": height, "image_width": width, "notes": list(decoded.notes)}
     return facts | {"image_hash": f"{perceptual.hash_of(small):016x}"}, small
 
@@ -210,6 +212,7 @@ def _contents(mask: Mask, label_map: LabelMap) -> dict[str, Any]:
         "border_ids": _border_ids(mask, histogram),
         "illegal_ids": illegal,
         "illegal_pixels": int(histogram[illegal].sum()),
+        **measures.of_mask(label_map.encode(mask), classes=len(label_map)),
     }
 
 
