@@ -46,6 +46,8 @@ DATASET = Dataset(
             name="data_semantics.zip",
             url="https://s3.eu-central-1.amazonaws.com/avg-kitti/data_semantics.zip",
             folders=("training/image_2", "training/semantic"),
+            about=314_000_000,
+            extracted=400_000_000,  # PNGs, which do not pack: little more than the archive
         ),
     ),
     label_map=LABEL_MAP,

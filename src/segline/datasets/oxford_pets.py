@@ -45,12 +45,15 @@ DATASET = Dataset(
             size=791_918_971,
             md5="5c4f3ee8e5d25df40f4fd59a7f44e54c",
             folders=("images",),
+            extracted=900_000_000,  # JPEGs, which do not pack: little more than the archive
         ),
         Archive(
             name="annotations.tar.gz",
             url=_ADDRESS + "annotations.tar.gz",
+            about=20_000_000,
             md5="95a8c909bbe2e81eed6a22bccdf3f68f",
             folders=("annotations/trimaps",),
+            extracted=80_000_000,  # trimaps, and boxes in XML, which pack to a small part
         ),
     ),
     label_map=label_map(
