@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -333,6 +334,38 @@ def test_one_failed_archive_ends_the_others(tiny: Dataset, mirror: Path, folder:
     with pytest.raises((ChecksumError, SourceError)):
         download(dataclasses.replace(tiny, archives=two), source=str(mirror), root=mirror, folder=folder)
     assert _names(folder) == []
+
+
+def test_an_archive_that_is_whole_waits_for_the_others(
+    tiny: Dataset, mirror: Path, folder: Path, whole: bytes, server: _Server
+) -> None:
+    (mirror / "tiny" / "second.zip").write_bytes(whole[::-1])
+    files = {name: (mirror / "tiny" / name).read_bytes() for name in ("tiny.zip", "second.zip")}
+    lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items()]
+    (mirror / "tiny" / SUMS).write_text("".join(lines))
+    two = dataclasses.replace(tiny, archives=(*tiny.archives, Archive(name="second.zip", url=None, folders=())))
+    server.answers["/tiny/second.zip"] = lambda request: request.send_error(404)
+    with pytest.raises(SourceError, match=r"second\.zip: no such file"):
+        download(two, source=server.address, root=folder, folder=folder, workers=1)
+    assert not folder.exists()
+    del server.answers["/tiny/second.zip"]
+    server.requests.clear()
+    download(two, source=server.address, root=folder, folder=folder)
+    assert server.requests == [f"/tiny/{SUMS}", "/tiny/second.zip"]
+    assert (folder / "tiny.zip").read_bytes() == whole
+    assert _names(folder.parent) == [".tiny.lock", "tiny"]
+
+
+def test_pins_that_came_by_git_are_compared_with_what_is_here(tmp_path: Path) -> None:
+    address = datasets.load("kitti").archives[0].url
+    here = tmp_path / "archives"
+    here.mkdir()
+    got = {"name": "data_semantics.zip", "sha256": "a" * 64, "size": 1, "url": address}
+    (here / RECORD).write_text(json.dumps({"archives": [got]}))
+    for digest, right in (("a", True), ("b", False)):
+        (tmp_path / "pins.yaml").write_text(f"{address}: sha256:{digest * 64}\n")
+        with nullcontext() if right else pytest.raises(ChecksumError, match=r"b{64} in pins\.yaml.*a{64}.*\n.*--force"):
+            check_source("official", datasets=["kitti"], root=tmp_path, archives=lambda name: here)
 
 
 def test_a_login_without_credentials_names_the_variables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,18 +10,20 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 import tenacity
 
+from segline import storage
 from segline.core.labels import label_map
 from segline.data import address, transfer
 from segline.data.archives import extract
 from segline.data.download import RECORD, SUMS, download
 from segline.datasets.base import Archive, Dataset
-from segline.errors import ChecksumError, ConfigError, SourceError
+from segline.errors import ChecksumError, ConfigError, SourceError, StorageError
 
 TINY = Dataset(
     name="tiny",
@@ -555,6 +557,44 @@ def test_last_modified_is_a_validator_too(project: Project) -> None:
     project.server.fault = _first(1, lambda server, request: request.rightly(upto=40_000))
     project.bring()
     assert project.server.ranges == [None, "bytes=40000-"]
+
+
+def test_a_body_without_end_stops_before_the_disk_is_full(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(server: Server, request: Handler) -> None:
+        monkeypatch.setattr(storage, "SPARE", 1 << 60)  # as if it had filled the disk by now
+        request.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n" + bytes(500_000))
+        request.cut()
+
+    monkeypatch.setattr(transfer, "ROOM_EVERY", 100_000)
+    before = project.state()
+    project.server.fault = _always(endless)
+    with pytest.raises(StorageError, match="for what is still to come"):
+        project.bring()
+    assert project.state() == before
+    assert project.parts() == []
+
+
+def test_room_is_looked_for_before_the_first_byte(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = project.state()
+    monkeypatch.setattr(storage, "SPARE", 1 << 60)
+    with pytest.raises(StorageError, match=r"for the archives still to come.*\n  remedy: free some space"):
+        project.bring()
+    assert project.server.ranges == []
+    assert project.state() == before
+
+
+def test_two_downloads_at_once_bring_it_once(project: Project) -> None:
+    def slowly(server: Server, request: Handler) -> None:
+        time.sleep(0.2)
+        request.rightly()
+
+    project.server.fault = _always(slowly)
+    with ThreadPoolExecutor(2) as executor:
+        first, second = executor.map(lambda _: project.bring(), range(2))
+    assert project.server.ranges == [None]
+    assert (project.folder / "tiny.zip").read_bytes() == project.new
+    assert sum("another download is at work here" in line for line in first + second) == 1
+    assert sum("already here" in line for line in first + second) == 1
 
 
 def test_a_proxy_of_the_environment_is_used(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from segline.data.progress import Report, Track, mebibytes, silent, tracking
 from segline.data.sources import SUMS, Item, without_secrets
 from segline.data.transfer import Digests
 from segline.datasets.base import Dataset
-from segline.errors import ArchiveError, ChecksumError, SourceError
+from segline.errors import ArchiveError, ChecksumError, SourceError, StorageError
 from segline.storage import atomic_file, reporting_storage, require_room
 
 RECORD = "SOURCE.json"
@@ -177,12 +177,11 @@ def _check_room(items: Sequence[Item], folder: Path, report: Report) -> None:
     """
     needed = unpacked = 0
     for item in items:
-        archive, said = item.archive, None
-        if item.address is not None:
-            said = address.size(item.address, shown=item.shown)
+        archive = item.archive
+        said = None if item.address is None else address.size(item.address, shown=item.shown)
         size = said or archive.size or archive.about or 0
         needed += max(0, size - transfer.size_of(_partial(item, folder)))
-        unpacked += archive.extracted or size
+        unpacked += members.expected_size(archive, size)
     room = require_room(folder, needed, purpose="for the archives still to come")
     report(f"{mebibytes(needed)} to come, {mebibytes(room)} free; about {mebibytes(unpacked)} more when extracted")
     if needed + unpacked > room:
@@ -264,8 +263,8 @@ def _clearing_a_full_disk(path: Path) -> Iterator[None]:
     """A part of an archive must not itself be what fills the disk."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except (OSError, StorageError) as error:
+        if isinstance(error, StorageError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             transfer.forget(path)
         raise
 

@@ -92,9 +92,15 @@ def unpacked_size(archive: Archive, path: Path) -> int:
         if _is_zip(archive):
             with zipfile.ZipFile(path) as opened:
                 size = sum(member.file_size for member in opened.infolist())
-        elif archive.extracted is not None and (whole := archive.size or archive.about):
-            size = size * archive.extracted // whole  # the file may be a part of the publisher's
+        else:
+            size = expected_size(archive, size)
     return min(size, limit(archive, path))
+
+
+def expected_size(archive: Archive, size: int) -> int:
+    """About how many bytes `size` bytes of `archive` unpack to: a mirror may hold a part of the publisher's."""
+    whole = archive.size or archive.about
+    return size if archive.extracted is None or whole is None else size * archive.extracted // whole
 
 
 def look(archive: Archive, path: Path) -> None:

@@ -15,6 +15,7 @@ import tenacity
 from segline.data.address import BrokenOffError, RefusedRangeError, opened
 from segline.data.progress import Advance, Report, mebibytes
 from segline.errors import DataError, SourceError
+from segline.storage import require_room
 
 Result = TypeVar("Result")
 
@@ -28,6 +29,9 @@ LONGEST_WAIT = 120.0
 WINDOW = 60.0
 """Seconds over which at least `SLOWEST` bytes a second must come: drops now and then are a stall, too."""
 SLOWEST = 1024
+
+ROOM_EVERY = 64 << 20
+"""Bytes after which the room on the disk is looked at again."""
 
 _BLOCK = 1 << 20
 _SMALL = 16 << 20
@@ -71,6 +75,7 @@ def copy(
     Raises:
         SourceError: there is no such file, or `ATTEMPTS` attempts in a row failed without getting on.
         DataError: what `check` raises; nothing is left in `partial`.
+        StorageError: the disk is nearly full.
     """
 
     def bring() -> tuple[Digests, bool]:
@@ -141,11 +146,15 @@ class _Growing:
             self.reach.total = body.total
             self.pieced = bool(body.start) or body.total is None
             advance, pace = track(body.total, body.start), Pace()
+            looked = body.start
             with self._path.open("ab") as target:
                 for block in body.blocks:
                     heed(stop, shown)
                     target.write(block)
                     self._hashes.add(block)
+                    if self._hashes.size - looked > ROOM_EVERY:  # some send without end, and others fill the disk, too
+                        require_room(self._path.parent, 0, purpose="for what is still to come")
+                        looked = self._hashes.size
                     advance(len(block))
                     pace.see(len(block))
         digests = self._hashes.result()
