@@ -325,6 +325,15 @@ ENDURED = {
         [None, "bytes=40000-", None],
     ),
     "a range from elsewhere": (_cut_then_once(_elsewhere), "was sent 'bytes 7-99/", [None, "bytes=40000-", None]),
+    "another size of the whole": (
+        _cut_then_once(
+            lambda server, request: request.answer(
+                b"x", {"Content-Range": "bytes 40000-40000/40001", "ETag": '"1"'}, status=206
+            )
+        ),
+        "bytes in all were announced before, 40001 now",
+        [None, "bytes=40000-", None],
+    ),
     "a range without a Content-Range": (
         _cut_then_once(lambda server, request: request.answer(b"x", status=206)),
         "Content-Range None",

@@ -140,6 +140,8 @@ class _Growing:
         validator = _read_validator(self._path)
         start = size_of(self._path) if validator else 0
         with self._starting_over(), opened(address, shown=shown, start=start, validator=validator) as body:
+            if body.start and self.reach.total not in (None, body.total):
+                raise RefusedRangeError(f"{self.reach.total} bytes in all were announced before, {body.total} now")
             self._begin(body.start, body.validator)
             if body.start:
                 report(f"{shown}: going on after {mebibytes(body.start)}")
@@ -158,7 +160,7 @@ class _Growing:
                     advance(len(block))
                     pace.see(len(block))
         digests = self._hashes.result()
-        if body.total is not None and digests.size != body.total:
+        if body.total is not None and digests.size < body.total:
             raise BrokenOffError(f"{digests.size} of {body.total} bytes came")
         return digests
 
