@@ -674,6 +674,9 @@ def test_a_repository_packed_anew_keeps_its_pin_until_its_content_changes(projec
     project.bring(dataset, "official")
     assert (project.folder / "tiny.zip").read_bytes() == project.server.content
     assert (project.root / "pins.yaml").read_text() == pins
+    (project.folder / "tiny.zip").write_bytes(b"damaged")
+    project.bring(dataset, "official")
+    assert (project.folder / "tiny.zip").read_bytes() == project.server.content
     (project.folder / "tiny.zip").unlink()
     project.server.content = pack("tiny-main", [2, 0, 1], year=2024, seed=5)
     with pytest.raises(ChecksumError, match="content:"):

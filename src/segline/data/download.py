@@ -26,7 +26,7 @@ from segline.data.progress import Report, Track, mebibytes, silent, tracking
 from segline.data.sources import SUMS, Item, without_secrets
 from segline.data.transfer import Digests
 from segline.datasets.base import Dataset
-from segline.errors import ArchiveError, ChecksumError, SourceError, StorageError
+from segline.errors import ArchiveError, ChecksumError, DataError, SourceError, StorageError
 from segline.storage import atomic_file, reporting_storage, require_room
 
 RECORD = "SOURCE.json"
@@ -217,7 +217,7 @@ def _kept(item: Item, folder: Path, earlier: Mapping[str, _Got]) -> _Got | None:
 def _is_right(item: Item, digests: Digests, path: Path) -> bool:
     try:
         _verify(item, path, digests)
-    except ChecksumError:
+    except DataError:
         return False
     return True
 
@@ -274,7 +274,7 @@ def _verify(item: Item, path: Path, digests: Digests) -> None:
 
     Raises:
         ChecksumError: it is something else.
-        SourceError: there is nothing to compare it with, and it is no whole archive.
+        SourceError: it is no whole archive, and no digest was published that would tell.
     """
     official = item.sha256 is None
     expectations: tuple[tuple[Literal["sha256", "md5", "size"], str | int | None], ...] = (
@@ -293,20 +293,23 @@ def _verify(item: Item, path: Path, digests: Digests) -> None:
                 if official
                 else f"the archive or {SUMS} beside it is damaged or old: copy both anew into the mirror",
             )
-    if item.pin is not None and item.wants_pin:
-        pins.check(item.shown, _pin(item, digests.sha256, path), pinned=item.pin)
-    elif item.wants_pin:
-        _look(item, path)
+    if item.wants_pin:
+        with _telling_where_from(item):
+            members.look(item.archive, path)
+            pin = _pin(item, digests.sha256, path)
+        if item.pin is not None:
+            pins.check(item.shown, pin, pinned=item.pin)
 
 
-def _look(item: Item, path: Path) -> None:
+@contextmanager
+def _telling_where_from(item: Item) -> Iterator[None]:
     try:
-        members.look(item.archive, path)
+        yield
     except ArchiveError as error:
         raise SourceError(
             item.shown,
             found=error.found,
-            expected="a whole archive, since it is first seen here and no digest tells",
+            expected="a whole archive; no published digest tells",
             remedy="see with a browser what is sent there: a login page, or a notice of a proxy?",
         ) from error
 
