@@ -56,7 +56,8 @@ def doctor(
 ) -> None:
     """Check params.yaml, the data source, the disk, git and the tracking server before anything long is started."""
     from segline import config, settings, storage
-    from segline.data.download import check_source, without_secrets
+    from segline.data.download import check_source
+    from segline.data.sources import without_secrets
     from segline.registry.lineage import code_state
 
     places = settings.load()
