@@ -32,7 +32,9 @@ models = typer.Typer(help="The registered models.", no_args_is_help=True)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 
-DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="kitti, oxford_pets or cityscapes.")]
+DatasetArgument = Annotated[
+    str, typer.Argument(metavar="DATASET", help="A name from `datasets` in params.yaml; folder for your own data.")
+]
 
 
 def _complain(line: str) -> None:
@@ -60,7 +62,12 @@ def doctor(
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
     typer.echo(f"params.yaml   good: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
-    check_source(params.source, datasets=params.datasets, root=places.root, archives=places.archives)
+    public = [name for name in params.datasets if name not in params.own]
+    check_source(params.source, datasets=public, root=places.root, archives=places.archives)
+    for name in params.own:
+        from segline.data import own
+
+        typer.echo(f"{name:13} good: {own.locate(params.options[name], root=places.root)}")
     typer.echo(f"source        good: {without_secrets(params.source)}")
     free = storage.check_room(places.root, gibibytes=1.0)
     typer.echo(f"disk          {free:.0f} GiB free")
@@ -89,13 +96,29 @@ def sample(
 
 
 @data.command()
+def look(dataset: DatasetArgument) -> None:
+    """See whether your own data changed since the last time (`dvc repro` asks this first)."""
+    from segline import config, settings
+    from segline.data import own
+
+    places = settings.load()
+    params = config.load(places.params, dataset=dataset)
+    own.look(params.options[dataset], root=places.root, path=places.own(dataset), report=typer.echo)
+
+
+@data.command()
 def download(dataset: DatasetArgument) -> None:
-    """Fetch the archives from `source` and check their digests."""
+    """Fetch the archives from `source` and check their digests; of your own data, list the files and theirs."""
     from segline import config, datasets, settings
     from segline.data.download import download as run
 
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
+    if dataset in params.own:
+        from segline.data import own
+
+        own.download(params.options[dataset], root=places.root, folder=places.archives(dataset), report=typer.echo)
+        return
     run(
         datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
         source=params.source,
@@ -107,12 +130,24 @@ def download(dataset: DatasetArgument) -> None:
 
 @data.command()
 def extract(dataset: DatasetArgument) -> None:
-    """Unpack the archives, refusing hostile ones."""
+    """Unpack the archives, refusing hostile ones; copy your own data, and paint masks from polygons."""
     from segline import config, datasets, settings
     from segline.data.archives import extract as run
 
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
+    if dataset in params.own:
+        from segline.data import own
+
+        own.extract(
+            params.options[dataset],
+            root=places.root,
+            archives=places.archives(dataset),
+            folder=places.raw(dataset),
+            workers=places.workers,
+            report=typer.echo,
+        )
+        return
     run(
         datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
         archives=places.archives(dataset),
