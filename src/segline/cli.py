@@ -95,6 +95,47 @@ def sample(
         typer.echo(f"{folder / name}")
 
 
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Your images and masks, at any depth.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the class table and the params.yaml entry anew, over older ones.")
+    ] = False,
+) -> None:
+    """Set up your own data: guess what FOLDER holds, and write its class table and the params.yaml entry.
+
+    Understood are image and mask files paired by name (`images/1.jpg` with `masks/1.png`, or `1.jpg` with
+    `1_mask.png`, at any depth), a CSV with the columns image and mask (split and group if wanted), COCO
+    and LabelMe polygons. Masks may hold ids, a palette's indices, or colours. Names of classes come from a
+    classes.txt, labelmap.txt, class_dict.csv or the polygons; splits from folders or lists called train,
+    val and test, or from the CSV, else a fixed share is held out.
+
+    Nothing in FOLDER is changed but `classes.yaml`, which is yours to edit. Run it again at any time: what
+    is there is kept unless --force is given.
+    """
+    from segline import settings
+    from segline.data.setup import set_up
+
+    written = set_up(folder, params=settings.load().params, force=force, report=_complain)
+    _show(written)
+
+
+def _show(written: "Written") -> None:  # type: ignore[name-defined]  # noqa: F821
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("", "guess", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for line in written.guess.lines:
+        table.add_row(*(escape(text) for text in (line.what, line.guess, line.why)))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    for doubt in written.guess.doubts:
+        typer.echo(f"doubt: {doubt}")
+    for change in written.changes:
+        typer.echo(change)
+    typer.echo("next: look at the class table, then dvc repro validate@folder (and then make run)")
+
+
 @data.command()
 def look(dataset: DatasetArgument) -> None:
     """See whether your own data changed since the last time (`dvc repro` asks this first)."""

@@ -68,12 +68,14 @@ def is_image(path: str) -> bool:
 
 
 class Pattern:
-    """A folder, or a glob pattern: ``*`` and ``?`` within a name, ``**`` over folders, ``{a,b}`` either."""
+    """A folder, a file, or a glob pattern: ``*`` and ``?`` within a name, ``**`` over folders, ``{a,b}`` either."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._whole = not any(sign in text for sign in "*?{")
-        self._regex = re.compile(_regex(f"{text.rstrip('/')}/**/*" if self._whole else text), re.IGNORECASE)
+        inside = _regex("/**/*") if self._whole else ""
+        whole = re.escape(text.rstrip("/")) + f"(?:{inside})?" if self._whole else _regex(text)
+        self._regex = re.compile(whole, re.IGNORECASE)
 
     def name(self, path: str) -> str | None:
         """What the wildcards stand for in `path`, without the extension; None where it does not match."""
