@@ -83,11 +83,14 @@ def inside(outline: Points, *, height: int, width: int) -> Area:
 def _covered(outline: Points, *, height: int, width: int) -> tuple[tuple[slice, slice], Area]:
     """The part of an image that holds all of an outline, and the area in it."""
     start, end = outline, np.roll(outline, -1, axis=0)
+    # Each edge from its upper end down: an edge that is walked there and back is then crossed twice at one place.
+    down = (start[:, 1] <= end[:, 1])[:, None]
+    start, end = np.where(down, start, end), np.where(down, end, start)
     lowest = np.clip(np.ceil(outline.min(axis=0) - 0.5), 0, (width, height)).astype(np.int64)
     highest = np.clip(np.ceil(outline.max(axis=0) - 0.5), 0, (width, height)).astype(np.int64)
     (left, top), (right, bottom) = lowest.tolist(), highest.tolist()
-    first = np.clip(np.ceil(np.minimum(start[:, 1], end[:, 1]) - 0.5), top, bottom).astype(np.int64)
-    after = np.clip(np.ceil(np.maximum(start[:, 1], end[:, 1]) - 0.5), top, bottom).astype(np.int64)
+    first = np.clip(np.ceil(start[:, 1] - 0.5), top, bottom).astype(np.int64)
+    after = np.clip(np.ceil(end[:, 1] - 0.5), top, bottom).astype(np.int64)
     # One entry for each row that an edge crosses: where it crosses, inside turns to outside or back.
     edge = np.repeat(np.arange(len(outline)), after - first)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(after - first) - after, after - first)
