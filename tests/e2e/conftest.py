@@ -245,3 +245,12 @@ def project_copy(prepared_project, tmp_path):
     excluded = shutil.ignore_patterns("mlflow.db*", "mlartifacts", ".segline", "tmp")
     shutil.copytree(prepared_project.root, root, ignore=excluded, symlinks=True)
     return Project(root, environment_of(root, PREFECT_API_URL=prepared_project.environment["PREFECT_API_URL"]))
+
+
+@pytest.fixture
+def bare_project(tmp_path):
+    """A project whose stages have not run."""
+    root = tmp_path / "project"
+    root.mkdir()
+    copy_project(root)
+    return Project(root, environment_of(root))

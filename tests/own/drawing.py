@@ -43,7 +43,7 @@ def draw_ids(root, *, image="images/{}.jpg", mask="masks/{}.png", change=lambda 
 
 def as_palette(mask):
     picture = Pillow.fromarray(mask)
-    picture.putpalette([value for place in range(3) for value in COLOURS[place]])
+    picture.putpalette([value for place in range(3) for value in COLOURS[place]] + [0] * 759)
     return picture
 
 

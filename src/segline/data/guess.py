@@ -127,7 +127,9 @@ def _source(seen: Survey) -> tuple[Options, str]:
                 return options, why + (f"; other masks ({', '.join(rest)}) are not used" if rest else "")
         except DataError as error:
             faults.append(f"{error.place}: {error.found}")
-    raise _lost(seen, faults[0] if faults else "no image and mask of one name")
+    if faults:
+        raise _lost(seen, faults[0])
+    return Options(images=_pattern(images), masks=_pattern(masks)), why  # whose pairs will say what does not meet
 
 
 def _pairs_csv(seen: Survey) -> str | None:
