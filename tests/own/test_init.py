@@ -1,6 +1,9 @@
 """`segline init`: what it writes, what it keeps, and what it says where it cannot guess."""
 
+import ast
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -32,6 +35,31 @@ def test_params_keep_their_comments_and_order_and_a_second_run_changes_nothing(p
     assert "kept" in said
     assert (project.root / "params.yaml").read_text() == first
     assert (tmp_path / "mine/classes.yaml").read_text() == written
+
+
+def test_nothing_heavy_is_imported(project, tmp_path):
+    draw_ids(tmp_path / "mine")
+    script = (
+        "import sys\n"
+        "from segline.cli import main\n"
+        "for command in (['init', sys.argv[1]], *(['data', n, 'folder'] for n in ('look', 'download', 'extract'))):\n"
+        "    try:\n        main(command)\n    except SystemExit as end:\n        assert not end.code\n"
+        "print(sorted({name.split('.')[0] for name in sys.modules}))\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "mine")], capture_output=True, text=True, check=True
+    )
+    imported = set(ast.literal_eval(answer.stdout.splitlines()[-1]))
+    assert "cv2" in imported
+    assert not imported & {"tensorflow", "keras", "mlflow", "prefect", "great_expectations", "pandas", "dvc"}
+
+
+def test_doctor_says_where_own_data_are_and_where_they_are_not(project, tmp_path):
+    draw_ids(tmp_path / "mine")
+    project.run("init", str(tmp_path / "mine"))
+    assert f"folder        good: {tmp_path / 'mine'}" in project.run("doctor", fails=True)  # no git here
+    (tmp_path / "mine").rename(tmp_path / "away")
+    assert "no such folder" in project.run("doctor", fails=True)
 
 
 def test_a_folder_in_the_project_is_named_from_there(project):
