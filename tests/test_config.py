@@ -76,6 +76,8 @@ def test_a_mistake_names_line_key_found_and_expected(changed, old, new, place, f
         ("crop: [128, 128]", "crop: [512, 128]", "`prepare.short_side` 128"),
         ("oxford_pets: 0.4, ", "", "a `promotion.floor` for oxford_pets, such as `oxford_pets: 0.15`"),
         ("  cityscapes: {}\n", "", "an `options` entry for cityscapes, such as `cityscapes: {}`"),
+        ("own: []", "own: [kitti]", "`own` to be []"),
+        ("cityscapes: {}", "cityscapes: {path: mine}", "`own` to be [cityscapes]"),
     ],
 )
 def test_values_that_contradict_each_other_are_named(changed, old, new, expected):

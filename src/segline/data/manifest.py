@@ -31,6 +31,11 @@ FILE_NAME = "manifest.parquet"
 Small = tuple[Image | None, Mask | None]
 """Copies of image and mask, `perceptual.SIDE` pixels a side; None where the file cannot be read."""
 
+MASK_FOR_IMAGE = "its pixels look like a mask, and its mask's like a photograph"
+"""The note of an image that was exchanged for its mask."""
+
+_FEW_COLOURS = 64
+_MANY_IDS = 128
 _BETWEEN = 0.8  # of an id's pixels, from which it is one that lies only on borders
 _FEW_PIXELS = 4  # an id with fewer says nothing
 
@@ -157,6 +162,7 @@ def _examine(pair: Pair, *, raw: Path, label_map: LabelMap, colours: Colours | N
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
     row |= {"id": pair.id, "group": pair.group, "image": pair.image, "mask": pair.mask}
     row |= {"illegal_ids": [], "illegal_pixels": 0, "raw_ids": [], "border_ids": [], "notes": []}
+    row["few_colours"] = False
     image = mask = None
     if pair.image is not None:
         facts, image = _image_facts(raw / pair.image)
@@ -164,8 +170,22 @@ def _examine(pair: Pair, *, raw: Path, label_map: LabelMap, colours: Colours | N
     if pair.mask is not None:
         facts, mask = _mask_facts(raw / pair.mask, label_map, colours)
         row |= facts
+    if row.pop("few_colours") and _is_picture(row):
+        row["notes"].append(MASK_FOR_IMAGE)
     row["problems"] = _problems(row)
     return row, (image, mask)
+
+
+def _is_picture(row: Mapping[str, Any]) -> bool:
+    """Whether the mask file is what an image would be."""
+    error = row["mask_error"] or ""
+    return len(row["raw_ids"]) > _MANY_IDS or error.startswith(("a coloured picture", "a JPEG", "colours that"))
+
+
+def _few_colours(pixels: Image) -> bool:
+    """Whether an image has as few colours as a mask; a few thousand pixels tell."""
+    some = pixels[:: max(1, pixels.shape[0] // 64), :: max(1, pixels.shape[1] // 64)].reshape(-1, 3)
+    return len(np.unique(some, axis=0)) <= _FEW_COLOURS
 
 
 def _image_facts(path: Path) -> tuple[dict[str, Any], Image | None]:
@@ -181,6 +201,7 @@ def _image_facts(path: Path) -> tuple[dict[str, Any], Image | None]:
     height, width = decoded.pixels.shape[:2]
     small = perceptual.reduce(decoded.pixels)
     facts |= measures.of_image(decoded.pixels)
+    facts["few_colours"] = _few_colours(decoded.pixels)
     facts |= {"image_height": height, "image_width": width, "notes": list(decoded.notes)}
     return facts | {"image_hash": f"{perceptual.hash_of(small):016x}"}, small
 

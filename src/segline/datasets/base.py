@@ -78,6 +78,19 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Own:
+    """Where the user's own data are, in words that findings can use.
+
+    Args:
+        path: the folder, as ``params.yaml`` names it.
+        table: the class table in it.
+    """
+
+    path: str
+    table: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A dataset, for one task and one split.
 
@@ -91,6 +104,7 @@ class Dataset:
         tasks: the other tasks, by name.
         splits: the other splits, by name.
         suffix: what a registered model's name gets for a task other than the dataset's own.
+        own: set for the user's own data, which no archive brings.
     """
 
     name: str
@@ -108,6 +122,7 @@ class Dataset:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     splits: Mapping[str, Pairing] = field(default_factory=dict)
     suffix: str = ""
+    own: Own | None = None
 
     @property
     def model(self) -> str:
