@@ -176,7 +176,8 @@ def _refuse_damage(data: bytes, place: Path) -> set[bytes]:
 
 def _png_chunks(data: bytes) -> tuple[str, set[bytes]]:
     """What is wrong with the chunks of a PNG, empty where nothing is, and their names."""
-    position, view, names = len(_PNG), memoryview(data), set()
+    position, view = len(_PNG), memoryview(data)
+    names: set[bytes] = set()
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
         end = position + 12 + length

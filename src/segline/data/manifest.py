@@ -242,7 +242,7 @@ def _between(flat: Mask, step: int) -> npt.NDArray[np.int64]:
     differ = flat[step:] != flat[:-step]
     places = np.flatnonzero(differ[step:] & differ[:-step]) + step  # few: most pixels are like a neighbour
     low, middle, high = flat[places - step], flat[places], flat[places + step]
-    return places[(low < middle) == (middle < high)]
+    return np.asarray(places[(low < middle) == (middle < high)])
 
 
 def _problems(row: Mapping[str, Any]) -> list[str]:
