@@ -8,7 +8,8 @@ from segline.core.labels import VOID
 from segline.data import manifest, split
 from segline.data.augment import Augmenter
 from segline.data.loader import Crops, Whole
-from segline.data.prepare import Prepared, prepare
+from segline.data.prepare import prepare
+from segline.data.prepared import Prepared
 from segline.datasets.base import Dataset, Pair, match
 from segline.datasets.oxford_pets import DATASET as PETS
 from segline.errors import ConfigError, DataError

@@ -16,7 +16,7 @@ SIDE = 32
 
 _LARGE = 8 * SIDE  # the shorter side, from which an image is halved
 _LOW = 8  # lowest frequencies kept in each direction
-_BLOCK = 1024  # hashes compared at a time: memory stays at a few MiB for any number
+_COMPARED = 1 << 19  # pairs compared at a time: memory stays at a few MiB for any number of hashes
 
 
 def reduce(image: Image) -> Image:
@@ -46,8 +46,9 @@ def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int) -> npt.NDArray[
         int64 (P, 2), first below second, in ascending order.
     """
     found = []
-    for start in range(0, len(hashes), _BLOCK):
-        block = hashes[start : start + _BLOCK, None]
+    rows = max(1, _COMPARED // max(1, len(hashes)))
+    for start in range(0, len(hashes), rows):
+        block = hashes[start : start + rows, None]
         bits = np.bitwise_count(block ^ hashes[None, start:])
         first, second = np.nonzero(bits <= distance)
         later = first < second

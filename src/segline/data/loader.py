@@ -17,7 +17,7 @@ import numpy.typing as npt
 from segline.core.labels import VOID
 from segline.data import parallel
 from segline.data.augment import Augmenter
-from segline.data.prepare import PLACES, PreparedSplit
+from segline.data.prepared import PLACES, PreparedSplit
 
 Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.uint8]
