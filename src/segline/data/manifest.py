@@ -136,8 +136,9 @@ def read(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
         DataError: it is missing, no Parquet file, or of another form.
     """
     try:
-        schema = pq.read_schema(path)
-        table = pq.read_table(path, columns=columns) if schema.equals(SCHEMA) else None
+        with pq.ParquetFile(path) as file:  # `read_table` would load its dataset engine, 40 MB, for it
+            schema = file.schema_arrow
+            table = file.read(columns=columns, use_threads=False) if schema.equals(SCHEMA) else None
     except FileNotFoundError as error:
         raise DataError(
             path, found="no manifest", expected="the output of the validate stage", remedy="run dvc repro"

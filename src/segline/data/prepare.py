@@ -2,7 +2,7 @@
 
 Layout of a prepared folder::
 
-    index.parquet           one row a sample: id, split, sizes, offsets into the files below
+    index.arrow             one row a sample: id, split, sizes, offsets into the files below
     <split>.images          uint8, HWC RGB, scaled, one after another
     <split>.masks           uint8, HW train ids, scaled like the images: what training looks at
     <split>.labels          uint8, HW train ids, native size: what scores are counted on (none for train)
@@ -24,7 +24,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from segline.core.coding import Colours
 from segline.core.labels import VOID, Image, LabelMap, Mask
@@ -91,7 +90,8 @@ def prepare(
         )
         for _ in stream_samples(store, samples, workers=workers, description=f"prepare {dataset.name}", report=report):
             pass
-        pq.write_table(index, partial_folder / "index.parquet")
+        with pa.ipc.new_file(partial_folder / "index.arrow", _SCHEMA) as writer:
+            writer.write_table(index.combine_chunks())
         meta = _meta(dataset, rows, short_side)
         (partial_folder / "meta.json").write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     counts = ", ".join(f"{name} {meta['splits'][name]['samples']}" for name in SPLITS)

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from segline.core.labels import Image, Mask
 from segline.data import manifest
@@ -45,7 +44,8 @@ class Prepared:
             raise DataError(
                 folder, found=f"format {self.meta['format']}", expected=f"format {FORMAT}", remedy="run dvc repro"
             )
-        self._index = pq.read_table(folder / "index.parquet")
+        with pa.memory_map(str(folder / "index.arrow")) as mapped:
+            self._index = pa.ipc.open_file(mapped).read_all()  # copies nothing, either
 
     def check(self, dataset: Dataset, *, short_side: int | None) -> None:
         """Refuse data that was prepared with other parameters than those of now.
