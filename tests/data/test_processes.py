@@ -172,5 +172,5 @@ def test_nothing_is_left_after_an_interruption(start, ending):
     with start(2, 1_000_000) as process:
         line_of(process, "under way")
         os.killpg(process.pid, ending) if ending == signal.SIGINT else process.kill()
-        process.wait(timeout=60)
+        process.communicate(timeout=200)
     assert left_of(process.pid) == []

@@ -139,6 +139,7 @@ def read(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
         with pq.ParquetFile(path) as file:  # `read_table` would load its dataset engine, 40 MB, for it
             schema = file.schema_arrow
             table = file.read(columns=columns, use_threads=False) if schema.equals(SCHEMA) else None
+        pa.default_memory_pool().release_unused()  # decoding took several times what is left
     except FileNotFoundError as error:
         raise DataError(
             path, found="no manifest", expected="the output of the validate stage", remedy="run dvc repro"

@@ -103,7 +103,7 @@ def _index(rows: pa.Table, short_side: int | None) -> pa.Table:
     """Sizes and offsets of all samples, in the order of `rows`."""
     native = np.stack([rows["mask_height"].to_numpy(), rows["mask_width"].to_numpy()], axis=1).astype(np.int64)
     sizes = np.array([scaled_size(*size, short_side=short_side) for size in native.tolist()], np.int64).reshape(-1, 2)
-    splits = rows["split"].to_numpy()
+    splits = np.array(rows["split"].to_pylist())  # `to_numpy` would import pandas, 35 MB, for strings
     offsets = {kind: np.full(len(native), -1, dtype=np.int64) for kind in ("image", "mask", "label")}
     for name in SPLITS:
         own = splits == name
@@ -130,7 +130,7 @@ class _Samples(Sequence[dict[str, Any]]):
     """Rows of the index with their files and their place in the split; as objects only while they are worked on."""
 
     def __init__(self, table: pa.Table) -> None:
-        splits = table["split"].to_numpy()
+        splits = np.array(table["split"].to_pylist())
         places = np.zeros(len(splits), dtype=np.int64)
         for name in SPLITS:
             places[splits == name] = np.arange(np.count_nonzero(splits == name))
