@@ -18,7 +18,7 @@ def peak(code: str, *arguments: str) -> int:
     with subprocess.Popen(command, cwd=Path(__file__).parent) as running:
         while running.poll() is None:
             largest = max(largest, _anonymous(running.pid))
-            time.sleep(0.02)
+            time.sleep(0.05)
     if running.returncode:
         raise subprocess.CalledProcessError(running.returncode, command)
     return largest

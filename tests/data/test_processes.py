@@ -91,8 +91,6 @@ def train(folder, workers, steps):
         total = 0
         for step in range(steps):
             total += int(batches.batch(step)[0].sum())
-            if step == 3:
-                print("under way", flush=True)
     return total
 
 @flow
@@ -107,15 +105,37 @@ else:
 """
 
 
+ENDLESS = """
+import sys
+from itertools import count
+from pathlib import Path
+
+from segline.data.augment import Augmenter
+from segline.data.loader import Crops, on_processes
+from segline.data.prepared import Prepared
+
+crops = Crops(
+    Prepared(Path(sys.argv[1])).split("train"),
+    augmenter=Augmenter(crop=(32, 64), strength=0.6, mirrored=True), batch=4, seed=5,
+)
+with on_processes(int(sys.argv[2])) as put:
+    batches = put(crops)
+    for step in count():
+        batches.batch(step)
+        if step == 3:
+            print("under way", flush=True)
+"""
+
+
 @pytest.fixture
 def start(tmp_path, prepared):
-    script = tmp_path / "train.py"
-    script.write_text(TRAINING)
     environment = os.environ | {"PREFECT_HOME": str(tmp_path / "prefect"), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
-    def run(workers, steps):
+    def run(code, *arguments):
+        script = tmp_path / "main.py"
+        script.write_text(code)
         return subprocess.Popen(
-            [sys.executable, str(script), str(prepared.folder), str(workers), str(steps)],
+            [sys.executable, str(script), str(prepared.folder), *map(str, arguments)],
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
@@ -157,7 +177,7 @@ def _alive(pid):
 
 
 def test_it_works_in_a_prefect_task_with_tensorflow_in_the_parent(start, prepared):
-    with start(2, 6) as process:
+    with start(TRAINING, 2, 6) as process:
         total = line_of(process, "total")
         assert process.wait(timeout=60) == 0
     crops = Crops(
@@ -169,7 +189,7 @@ def test_it_works_in_a_prefect_task_with_tensorflow_in_the_parent(start, prepare
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_after_an_interruption(start, ending):
-    with start(2, 1_000_000) as process:
+    with start(ENDLESS, 2) as process:
         line_of(process, "under way")
         os.killpg(process.pid, ending) if ending == signal.SIGINT else process.kill()
         process.communicate(timeout=200)
