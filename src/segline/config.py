@@ -136,8 +136,8 @@ class Validation(Strict):
 class Prepare(Strict):
     """How samples are stored for training; scoring labels always stay native."""
 
-    short_side: Annotated[int, Field(ge=32, le=4096)]
-    """Images are scaled down (never up) until their shorter side is this many pixels."""
+    short_side: Annotated[int, Field(ge=32, le=4096)] | None
+    """Images are scaled down (never up) until their shorter side is this many pixels; null keeps their own size."""
     validation_share: Annotated[float, Field(gt=0.0, lt=0.5)]
     """Part of the training samples held out for model choice, where the dataset names none."""
 
@@ -244,9 +244,8 @@ class Params(Strict):
             raise PydanticCustomError(
                 "floor", "a `promotion.floor` for {name}, such as `{name}: 0.15`", {"name": self.dataset}
             )
-        if self.training.crop[0] > _largest_crop(self.prepare) or self.training.crop[1] > 4 * _largest_crop(
-            self.prepare
-        ):
+        largest = _largest_crop(self.prepare)
+        if largest is not None and (self.training.crop[0] > largest or self.training.crop[1] > 4 * largest):
             raise PydanticCustomError(
                 "crop",
                 "`training.crop` {crop} to fit images scaled to `prepare.short_side` {side}",
@@ -259,9 +258,9 @@ class Params(Strict):
         return self.model_dump(mode="json", exclude={"source", "datasets", "own"})
 
 
-def _largest_crop(prepare: Prepare) -> int:
+def _largest_crop(prepare: Prepare) -> int | None:
     """The largest legal crop height: the short side, rounded up to the network's multiple."""
-    return -(-prepare.short_side // MULTIPLE) * MULTIPLE
+    return None if prepare.short_side is None else -(-prepare.short_side // MULTIPLE) * MULTIPLE
 
 
 class Source:

@@ -4,6 +4,10 @@ A batch does not depend on the ones before it: a run resumed at step 700 sees wh
 one saw there, and any number of workers may make batches in any order.
 """
 
+import pickle
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -11,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.core.labels import VOID
+from segline.data import parallel
 from segline.data.augment import Augmenter
-from segline.data.prepare import PreparedSplit
+from segline.data.prepared import PLACES, PreparedSplit
 
 Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.uint8]
@@ -27,19 +32,22 @@ class Crops:
         augmenter: gives the crops.
         batch: samples a batch.
         seed: with the step, decides everything.
+        rare: share of the crops that are centred on a pixel of a rare class, where the sample has one.
 
     Raises:
         ValueError: the split is empty.
     """
 
-    def __init__(self, split: PreparedSplit, *, augmenter: Augmenter, batch: int, seed: int) -> None:
+    def __init__(self, split: PreparedSplit, *, augmenter: Augmenter, batch: int, seed: int, rare: float = 0.0) -> None:
         if len(split) == 0:
             raise ValueError(f"the {split.name} split is empty")
         self._split = split
         self._augmenter = augmenter
         self._size = batch
         self._seed = seed
-        self._order = lru_cache(maxsize=2)(self._shuffle)
+        self._rare = rare
+        self._classes = rare_classes(split.pixels)
+        self._orders: dict[int, npt.NDArray[np.int64]] = {}
 
     @property
     def augmentation(self) -> dict[str, Any]:
@@ -58,12 +66,93 @@ class Crops:
         return np.stack(images), np.stack(masks)
 
     def _crop(self, place: int) -> tuple[Images, Masks]:
-        index = int(self._order(place // len(self._split))[place % len(self._split)])
-        seed = int(np.random.SeedSequence([self._seed, place]).generate_state(1)[0])
-        return self._augmenter(self._split.image(index), self._split.mask(index), seed=seed)
+        number, position = divmod(place, len(self._split))
+        index = int(self._order(number)[position])
+        seed, *draws = (int(word) for word in np.random.SeedSequence([self._seed, place]).generate_state(3))
+        # Every n-th crop, not one in n by chance: the share holds in each stretch of training.
+        centred = int((place + 1) * self._rare) > int(place * self._rare)
+        centre = self._rare_pixel(index, draws) if centred else None
+        return self._augmenter(self._split.image(index), self._split.mask(index), seed=seed, centre=centre)
 
-    def _shuffle(self, number: int) -> npt.NDArray[np.int64]:
-        return np.random.default_rng([self._seed, number]).permutation(len(self._split))
+    def _rare_pixel(self, index: int, draws: list[int]) -> tuple[int, int] | None:
+        """Row and column of a pixel of one of the sample's rare classes, each class as likely as the other.
+
+        As nnU-Net forces foreground into a third of its patches (Isensee et al. 2021,
+        doi:10.1038/s41592-020-01008-z); it looks its pixels up in a table made beforehand, too.
+        """
+        places = self._split.places(index)[self._classes]
+        places = places[places[:, 0] >= 0]
+        if len(places) == 0:
+            return None
+        flat = int(places[draws[0] % len(places), draws[1] % PLACES])
+        return divmod(flat, self._split.size(index)[1])
+
+    def _order(self, number: int) -> npt.NDArray[np.int64]:
+        """The order of pass `number`; a batch may reach over two."""
+        if number not in self._orders:
+            order = np.random.default_rng([self._seed, number]).permutation(len(self._split))
+            self._orders = {**dict(list(self._orders.items())[-1:]), number: order}
+        return self._orders[number]
+
+
+def rare_classes(pixels: list[int]) -> list[int]:
+    """Train ids of the classes that have fewer pixels than the median of those that occur.
+
+    They are what median frequency balancing weighs above 1 (Eigen & Fergus 2015, arXiv:1411.4734).
+    """
+    occurring = [count for count in pixels if count]
+    return [train_id for train_id, count in enumerate(pixels) if 0 < count < np.median(occurring)]
+
+
+class Ahead:
+    """Batches of a `Crops`, made on an executor's processes before they are asked for.
+
+    The same as those the `Crops` itself makes, from any step on.
+    """
+
+    def __init__(self, crops: Crops, executor: Executor, *, workers: int) -> None:
+        self._pickled = pickle.dumps(crops)
+        self._executor, self._workers = executor, workers
+        self._pending: dict[int, Future[tuple[Images, Masks]]] = {}
+        self.augmentation = crops.augmentation
+
+    def batch(self, step: int) -> tuple[Images, Masks]:
+        """Batch number `step`; those after it are begun.
+
+        Raises:
+            SeglineError: a worker process was killed.
+        """
+        with parallel.reporting_loss("training batches", workers=self._workers):
+            wanted = range(step, step + 2 * self._workers + 1)
+            for passed in self._pending.keys() - set(wanted):
+                self._pending.pop(passed).cancel()
+            for ahead in wanted:
+                if ahead not in self._pending:
+                    self._pending[ahead] = self._executor.submit(_made, self._pickled, ahead)
+            return self._pending.pop(step).result()
+
+
+@lru_cache(maxsize=1)
+def _unpickled(crops: bytes) -> Crops:
+    found: Crops = pickle.loads(crops)  # noqa: S301 (made by `Ahead`)
+    return found
+
+
+def _made(crops: bytes, step: int) -> tuple[Images, Masks]:
+    return _unpickled(crops).batch(step)
+
+
+@contextmanager
+def on_processes(workers: int) -> Iterator[Callable[[Crops], Crops | Ahead]]:
+    """Yield what puts a `Crops` onto `workers` processes; with none it stays in this one.
+
+    The processes serve any number of `Crops`, one after the other, and are gone after the block.
+    """
+    if workers == 0:
+        yield lambda crops: crops
+        return
+    with parallel.processes(workers) as executor:
+        yield lambda crops: Ahead(crops, executor, workers=workers)
 
 
 class Whole:
