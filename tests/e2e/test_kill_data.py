@@ -26,6 +26,7 @@ class SlowMirror(http.server.SimpleHTTPRequestHandler):
     """Sends files slowly, and from a byte on where that is asked for."""
 
     asked = []
+    sent = 0
 
     def do_GET(self):
         with open(self.translate_path(self.path), "rb") as stream:  # noqa: PTH123
@@ -44,6 +45,7 @@ class SlowMirror(http.server.SimpleHTTPRequestHandler):
         try:
             for place in range(start, len(content), step):
                 self.wfile.write(content[place : place + step])
+                SlowMirror.sent += step
                 time.sleep(step / RATE)
         except OSError:
             self.close_connection = True  # who asked was killed
@@ -56,7 +58,7 @@ class SlowMirror(http.server.SimpleHTTPRequestHandler):
 def project(bare_project, tmp_path):
     """A project without data, whose source is a slow mirror."""
     draw(DATASET, tmp_path / "mirror" / DATASET)
-    SlowMirror.asked = []
+    SlowMirror.asked, SlowMirror.sent = [], 0
 
     def handler(*arguments):
         return SlowMirror(*arguments, directory=str(tmp_path / "mirror"))
@@ -130,7 +132,20 @@ def test_stages_killed_at_random_moments_are_done_again(project):
 @pytest.mark.timeout(5400)
 def test_stages_killed_at_20_random_moments_are_done_again(project):
     killed_and_rerun(project, list(STAGES) * 5, seed=2)
-    assert any(SlowMirror.asked), "no download went on where a killed one had stopped"
+
+
+def test_a_killed_download_goes_on_where_it_stopped(project, tmp_path):
+    with project.start("segline", "data", "download", DATASET) as process:
+        while SlowMirror.sent < 700_000:
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    SlowMirror.asked = []
+    project.run("segline", "data", "download", DATASET)
+    assert max(SlowMirror.asked) > 100_000
+    for path in (project.root / "data" / "archives" / DATASET).glob("*.gz"):
+        assert path.read_bytes() == (tmp_path / "mirror" / DATASET / path.name).read_bytes()
 
 
 def test_dvc_repro_killed_midway_goes_on(project_copy, prepared_project):
