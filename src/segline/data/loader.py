@@ -1,7 +1,9 @@
 """Prepared splits -> batches, deterministic in (seed, step) alone.
 
 A batch does not depend on the ones before it: a run resumed at step 700 sees what an undisturbed
-one saw there, and any number of workers may make batches in any order.
+one saw there, and any number of workers may make batches in any order. The workers are a pool of
+`segline.data.parallel`: on KITTI and Pets it gave 1.5 to 2 times the crops a second of ``tf.data``
+with ``numpy_function``, 1.1 to 1.6 times those of a Keras ``PyDataset`` (``benchmarks/data.py``).
 """
 
 import pickle

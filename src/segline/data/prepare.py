@@ -103,7 +103,7 @@ def _index(rows: pa.Table, short_side: int | None) -> pa.Table:
     """Sizes and offsets of all samples, in the order of `rows`."""
     native = np.stack([rows["mask_height"].to_numpy(), rows["mask_width"].to_numpy()], axis=1).astype(np.int64)
     sizes = np.array([scaled_size(*size, short_side=short_side) for size in native.tolist()], np.int64).reshape(-1, 2)
-    splits = np.array(rows["split"].to_pylist())  # `to_numpy` would import pandas, 35 MB, for strings
+    splits = np.array(rows["split"].to_pylist())
     offsets = {kind: np.full(len(native), -1, dtype=np.int64) for kind in ("image", "mask", "label")}
     for name in SPLITS:
         own = splits == name
