@@ -39,8 +39,12 @@ def hash_of(small: Image) -> int:
     return int(np.packbits(bits).view(">u8")[0])
 
 
-def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int) -> npt.NDArray[np.int64]:
+def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int, most: int) -> npt.NDArray[np.int64]:
     """Pairs of positions whose hashes differ in at most `distance` bits.
+
+    Args:
+        most: later positions that each position is paired with, the first ones: a thousand blank
+            images are half a million pairs, and a chain of a few of them joins all of them as well.
 
     Returns:
         int64 (P, 2), first below second, in ascending order.
@@ -52,7 +56,9 @@ def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int) -> npt.NDArray[
         bits = np.bitwise_count(block ^ hashes[None, start:])
         first, second = np.nonzero(bits <= distance)
         later = first < second
-        found.append(np.stack([first[later], second[later]], axis=1) + start)
+        first, second = first[later], second[later]
+        rank = np.arange(len(first)) - np.searchsorted(first, first)  # among those of the same first
+        found.append(np.stack([first, second], axis=1)[rank < most] + start)
     return np.concatenate(found).astype(np.int64) if found else np.zeros((0, 2), dtype=np.int64)
 
 

@@ -20,6 +20,7 @@ NEAR = 6
 """Bits in which two perceptual hashes may differ for their images to count as near duplicates. On KITTI
 it joins frames of one drive and nothing else; on Pets, copies of one photograph."""
 
+_TWINS = 16  # look-alikes that a sample is told with
 _MOST = 0.5  # of the masks, from which a fault is a pattern
 _SHIFTED = 0.65  # of the samples whose image the neighbour's mask explains better; unshifted data stay below 0.2
 _ENOUGH = 20  # samples, below which a shift cannot be told from chance
@@ -91,11 +92,11 @@ def class_findings(rows: Sequence[Row], dataset: Dataset) -> list[Finding]:
 
 
 def near_duplicates(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Sample id -> ids of samples whose images look alike, byte-identical ones aside."""
+    """Sample id -> ids of samples whose images look alike, byte-identical ones aside; of many, the next ones."""
     hashed = [row for row in rows if row["image_hash"]]
     hashes = np.array([int(row["image_hash"], 16) for row in hashed], dtype=np.uint64)
     found: dict[str, list[str]] = {}
-    for first, second in perceptual.near_pairs(hashes, distance=NEAR).tolist():
+    for first, second in perceptual.near_pairs(hashes, distance=NEAR, most=_TWINS).tolist():
         one, other = hashed[first], hashed[second]
         if one["image_sha256"] != other["image_sha256"]:
             found.setdefault(one["id"], []).append(other["id"])

@@ -7,7 +7,7 @@ A rule names a Great Expectations expectation and its arguments, over the flat t
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -40,6 +40,7 @@ COLUMNS = (
 """The columns of `flat` that are judged."""
 
 _NONE = "none"  # in a column that says what is wrong: nothing is
+_TWINS = 16  # copies of the same bytes that a sample is told with
 _AGAIN = "run the download and extract stages again, or correct the mirror"
 _OWN = "correct or remove it in {path}, then run `dvc repro`"
 
@@ -112,12 +113,17 @@ def flat(rows: list[Row], *, alike: Mapping[str, Sequence[str]]) -> list[Row]:
         leaks = bool(shared) and row["split"] != max(shared, key=_rank)
         row["same_image_in_splits"] = _several(shared) if leaks else _NONE
         row["labelled"] = row["void_fraction"] is None or row["void_fraction"] < 1.0
-        same = [name for name in twins[row["image_sha256"], row["split"]] if row["image_sha256"] and name != row["id"]]
+        same = _others(twins[row["image_sha256"], row["split"]], row["id"]) if row["image_sha256"] else []
         like = [f"{name} ({split_of[name]})" for name in alike.get(row["id"], ())]
         row["like"] = ", ".join([f"{name} (the same bytes)" for name in same] + like) or _NONE
         row["unusual"] = "; ".join(row["notes"]) or _NONE
         row["same_group_in_splits"] = _several(group_splits[row["group"]]) if row["group"] else _NONE
     return rows
+
+
+def _others(names: Sequence[str], own: str) -> list[str]:
+    """Some of `names`, less `own`: a blank image may be there a thousand times."""
+    return list(islice((name for name in names if name != own), _TWINS))
 
 
 def _size(row: Row, kind: str) -> str | None:
