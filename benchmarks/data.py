@@ -117,17 +117,29 @@ def _validation(
     def decode() -> None:
         parallel.map_samples(partial(work.decode, raw=raw), pairs, workers=workers, description="decode")
 
-    def validation() -> None:
-        manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers)
+    def validation(*, measured: bool) -> None:
+        manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=measured)
 
     table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers)
     apart: dict[str, Callable[[], object]] = {  # told beside the pass, not as part of it
-        "Great Expectations and Data Docs": lambda: _judge(table, dataset),
+        "Great Expectations, Data Docs, gallery and fingerprint": lambda: _judge(table, dataset, raw),
     }
-    seconds = interleaved({"decode": decode, "pass": validation, **apart}, repetitions=repetitions)
+    actions = {
+        "decode": decode,
+        "pass": partial(validation, measured=False),
+        "whole": partial(validation, measured=True),
+        **apart,
+    }
+    seconds = interleaved(actions, repetitions=repetitions)
     each = 1e3 * statistics.median(seconds["decode"]) / len(pairs)
     print(f"  plain decoding: {each:.2f} ms a sample")
     _line("validation pass / plain decoding", ratio(seconds["pass"], seconds["decode"]), most=limit)
+    both, alone = ratio(seconds["whole"], seconds["decode"]), ratio(seconds["pass"], seconds["decode"])
+    extra = 1e-3 * each * (both - alone) * len(pairs)
+    print(
+        f"  apart: components, layout and colours of the fingerprint: {extra:.2f} s in all, "
+        f"{both - alone:.2f} of plain decoding"
+    )
     for what in apart:
         print(
             f"  apart: {what}: {statistics.median(seconds[what]):.2f} s in all, "
@@ -135,9 +147,9 @@ def _validation(
         )
 
 
-def _judge(table: object, dataset: Dataset) -> None:
+def _judge(table: object, dataset: Dataset, raw: Path) -> None:
     with tempfile.TemporaryDirectory() as docs:
-        checks.judge(table, dataset=dataset, docs=Path(docs) / "docs", quarantine_share=1.0)
+        checks.judge(table, dataset=dataset, raw=raw, docs=Path(docs) / "docs", quarantine_share=1.0)
 
 
 def _loader(prepared: Path, pool: Executor, *, workers: int, repetitions: int) -> None:

@@ -70,9 +70,23 @@ def test_a_mask_explains_its_own_picture_best() -> None:
     small = np.clip(
         np.array([[30, 60, 90], [200, 40, 10], [90, 220, 160]])[mask] + rng.normal(0, 9, (*mask.shape, 3)), 0, 255
     )
-    own = perceptual.explained(small.astype(np.uint8), mask, void=255)
-    other = perceptual.explained(small.astype(np.uint8), mask.T.copy(), void=255)
+    void = np.full_like(mask, 255)
+    own, other, nothing, missing = perceptual.explained(small.astype(np.uint8), [mask, mask.T, void, None], void=255)
     assert own is not None
     assert other is not None
     assert own > 0.9 > other
-    assert perceptual.explained(small.astype(np.uint8), np.full_like(mask, 255), void=255) is None
+    assert nothing is missing is None
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_explained_is_eta_squared(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (perceptual.SIDE, perceptual.SIDE, 3), dtype=np.uint8)
+    mask = rng.choice([0, 1, 7, 255], (perceptual.SIDE, perceptual.SIDE)).astype(np.uint8)
+    colours = small[mask != 255].astype(np.float64)
+    means = np.empty_like(colours)
+    for label in (0, 1, 7):
+        means[mask[mask != 255] == label] = small[mask == label].astype(np.float64).mean(axis=0)
+    spread = ((colours - colours.mean(axis=0)) ** 2).sum()
+    expected = ((means - colours.mean(axis=0)) ** 2).sum() / spread
+    assert perceptual.explained(small, [mask], void=255)[0] == pytest.approx(expected, rel=1e-9)
