@@ -30,7 +30,7 @@ from memory import peak
 from timing import interleaved, ratio
 
 from segline import datasets
-from segline.data import checks, loader, manifest, parallel
+from segline.data import checks, loader, manifest, measures, parallel
 from segline.data.archives import extract
 from segline.data.split import assign
 from segline.datasets import sample
@@ -118,11 +118,12 @@ def _validation(
         parallel.map_samples(partial(work.decode, raw=raw), pairs, workers=workers, description="decode")
 
     def validation(*, measured: bool) -> None:
-        manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=measured)
+        with measures.store() as taken:
+            store = taken if measured else None
+            manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
 
-    table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers)
     apart: dict[str, Callable[[], object]] = {  # told beside the pass, not as part of it
-        "Great Expectations, Data Docs, gallery and fingerprint": lambda: _judge(table, dataset, raw),
+        "Great Expectations, Data Docs, gallery and fingerprint": lambda: _judge(table, store, dataset, raw),
     }
     actions = {
         "decode": decode,
@@ -130,7 +131,9 @@ def _validation(
         "whole": partial(validation, measured=True),
         **apart,
     }
-    seconds = interleaved(actions, repetitions=repetitions)
+    with measures.store() as store:
+        table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
+        seconds = interleaved(actions, repetitions=repetitions)
     each = 1e3 * statistics.median(seconds["decode"]) / len(pairs)
     print(f"  plain decoding: {each:.2f} ms a sample")
     _line("validation pass / plain decoding", ratio(seconds["pass"], seconds["decode"]), most=limit)
@@ -147,9 +150,9 @@ def _validation(
         )
 
 
-def _judge(table: object, dataset: Dataset, raw: Path) -> None:
+def _judge(table: object, store: measures.Store, dataset: Dataset, raw: Path) -> None:
     with tempfile.TemporaryDirectory() as docs:
-        checks.judge(table, dataset=dataset, raw=raw, docs=Path(docs) / "docs", quarantine_share=1.0)
+        checks.judge(table, store, dataset=dataset, raw=raw, docs=Path(docs) / "docs", quarantine_share=1.0)
 
 
 def _loader(prepared: Path, pool: Executor, *, workers: int, repetitions: int) -> None:

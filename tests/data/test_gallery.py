@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from segline.core.labels import Image
-from segline.data import fingerprint, gallery, linter, manifest, pages, portrait, thumbnails
+from segline.data import fingerprint, gallery, linter, manifest, measures, pages, portrait, thumbnails
 from segline.data.gallery import Exhibit
 from segline.data.images import read_image, read_mask, write_png
 from segline.data.rules import Finding, flat, rules_of
@@ -58,12 +58,16 @@ class Page(HTMLParser):
         self.words[self._section] = self.words.get(self._section, "") + data
 
 
-def _rows(dataset: Dataset, raw: Path) -> tuple[manifest.pa.Table, list[dict[str, Any]], dict[str, list[str]]]:
+def _rows(dataset: Dataset, raw: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, list[str]]]:
+    """Fingerprint, flat rows and look-alikes."""
     pairs = dataset.pairs(raw)
-    table = manifest.build(dataset, pairs, raw=raw, splits=assign(pairs, validation_share=0.2), workers=1)
-    rows = table.select(manifest.SCHEMA.names).to_pylist()
-    alike = linter.near_duplicates(rows)
-    return table, flat(rows, alike=alike), alike
+    splits = assign(pairs, validation_share=0.2)
+    with measures.store() as store:
+        table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=1, measured=store)
+        rows = table.to_pylist()
+        alike = linter.near_duplicates(rows)
+        figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike)
+    return figures, flat(rows, alike=alike), alike
 
 
 def _gallery(dataset: Dataset, raw: Path, exhibits: list[Exhibit], *, passed: bool = False) -> str:
@@ -73,8 +77,7 @@ def _gallery(dataset: Dataset, raw: Path, exhibits: list[Exhibit], *, passed: bo
 
 
 def _portrait(dataset: Dataset, raw: Path, *, passed: bool = True) -> str:
-    table, rows, alike = _rows(dataset, raw)
-    figures = fingerprint.fingerprint(table, dataset=dataset, alike=alike)
+    figures, rows, _ = _rows(dataset, raw)
     album = Album(raw, label_map=dataset.label_map, colours=dataset.colours)
     return portrait.portrait(figures, rows, dataset=dataset, album=album, passed=passed)
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_AT_A_TIME = 64  # dealings or images in one product: memory stays at some MiB for any number of images
+_AT_A_TIME = 64  # images in one product: memory stays at some MiB for any number of them
+_DEALT_AT_A_TIME = 16  # dealings in one product; each is a number an image
 _TIE = 1e-9  # distances closer than this are equal: sums of floats differ by their order
 
 
@@ -80,8 +81,8 @@ def shifts(counts: Floats, features: Floats, second: npt.NDArray[np.bool_], *, d
     observed = apart(second[None].astype(np.float64))[0]
     generator = np.random.default_rng(0)
     dealt = []
-    for begin in range(0, dealings, _AT_A_TIME):
-        members = np.tile(second.astype(np.float64), (min(_AT_A_TIME, dealings - begin), 1))
+    for begin in range(0, dealings, _DEALT_AT_A_TIME):
+        members = np.tile(second.astype(np.float64), (min(_DEALT_AT_A_TIME, dealings - begin), 1))
         dealt.append(apart(generator.permuted(members, axis=1)))
     return [_judged(value, chance) for value, chance in zip(observed, np.concatenate(dealt).T, strict=True)]
 
@@ -110,8 +111,6 @@ def symmetry(layouts: npt.NDArray[np.uint8], *, classes: int, axis: int, tosses:
         tosses: how often chance tosses a coin for every image.
     """
     generator = np.random.default_rng(0)
-    signs = generator.choice(np.array([-1.0, 1.0], dtype=np.float32), (tosses + 1, len(layouts)))
-    signs[0] = 1
     cells = layouts[0].size if len(layouts) else 0
     differences = np.zeros((tosses + 1, classes, cells), dtype=np.float32)  # whole numbers below 2^24: exact
     total = np.zeros(classes)
@@ -120,7 +119,9 @@ def symmetry(layouts: npt.NDArray[np.uint8], *, classes: int, axis: int, tosses:
         placed = part[:, None] == np.arange(classes, dtype=np.uint8)[:, None, None]
         total += placed.sum(axis=(0, 2, 3))
         lopsided = placed.astype(np.float32) - np.flip(placed, axis=axis + 1)
-        product = signs[:, begin : begin + len(part)] @ lopsided.reshape(len(part), -1)
+        signs = 2 * generator.integers(0, 2, (tosses + 1, len(part)), dtype=np.int8).astype(np.float32) - 1
+        signs[0] = 1
+        product = signs @ lopsided.reshape(len(part), -1)
         differences += product.reshape(differences.shape)
     moved = np.abs(differences).sum(axis=2, dtype=np.float64) / 2
     overlaps = 1 - moved.sum(axis=1) / max(total.sum(), 1)

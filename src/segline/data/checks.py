@@ -24,7 +24,7 @@ from great_expectations.data_context.types.base import (
     ProgressBarsConfig,
 )
 
-from segline.data import datadocs, fingerprint, gallery, linter, manifest, pages, portrait
+from segline.data import datadocs, fingerprint, gallery, linter, manifest, measures, pages, portrait
 from segline.data.progress import Report, silent
 from segline.data.rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
 from segline.data.split import assign
@@ -135,8 +135,9 @@ def validate(
     """
     pairs = _pairs(dataset, raw)
     splits = assign(pairs, validation_share=validation_share)
-    table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, report=report)
-    verdict, figures = judge(table, dataset=dataset, raw=raw, docs=docs, quarantine_share=quarantine_share)
+    with measures.store() as store:
+        table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store, report=report)
+        verdict, figures = judge(table, store, dataset=dataset, raw=raw, docs=docs, quarantine_share=quarantine_share)
     if not verdict.success:
         _remove(folder)
         raise _error(dataset, verdict, raw=raw, docs=docs)
@@ -170,9 +171,19 @@ def usable(table: pa.Table, verdict: Verdict) -> pa.Table:
 
 
 def judge(
-    table: pa.Table, *, dataset: Dataset, raw: Path, docs: Path, quarantine_share: float
+    table: pa.Table,
+    store: measures.Store,
+    *,
+    dataset: Dataset,
+    raw: Path,
+    docs: Path,
+    quarantine_share: float,
 ) -> tuple[Verdict, dict[str, Any]]:
     """Judge a manifest and write the pages and `FILE_NAME` into `docs`.
+
+    Args:
+        table: of `manifest.build`.
+        store: what it measured.
 
     Returns:
         The verdict, and the fingerprint of what is usable.
@@ -180,7 +191,7 @@ def judge(
     Raises:
         StorageError: no room or no right to write.
     """
-    rows = table.select(manifest.SCHEMA.names).to_pylist()
+    rows = table.to_pylist()
     alike = linter.near_duplicates(rows)
     rows = flat(rows, alike=alike)
     rules = rules_of(dataset)
@@ -189,7 +200,7 @@ def judge(
         by_id = {row["id"]: row for row in reversed(rows)}
         checks = [_check(rule, result, by_id) for rule, result in zip(rules, results, strict=True)]
         verdict = _verdict(dataset, rows, checks, quarantine_share=quarantine_share)
-        figures = fingerprint.fingerprint(usable(table, verdict), dataset=dataset, alike=alike)
+        figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike, left_out=set(verdict.quarantined))
         title = f"{dataset.title}: {len(rows)} samples, {_count(verdict)}"
         datadocs.write_pages(Path(scratch), partial, title=title, findings=_listing(verdict), passed=verdict.success)
         album = Album(raw, label_map=dataset.label_map, colours=dataset.colours)

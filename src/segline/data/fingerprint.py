@@ -7,19 +7,18 @@ Equal manifests give equal bytes.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from math import isnan
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from segline.core.divergence import Judged, shifts, symmetry
-from segline.data.measures import BINS, GRID
+from segline.data.measures import BINS, GRID, Store
 from segline.datasets.base import SPLITS, Dataset
 
 FILE_NAME = "fingerprint.json"
@@ -30,6 +29,7 @@ SHIFTS = ("class_frequencies", "image_size", "aspect", *CHANNELS, "contrast", "v
 """What is compared between splits; the first by Jensen-Shannon distance (0..1), the others by the
 difference of their means in standard deviations of both splits together."""
 
+_AT_A_TIME = 1000  # samples whose measures are in memory
 _DEALINGS = 499  # permutations behind a shift
 _TOSSES = 199  # behind a symmetry
 _KEPT_SIZES = 50  # distinct image sizes listed, the commonest
@@ -44,63 +44,62 @@ Numbers = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """The measured columns of a manifest, as arrays; N samples, C classes, K kinds of component."""
+    """A manifest's figures and measures, as arrays; N samples, C classes, K kinds of component."""
 
-    ids: tuple[str, ...]
+    usable: Numbers  # (N,) bool: what the figures are of
     split: Numbers  # (N,)
     sides: Numbers  # (N, 2) height and width
     pixels: Numbers  # (N, C)
     void: Numbers  # (N,)
-    layout: Numbers  # (N, GRID, GRID)
-    mean: Numbers  # (N, 3)
-    std: Numbers  # (N, 3)
-    bins: Numbers  # (N, 3, BINS)
-    owner: Numbers  # (K,) row of the sample
-    components: Mapping[str, Numbers]  # class, area, height, width, count: (K,) each
+    fields: Mapping[str, Numbers]  # of `measures.Store`
 
 
-def measured(table: pa.Table) -> Measured:
-    """The arrays of a table from `manifest.build`; samples whose image or mask cannot be read are left out."""
-    seen = pc.and_(pc.is_valid(table["channel_bins"]), pc.is_valid(table["layout"]))
-    table = table.filter(seen)
-    rows = table.num_rows
+def measured(table: pa.Table, store: Store, *, usable: Numbers) -> Measured:
+    """The arrays of what `manifest.build` made; samples whose image or mask cannot be read are left out.
 
-    def values(name: str, *shape: int) -> Numbers:
-        column = table[name].combine_chunks()
-        flattened = column.flatten() if shape else column
-        return np.asarray(flattened.to_numpy(zero_copy_only=False)).reshape(rows, *shape)
+    Args:
+        usable: (N,) bool, which samples are wanted.
+    """
+    columns = {name: table[name].to_pylist() for name in ("split", "pixels")}
+    classes = max((len(pixels) for pixels in columns["pixels"] if pixels is not None), default=0)
 
-    kinds = ("class", "area", "height", "width", "count")
-    lengths = pc.list_value_length(table["component_class"]).to_numpy()
-    classes = len(table["pixels"][0]) if rows else 0
+    def values(name: str) -> Numbers:
+        return np.asarray(np.nan_to_num(table[name].to_numpy().astype(np.float64)))
+
     return Measured(
-        ids=tuple(table["id"].to_pylist()),
-        split=np.array(table["split"].to_pylist(), dtype=object),
-        sides=np.stack([values("mask_height"), values("mask_width")], axis=1),
-        pixels=values("pixels", classes),
+        usable=usable & store.seen(),
+        split=np.array(columns["split"], dtype=object),
+        sides=np.stack([values("mask_height"), values("mask_width")], axis=1).astype(np.int64),
+        pixels=np.array([pixels or [0] * classes for pixels in columns["pixels"]], dtype=np.int64).reshape(
+            table.num_rows, classes
+        ),
         void=values("void_fraction"),
-        layout=values("layout", GRID, GRID),
-        mean=values("channel_mean", 3),
-        std=values("channel_std", 3),
-        bins=values("channel_bins", 3, BINS),
-        owner=np.repeat(np.arange(rows, dtype=np.int32), lengths),
-        components={kind: table[f"component_{kind}"].combine_chunks().flatten().to_numpy() for kind in kinds},
+        fields=store.read(),
     )
 
 
-def fingerprint(table: pa.Table, *, dataset: Dataset, alike: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def fingerprint(
+    table: pa.Table,
+    store: Store,
+    *,
+    dataset: Dataset,
+    alike: Mapping[str, Sequence[str]],
+    left_out: Collection[str] = (),
+) -> dict[str, Any]:
     """Sum up the usable samples of a manifest.
 
     Args:
-        table: of `manifest.build`, less what is left out.
+        table: of `manifest.build`.
+        store: what it measured.
+        left_out: ids of samples that are not usable.
         alike: sample id -> ids of samples whose images look the same.
 
     Returns:
         What `FILE_NAME` holds.
     """
-    found = measured(table)
-    everything = np.ones(len(found.ids), dtype=bool)
-    chosen = {"all": everything} | {split: found.split == split for split in SPLITS}
+    usable = np.array([name not in left_out for name in table["id"].to_pylist()], dtype=bool)
+    found = measured(table, store, usable=usable)
+    chosen = {"all": found.usable} | {split: found.usable & (found.split == split) for split in SPLITS}
     names = dataset.label_map.names
     return {
         "dataset": dataset.name,
@@ -109,10 +108,10 @@ def fingerprint(table: pa.Table, *, dataset: Dataset, alike: Mapping[str, Sequen
         "classes": list(names),
         "connectivity": 8,
         "splits": {name: _portrait(found, members, names) for name, members in chosen.items()},
-        "location": {name: _location(found.layout == place) for place, name in enumerate(names)},
+        "location": dict(zip(names, _locations(found, len(names)), strict=True)),
         "symmetry": _symmetries(found, dataset),
         "shift": _shifts(found),
-        "near_duplicates": _groups(table, alike),
+        "near_duplicates": _groups(table, alike, usable),
     }
 
 
@@ -154,10 +153,12 @@ def _portrait(found: Measured, members: Numbers, names: Sequence[str]) -> dict[s
 
 def _objects(found: Measured, members: Numbers, place: int) -> dict[str, Any]:
     """Connected components of one class."""
-    chosen = members[found.owner] & (found.components["class"] == place)
-    area, height, width, count = (found.components[kind][chosen] for kind in ("area", "height", "width", "count"))
-    sides = found.sides[found.owner[chosen]]
-    holders = len(np.unique(found.owner[chosen]))
+    chosen = np.flatnonzero((found.fields["class"] == place) & members[found.fields["owner"]])
+    area, height, width, count, owner = (
+        np.asarray(found.fields[kind][chosen]) for kind in ("area", "height", "width", "count", "owner")
+    )
+    sides = found.sides[owner]
+    holders = len(np.unique(owner))
     return {
         "count": int(count.sum()),
         "per_image": _share(count.sum(), holders),  # of the images that hold the class
@@ -170,9 +171,19 @@ def _objects(found: Measured, members: Numbers, place: int) -> dict[str, Any]:
     }
 
 
-def _location(held: Numbers) -> list[list[float]] | None:
-    """Share of the images that hold the class at each point of the grid, row by row."""
-    return held.mean(axis=0).tolist() if len(held) else None
+def _locations(found: Measured, classes: int) -> list[list[list[float]] | None]:
+    """Share of the usable images that hold each class at each point of the grid, row by row."""
+    count, layouts = np.count_nonzero(found.usable), found.fields["layout"]
+    held = np.zeros((classes, GRID, GRID), dtype=np.int64)
+    for part in _parts(found.usable):
+        held += (layouts[part, None] == np.arange(classes, dtype=np.uint8)[:, None, None]).sum(axis=0)
+    return [(places / count).tolist() if count else None for places in held]
+
+
+def _parts(members: Numbers) -> list[Numbers]:
+    """Places of the members, some at a time: memory maps are read through them without a copy of all."""
+    places = np.flatnonzero(members)
+    return [places[begin : begin + _AT_A_TIME] for begin in range(0, len(places), _AT_A_TIME)]
 
 
 def _channels(found: Measured, members: Numbers) -> dict[str, Any]:
@@ -180,9 +191,11 @@ def _channels(found: Measured, members: Numbers) -> dict[str, Any]:
     if not members.any():
         return dict.fromkeys(CHANNELS)
     weights = np.prod(found.sides[members].astype(np.float64), axis=1)
-    mean = np.average(found.mean[members], axis=0, weights=weights)
-    square = np.average(found.std[members] ** 2 + found.mean[members] ** 2, axis=0, weights=weights)
-    bins = found.bins[members].sum(axis=0, dtype=np.int64)
+    means, deviations = (found.fields[name][members] for name in ("channel_mean", "channel_std"))
+    mean = np.average(means, axis=0, weights=weights)
+    square = np.average(deviations**2 + means**2, axis=0, weights=weights)
+    parts = _parts(members)
+    bins = np.sum([found.fields["channel_bins"][part].sum(axis=0, dtype=np.int64) for part in parts], axis=0)
     middle = np.arange(BINS) * (256 / BINS) + (256 / BINS - 1) / 2
     tails = [np.quantile(middle, (0.005, 0.995), weights=counts, method="inverted_cdf").tolist() for counts in bins]
     return {
@@ -205,7 +218,7 @@ def _commonest(height: Numbers, width: Numbers) -> list[dict[str, int]]:
 
 def _symmetries(found: Measured, dataset: Dataset) -> dict[str, Any]:
     """Measured on the training split: what a training may do must not be read off the test split."""
-    layouts = found.layout[found.split == "train"]
+    layouts = np.asarray(found.fields["layout"][found.usable & (found.split == "train")])
     result: dict[str, Any] = {"mirrored": dataset.mirrored, "samples": len(layouts)}
     for name, axis in (("left_right", 2), ("up_down", 1)):
         seen = symmetry(layouts, classes=len(dataset.label_map), axis=axis, tosses=_TOSSES)
@@ -244,38 +257,41 @@ def _verdict(overlap: Judged, images: int, *, declared: bool | None) -> tuple[bo
 
 def _shifts(found: Measured) -> list[dict[str, Any]]:
     """How far each two splits lie apart, in `SHIFTS`."""
-    height, width = found.sides.astype(np.float64).T
+    members, split = found.usable, found.split[found.usable]
+    height, width = found.sides[members].astype(np.float64).T
     features = np.stack(
         [
             np.log2(height * width),
             np.log2(width / height),
-            *found.mean.T,
-            found.std.mean(axis=1),
-            found.void,
+            *found.fields["channel_mean"][members].T,
+            found.fields["channel_std"][members].mean(axis=1),
+            found.void[members],
         ],
         axis=1,
     )
+    pixels = found.pixels[members]
     result = []
     for one, other in combinations(SPLITS, 2):
-        here = np.isin(found.split, (one, other))
-        second = found.split[here] == other
+        here = np.isin(split, (one, other))
+        second = split[here] == other
         if second.all() or not second.any():
             continue  # a split is empty
-        judged = shifts(found.pixels[here].astype(np.float64), features[here], second, dealings=_DEALINGS)
+        judged = shifts(pixels[here].astype(np.float64), features[here], second, dealings=_DEALINGS)
         measures = {name: asdict(entry) for name, entry in zip(SHIFTS, judged, strict=True)}
         result.append({"between": [one, other], "measures": measures})
     return result
 
 
-def _groups(table: pa.Table, alike: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """Samples whose images are the same bytes or look alike, joined through one another."""
-    rows = table.select(["id", "split", "image_sha256"]).to_pylist()
-    split_of = {row["id"]: row["split"] for row in rows}
+def _groups(table: pa.Table, alike: Mapping[str, Sequence[str]], usable: Numbers) -> list[dict[str, Any]]:
+    """Usable samples whose images are the same bytes or look alike, joined through one another."""
+    ids, splits, digests = (
+        table[name].filter(pa.array(usable)).to_pylist() for name in ("id", "split", "image_sha256")
+    )
+    split_of = dict(zip(ids, splits, strict=True))
     first_of: dict[str, str] = {}
-    leader = {row["id"]: row["id"] for row in rows}
-    links = [(name, other) for name, others in alike.items() for other in others]
-    links += [(row["id"], first_of.setdefault(row["image_sha256"], row["id"])) for row in rows if row["image_sha256"]]
-    for one, other in links:
+    leader = {name: name for name in ids}
+    twins = ((name, first_of.setdefault(digest, name)) for name, digest in zip(ids, digests, strict=True) if digest)
+    for one, other in chain(((name, other) for name, others in alike.items() for other in others), twins):
         if one in leader and other in leader:
             low, high = sorted((_leader(leader, one), _leader(leader, other)))
             leader[high] = low

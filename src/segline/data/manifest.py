@@ -80,26 +80,38 @@ def build(
     raw: Path,
     splits: Mapping[str, Split],
     workers: int,
-    measured: bool = True,
+    measured: measures.Store | None = None,
     report: Report = silent,
 ) -> pa.Table:
     """Look at every file of `pairs` under `raw`.
 
     Args:
-        measured: fill in `measures.FIELDS`, too, for the fingerprint.
+        measured: takes what the fingerprint needs, a sample a row, where that is wanted.
 
     Returns:
-        A table of `SCHEMA` and `measures.FIELDS`, a row a pair, sorted by id.
+        A table of `SCHEMA`, a row a pair, sorted by id.
     """
-    examine = partial(_examine, raw=raw, label_map=dataset.label_map, colours=dataset.colours, measured=measured)
+    examine = partial(
+        _examine, raw=raw, label_map=dataset.label_map, colours=dataset.colours, measured=measured is not None
+    )
     ordered = sorted(pairs, key=lambda pair: pair.id)
     what = f"validate {dataset.name}"
-    rows = _fitted(stream_samples(examine, ordered, workers=workers, description=what, report=report))
+    seen = stream_samples(examine, ordered, workers=workers, description=what, report=report)
+    rows = _fitted(_stored(seen, measured))
     split_rows = (row | {"split": splits.get(row["id"])} for row in rows)
     # A row is five times as large as Python objects as it is in a table.
     batches = iter(lambda: list(islice(split_rows, _ROWS)), [])
-    schema = pa.schema([*SCHEMA, *measures.FIELDS])
-    return pa.Table.from_batches((pa.RecordBatch.from_pylist(batch, schema=schema) for batch in batches), schema)
+    return pa.Table.from_batches((pa.RecordBatch.from_pylist(batch, schema=SCHEMA) for batch in batches), SCHEMA)
+
+
+def _stored(
+    examined: Iterable[tuple[dict[str, Any], Small, dict[str, Any]]], store: measures.Store | None
+) -> Iterator[tuple[dict[str, Any], Small]]:
+    """Pass rows and small copies on, and put the measures away."""
+    for row, small, facts in examined:
+        if store is not None:
+            store.add(facts)
+        yield row, small
 
 
 def _fitted(examined: Iterable[tuple[dict[str, Any], Small]]) -> Iterator[dict[str, Any]]:
@@ -131,9 +143,8 @@ def _fit(
 
 
 def write(table: pa.Table, path: Path) -> None:
-    """Write the columns of `SCHEMA`; equal tables give equal bytes."""
-    kept = table.select(SCHEMA.names).combine_chunks()
-    pq.write_table(kept, path, compression="zstd", compression_level=3, row_group_size=1 << 20)
+    """Write `table`; equal tables give equal bytes."""
+    pq.write_table(table.combine_chunks(), path, compression="zstd", compression_level=3, row_group_size=1 << 20)
 
 
 def read(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
@@ -167,20 +178,25 @@ def read(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
 
 def _examine(
     pair: Pair, *, raw: Path, label_map: LabelMap, colours: Colours | None, measured: bool
-) -> tuple[dict[str, Any], Small]:
-    """One row, its split and fit still to be filled in, and small copies of image and mask."""
+) -> tuple[dict[str, Any], Small, dict[str, Any]]:
+    """One row, its split and fit still to be filled in; small copies of image and mask; their measures."""
     row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
     row |= {"id": pair.id, "group": pair.group, "image": pair.image, "mask": pair.mask}
     row |= {"illegal_ids": [], "illegal_pixels": 0, "raw_ids": [], "border_ids": [], "notes": []}
     image = mask = None
+    found: dict[str, Any] = {}
     if pair.mask is not None:
-        facts, mask = _mask_facts(raw / pair.mask, label_map, colours, measured=measured)
+        facts, mask, pixels = _mask_facts(raw / pair.mask, label_map, colours)
         row |= facts
+        if measured and pixels is not None:
+            found |= measures.of_mask(label_map.encode(pixels), classes=len(label_map))
     if pair.image is not None:
-        facts, image = _image_facts(raw / pair.image, measured=measured, suspected=_is_picture(row))
+        facts, image, picture = _image_facts(raw / pair.image, suspected=_is_picture(row))
         row |= facts
+        if measured and picture is not None:
+            found |= measures.of_image(picture)
     row["problems"] = _problems(row)
-    return row, (image, mask)
+    return row, (image, mask), found
 
 
 def _is_picture(row: Mapping[str, Any]) -> bool:
@@ -195,42 +211,42 @@ def _few_colours(pixels: Image) -> bool:
     return len(np.unique(some.astype(np.uint32) @ _PACKED)) <= _FEW_COLOURS
 
 
-def _image_facts(path: Path, *, measured: bool, suspected: bool) -> tuple[dict[str, Any], Image | None]:
+def _image_facts(path: Path, *, suspected: bool) -> tuple[dict[str, Any], Image | None, Image | None]:
+    """Entries of a row, the small copy, and the pixels."""
     facts: dict[str, Any] = {}
     try:
         data = path.read_bytes()
         facts["image_sha256"] = hashlib.sha256(data).hexdigest()
         decoded = decode_image(data, place=path)
     except DataError as error:
-        return facts | {"image_error": error.found}, None
+        return facts | {"image_error": error.found}, None, None
     except OSError as error:
-        return facts | {"image_error": f"cannot be read: {error.strerror}"}, None
+        return facts | {"image_error": f"cannot be read: {error.strerror}"}, None, None
     height, width = decoded.pixels.shape[:2]
     small = perceptual.reduce(decoded.pixels)
-    facts |= measures.of_image(decoded.pixels) if measured else {}
     exchanged = [MASK_FOR_IMAGE] if suspected and _few_colours(decoded.pixels) else []
     facts |= {"image_height": height, "image_width": width, "notes": [*decoded.notes, *exchanged]}
-    return facts | {"image_hash": f"{perceptual.hash_of(small):016x}"}, small
+    return facts | {"image_hash": f"{perceptual.hash_of(small):016x}"}, small, decoded.pixels
 
 
 def _mask_facts(
-    path: Path, label_map: LabelMap, colours: Colours | None, *, measured: bool
-) -> tuple[dict[str, Any], Mask | None]:
+    path: Path, label_map: LabelMap, colours: Colours | None
+) -> tuple[dict[str, Any], Mask | None, Mask | None]:
+    """Entries of a row, the small copy of train ids, and the raw ids."""
     facts: dict[str, Any] = {}
     try:
         data = path.read_bytes()
         facts["mask_sha256"] = hashlib.sha256(data).hexdigest()
         mask = decode_mask(data, place=path, colours=colours)
     except DataError as error:
-        return facts | {"mask_error": error.found}, None
+        return facts | {"mask_error": error.found}, None, None
     except OSError as error:
-        return facts | {"mask_error": f"cannot be read: {error.strerror}"}, None
+        return facts | {"mask_error": f"cannot be read: {error.strerror}"}, None, None
     side = perceptual.SIDE
     rows, columns = (np.arange(side) * length // side for length in mask.shape)
     small = label_map.encode(mask[np.ix_(rows, columns)])
     facts |= {"mask_height": mask.shape[0], "mask_width": mask.shape[1]} | _contents(mask, label_map)
-    facts |= measures.of_mask(label_map.encode(mask), classes=len(label_map)) if measured else {}
-    return facts, small
+    return facts, small, mask
 
 
 def _contents(mask: Mask, label_map: LabelMap) -> dict[str, Any]:
