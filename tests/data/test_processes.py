@@ -52,18 +52,18 @@ def test_any_number_of_processes_makes_the_same_batches(crops, workers):
             assert_equal(batches.batch(step), crops.batch(step))
 
 
-def test_processes_are_gone_after_the_block_even_where_it_failed(crops):
+def test_processes_are_gone_after_the_block_even_where_it_failed(crops, tmp_path):
     with pytest.raises(ZeroDivisionError), parallel.processes(2) as pool:
         workers = {pool.submit(os.getpid).result() for _ in range(20)}
-        Ahead(crops, pool, workers=2).batch(0)
+        Ahead(crops, pool, workers=2, folder=tmp_path).batch(0)
         raise ZeroDivisionError
     assert workers
     assert not any(psutil.pid_exists(worker) for worker in workers)
 
 
-def test_a_killed_process_is_told(crops):
+def test_a_killed_process_is_told(crops, tmp_path):
     with parallel.processes(2) as pool:
-        batches = Ahead(crops, pool, workers=2)
+        batches = Ahead(crops, pool, workers=2, folder=tmp_path)
         batches.batch(0)
         os.kill(pool.submit(os.getpid).result(), signal.SIGKILL)
         with pytest.raises(SeglineError, match="training batches: a worker process ended abruptly"):

@@ -25,6 +25,7 @@ class Augmenter:
     """
 
     def __init__(self, *, crop: tuple[int, int], strength: float, mirrored: bool) -> None:
+        self.crop = crop
         transforms = _transforms(crop, strength, mirrored)
         self._compose = A.Compose(transforms)
         # A pixel to centre on costs a tenth of the time, so only those crops pay for it.
