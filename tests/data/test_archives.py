@@ -54,6 +54,18 @@ def test_everything_is_extracted(tmp_path: Path, tiny: Dataset, name: str) -> No
     assert name in lines[0]
 
 
+def test_archives_may_share_a_file_and_the_later_one_counts(tmp_path: Path, tiny: Dataset) -> None:
+    """Both archives of Cityscapes hold a README and a licence."""
+    archives = tuple(Archive(name=f"{name}.zip", url=None, folders=(name,)) for name in ("images", "masks"))
+    for archive in archives:
+        with zipfile.ZipFile(tmp_path / archive.name, "w") as packed:
+            packed.writestr(f"{archive.name[:-4]}/a.png", b"a")
+            packed.writestr("README", f"of {archive.name}")
+    extract(dataclasses.replace(tiny, archives=archives), archives=tmp_path, folder=tmp_path / "raw")
+    assert (tmp_path / "raw/README").read_text() == "of masks.zip"
+    assert (tmp_path / "raw/images/a.png").read_bytes() == b"a"
+
+
 def test_an_older_extraction_is_replaced_whole(tmp_path: Path, tiny: Dataset, mirror: Path) -> None:
     folder = tmp_path / "out"
     (folder / "left").mkdir(parents=True)

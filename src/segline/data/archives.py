@@ -25,8 +25,9 @@ def extract(dataset: Dataset, *, archives: Path, folder: Path, report: Report = 
             size = path.stat().st_size
             report(f"{dataset.name}: extracting {archive.name} ({mebibytes(size)})")
             with reporting_damage(path):
+                own: set[str] = set()
                 for member in members(archive, path, advance=track(archive.name, size), report=report):
-                    _write(member, target, room)
+                    _write(member, target, room, own)
             _check_folders(archive, path, target)
 
 
@@ -43,12 +44,17 @@ class _Room:
             self._left = self._require(size)  # others may have made room, or not
 
 
-def _write(member: Member, folder: Path, room: _Room) -> None:
+def _write(member: Member, folder: Path, room: _Room, own: set[str]) -> None:
+    """Write one member; `own` are the files of its archive so far, none of which it may replace."""
     target = folder / member.name
     if member.blocks is None:
         target.mkdir(parents=True, exist_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
+    folded = str(target).casefold()  # one file to some file systems
+    if target.is_file() and folded not in own:
+        target.unlink()  # of an archive before: both of Cityscapes' hold a README
+    own.add(folded)
     with target.open("xb") as handle:  # never over another member
         for block in member.blocks:
             room.take(len(block))
