@@ -270,8 +270,8 @@ def _too_many(dataset: Dataset, rows: Sequence[Row], bad: int, share: float) -> 
 
 
 def _count(verdict: Verdict) -> str:
-    words: tuple[tuple[Severity, str], ...] = (("stop", "that stop"), ("quarantine", "left out"), ("warn", "notes"))
-    return ", ".join(f"{len(verdict.findings(severity))} {word}" for severity, word in words)
+    stop, warn = (len(verdict.findings(severity)) for severity in ("stop", "warn"))
+    return f"{stop} that stop, {len(verdict.quarantined)} left out, {warn} notes"
 
 
 def _remove(folder: Path) -> None:
