@@ -319,8 +319,24 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
                 expected=_nearest(dataset, dataset_names()),
                 remedy="name one of those",
             )
+        _refuse_unprepared(source, dataset)
         source.content["dataset"] = dataset
     return source.parse(Params)
+
+
+def _refuse_unprepared(source: Source, dataset: str) -> None:
+    """A dataset that was asked for by name, and that params.yaml does not list."""
+    listed = source.content.get("datasets")
+    if not isinstance(listed, list) or dataset in listed:
+        return  # what else is wrong with the list is told with its line
+    raise ConfigError(
+        source.place("datasets"),
+        found=f"{', '.join(map(str, listed)) or 'nothing'}, without {dataset}",
+        expected=f"{dataset}, since it was asked for, to be among them",
+        remedy="segline init FOLDER looks at your data and writes the entry"
+        if dataset == "folder"
+        else f"add {dataset} there",
+    )
 
 
 def _read(path: Path, remedy: str) -> str:

@@ -68,8 +68,15 @@ WHOLE = {"kitti": whole_kitti, "kitti_road": whole_kitti_road}
 """Datasets whose file names are known without having them."""
 
 
+def _line(name: str, task: str) -> str:
+    dataset = datasets.load(name, Options(task=task))
+    return f'    ("{name}", "{task}"): ("{dataset.label_map.digest}", "{dataset.protocol}"),'
+
+
 def test_every_public_dataset_is_pinned_here():
-    assert set(TASKS) == {(name, task) for name, dataset in PUBLIC.items() for task in tasks(dataset)}
+    known = {(name, task) for name, dataset in PUBLIC.items() for task in tasks(dataset)}
+    lines = [_line(name, task) for name, task in sorted(known - set(TASKS))]
+    assert set(TASKS) == known, "put into TASKS above:\n" + "\n".join(lines)
     assert {(name, split) for name, split, of, _ in PUBLISHED if of == "the drawn sample"} == SPLITS
 
 

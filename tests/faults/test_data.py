@@ -245,17 +245,26 @@ FAULTS = {
     ),
     "copy of an image in its split": (
         lambda raw: (raw / "images/s00.png").write_bytes((raw / "images/s01.png").read_bytes()),
-        "image_unlike_others",
+        "image_looks_like_another",
         "warn",
         "looks like s01 (the same bytes)",
         "look at them",
     ),
     "nearly the same image in another split": (
         lambda raw: _altered(raw, source="images/s04.png", target="images/s00.png"),
-        "image_unlike_others",
+        "image_looks_like_another",
         "warn",
         "looks like s04 (test)",
         "copies across splits",
+    ),
+    "images that a mirror extracts twice": (
+        lambda raw: [
+            (raw / f"images/s{number:02}.png").write_bytes((raw / "images/s06.png").read_bytes()) for number in (5, 7)
+        ],
+        "image_looks_like_another",
+        "warn",
+        "looks like s06 (the same bytes), s07 (the same bytes)",
+        "look at them",
     ),
     "class lacking in test": (
         lambda raw: [

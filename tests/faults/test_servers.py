@@ -216,6 +216,12 @@ def _cut_then_once(fault: Callable[[Server, Handler], object]) -> Callable[[Serv
     return lambda server, request, number: faults[number](server, request) if number in faults else False
 
 
+def _unmarked(server: Server, request: Handler, *, upto: int | None = None) -> None:
+    """Ranges, but neither ETag nor time."""
+    server.etag = None
+    request.rightly(conditional=False, upto=upto)
+
+
 def _old_half(server: Server, request: Handler, *, etag: str) -> None:
     """The first half of what was there before."""
     request.answer(bytes(len(server.content)), {"ETag": etag}, upto=40_000)
@@ -286,12 +292,24 @@ ENDURED = {
     "cut, and it has no validator": (
         _first(1, lambda server, request: request.answer(server.content, upto=40_000)),
         "trying again",
-        [None, None],
+        [None, "bytes=40000-", None],  # what comes then has one
+    ),
+    "cut, and it never has a validator": (
+        lambda server, request, number: _unmarked(server, request, upto=40_000 if number == 1 else None),
+        "going on after",
+        [None, "bytes=40000-"],
+    ),
+    "the file changes, and it never has a validator": (
+        lambda server, request, number: (
+            request.answer(bytes(len(server.content)), upto=40_000) if number == 1 else _unmarked(server, request)
+        ),
+        "once more from the start",
+        [None, "bytes=40000-", None],
     ),
     "cut, and its ETag is weak": (
         _first(1, lambda server, request: request.answer(server.content, {"ETag": 'W/"1"'}, upto=40_000)),
         "trying again",
-        [None, None],
+        [None, "bytes=40000-", None],
     ),
     "cut before a byte came": (_first(3, lambda server, request: request.cut()), "RemoteProtocolError", [None] * 4),
     "500 at times": (_first(3, lambda server, request: request.send_error(500)), "HTTP 500; trying again", [None] * 4),
@@ -300,7 +318,7 @@ ENDURED = {
         "HTTP 503; trying again",
         [None, None],
     ),
-    "stalls once": (_first(1, _stalling), "nothing came for 0.25 s", [None, None]),
+    "stalls once": (_first(1, _stalling), "nothing came for 0.25 s", [None, "bytes=1000-", None]),
     "drips once": (_first(1, _drip), "bytes came in", None),
     "the file changes, and so does its ETag": (
         _first(1, lambda server, request: _old_half(server, request, etag='"0"')),

@@ -1,5 +1,6 @@
 """What a newcomer's usual mistakes are called, and whether the remedy works when it is followed."""
 
+import cv2
 import numpy as np
 import pytest
 from drawing import as_binary, as_colours, draw_folders, draw_ids, samples, save
@@ -52,6 +53,20 @@ def test_coloured_masks_where_ids_were_declared(judged, project, tmp_path):
     assert f"segline init {tmp_path}/mine --force" in said
     project.run("init", str(tmp_path / "mine"), "--force")
     project.stages("download", "extract", "validate")
+
+
+def test_coloured_masks_that_were_resized_with_interpolation(judged, tmp_path):
+    def smear(mask):
+        colours = as_colours(mask)
+        small = cv2.resize(colours, None, fx=0.6, fy=0.6, interpolation=cv2.INTER_LINEAR)
+        return cv2.resize(small, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+    draw_ids(tmp_path / "mine", change=smear)
+    table = TABLE.replace("background}", "background, colour: [0, 0, 0]}").replace("road}", "road, colour: '#804080'}")
+    said = judged(table.replace("car}", "car, colour: [0, 0, 142]}"), encoding="rgb")
+    assert "masks hold colours between those of the class table" in said
+    assert "nearest neighbour" in said
+    assert "mask_readable fails too: that is masks_are_interpolated" in said
 
 
 def test_masks_shifted_by_one(judged, tmp_path):

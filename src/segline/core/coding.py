@@ -8,6 +8,12 @@ import numpy.typing as npt
 
 from segline.core.labels import Image, Mask
 
+BLENDS = "they are blends of the table's colours: the mask was resized with interpolation, or compressed"
+"""What is said of colours that lie between two of the table's."""
+
+_MOST = 0.8  # of the foreign colours
+_ROUNDED = 2.0  # grey levels that rounding may add to a way past a blend
+_LOOKED_AT = 256  # foreign colours
 _SHOWN = 5  # foreign colours named in an error
 
 
@@ -39,9 +45,20 @@ class Colours:
                 f"{tuple(int(found[place]).to_bytes(3, 'big'))} in {counts[place]} pixels" for place in foreign[:_SHOWN]
             )
             more = f" and {len(foreign) - _SHOWN} more" if len(foreign) > _SHOWN else ""
-            raise ValueError(f"colours that stand for no class: {shown}{more}")
+            blended = self._are_blends(found[foreign])
+            raise ValueError(f"colours that stand for no class: {shown}{more}{f'; {BLENDS}' if blended else ''}")
         table = np.array([known.get(colour, self.otherwise) for colour in found.tolist()], dtype=np.uint8)
         return table[inverse].reshape(picture.shape[:2])
+
+    def _are_blends(self, packed: npt.NDArray[np.uint32]) -> bool:
+        """Whether most of some colours lie between two of the table's, as interpolation leaves them."""
+        colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.float64)[:_LOOKED_AT]
+        table = np.array(list(self.ids), dtype=np.float64)
+        away = np.linalg.norm(colours[:, None] - table, axis=2)
+        apart = np.linalg.norm(table[:, None] - table, axis=2)
+        detour = away[:, :, None] + away[:, None] - apart  # of a way from one to another past the colour
+        between = detour[:, ~np.eye(len(table), dtype=bool)].min(axis=1, initial=np.inf) < _ROUNDED
+        return bool(np.mean(between) > _MOST)
 
 
 def _packed(picture: Image) -> npt.NDArray[np.uint32]:

@@ -105,7 +105,7 @@ def _explained_blocks(blocks: Iterator[bytes], address: str, shown: str) -> Iter
 def _http(address: str, start: int, validator: str, *, head: bool) -> Iterator[Body]:
     headers = {"Accept-Encoding": "identity"}  # a .tar.gz sent compressed must stay what was digested
     if start:
-        headers |= {"Range": f"bytes={start}-", "If-Range": validator}
+        headers |= {"Range": f"bytes={start}-"} | ({"If-Range": validator} if validator else {})
     with (
         httpx.Client(follow_redirects=True, timeout=TIMEOUT, auth=_netrc(address), verify=_certificates()) as client,
         client.stream("HEAD" if head else "GET", address, headers=headers) as answer,
@@ -201,7 +201,12 @@ def _words(error: Exception) -> str:
 
 
 def _may_pass(error: Exception, status: int | None) -> bool:
-    return busy(status) if status is not None else not isinstance(error, _LASTING)
+    return busy(status) if status is not None else not isinstance(error, _LASTING) and not _lacks_login(error)
+
+
+def _lacks_login(error: Exception) -> bool:
+    """Whether S3's client found no credentials; botocore is an extra, so it is known by name."""
+    return type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
 
 
 def busy(status: int) -> bool:
@@ -225,6 +230,8 @@ def _remedy(error: Exception, *, missing: bool) -> str:
         return "install what reads such addresses: pip install 'segline[s3]'"
     if isinstance(error, netrc.NetrcParseError):
         return "correct ~/.netrc"
+    if _lacks_login(error):
+        return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (~/.aws)"
     if missing:
         return "correct `source` in params.yaml, or put the file there"
     return "see that these credentials, or this user, may read it"

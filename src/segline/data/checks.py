@@ -133,6 +133,13 @@ def validate(
         DataError: the dataset's own lists are missing or malformed.
         StorageError: no room or no right to write.
     """
+    if not raw.is_dir():
+        raise DataError(
+            raw,
+            found=f"no such folder: {dataset.name} is not extracted",
+            expected="what the extract stage leaves",
+            remedy=f"dvc repro validate@{dataset.name} (it runs download and extract first)",
+        )
     pairs = _pairs(dataset, raw)
     splits = assign(pairs, validation_share=validation_share)
     with measures.store() as store:

@@ -247,7 +247,7 @@ def _fetch(dataset: Dataset, item: Item, *, folder: Path, track: Track, stop: th
         if item.address is None:
             bring = partial(login.fetch, dataset, path)
         else:
-            bring = partial(transfer.copy, item.address, path, shown=item.shown)
+            bring = partial(transfer.copy, item.address, path, shown=item.shown, held=_is_held(item))
         check = partial(_verify, item, path)
         digests = bring(track=partial(track, path.name), check=check, report=report, stop=stop)
         with path.open("rb") as handle:
@@ -256,6 +256,11 @@ def _fetch(dataset: Dataset, item: Item, *, folder: Path, track: Track, stop: th
         transfer.forget(path)
     report(f"{path.name}: {mebibytes(digests.size)} from {item.shown}")
     return _got(item, digests)
+
+
+def _is_held(item: Item) -> bool:
+    """Whether the archive's digest is known beforehand."""
+    return any(known is not None for known in (item.sha256, item.archive.md5, item.pin))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ _ALIKE_SHOWN = 6  # samples that show one and the same mistake
 _ALL_SHOWN = 96  # findings that get pictures, of all kinds together: the page stays at a few MiB
 _TWINS = 4  # pictures beside a duplicate's own
 _SAMPLE = 24  # good samples shown where nothing is wrong, half of them elsewhere
-_TWINNED = {"image_unlike_others", "image_in_one_split"}
+_TWINNED = {"image_looks_like_another", "image_in_one_split"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segline.core import perceptual
+from segline.core.coding import BLENDS
 from segline.core.labels import VOID
 from segline.data.manifest import MASK_FOR_IMAGE
 from segline.data.rules import Finding, Row, ranges, runs
@@ -50,8 +51,8 @@ def patterns(rows: Sequence[Row], dataset: Dataset) -> list[Pattern]:
     """The patterns in a manifest's rows, sorted by id; at most one about encoding."""
     found = []
     masks = [row for row in rows if row["raw_ids"]]
-    for recognise in (_exchanged, _pictures, _binary, _train_ids, _one_based, _interpolated):
-        pattern = recognise(rows if recognise in (_exchanged, _pictures) else masks, dataset)
+    for recognise in (_exchanged, _pictures, _blended, _binary, _train_ids, _one_based, _interpolated):
+        pattern = recognise(rows if recognise in (_exchanged, _pictures, _blended) else masks, dataset)
         if pattern is not None:
             found.append(pattern)
             break
@@ -145,6 +146,23 @@ def _pictures(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
         if dataset.own is None
         else "write `encoding: rgb` under options.folder in params.yaml and give each class its colour in "
         f"{dataset.own.table}; `segline init {dataset.own.path} --force` does both",
+        explains=("mask_readable",),
+    )
+
+
+def _blended(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
+    blended = [row for row in rows if BLENDS in (row["mask_error"] or "")]
+    if not _many(blended, rows):
+        return None
+    return _pattern(
+        "masks_are_interpolated",
+        blended,
+        rows,
+        dataset,
+        found="masks hold colours between those of the class table: they were resized (or rotated, or compressed) "
+        "with interpolation",
+        expected="the colours of the class table, with nothing between them",
+        remedy="resize the original masks with nearest neighbour and keep them as PNG, or use them at their own size",
         explains=("mask_readable",),
     )
 

@@ -98,9 +98,11 @@ def flat(rows: list[Row], *, alike: Mapping[str, Sequence[str]]) -> list[Row]:
     split_of = {row["id"]: row["split"] for row in rows}
     twins: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     content_splits: defaultdict[str, set[str]] = defaultdict(set)
+    content_ids: defaultdict[str, list[str]] = defaultdict(list)
     group_splits: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
         content_splits[row["image_sha256"]].add(str(row["split"]))
+        content_ids[row["image_sha256"]].append(f"{row['id']} ({row['split']})")
         group_splits[row["group"]].add(str(row["split"]))
         twins[row["image_sha256"], row["split"]].append(row["id"])
     for row in rows:
@@ -112,9 +114,12 @@ def flat(rows: list[Row], *, alike: Mapping[str, Sequence[str]]) -> list[Row]:
         shared = content_splits[row["image_sha256"]] if row["image_sha256"] else set()
         leaks = bool(shared) and row["split"] != max(shared, key=_rank)
         row["same_image_in_splits"] = _several(shared) if leaks else _NONE
+        row["same_image_as"] = ", ".join(_others(content_ids[row["image_sha256"]], f"{row['id']} ({row['split']})"))
         row["labelled"] = row["void_fraction"] is None or row["void_fraction"] < 1.0
+        # Each two are told once, beside the first of them.
         same = _others(twins[row["image_sha256"], row["split"]], row["id"]) if row["image_sha256"] else []
-        like = [f"{name} ({split_of[name]})" for name in alike.get(row["id"], ())]
+        same = [name for name in same if name > row["id"]]
+        like = [f"{name} ({split_of[name]})" for name in alike.get(row["id"], ()) if name > row["id"]]
         row["like"] = ", ".join([f"{name} (the same bytes)" for name in same] + like) or _NONE
         row["unusual"] = "; ".join(row["notes"]) or _NONE
         row["same_group_in_splits"] = _several(group_splits[row["group"]]) if row["group"] else _NONE
@@ -143,7 +148,7 @@ def rules_of(dataset: Dataset) -> list[Rule]:
     """Everything that must hold for `dataset`."""
     again = _AGAIN if dataset.own is None else _OWN.format(path=dataset.own.path)
     return [
-        *_file_rules(again),
+        *_file_rules(dataset, again),
         _ids_rule(dataset),
         *_membership_rules(dataset),
         *_leak_rules(),
@@ -152,12 +157,15 @@ def rules_of(dataset: Dataset) -> list[Rule]:
     ]
 
 
-def _file_rules(again: str) -> list[Rule]:
+def _file_rules(dataset: Dataset, again: str) -> list[Rule]:
+    mask = "a whole, lossless mask of one 8-bit channel"
+    if dataset.colours is not None:
+        mask = "a whole, lossless picture of the class table's colours alone"
     return [
         _presence_rule("image", other="mask", again=again),
         _presence_rule("mask", other="image", again=again),
         _whole_rule("image", expected="a whole image", again=again),
-        _whole_rule("mask", expected="a whole, lossless mask of one 8-bit channel", again=again),
+        _whole_rule("mask", expected=mask, again=again),
         _size_rule(),
     ]
 
@@ -295,7 +303,7 @@ def _leak_rules() -> list[Rule]:
             description="No image, by its bytes, is in two splits; its copy in the scored split stays.",
             severity="quarantine",
             file=lambda row: str(row["image"]),
-            found=lambda row: f"the same bytes are in the splits {row['same_image_in_splits']}",
+            found=lambda row: f"the same bytes are in the splits {row['same_image_in_splits']}: {row['same_image_as']}",
             expected="each image in one split",
             remedy=remedy,
         ),
@@ -330,7 +338,7 @@ def _labelled_rule() -> Rule:
 def _oddity_rules() -> list[Rule]:
     return [
         Rule(
-            name="image_unlike_others",
+            name="image_looks_like_another",
             expectation="ExpectColumnValuesToBeInSet",
             arguments={"column": "like", "value_set": [_NONE]},
             description="No image looks like another one (perceptual hash).",

@@ -131,7 +131,7 @@ def _sums(base: str, shown: str, report: Report) -> dict[str, str]:
     """A mirror's digests by file name."""
     if "://" not in base:
         _check_folder(Path(base), shown)
-    text = transfer.read(f"{base}/{SUMS}", shown=f"{shown}/{SUMS}", report=report).decode("utf-8", "replace")
+    text = _listing(base, shown, report)
     sums: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         digest, _, rest = line.strip().partition(" ")
@@ -141,6 +141,20 @@ def _sums(base: str, shown: str, report: Report) -> dict[str, str]:
         if sums.setdefault(name, digest.lower()) != digest.lower():
             raise _wrong_line(f"{shown}/{SUMS}:{number}", f"a second digest for {name}")
     return sums
+
+
+def _listing(base: str, shown: str, report: Report) -> str:
+    try:
+        return transfer.read(f"{base}/{SUMS}", shown=f"{shown}/{SUMS}", report=report).decode("utf-8", "replace")
+    except SourceError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        raise SourceError(
+            f"{shown}/{SUMS}",
+            found="no such file",
+            expected="the digests of the archives beside it",
+            remedy=f"in that folder run `sha256sum * > {SUMS}`; or correct `source` in params.yaml",
+        ) from error
 
 
 def _wrong_line(place: str, found: str) -> SourceError:

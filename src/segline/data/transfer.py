@@ -54,14 +54,15 @@ def copy(
     shown: str,
     track: Callable[[int | None, int], Advance],
     check: Callable[[Digests], None],
+    held: bool = False,
     report: Report,
     stop: threading.Event,
 ) -> Digests:
     """Write the bytes at `address` into `partial`, going on where an earlier attempt, or run, broke off.
 
     What was there is used only if the file at the address still has the validator (strong ETag, else
-    time of the last change) that lies beside it. Where the bytes are wrong although it had, the copy
-    is made once more from the start.
+    time of the last change) that lies beside it; or, where the server gives none, if it is `held`.
+    Where the bytes are wrong all the same, the copy is made once more from the start.
 
     Args:
         address: what `segline.data.address` opens.
@@ -69,6 +70,7 @@ def copy(
         shown: the address as a person may see it (without a password).
         track: is given the total size where it is known, and what was there already; again for each attempt.
         check: raises a `DataError` where it is not what was wanted.
+        held: whether `check` knows the file's digest, so that pieces of two versions cannot pass.
         report: takes a line before every further attempt.
         stop: when set, the copy ends with `InterruptedError` at the next block.
 
@@ -79,7 +81,7 @@ def copy(
     """
 
     def bring() -> tuple[Digests, bool]:
-        growing = _Growing(partial)
+        growing = _Growing(partial, held=held)
         go_on = functools.partial(growing.go_on, address, shown=shown, track=track, report=report, stop=stop)
         return patiently(go_on, shown=shown, report=report, got_on=growing.reach.got_on, stop=stop), growing.pieced
 
@@ -119,8 +121,8 @@ def until_right(
 class _Growing:
     """A partial file, with the hashes of what is in it and the validator of what it is a part of."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, held: bool) -> None:
+        self._path, self._held = path, held
         self._hashes = Hashes()
         self.reach = Reach(path)
         self.pieced = False
@@ -138,7 +140,7 @@ class _Growing:
         """Add what is missing; raises `BrokenOffError` where it did not come."""
         heed(stop, shown)
         validator = _read_validator(self._path)
-        start = size_of(self._path) if validator else 0
+        start = size_of(self._path) if validator or self._held else 0
         with self._starting_over(), opened(address, shown=shown, start=start, validator=validator) as body:
             if body.start and self.reach.total not in (None, body.total):
                 raise RefusedRangeError(f"{self.reach.total} bytes in all were announced before, {body.total} now")
