@@ -169,6 +169,10 @@ def test_a_csv_that_names_missing_files_leaves_findings(tmp_path):
         "images/b c": ("images/b c.jpg", None),
         "images/gone": (None, "masks/b.png"),
     }
+    assert collect(options, tmp_path).notes == (
+        "t.csv:3 names images/gone.jpg, which is not there",
+        "1 image without mask: images/b c.jpg",
+    )
 
 
 def splits(root, **lists):

@@ -89,7 +89,7 @@ def test_what_is_alone_is_a_finding_and_not_silence(judged, tmp_path):
     (tmp_path / "mine/masks/s03.png").unlink()
     (tmp_path / "mine/images/s04.jpg").unlink()
     said = judged()
-    assert "note: 1 images without mask: images/s03.jpg" in said
+    assert "note: 1 image without mask: images/s03.jpg" in said
     assert "images/s03.jpg: has no mask" in said
     assert "masks/s04.png: has no image" in said
     assert f"correct or remove it in {tmp_path}/mine, then run `dvc repro`" in said

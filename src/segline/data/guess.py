@@ -16,7 +16,7 @@ from segline.data.survey import Group, Survey, spread, survey
 from segline.datasets.base import SPLITS, Split
 from segline.datasets.own import lists, polygons
 from segline.datasets.own.collect import Collection, collect, count_splits, overview
-from segline.datasets.own.names import find_names
+from segline.datasets.own.names import find_names, names_classes
 from segline.errors import DataError
 
 _PREFERRED = ("labelids", "mask", "masks", "label", "labels", "seg", "gt", "labeltrainids")
@@ -62,7 +62,8 @@ def guess(folder: Path, *, report: Report = silent) -> Guess:
     seen = survey(folder, report=report)
     if not seen.groups:
         raise _lost(seen, "no pictures")
-    options, why = _source(seen)
+    table, unused = lists.choose_pairs((path for path in seen.paths if not names_classes(path)), root=folder)
+    options, why = (Options(pairs=table), "it has the columns image and mask") if table else _source(seen)
     collection = _try(options, seen)
     options, collection, split_why, doubts = _with_lists(options, collection, seen)
     names = find_names(folder, seen.paths)
@@ -76,7 +77,7 @@ def guess(folder: Path, *, report: Report = silent) -> Guess:
         options = options.model_copy(update={"encoding": legend.encoding})
     paired = sum(pair.image is not None and pair.mask is not None for pair in collection.pairs)
     total = len(collection.pairs)
-    doubts += [*collection.notes, *legend.doubts]
+    doubts += [*unused, *collection.notes, *legend.doubts]
     where = f"images {options.images}, masks {options.masks}" if options.pairs is None else options.pairs
     lines = (
         Line(what="pairs", guess=where, why=f"{why}; {paired} of {total} samples have image and mask"),
@@ -106,9 +107,6 @@ def _try(options: Options, seen: Survey) -> Collection:
 
 def _source(seen: Survey) -> tuple[Options, str]:
     """Where images and masks are, and what speaks for it."""
-    table = _pairs_csv(seen)
-    if table is not None:
-        return Options(pairs=table), "it has the columns image and mask"
     if seen.coco:
         images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
         return Options(images=_pattern(images), masks=_coco_pattern(seen), encoding="coco"), "COCO polygons"
@@ -130,18 +128,6 @@ def _source(seen: Survey) -> tuple[Options, str]:
     if faults:
         raise _lost(seen, faults[0])
     return Options(images=_pattern(images), masks=_pattern(masks)), why  # whose pairs will say what does not meet
-
-
-def _pairs_csv(seen: Survey) -> str | None:
-    for path in sorted(
-        (path for path in seen.paths if path.lower().endswith(".csv")), key=lambda path: path.count("/")
-    ):
-        try:
-            if any(pair.image and pair.mask for pair in lists.read_pairs(seen.folder / path, root=seen.folder)):
-                return path
-        except DataError:
-            continue  # another table
-    return None
 
 
 def _roles(seen: Survey) -> tuple[list[Group], list[Group], str]:

@@ -44,30 +44,40 @@ def collect(options: Options, root: Path) -> Collection:
         ConfigError: the options do not say where images and masks are.
         DataError: nothing is found there, or the files contradict each other.
     """
-    pairs, entries = _pairs(options, root)
+    gone: dict[str, str] = {}
+    if options.pairs is not None:
+        pairs, gone = _listed(options, options.pairs, root)
+        entries: dict[str, str] = {}
+    else:
+        pairs, entries = _pairs(options, root)
     if not any(item.image for item in pairs):
         raise _nothing(root, "image", options.pairs or str(options.images), list(walk(root)))
     if not any(item.mask for item in pairs):
         raise _nothing(root, "mask", options.pairs or str(options.masks), list(walk(root)))
-    notes = []
+    notes = list(gone.values())[:_SHOWN]
+    if len(gone) > _SHOWN:
+        notes.append(f"{len(gone) - _SHOWN} more lines of {options.pairs} name files that are not there")
     for kind, other in (("image", "mask"), ("mask", "image")):
-        alone = [getattr(item, kind) for item in pairs if getattr(item, other) is None and getattr(item, kind)]
+        lacking = [item for item in pairs if getattr(item, other) is None and item.id not in gone]
+        alone = [getattr(item, kind) for item in lacking if getattr(item, kind)]
         if alone:
-            notes.append(f"{len(alone)} {kind}s without {other}: {_some(alone)}")
+            notes.append(f"{_number(alone, kind)} without {other}: {_some(alone)}")
     pairs, more = _split(options, pairs, root)
     return Collection(pairs=tuple(_with_test(pairs, options.test_share)), entries=entries, notes=(*notes, *more))
 
 
+def _listed(options: Options, table: str, root: Path) -> tuple[list[Pair], dict[str, str]]:
+    if options.encoding == "coco":
+        raise ConfigError(
+            "params.yaml options.folder",
+            found="`pairs` with `encoding: coco`",
+            expected="`images` and `masks`, as a COCO file says itself which images it describes",
+            remedy="delete `pairs`, and let `masks` name the COCO file",
+        )
+    return lists.read_pairs(root / table, root=root)
+
+
 def _pairs(options: Options, root: Path) -> tuple[list[Pair], dict[str, str]]:
-    if options.pairs is not None:
-        if options.encoding == "coco":
-            raise ConfigError(
-                "params.yaml options.folder",
-                found="`pairs` with `encoding: coco`",
-                expected="`images` and `masks`, as a COCO file says itself which images it describes",
-                remedy="delete `pairs`, and let `masks` name the COCO file",
-            )
-        return lists.read_pairs(root / options.pairs, root=root), {}
     if options.images is None or options.masks is None or options.images == options.masks:
         raise ConfigError(
             "params.yaml options.folder",
@@ -152,7 +162,9 @@ def _split(options: Options, pairs: list[Pair], root: Path) -> tuple[list[Pair],
         kept, rest = lists.read_splits(options.splits, pairs, root=root)
         if "validation" not in options.splits:
             kept = [replace(item, split=None) if item.split == "train" else item for item in kept]
-        return kept, [f"{len(rest)} samples are in no list and left out: {_some(rest)}"] if rest else []
+        return kept, (
+            [f"{_number(rest, 'sample', ' is', ' are')} in no list and left out: {_some(rest)}"] if rest else []
+        )
     named = [item.split for item in pairs]
     if not any(named):
         named = [lists.split_of_paths(item.image or item.mask or "", item.mask or "") for item in pairs]
@@ -161,7 +173,7 @@ def _split(options: Options, pairs: list[Pair], root: Path) -> tuple[list[Pair],
     if "validation" not in named:
         named = [None if split == "train" else split for split in named]
     free = [item.id for item, split in zip(pairs, named, strict=True) if split is None and "validation" in named]
-    notes = [f"{len(free)} samples without a split are divided anew: {_some(free)}"] if free else []
+    notes = [f"{_number(free, 'sample')} without a split divided anew: {_some(free)}"] if free else []
     return [replace(item, split=split) for item, split in zip(pairs, named, strict=True)], notes
 
 
@@ -192,6 +204,10 @@ def overview(paths: Sequence[str]) -> str:
     ]
     more = f" and more ({len(counts)} kinds)" if len(counts) > len(shown) else ""
     return ", ".join(shown) + more if shown else "no files"
+
+
+def _number(found: Sequence[str], noun: str, one: str = "", more: str = "") -> str:
+    return f"1 {noun}{one}" if len(found) == 1 else f"{len(found)} {noun}s{more}"
 
 
 def _some(names: Sequence[str]) -> str:

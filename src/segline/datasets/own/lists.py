@@ -5,7 +5,7 @@ import difflib
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from segline.datasets.base import Pair, Split
@@ -35,27 +35,67 @@ def split_of_paths(path: str, labels: str) -> Split | None:
     return next((split for split in named if split is not None), None)
 
 
-def read_pairs(path: Path, *, root: Path) -> list[Pair]:
+def choose_pairs(paths: Iterable[str], *, root: Path) -> tuple[str | None, list[str]]:
+    """The CSV among `paths` that lists pairs, the one nearest to the top, and why the others are not used.
+
+    Raises:
+        DataError: a CSV is meant to list pairs, as it names files that are there, but holds a mistake.
+    """
+    known = set(paths)
+    tables = sorted((path for path in known if path.lower().endswith(".csv")), key=lambda path: (path.count("/"), path))
+    chosen: str | None = None
+    doubts: list[str] = []
+    for path in tables:
+        if chosen is not None:
+            doubts.append(f"{path} is not used: {chosen} is")
+            continue
+        try:
+            pairs, gone = read_pairs(root / path, root=root)
+            if not any(pair.image and pair.mask for pair in pairs):
+                raise DataError(
+                    root / path,
+                    found="; ".join(["no row names an image and a mask that are there", *list(gone.values())[:1]]),
+                    expected="paths that count from the folder, such as images/1.jpg",
+                    remedy="correct the paths, or take the file out of the folder",
+                )
+            chosen = path
+        except DataError as error:
+            if _meant(root / path, known):
+                raise
+            doubts.append(f"{path} is not used: {error.found}, expected {error.expected}")
+    return chosen, doubts[:_SHOWN] + ([f"{len(doubts) - _SHOWN} more CSVs are not used"] if doubts[_SHOWN:] else [])
+
+
+def _meant(path: Path, known: Collection[str]) -> bool:
+    """Whether a CSV is meant to list pairs: its columns say so, or nearly, and it names a file that is there."""
+    try:
+        columns, rows = _table(path)
+    except DataError:
+        return False
+    if not all(difflib.get_close_matches(name, columns, n=1) for name in ("image", "mask")):
+        return False
+    return any(cell.strip().replace("\\", "/").removeprefix("./") in known for _, cells in rows for cell in cells)
+
+
+def read_pairs(path: Path, *, root: Path) -> tuple[list[Pair], dict[str, str]]:
     """A CSV with columns image, mask and, if wanted, split and group; the delimiter may be ``,``, ``;`` or a tab.
 
     Files that are not there are None in their pair, so that they show as findings.
+
+    Returns:
+        The pairs, sorted, and for those with a file that is not there, sample id -> which, and in what line.
 
     Raises:
         DataError: a column that is missing or unknown, a path that leads out of `root`, an unknown
             split, or an image listed twice; the line is named.
     """
-    text = _text(path)
-    header = text.splitlines()[0] if text.strip() else ""
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    columns = [name.strip().lower() for name in next(reader, [])]
+    columns, rows = _table(path)
     _check_columns(path, columns)
     lines: dict[str, int] = {}
     pairs: list[Pair] = []
-    for cells in reader:
-        if not any(cell.strip() for cell in cells):
-            continue
-        place = f"{path}:{reader.line_num}"
+    gone: dict[str, str] = {}
+    for line, cells in rows:
+        place = f"{path}:{line}"
         if len(cells) > len(columns):
             raise DataError(
                 place,
@@ -73,9 +113,33 @@ def read_pairs(path: Path, *, root: Path) -> list[Pair]:
                 expected="each image once",
                 remedy="delete one of the lines",
             )
-        lines[pair.id] = reader.line_num
+        lines[pair.id] = line
         pairs.append(pair)
-    return sorted(pairs, key=lambda pair: pair.id)
+        missing = [
+            row[kind].strip() for kind in ("image", "mask") if row.get(kind, "").strip() and getattr(pair, kind) is None
+        ]
+        if missing:
+            are = "is" if len(missing) == 1 else "are"
+            gone[pair.id] = f"{path.name}:{line} names {' and '.join(missing)}, which {are} not there"
+    return sorted(pairs, key=lambda pair: pair.id), gone
+
+
+def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The columns of a CSV, and its rows that are not empty with the numbers of their lines."""
+    text = _text(path)
+    header = text.splitlines()[0] if text.strip() else ""
+    delimiter = max(",;\t", key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        columns = [name.strip().lower() for name in next(reader, [])]
+        return columns, [(reader.line_num, cells) for cells in reader if any(cell.strip() for cell in cells)]
+    except csv.Error as error:
+        raise DataError(
+            f"{path}:{reader.line_num}",
+            found=f"cannot be read ({error})",
+            expected="a CSV file",
+            remedy="look for a quotation mark that is not closed",
+        ) from error
 
 
 def _mask_of(pairs: Iterable[Pair], name: str) -> str:

@@ -39,9 +39,14 @@ class Names:
     colours: Mapping[Colour, str]
 
 
+def names_classes(path: str) -> bool:
+    """Whether a file is called as those that hold names of classes."""
+    return PurePosixPath(path).name.lower() in FILES
+
+
 def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
     """The names in the first file that customarily holds them; the one nearest to the top counts."""
-    found = [path for path in paths if PurePosixPath(path).name.lower() in FILES]
+    found = [path for path in paths if names_classes(path)]
     for path in sorted(found, key=lambda path: (path.count("/"), path)):
         try:
             lines = (folder / path).read_text("utf-8-sig").splitlines()
