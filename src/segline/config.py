@@ -18,7 +18,7 @@ from segline.errors import ConfigError
 
 _PACKAGE = Path(__file__).parent
 _NOT_DATASETS = {"__init__", "base", "sample"}
-_NOT_NETWORKS = {"__init__", "blocks"}
+_NOT_NETWORKS = {"__init__", "blocks", "classifier"}
 
 MULTIPLE = 32  # crop sides must be a multiple: the deepest network halves five times
 
@@ -31,6 +31,11 @@ def dataset_names() -> list[str]:
 def network_names() -> list[str]:
     """Names of the network families: those of the files in ``segline/models``."""
     return _stems("models", _NOT_NETWORKS)
+
+
+def encoder_names() -> list[str]:
+    """Names of the encoders: those of the files in ``segline/models/encoders``."""
+    return _stems("models/encoders", {"__init__"})
 
 
 def _stems(room: str, excluded: set[str]) -> list[str]:
@@ -76,6 +81,7 @@ def _without_login(source: str) -> str:
 
 DatasetName = Annotated[str, AfterValidator(lambda name: _known(name, dataset_names()))]
 NetworkName = Annotated[str, AfterValidator(lambda name: _known(name, network_names()))]
+EncoderName = Annotated[str, AfterValidator(lambda name: _known(name, encoder_names()))]
 Side = Annotated[int, Field(ge=MULTIPLE, le=4096), AfterValidator(_multiple)]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -138,6 +144,26 @@ class ModelConfig(_Strict):
     batch_norm: bool = True
     penultimate: Positive | None = None
     """Channels of a 3x3 convolution put before the head (the classic U-Net has 2), or none."""
+    residual: bool = False
+    """Add a level's input to what its convolutions make of it."""
+    separable: bool = False
+    """Depthwise-separable convolutions in the levels: a fraction of the arithmetic."""
+    heads: Positive = 1
+    """Outputs that training looks at: more than one is deep supervision."""
+    encoder: EncoderName | None = None
+    """Which classifier's layers the network begins with, where it begins with one."""
+    output_stride: Literal[8, 16, 32] = 16
+    """Sides of the image over sides of the encoder's deepest features."""
+    weights: str | None = None
+    """First weights of the encoder: ``imagenet``, a file that `segline` wrote, or none (drawn)."""
+    freeze: bool = False
+    """Leave the encoder as it is, its batch-norm statistics too."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.heads > self.depth:
+            raise PydanticCustomError("heads", "at most as many heads as depth", {})
+        return self
 
 
 class Training(_Strict):

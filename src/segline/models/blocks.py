@@ -29,24 +29,76 @@ def convolution(
     kernel: int = 3,
     batch_norm: bool = False,
     activation: str | None = "relu",
+    separable: bool = False,
     **options: Any,
 ) -> Any:
     """Convolution, batch normalisation if asked for, activation; same sides.
 
     A bias that batch normalisation would subtract again is left out.
     """
-    tensor = layers.Conv2D(
+    shared = {"padding": "same", "use_bias": not batch_norm, "name": name, **options}
+    if separable:
+        drawn = {"depthwise_initializer": INITIALIZER, "pointwise_initializer": INITIALIZER}
+        tensor = layers.SeparableConv2D(filters, kernel, **drawn, **shared)(tensor)
+    else:
+        tensor = layers.Conv2D(filters, kernel, kernel_initializer=INITIALIZER, **shared)(tensor)
+    return _finish(tensor, name=name, batch_norm=batch_norm, activation=activation)
+
+
+def split_separable(
+    tensor: Any,
+    filters: int,
+    *,
+    name: str,
+    strides: int = 1,
+    dilation: int = 1,
+    activation: str | None = None,
+) -> Any:
+    """DeepLab's separable 3x3 convolution: each of its halves is normalised, and activated if asked for."""
+    tensor = layers.DepthwiseConv2D(
+        3,
+        strides=strides,
+        dilation_rate=dilation,
+        padding="same",
+        use_bias=False,
+        depthwise_initializer=INITIALIZER,
+        name=f"{name}_depthwise",
+    )(tensor)
+    tensor = _finish(tensor, name=f"{name}_depthwise", batch_norm=True, activation=activation)
+    return convolution(tensor, filters, kernel=1, batch_norm=True, activation=activation, name=name)
+
+
+def transposed(
+    tensor: Any, filters: int, *, name: str, kernel: int = 3, strides: int = 1, batch_norm: bool = False
+) -> Any:
+    """Transposed convolution, batch normalisation if asked for, ReLU; sides grow by `strides`."""
+    tensor = layers.Conv2DTranspose(
         filters,
         kernel,
+        strides=strides,
         padding="same",
         use_bias=not batch_norm,
         kernel_initializer=INITIALIZER,
         name=name,
-        **options,
     )(tensor)
-    if batch_norm:
-        tensor = normalise(tensor, name=f"{name}_norm")
-    return tensor if activation is None else layers.Activation(activation, name=f"{name}_{activation}")(tensor)
+    return _finish(tensor, name=name, batch_norm=batch_norm, activation="relu")
+
+
+def pair(tensor: Any, filters: int, config: ModelConfig, *, name: str) -> Any:
+    """Two 3x3 convolutions, as `config` wants them: U-Net's level.
+
+    A residual level adds its input, brought to `filters` by a 1x1 convolution, before the last ReLU.
+    """
+    own: dict[str, Any] = {"batch_norm": config.batch_norm, "separable": config.separable}
+    first = convolution(tensor, filters, name=f"{name}_first", **own)
+    if not config.residual:
+        return convolution(first, filters, name=f"{name}_second", **own)
+    second = convolution(first, filters, name=f"{name}_second", activation=None, **own)
+    shortcut = convolution(
+        tensor, filters, kernel=1, name=f"{name}_shortcut", batch_norm=config.batch_norm, activation=None
+    )
+    total = layers.Add(name=f"{name}_add")([second, shortcut])
+    return layers.Activation("relu", name=f"{name}_relu")(total)
 
 
 def normalise(tensor: Any, *, name: str) -> Any:
@@ -63,8 +115,14 @@ def dropout(tensor: Any, rate: float, *, name: str) -> Any:
     return layers.Dropout(rate, name=name)(tensor) if rate else tensor
 
 
-def head(tensor: Any, config: ModelConfig, *, kernel: int = 1) -> Any:
+def head(tensor: Any, config: ModelConfig, *, kernel: int = 1, name: str = "logits") -> Any:
     """Logits (N, H, W, classes), float32, after the penultimate 3x3 convolution where there is one."""
     if config.penultimate is not None:
-        tensor = convolution(tensor, config.penultimate, name="penultimate")
-    return layers.Conv2D(config.classes, kernel, padding="same", dtype="float32", name="logits")(tensor)
+        tensor = convolution(tensor, config.penultimate, name=name.replace("logits", "penultimate"))
+    return layers.Conv2D(config.classes, kernel, padding="same", dtype="float32", name=name)(tensor)
+
+
+def _finish(tensor: Any, *, name: str, batch_norm: bool, activation: str | None) -> Any:
+    if batch_norm:
+        tensor = normalise(tensor, name=f"{name}_norm")
+    return tensor if activation is None else layers.Activation(activation, name=f"{name}_{activation}")(tensor)
