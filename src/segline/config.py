@@ -86,6 +86,7 @@ Side = Annotated[int, Field(ge=MULTIPLE, le=4096), AfterValidator(_multiple)]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Weight = Annotated[float, Field(ge=0.0)]
 
 
 class _Strict(BaseModel):
@@ -166,6 +167,28 @@ class ModelConfig(_Strict):
         return self
 
 
+class Loss(_Strict):
+    """What training minimises: a sum of terms, each times the number given here (`training.losses`)."""
+
+    cross_entropy: Weight = 1.0
+    dice: Weight = 1.0
+    focal: Weight = 0.0
+    lovasz: Weight = 0.0
+    hard: Weight = 0.0
+    """Cross-entropy of the hardest pixels alone (online hard example mining)."""
+    class_weights: Literal["equal", "balanced"] = "equal"
+    """Whether rare classes weigh more in the cross-entropies."""
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    focal_gamma: Annotated[float, Field(ge=0.0)] = 2.0
+    hard_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not any((self.cross_entropy, self.dice, self.focal, self.lovasz, self.hard)):
+            raise PydanticCustomError("no_loss", "at least one term above 0", {})
+        return self
+
+
 class Training(_Strict):
     """How one network is fitted."""
 
@@ -181,6 +204,7 @@ class Training(_Strict):
     warm_up: Share
     """Share of all steps in which the learning rate rises to its peak."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    loss: Loss = Loss()
     threads: Positive
     """CPU threads of the arithmetic: pinned, because another count gives other last digits."""
 
