@@ -205,6 +205,17 @@ class Training(_Strict):
     """Share of all steps in which the learning rate rises to its peak."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     loss: Loss = Loss()
+    optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
+    """``sgd`` is with Nesterov's momentum."""
+    schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
+    """How the learning rate falls after the warm-up."""
+    clip: Annotated[float, Field(gt=0.0)] | None = None
+    """Gradients of a larger norm, over all weights, are scaled down to it."""
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Momentum of the weights' moving average, which is validated and kept instead of the weights."""
+    patience: Positive | None = None
+    """Epochs without a better validation after which the fit ends early."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     threads: Positive
     """CPU threads of the arithmetic: pinned, because another count gives other last digits."""
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from keras import layers
 from segline import config, models
 from segline.config import ModelConfig
 from segline.errors import ConfigError
-from segline.models import classifier, encoders, unet_plus_plus
+from segline.models import blocks, classifier, encoders, unet_plus_plus
 
 # Keras 3.15 writes variables in a way that NumPy 2.4 calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -125,6 +126,20 @@ def test_logits_stay_float32_under_mixed_precision(network: str) -> None:
 
 def _models_inside(model: keras.Model) -> list[keras.Model]:
     return [layer for layer in model.layers if isinstance(layer, keras.Model)]
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_enlarging_is_what_opencv_does_and_keras_where_it_can(factor: int) -> None:
+    picture = np.random.default_rng(2).normal(size=(2, 5, 7, 3)).astype(np.float32)
+    size = (7 * factor, 5 * factor)
+    expected = np.stack([cv2.resize(one, size, interpolation=cv2.INTER_LINEAR) for one in picture])
+    layer = blocks.Enlarge(factor)
+    np.testing.assert_allclose(layer(picture), expected, atol=1e-5)
+    np.testing.assert_allclose(layers.UpSampling2D(factor, interpolation="bilinear")(picture), expected, atol=1e-5)
+    assert layer.compute_output_shape((None, None, 7, 3)) == (None, None, 7 * factor, 3)
+    unsized = keras.Input((None, None, 3))
+    traced = keras.Model(unsized, layer(unsized))
+    np.testing.assert_allclose(traced.predict(picture, verbose=0), expected, atol=1e-5)
 
 
 def test_stride_is_what_the_network_halves_its_input_by() -> None:

@@ -7,11 +7,50 @@ Tensors are channels-last, (N, H, W, C). Initialisation is He's normal one throu
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 from segline.config import ModelConfig
 
 INITIALIZER = "he_normal"
+
+
+@keras.saving.register_keras_serializable(package="segline")
+class Enlarge(layers.Layer):
+    """Bilinear up-sampling by a whole factor, pixel centres kept in place: half-pixel, as OpenCV does it.
+
+    Keras's own layer (3.15) compares the size it computes with 0, which a traced network cannot do
+    while that size is unknown.
+    """
+
+    def __init__(self, factor: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.factor = factor
+
+    def call(self, inputs: Any) -> Any:
+        """(N, H, W, C) -> (N, factor * H, factor * W, C)."""
+        return self._along(self._along(inputs, 1), 2)
+
+    def _along(self, tensor: Any, axis: int) -> Any:
+        """Each pixel becomes `factor` blends of itself and its nearer neighbour; the edge repeats."""
+        inner = (slice(None),) * axis
+        before = ops.concatenate([tensor[(*inner, slice(0, 1))], tensor[(*inner, slice(0, -1))]], axis=axis)
+        after = ops.concatenate([tensor[(*inner, slice(1, None))], tensor[(*inner, slice(-1, None))]], axis=axis)
+        offsets = [(place + 0.5) / self.factor - 0.5 for place in range(self.factor)]
+        blends = [(1 - abs(offset)) * tensor + abs(offset) * (before if offset < 0 else after) for offset in offsets]
+        stacked = ops.stack(blends, axis=axis + 1)
+        shape = list(ops.shape(tensor))
+        shape[axis] = shape[axis] * self.factor
+        return ops.reshape(stacked, shape)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Sides times the factor."""
+        count, height, width, channels = input_shape
+        grown = (None if side is None else side * self.factor for side in (height, width))
+        return (count, *grown, channels)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "factor": self.factor}
 
 
 def image_input() -> tuple[Any, Any]:

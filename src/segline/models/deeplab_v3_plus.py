@@ -39,7 +39,7 @@ def build(config: ModelConfig) -> keras.Model:
     for order in ("first", "second"):
         tensor = blocks.split_separable(tensor, filters, activation="relu", name=f"decoder_{order}")
     logits = layers.Conv2D(config.classes, 1, dtype="float32", name="coarse_logits")(tensor)
-    logits = layers.UpSampling2D(4, interpolation="bilinear", dtype="float32", name="logits")(logits)
+    logits = blocks.Enlarge(4, dtype="float32", name="logits")(logits)
     return keras.Model(image, logits, name=config.network)
 
 
@@ -68,4 +68,4 @@ def _pyramid(deep: Any, filters: int, *, rates: tuple[int, ...]) -> Any:
 
 
 def _upsample(tensor: Any, factor: int, *, name: str) -> Any:
-    return tensor if factor == 1 else layers.UpSampling2D(factor, interpolation="bilinear", name=name)(tensor)
+    return tensor if factor == 1 else blocks.Enlarge(factor, name=name)(tensor)
