@@ -27,7 +27,7 @@ def test_the_projects_own_params_are_good_and_name_what_exists():
     assert params.source == "sample"
     assert set(params.datasets) == {"kitti", "oxford_pets", "cityscapes"}
     assert set(config.network_names()) >= {"unet", "xception_unet"}
-    assert set(params.promotion.floor) == set(params.datasets)
+    assert set(params.options) == set(params.promotion.floor) >= set(params.datasets)
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,14 @@ def test_a_mistake_names_line_key_found_and_expected(changed, old, new, place, f
         ("[kitti, oxford_pets, cityscapes]", "[kitti]", "one of `datasets`"),
         ("[kitti, oxford_pets,", "[kitti, kitti, oxford_pets,", "each dataset once"),
         ("crop: [128, 128]", "crop: [512, 128]", "`prepare.short_side` 128"),
-        ("oxford_pets: 0.4, ", "", "a `promotion.floor` for oxford_pets"),
-        ("  cityscapes: {}\n", "", "an `options` entry for cityscapes"),
+        ("oxford_pets: 0.4, ", "", "a `promotion.floor` for oxford_pets, such as `oxford_pets: 0.15`"),
+        ("  cityscapes: {}\n", "", "an `options` entry for cityscapes, such as `cityscapes: {}`"),
+        ("own: []", "own: [kitti]", "`own` to be []"),
+        ("cityscapes: {}", "cityscapes: {path: mine}", "`own` to be [cityscapes]"),
     ],
 )
 def test_values_that_contradict_each_other_are_named(changed, old, new, expected):
-    with pytest.raises(ConfigError, match="contradict") as caught:
+    with pytest.raises(ConfigError, match=r"contradict|lacks an entry") as caught:
         config.load(changed(old, new))
     assert expected in str(caught.value)
 

@@ -4,8 +4,9 @@ import textwrap
 
 import pytest
 
+from segline import storage
 from segline.errors import StorageError
-from segline.storage import atomic_file, atomic_folder
+from segline.storage import atomic_file, atomic_folder, require_room
 
 
 def test_a_file_appears_whole_and_replaces_the_old_one(tmp_path):
@@ -92,3 +93,34 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="move what is in the way"), atomic_file(tmp_path / "file" / "x"):
         pass
+
+
+def test_a_kill_while_the_old_folder_is_removed_leaves_the_new_one_whole(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").touch()
+    script = textwrap.dedent(
+        """
+        import os, shutil, signal, sys
+        from pathlib import Path
+        from segline.storage import atomic_folder
+        shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        with atomic_folder(Path(sys.argv[1])) as partial:
+            (partial / "new").touch()
+        """
+    )
+    subprocess.run([sys.executable, "-c", script, str(folder)], check=False)
+    assert [entry.name for entry in folder.iterdir()] == ["new"]
+    assert len(list(tmp_path.iterdir())) == 2
+    with atomic_folder(folder) as partial:
+        (partial / "newer").touch()
+    assert [entry.name for entry in folder.iterdir()] == ["newer"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+def test_room_is_what_the_disk_has_less_what_stays_free(tmp_path, monkeypatch):
+    room = require_room(tmp_path / "not" / "made", 1000, purpose="for a test")
+    assert room > 1000
+    monkeypatch.setattr(storage, "SPARE", room)
+    with pytest.raises(StorageError, match=r"expected .* MiB for a test, and"):
+        require_room(tmp_path, 1 << 60, purpose="for a test")

@@ -32,7 +32,12 @@ models = typer.Typer(help="The registered models.", no_args_is_help=True)
 app.add_typer(data, name="data")
 app.add_typer(models, name="models")
 
-DatasetArgument = Annotated[str, typer.Argument(metavar="DATASET", help="kitti, oxford_pets or cityscapes.")]
+DatasetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATASET", help="A name from `datasets` in params.yaml (docs/datasets.md); folder for your own data."
+    ),
+]
 
 
 def _complain(line: str) -> None:
@@ -54,13 +59,19 @@ def doctor(
 ) -> None:
     """Check params.yaml, the data source, the disk, git and the tracking server before anything long is started."""
     from segline import config, settings, storage
-    from segline.data.download import check_source, without_secrets
+    from segline.data.download import check_source
+    from segline.data.sources import without_secrets
     from segline.registry.lineage import code_state
 
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
     typer.echo(f"params.yaml   good: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
-    check_source(params.source, datasets=params.datasets, root=places.root, archives=places.archives)
+    public = [name for name in params.datasets if name not in params.own]
+    check_source(params.source, datasets=public, root=places.root, archives=places.archives)
+    for name in params.own:
+        from segline.data import own
+
+        typer.echo(f"{name:13} good: {own.locate(params.options[name], root=places.root)}")
     typer.echo(f"source        good: {without_secrets(params.source)}")
     free = storage.check_room(places.root, gibibytes=1.0)
     typer.echo(f"disk          {free:.0f} GiB free")
@@ -88,14 +99,71 @@ def sample(
         typer.echo(f"{folder / name}")
 
 
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Your images and masks, at any depth.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the class table and the params.yaml entry anew, over older ones.")
+    ] = False,
+) -> None:
+    """Set up your own data: guess what FOLDER holds, and write its class table and the params.yaml entry.
+
+    Understood are image and mask files paired by name (`images/1.jpg` with `masks/1.png`, or `1.jpg` with
+    `1_mask.png`, at any depth), a CSV with the columns image and mask (split and group if wanted), COCO
+    and LabelMe polygons. Masks may hold ids, a palette's indices, or colours. Names of classes come from a
+    classes.txt, labelmap.txt, class_dict.csv or the polygons; splits from folders or lists called train,
+    val and test, or from the CSV, else a fixed share is held out.
+
+    Nothing in FOLDER is changed but `classes.yaml`, which is yours to edit. Run it again at any time: what
+    is there is kept unless --force is given.
+    """
+    from segline import settings
+    from segline.data.setup import set_up
+
+    written = set_up(folder, params=settings.load().params, force=force, report=_complain)
+    _show(written)
+
+
+def _show(written: "Written") -> None:  # type: ignore[name-defined]  # noqa: F821
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("", "guess", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for line in written.guess.lines:
+        table.add_row(*(escape(text) for text in (line.what, line.guess, line.why)))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    for doubt in written.guess.doubts:
+        typer.echo(f"doubt: {doubt}")
+    for change in written.changes:
+        typer.echo(change)
+    typer.echo("next: look at the class table, then dvc repro validate@folder (and then make run)")
+
+
+@data.command()
+def look(dataset: DatasetArgument) -> None:
+    """See whether your own data changed since the last time (`dvc repro` asks this first)."""
+    from segline import config, settings
+    from segline.data import own
+
+    places = settings.load()
+    params = config.load(places.params, dataset=dataset)
+    own.look(params.options[dataset], root=places.root, path=places.own(dataset), report=typer.echo)
+
+
 @data.command()
 def download(dataset: DatasetArgument) -> None:
-    """Fetch the archives from `source` and check their digests."""
+    """Fetch the archives from `source` and check their digests; of your own data, list the files and theirs."""
     from segline import config, datasets, settings
     from segline.data.download import download as run
 
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
+    if dataset in params.own:
+        from segline.data import own
+
+        own.download(params.options[dataset], root=places.root, folder=places.archives(dataset), report=typer.echo)
+        return
     run(
         datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
         source=params.source,
@@ -107,12 +175,24 @@ def download(dataset: DatasetArgument) -> None:
 
 @data.command()
 def extract(dataset: DatasetArgument) -> None:
-    """Unpack the archives, refusing hostile ones."""
+    """Unpack the archives, refusing hostile ones; copy your own data, and paint masks from polygons."""
     from segline import config, datasets, settings
     from segline.data.archives import extract as run
 
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
+    if dataset in params.own:
+        from segline.data import own
+
+        own.extract(
+            params.options[dataset],
+            root=places.root,
+            archives=places.archives(dataset),
+            folder=places.raw(dataset),
+            workers=places.workers,
+            report=typer.echo,
+        )
+        return
     run(
         datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
         archives=places.archives(dataset),

@@ -6,8 +6,8 @@ expected; an unknown key or name is answered with the nearest known one.
 
 import difflib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from urllib.parse import urlsplit
 
 import yaml
@@ -72,6 +72,14 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _inside(path: str) -> str:
+    """Refuse what leads out of the folder that it counts from; Windows' separators become ours."""
+    inside = PurePosixPath(path.replace("\\", "/"))
+    if inside.is_absolute() or ".." in inside.parts or PureWindowsPath(path).drive:
+        raise PydanticCustomError("inside", "a path inside the folder, such as images or masks/*.png", {})
+    return inside.as_posix()
+
+
 def _without_login(source: str) -> str:
     """Refuse a password: ``dvc.lock`` would record it, and git would publish it."""
     if "@" in urlsplit(source).netloc:
@@ -79,6 +87,8 @@ def _without_login(source: str) -> str:
     return source
 
 
+Encoding = Literal["ids", "palette", "rgb", "coco", "labelme"]
+Relative = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 DatasetName = Annotated[str, AfterValidator(lambda name: _known(name, dataset_names()))]
 NetworkName = Annotated[str, AfterValidator(lambda name: _known(name, network_names()))]
 EncoderName = Annotated[str, AfterValidator(lambda name: _known(name, encoder_names()))]
@@ -89,50 +99,57 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """What a YAML file of ours holds: frozen, no unknown key, no value that must be converted first."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Options(_Strict):
+Model = TypeVar("Model", bound=Strict)
+
+
+class Options(Strict):
     """One dataset's own choices; the lower ones are for the user's own data (``folder``) alone."""
 
     task: str | None = None
     """One of the dataset's tasks; its own if not given."""
     split: str | None = None
     """One of the dataset's published splits; its own if not given."""
-    path: str | None = None
+    path: Annotated[str, Field(min_length=1)] | None = None
     """Folder of the user's own data; a relative one counts from the project's folder."""
-    classes: str = "classes.yaml"
+    classes: Relative = "classes.yaml"
     """The class table, under `path`."""
-    images: str | None = None
-    """Glob pattern of the images under `path`."""
-    masks: str | None = None
-    """Glob pattern of the masks under `path`, or of the polygon files."""
-    encoding: Literal["ids", "palette", "rgb", "coco", "labelme"] = "ids"
+    images: Relative | None = None
+    """Where the images are under `path`: a folder, or a pattern such as ``images/**/*.jpg``."""
+    masks: Relative | None = None
+    """The same for the masks, or for the polygon files."""
+    encoding: Encoding = "ids"
     """How masks say which class a pixel is of."""
-    pairs: str | None = None
+    pairs: Relative | None = None
     """A CSV under `path` with columns image, mask and, if wanted, split and group: instead of the patterns."""
-    splits: dict[Literal["train", "validation", "test"], str] | None = None
-    """Split -> a list file under `path`, one sample a line."""
+    splits: dict[Literal["train", "validation", "test"], Relative] | None = None
+    """Split -> a list file under `path`, one id, file name or path a line."""
+    test_share: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.2
+    """Part of the samples held out as test split, where the user's own data name none."""
 
 
-class Validation(_Strict):
+class Validation(Strict):
     """When the data are good enough to go on."""
 
     quarantine_share: Share
     """Samples that may be left out, of all: more of them stop the pipeline."""
 
 
-class Prepare(_Strict):
+class Prepare(Strict):
     """How samples are stored for training; scoring labels always stay native."""
 
-    short_side: Annotated[int, Field(ge=32, le=4096)]
-    """Images are scaled down (never up) until their shorter side is this many pixels."""
+    short_side: Annotated[int, Field(ge=32, le=4096)] | None
+    """Images are scaled down (never up) until their shorter side is this many pixels; null keeps their own size."""
     validation_share: Annotated[float, Field(gt=0.0, lt=0.5)]
     """Part of the training samples held out for model choice, where the dataset names none."""
 
 
-class ModelConfig(_Strict):
+class ModelConfig(Strict):
     """One network, completely described."""
 
     network: NetworkName
@@ -189,7 +206,7 @@ class Loss(_Strict):
         return self
 
 
-class Training(_Strict):
+class Training(Strict):
     """How one network is fitted."""
 
     crop: Annotated[tuple[Side, Side], BeforeValidator(_sequence)]
@@ -220,7 +237,7 @@ class Training(_Strict):
     """CPU threads of the arithmetic: pinned, because another count gives other last digits."""
 
 
-class Search(_Strict):
+class Search(Strict):
     """What Keras Tuner may choose from."""
 
     trials: Positive
@@ -233,25 +250,27 @@ class Search(_Strict):
     """Range of the augmentation strength: 0 leaves flips and crops, 1 is strong."""
 
 
-class Evaluation(_Strict):
+class Evaluation(Strict):
     """How scores get their intervals."""
 
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
 
 
-class Promotion(_Strict):
+class Promotion(Strict):
     """What a model must reach."""
 
     floor: dict[DatasetName, Share]
     """Test mIoU that the first version of a dataset's model must beat."""
 
 
-class Params(_Strict):
+class Params(Strict):
     """The whole of ``params.yaml``."""
 
     source: Annotated[str, Field(min_length=1), AfterValidator(_without_login)]
     datasets: Annotated[tuple[DatasetName, ...], BeforeValidator(_sequence), Field(min_length=1)]
+    own: Annotated[tuple[DatasetName, ...], BeforeValidator(_sequence)] = ()
+    """Those of `datasets` that are the user's own: whether their files changed is looked at in every run."""
     dataset: DatasetName
     options: dict[DatasetName, Options] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -272,12 +291,22 @@ class Params(_Strict):
             )
         without = [name for name in self.datasets if name not in self.options]
         if without:
-            raise PydanticCustomError("options", "an `options` entry for {name}", {"name": without[0]})
+            raise PydanticCustomError(
+                "options", "an `options` entry for {name}, such as `{name}: {}`", {"name": without[0]}
+            )
+        own = tuple(name for name in self.datasets if self.options[name].path is not None)
+        if set(own) != set(self.own):
+            raise PydanticCustomError(
+                "own",
+                "`own` to be {own}: those of `datasets` whose `options` have a path",
+                {"own": f"[{', '.join(own)}]"},
+            )
         if self.dataset not in self.promotion.floor:
-            raise PydanticCustomError("floor", "a `promotion.floor` for {name}", {"name": self.dataset})
-        if self.training.crop[0] > _largest_crop(self.prepare) or self.training.crop[1] > 4 * _largest_crop(
-            self.prepare
-        ):
+            raise PydanticCustomError(
+                "floor", "a `promotion.floor` for {name}, such as `{name}: 0.15`", {"name": self.dataset}
+            )
+        largest = _largest_crop(self.prepare)
+        if largest is not None and (self.training.crop[0] > largest or self.training.crop[1] > 4 * largest):
             raise PydanticCustomError(
                 "crop",
                 "`training.crop` {crop} to fit images scaled to `prepare.short_side` {side}",
@@ -287,12 +316,53 @@ class Params(_Strict):
 
     def resolved(self) -> dict[str, Any]:
         """What a training run depends on: all but where the data came from (its digests say that)."""
-        return self.model_dump(mode="json", exclude={"source", "datasets"})
+        return self.model_dump(mode="json", exclude={"source", "datasets", "own"})
 
 
-def _largest_crop(prepare: Prepare) -> int:
+def _largest_crop(prepare: Prepare) -> int | None:
     """The largest legal crop height: the short side, rounded up to the network's multiple."""
-    return -(-prepare.short_side // MULTIPLE) * MULTIPLE
+    return None if prepare.short_side is None else -(-prepare.short_side // MULTIPLE) * MULTIPLE
+
+
+class Source:
+    """A YAML file that was read strictly, and which line each of its keys is on.
+
+    Args:
+        path: the file.
+        remedy: what to do where it cannot be read at all.
+
+    Raises:
+        ConfigError: it is missing, is not YAML, gives a key twice, or holds no mapping.
+    """
+
+    def __init__(self, path: Path, *, remedy: str) -> None:
+        self.path = path
+        text = _read(path, remedy)
+        self._node = _compose(path, text)
+        _refuse_twice(path, self._node)
+        content = _content(path, text)
+        if not isinstance(content, dict):
+            raise ConfigError(path, found="no keys", expected="a mapping", remedy=remedy)
+        self.content: dict[str, Any] = content
+
+    def parse(self, model: type[Model]) -> Model:
+        """The content as `model`.
+
+        Raises:
+            ConfigError: it holds something impossible.
+        """
+        try:
+            return model.model_validate(self.content)
+        except ValidationError as error:
+            # A misspelt key is both unknown and missing; the first says more.
+            details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
+            more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+            raise _explain(self, model, details[0], more) from error
+
+    def place(self, *location: int | str) -> str:
+        """Where a key is, for an error: ``params.yaml:12 training.batch``."""
+        key = ".".join(str(part) for part in location)
+        return f"{self.path}:{_line(self._node, location)}" + (f" {key}" if key else "")
 
 
 def load(path: Path, *, dataset: str | None = None) -> Params:
@@ -301,12 +371,7 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
     Raises:
         ConfigError: the file is missing, is not YAML, or holds something impossible.
     """
-    text = _read(path)
-    node = _compose(path, text)
-    _refuse_twice(path, node)
-    content = _content(path, text)
-    if not isinstance(content, dict):
-        raise ConfigError(path, found="no keys", expected="a mapping", remedy="start from the project's params.yaml")
+    source = Source(path, remedy="restore it: git checkout -- params.yaml")
     if dataset is not None:
         if dataset not in dataset_names():
             raise ConfigError(
@@ -315,25 +380,16 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
                 expected=_nearest(dataset, dataset_names()),
                 remedy="name one of those",
             )
-        content["dataset"] = dataset
-    try:
-        return Params.model_validate(content)
-    except ValidationError as error:
-        # A misspelt key is both unknown and missing; the first says more.
-        details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
-        more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
-        raise _explain(path, node, details[0], more) from error
+        source.content["dataset"] = dataset
+    return source.parse(Params)
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, remedy: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
-            path,
-            found=f"cannot be read ({error})",
-            expected="a UTF-8 YAML file",
-            remedy="restore it: git checkout -- params.yaml",
+            path, found=f"cannot be read ({error})", expected="a UTF-8 YAML file", remedy=remedy
         ) from error
 
 
@@ -389,14 +445,13 @@ def _hint(value: Any) -> str:
     return " (YAML takes it for text: write 1.0e-3, not 1e-3, and no quotes)" if isinstance(value, str) else ""
 
 
-def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str) -> ConfigError:
+def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more: str) -> ConfigError:
     location = [part for part in detail["loc"] if part != "[key]"]
-    key = ".".join(str(part) for part in location)
-    place = f"{path}:{_line(node, location)}" + (f" {key}" if key else "")
+    place = source.place(*location)
     found = f"found {detail['input']!r}{_hint(detail['input'])}"
     match detail["type"]:
         case "extra_forbidden":
-            known = sorted(_fields(location[:-1]))
+            known = sorted(_fields(model, location[:-1]))
             return ConfigError(
                 place,
                 found="unknown key" + more,
@@ -405,7 +460,7 @@ def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str
             )
         case "missing":
             return ConfigError(
-                place, found="missing" + more, expected="this key", remedy="add it (see README, params.yaml)"
+                place, found="missing" + more, expected="this key", remedy="add it (README shows the file)"
             )
         case "login":
             return ConfigError(
@@ -414,29 +469,40 @@ def _explain(path: Path, node: yaml.Node | None, detail: ErrorDetails, more: str
                 expected=detail["msg"],
                 remedy="put the login into ~/.netrc (http) or the environment (s3)",
             )
-        case "twice" | "options" | "not_prepared" | "floor" | "crop":
+        case "options" | "floor":
             return ConfigError(
-                path, found="two values that contradict" + more, expected=detail["msg"], remedy="change one of them"
+                source.path,
+                found="a dataset that lacks an entry" + more,
+                expected=detail["msg"],
+                remedy="add that line",
             )
-        case "unknown_name" | "multiple" | "ascending":
+        case "twice" | "own" | "not_prepared" | "crop":
+            return ConfigError(
+                source.path,
+                found="two values that contradict" + more,
+                expected=detail["msg"],
+                remedy="change one of them",
+            )
+        case "unknown_name" | "multiple" | "ascending" | "inside":
             expected = detail["msg"]
         case _:
             expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")
     return ConfigError(place, found=found + more, expected=expected, remedy="correct the value")
 
 
-def _fields(location: Sequence[int | str]) -> Iterator[str]:
+def _fields(model: type[BaseModel], location: Sequence[int | str]) -> Iterator[str]:
     """Names of the keys that may stand at `location`."""
-    if location[:1] == ["options"]:
-        yield from Options.model_fields if len(location) > 1 else dataset_names()
-        return
-    model: type[BaseModel] = Params
+    annotation: Any = model
     for part in location:
-        annotation = model.model_fields[str(part)].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        model = annotation
-    yield from model.model_fields
+        if _is_model(annotation):
+            annotation = annotation.model_fields[str(part)].annotation
+        else:  # a tuple or a dict of models
+            annotation = next(inner for inner in get_args(annotation) if _is_model(inner))
+    yield from annotation.model_fields
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:

@@ -51,6 +51,10 @@ class Settings:
         """Folder of a dataset's downloaded archives."""
         return self.root / "data" / "archives" / dataset
 
+    def own(self, dataset: str) -> Path:
+        """File that changes when the user's own data do."""
+        return self.root / "own" / f"{dataset}.txt"
+
     def raw(self, dataset: str) -> Path:
         """Folder of a dataset's extracted archives."""
         return self.root / "data" / "raw" / dataset

@@ -14,6 +14,9 @@ from pathlib import Path
 
 from segline.errors import StorageError
 
+SPARE = 64 << 20
+"""Bytes that stay free on every disk."""
+
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
 _NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -81,11 +84,24 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         partial.mkdir()
         try:
             yield partial
-            if path.exists():
-                shutil.rmtree(path)
-            partial.rename(path)
+            _exchange(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def _exchange(partial: Path, path: Path) -> None:
+    """Put `partial` in the place of `path`, which is moved away first: removing it takes time, and a kill may come."""
+    if not path.exists():
+        partial.rename(path)
+        return
+    old = path.parent / f".{path.name}.old.{os.getpid()}.partial"  # a name that `_partial` clears away
+    path.rename(old)
+    try:
+        partial.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    shutil.rmtree(old)
 
 
 def check_room(folder: Path, *, gibibytes: float) -> float:
@@ -103,6 +119,28 @@ def check_room(folder: Path, *, gibibytes: float) -> float:
             remedy="free some space, or move the project to another disk",
         )
     return free
+
+
+def require_room(folder: Path, size: int, *, purpose: str) -> int:
+    """Bytes that `folder`'s disk can take, `SPARE` aside.
+
+    Args:
+        size: bytes that are needed.
+        purpose: what they are needed for.
+
+    Raises:
+        StorageError: fewer than `size`.
+    """
+    room = shutil.disk_usage(_existing(folder)).free - SPARE
+    if size > room:
+        raise StorageError(
+            folder,
+            found=f"{max(0, room + SPARE) / 2**20:.0f} MiB free",
+            expected=f"{size / 2**20:.0f} MiB {purpose}, and {SPARE >> 20} MiB to spare",
+            remedy="free some space (`dvc gc --workspace` drops data of earlier states), or move the project to "
+            "another disk",
+        )
+    return room
 
 
 def _partial(path: Path) -> Path:
@@ -124,5 +162,8 @@ def _is_alive(process_id: int) -> bool:
 
 
 def _free_mebibytes(place: Path) -> int:
-    existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
-    return shutil.disk_usage(existing).free >> 20
+    return shutil.disk_usage(_existing(place)).free >> 20
+
+
+def _existing(place: Path) -> Path:
+    return next(folder for folder in (place, *place.absolute().parents) if folder.exists())

@@ -55,9 +55,15 @@ def _failed(out: Path) -> dict[str, list[dict[str, str]]]:
 def test_good_data_passes(validate: Validate, out: Path, tmp_path: Path) -> None:
     lines: list[str] = []
     validate(report=lines.append)
-    assert sorted(path.name for path in (out / "manifest").iterdir()) == ["manifest.parquet", "validation.json"]
+    assert sorted(path.name for path in (out / "manifest").iterdir()) == [
+        "fingerprint.json",
+        "manifest.parquet",
+        "validation.json",
+    ]
     assert sorted(path.name for path in (out / "docs").iterdir()) == [
         "expectations.html",
+        "fingerprint.html",
+        "gallery.html",
         "index.html",
         "validation.json",
     ]
@@ -74,8 +80,10 @@ def test_the_outputs_of_equal_data_are_equal(
 ) -> None:
     validate()
     validate(raw=draw_raw(tmp_path / "elsewhere" / "raw"), folder=out / "again", docs=out / "docs_again")
-    for name in ("manifest.parquet", "validation.json"):
+    for name in ("manifest.parquet", "validation.json", "fingerprint.json"):
         assert (out / "manifest" / name).read_bytes() == (out / "again" / name).read_bytes()
+    for path in (out / "docs").iterdir():
+        assert path.read_bytes() == (out / "docs_again" / path.name).read_bytes()
     assert str(tmp_path) not in (out / "manifest" / "validation.json").read_text()
 
 
@@ -264,7 +272,7 @@ def test_the_data_docs_need_nothing_but_themselves(validate: Validate, raw: Path
         text = (out / "docs" / name).read_text()
         references = _References(text)
         assert references.found == []
-        assert set(references.links) <= {"index.html", "expectations.html"}
+        assert set(references.links) == {"index.html", "gallery.html", "fingerprint.html", "expectations.html"}
         assert not re.search(r"https?://|url\(|@import", text)
         assert "Every image file is a whole image." in text
         assert "width=device-width" in text

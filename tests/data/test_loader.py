@@ -1,5 +1,9 @@
 import json
+import mmap
+import pickle
+import random
 
+import albumentations as A
 import cv2
 import numpy as np
 import pytest
@@ -7,8 +11,9 @@ import pytest
 from segline.core.labels import VOID
 from segline.data import manifest, split
 from segline.data.augment import Augmenter
-from segline.data.loader import Crops, Whole
-from segline.data.prepare import Prepared, prepare
+from segline.data.loader import Crops, Whole, rare_classes
+from segline.data.prepare import _places, prepare
+from segline.data.prepared import PLACES, Prepared
 from segline.datasets.base import Dataset, Pair, match
 from segline.datasets.oxford_pets import DATASET as PETS
 from segline.errors import ConfigError, DataError
@@ -195,3 +200,162 @@ def test_a_split_is_rescaled_from_the_raw_files(make, raw):
     for index in range(len(larger)):
         np.testing.assert_array_equal(larger.image(index), expected.image(index))
         np.testing.assert_array_equal(larger.label(index), expected.label(index))
+
+
+def test_native_size_keeps_every_image_as_it_is(make, raw):
+    test = Prepared(make(short_side=None)).split("test")
+    assert test.short_side is None
+    for index, name in enumerate(test.ids):
+        np.testing.assert_array_equal(
+            test.image(index), cv2.imread(str(raw / "images" / f"{name}.png"), cv2.IMREAD_COLOR_RGB)
+        )
+        np.testing.assert_array_equal(test.mask(index), test.label(index))
+
+
+def test_samples_are_views_of_mapped_files_and_stay_so_when_pickled(prepared):
+    split = prepared.split("train")
+    again = pickle.loads(pickle.dumps(split))
+    assert len(pickle.dumps(split)) < 2000
+    assert again.ids == split.ids
+    for held in (split, again):
+        for view, whole in ((held.image(3), held._images), (held.mask(3), held._masks)):
+            assert np.shares_memory(view, whole)
+            assert not view.flags.writeable
+            assert _root(view).__class__ is mmap.mmap
+    np.testing.assert_array_equal(split.image(3), again.image(3))
+
+
+def _root(array):
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return array
+
+
+def test_other_data_under_the_same_path_are_refused_by_a_worker(make):
+    folder = make()
+    pickled = pickle.dumps(Prepared(folder).split("train"))
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps(meta | {"short_side": 64}))
+    with pytest.raises(DataError, match="other data"):
+        pickle.loads(pickled)
+
+
+def test_places_are_of_their_class_and_spread_over_it(prepared):
+    train = prepared.split("train")
+    for index in range(len(train)):
+        mask, places = train.mask(index).ravel(), train.places(index)
+        assert places.shape == (3, PLACES)
+        for train_id, found in enumerate(places):
+            if (mask == train_id).any():
+                assert set(mask[found]) == {train_id}
+                assert len(set(found.tolist())) == min(PLACES, np.count_nonzero(mask == train_id))
+            else:
+                assert set(found) == {-1}
+    with pytest.raises(ValueError, match="not trained on"):
+        prepared.split("test").places(0)
+
+
+def test_rare_classes_are_those_below_the_median_of_what_occurs():
+    assert rare_classes([50, 0, 10, 30, 5]) == [2, 4]
+    assert rare_classes([70, 30]) == [1]
+    assert rare_classes([9, 0]) == rare_classes([0, 0]) == []
+
+
+@pytest.fixture(scope="module")
+def speckled():
+    """A split with a rare class in a few pixels of each mask, far from where an even crop would be."""
+
+    class Speckled:
+        name, pixels = "train", [90_000, 9_000, 100]
+
+        def __init__(self):
+            generator = np.random.default_rng(1)
+            self.masks = np.zeros((6, 100, 150), np.uint8)
+            self.masks[:, :, 75:] = 1
+            self.spots = generator.integers((4, 4), (96, 146), (6, 2))
+            for mask, (row, column) in zip(self.masks, self.spots, strict=True):
+                mask[row - 2 : row + 2, column - 2 : column + 2] = 2
+
+        def __len__(self):
+            return 6
+
+        def size(self, index):
+            return self.masks[index].shape
+
+        def image(self, index):
+            return np.repeat(self.masks[index][..., None], 3, axis=2)
+
+        def mask(self, index):
+            return self.masks[index]
+
+        def places(self, index):
+            return _places(self.masks[index], 3)
+
+    return Speckled()
+
+
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_crops_are_centred_on_rare_classes_as_often_as_asked(speckled, strength):
+    augmenter = Augmenter(crop=(32, 32), strength=strength, mirrored=True)
+    held = {}
+    for share in (0.0, 0.5, 1.0):
+        batches = Crops(speckled, augmenter=augmenter, batch=6, seed=1, rare=share)
+        masks = np.concatenate([batches.batch(step)[1] for step in range(10)])
+        held[share] = np.mean([(mask == 2).any() for mask in masks])
+    # A spot of 4 x 4 can vanish only where it is turned out of the picture or scaled away.
+    assert held[1.0] > (0.99 if strength == 0 else 0.9)
+    assert held[0.0] < 0.35
+    assert abs(held[0.5] - (held[0.0] + held[1.0]) / 2) < 0.12
+
+
+def test_a_centred_crop_is_centred_where_the_border_allows(speckled):
+    augmenter = Augmenter(crop=(32, 32), strength=0.0, mirrored=True)
+    mask = np.zeros((100, 150), np.uint8)
+    mask[48:52, 68:72] = 2
+    for seed in range(20):
+        _, found = augmenter(np.zeros((100, 150, 3), np.uint8), mask, seed=seed, centre=(50, 70))
+        rows, columns = np.nonzero(found == 2)
+        assert abs(rows.mean() - 15.5) <= 1.5
+        assert abs(columns.mean() - 15.5) <= 1.5
+    mask[:] = 0
+    mask[:2, :2] = 2
+    for seed in range(20):  # in the corner the crop stays inside
+        _, found = augmenter(np.zeros((100, 150, 3), np.uint8), mask, seed=seed, centre=(0, 0))
+        assert (found == 2).any()
+        assert (found != VOID).all()
+
+
+def test_without_rare_crops_nothing_changes(speckled):
+    augmenter = Augmenter(crop=(32, 32), strength=0.5, mirrored=True)
+    none, some = (Crops(speckled, augmenter=augmenter, batch=6, seed=1, rare=share) for share in (0.0, 1 / 3))
+    same = [np.array_equal(*pair) for pair in zip(none.batch(0)[1], some.batch(0)[1], strict=True)]
+    assert same == [True, True, False, True, True, False]
+
+
+def test_a_logged_specification_builds_the_same_pipeline(prepared):
+    augmenter = Augmenter(crop=(32, 64), strength=0.8, mirrored=True)
+    specification = json.loads(json.dumps(augmenter.specification))
+    again = A.from_dict(specification)
+    train = prepared.split("train")
+    for seed in range(40):
+        image, mask = augmenter(train.image(0), train.mask(0), seed=seed)
+        again.set_random_seed(seed)
+        result = again(image=train.image(0), mask=train.mask(0))
+        np.testing.assert_array_equal(result["image"], image)
+        np.testing.assert_array_equal(result["mask"], mask)
+
+
+def test_draws_come_from_the_seed_alone(prepared):
+    augmenter, train = Augmenter(crop=(32, 64), strength=1.0, mirrored=True), prepared.split("train")
+    found = []
+    for noise in (1, 2):
+        random.seed(noise)
+        np.random.seed(noise)
+        augmenter(train.image(1), train.mask(1), seed=noise)  # nor from what it drew before
+        found.append([augmenter(train.image(0), train.mask(0), seed=seed)[0] for seed in range(20)])
+    np.testing.assert_array_equal(*found)
+
+
+def test_every_geometric_transform_fills_masks_with_void():
+    for entry in Augmenter(crop=(32, 64), strength=1.0, mirrored=True).specification["transform"]["transforms"]:
+        assert entry.get("fill_mask", VOID) == VOID or entry["__class_fullname__"].endswith("RandomCropAround"), entry

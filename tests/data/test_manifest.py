@@ -59,7 +59,7 @@ def test_equal_folders_give_equal_bytes_on_any_number_of_workers(
 def test_what_is_written_is_read(tiny: Dataset, raw: Path, tmp_path: Path) -> None:
     table = _build(tiny, raw)
     manifest.write(table, tmp_path / FILE_NAME)
-    assert manifest.read(tmp_path / FILE_NAME).equals(table)
+    assert manifest.read(tmp_path / FILE_NAME).equals(table.select(SCHEMA.names))
 
 
 def test_a_missing_damaged_or_foreign_manifest_is_told(tmp_path: Path) -> None:
@@ -106,3 +106,21 @@ def test_every_pixel_is_counted_once(mask: Mask) -> None:
     assert sum(facts["pixels"]) + round(facts["void_fraction"] * mask.size) == mask.size
     assert facts["illegal_pixels"] == int((mask > 33).sum())
     assert facts["illegal_ids"] == sorted({int(value) for value in mask[mask > 33]})
+
+
+@given(mask=arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 4)))
+def test_border_ids_are_those_between_a_lower_and_a_higher_neighbour(mask: Mask) -> None:
+    between = np.zeros(mask.shape, dtype=bool)
+    for row, column in np.ndindex(mask.shape):
+        for step in ((0, 1), (1, 0)):
+            ends = [(row - step[0], column - step[1]), (row + step[0], column + step[1])]
+            if all(0 <= one < mask.shape[0] and 0 <= other < mask.shape[1] for one, other in ends):
+                low, high = sorted(int(mask[end]) for end in ends)
+                between[row, column] |= low < mask[row, column] < high
+    counts = np.bincount(mask.ravel(), minlength=256)
+    expected = [
+        value
+        for value in np.flatnonzero(counts).tolist()
+        if counts[value] >= 4 and (between & (mask == value)).sum() > 0.8 * counts[value]
+    ]
+    assert manifest._contents(mask, DATASET.label_map)["border_ids"] == expected

@@ -1,10 +1,19 @@
 import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from segline.data import parallel
+from segline.data import manifest, parallel
 from segline.data.parallel import map_samples, stream_samples
+from segline.data.prepare import prepare
+from segline.data.progress import silent
+from segline.data.split import assign
+from segline.datasets.base import Dataset
 from segline.errors import DataError, SeglineError
 
 
@@ -51,3 +60,61 @@ def test_a_stream_that_is_left_early_stops(tmp_path: Path) -> None:
     next(stream)
     stream.close()
     assert sum(path.exists() for path in made) < 200
+
+
+class Remote(Executor):
+    """Stands for a cluster: everything that goes to it and comes back is pickled, as on a wire."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self._threads = ThreadPoolExecutor(2)
+
+    def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        self.calls += 1
+        sent = pickle.dumps((function, arguments, options))
+        return self._threads.submit(self._far_away, sent)
+
+    def _far_away(self, sent: bytes) -> Any:
+        function, arguments, options = pickle.loads(sent)
+        return pickle.loads(pickle.dumps(function(*arguments, **options)))
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        self._threads.shutdown(wait=wait)
+
+
+def test_another_executor_takes_the_pools_place(tiny: Dataset, raw: Path, tmp_path: Path) -> None:
+    def run(place: Path) -> dict[str, bytes]:
+        pairs = tiny.pairs(raw)
+        table = manifest.build(tiny, pairs, raw=raw, splits=assign(pairs, validation_share=0.2), workers=2)
+        (place / "manifest").mkdir(parents=True)
+        manifest.write(table, place / "manifest" / manifest.FILE_NAME)
+        prepare(
+            tiny,
+            raw=raw,
+            manifest_folder=place / "manifest",
+            folder=place / "prepared",
+            short_side=32,
+            workers=2,
+            report=silent,
+        )
+        return {path.relative_to(place).as_posix(): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+    here = run(tmp_path / "here")
+    for executor in (Remote(), ThreadPoolExecutor(2)):
+        with executor, parallel.using(executor):
+            assert run(tmp_path / type(executor).__name__) == here
+        assert getattr(executor, "calls", 12) == 12  # 6 samples, one a chunk, twice
+    assert "prepared/train.images" in here
+
+
+def test_workers_do_not_import_the_main_module(tmp_path: Path) -> None:
+    script = tmp_path / "main.py"
+    script.write_text(
+        "import os\n"
+        "assert __name__ == '__main__', 'imported by a worker'\n"
+        "from segline.data.parallel import processes\n"
+        "with processes(2) as pool:\n"
+        "    print(*pool.map(abs, [-3, -4]), __spec__, os.path.basename(__file__))\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    assert done.stdout == "3 4 None main.py\n"

@@ -3,7 +3,6 @@ from hypothesis import strategies as st
 
 from segline.data.split import assign, digest
 from segline.datasets.base import Pair
-from segline.datasets.kitti import split_of
 
 
 def pets(breeds, count):
@@ -38,11 +37,19 @@ def test_a_lone_sample_of_a_breed_is_trained_on():
     assert assign(pets("a", 1), validation_share=0.4) == {"a_0": "train"}
 
 
-def test_kitti_blocks_are_the_published_ones():
-    blocks = [split_of(frame) for frame in range(100)]
-    assert blocks == ["train"] * 60 + ["validation"] * 22 + ["test"] * 18
-    for drive in ((43, 44, 46, 53), range(77, 82), range(89, 99)):
-        assert len({split_of(frame) for frame in drive}) == 1
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=12), st.floats(0.05, 0.45))
+def test_a_group_goes_as_a_whole_and_both_sides_get_some(sizes, share):
+    pairs = [
+        Pair(id=f"{drive}_{number}", image=None, mask=None, split=None, group=f"drive {drive}")
+        for drive, size in enumerate(sizes)
+        for number in range(size)
+    ]
+    splits = assign(pairs, validation_share=share)
+    sides = [{splits[pair.id] for pair in pairs if pair.group == f"drive {drive}"} for drive in range(len(sizes))]
+    assert all(len(side) == 1 for side in sides)
+    assert set(splits.values()) == {"train", "validation"}
+    held_out = sum(side == "validation" for side in splits.values())
+    assert held_out < max(1, round(len(pairs) * share)) + max(sizes)
 
 
 def test_digest_names_membership_and_not_order():

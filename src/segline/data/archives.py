@@ -1,30 +1,13 @@
-"""Archives -> one raw folder, without trusting what is in them.
+"""Archives -> one raw folder, which appears whole or not at all."""
 
-Refused: absolute paths, paths that climb out, links that leave the folder or lie on another
-member's path, devices, encryption, and anything cut short. Everything else is kept as it is.
-"""
+from functools import partial
+from pathlib import Path
 
-import errno
-import lzma
-import shutil
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath, PureWindowsPath
-
-from segline.data.progress import Report, mebibytes, silent
+from segline.data.members import Member, members, reporting_damage, unpacked_size
+from segline.data.progress import Report, mebibytes, silent, tracking
 from segline.datasets.base import Archive, Dataset
 from segline.errors import ArchiveError
-from segline.storage import atomic_folder
-
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
-# What the operating system says of members that collide or have impossible names; bz2 and gzip give no number.
-_BAD_MEMBER = {None, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL}
-_BLOCK = 512  # of a tar
-_REMEDY = "delete the archive and run the download again; if it comes back the same, its source is damaged"
-_HOSTILE_REMEDY = "do not use this archive: get it from the publisher, and tell whoever made the mirror"
+from segline.storage import atomic_folder, require_room
 
 
 def extract(dataset: Dataset, *, archives: Path, folder: Path, report: Report = silent) -> None:
@@ -34,124 +17,48 @@ def extract(dataset: Dataset, *, archives: Path, folder: Path, report: Report = 
         ArchiveError: an archive is missing, corrupt, hostile, or lacks the folders it should hold.
         StorageError: no room or no right to write.
     """
-    with atomic_folder(folder) as partial:
+    needed = sum(unpacked_size(archive, archives / archive.name) for archive in dataset.archives)
+    room = _Room(folder, needed)
+    with atomic_folder(folder) as target, tracking(unit="bytes", report=report) as track:
         for archive in dataset.archives:
             path = archives / archive.name
-            report(f"{dataset.name}: extracting {archive.name}" + _size(path))
-            with _reporting_damage(path):
-                _unpack(path, partial)
-            _check_folders(archive, path, partial)
+            size = path.stat().st_size
+            report(f"{dataset.name}: extracting {archive.name} ({mebibytes(size)})")
+            with reporting_damage(path):
+                own: set[str] = set()
+                for member in members(archive, path, advance=track(archive.name, size), report=report):
+                    _write(member, target, room, own)
+            _check_folders(archive, path, target)
 
 
-def _size(path: Path) -> str:
-    return f" ({mebibytes(path.stat().st_size)})" if path.is_file() else ""
+class _Room:
+    """What the disk can take: so a wrong guess, or a bomb below its limit, ends before it is full."""
+
+    def __init__(self, folder: Path, needed: int) -> None:
+        self._require = partial(require_room, folder.parent, purpose="for what is unpacked")
+        self._left = self._require(needed)
+
+    def take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            self._left = self._require(size)  # others may have made room, or not
 
 
-@contextmanager
-def _reporting_damage(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError as error:
-        if path.exists():
-            raise
-        raise ArchiveError(
-            path, found="no such file", expected="a downloaded archive", remedy="run the download stage first"
-        ) from error
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
-    except OSError as error:
-        if error.errno not in _BAD_MEMBER:
-            raise
-        raise _damaged(path, error) from error
-
-
-def _damaged(path: Path, error: Exception) -> ArchiveError:
-    with path.open("rb") as handle:
-        start = handle.read(16)
-    return ArchiveError(
-        path,
-        found=f"cannot be extracted ({error or type(error).__name__}); it has {path.stat().st_size} bytes "
-        f"and starts with {start!r}",
-        expected="a whole archive",
-        remedy=_REMEDY,
-    )
-
-
-def _unpack(path: Path, folder: Path) -> None:
-    if path.suffix == ".zip":
-        _unpack_zip(path, folder)
-    else:
-        _unpack_tar(path, folder)
-
-
-def _unpack_tar(path: Path, folder: Path) -> None:
-    links: set[PurePosixPath] = set()
-    with tarfile.open(path, "r:*") as archive:
-        for member in archive:
-            name = _safe_name(member.name, path)
-            if not links.isdisjoint([name, *name.parents]):
-                # Never write through a link, wherever it seems to lead: filters have been fooled about that.
-                raise _hostile(path, f"member {member.name!r} lies behind a link of the same archive")
-            if member.issym() or member.islnk():
-                links.add(name)
-            try:
-                archive.extract(member, folder, filter="data")
-            except tarfile.FilterError as error:
-                raise _hostile(path, str(error)) from error
-        _check_end(archive, path)
-
-
-def _check_end(archive: tarfile.TarFile, path: Path) -> None:
-    """`tarfile` takes a damaged header after the first for the end, so make sure that zeros follow."""
-    assert archive.fileobj is not None
-    archive.fileobj.seek(archive.offset)
-    rest = archive.fileobj.read(_BLOCK)
-    if len(rest) < _BLOCK or rest.strip(b"\0"):
-        raise ArchiveError(
-            path, found=f"cut short or damaged at byte {archive.offset}", expected="a whole tar", remedy=_REMEDY
-        )
-    while archive.fileobj.read(1 << 20):
-        pass  # to the end, so that the compression's own checksum is verified
-
-
-def _unpack_zip(path: Path, folder: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.infolist():
-            name = _safe_name(member.filename, path)
-            kind = (member.external_attr >> 16) & 0o170000
-            if kind not in (0, 0o100000, 0o040000):
-                raise _hostile(path, f"member {member.filename!r} is a link or a device")
-            if member.flag_bits & 1:
-                raise ArchiveError(
-                    path,
-                    found=f"member {member.filename!r} is encrypted",
-                    expected="an archive without a password",
-                    remedy="repack it without one",
-                )
-            if member.is_dir():
-                (folder / name).mkdir(parents=True, exist_ok=True)
-                continue
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(member) as source, (folder / name).open("wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)  # reads to the end, which checks the CRC
-
-
-def _safe_name(name: str, path: Path) -> PurePosixPath:
-    """A member's path inside the folder.
-
-    Raises:
-        ArchiveError: it is absolute, climbs out, or is a Windows path.
-    """
-    inside = PurePosixPath(name)
-    if inside.is_absolute() or ".." in inside.parts or "\\" in name or PureWindowsPath(name).drive:
-        raise _hostile(path, f"member {name!r} would be written outside the folder")
-    return inside
-
-
-def _hostile(path: Path, found: str) -> ArchiveError:
-    return ArchiveError(
-        path, found=found, expected="plain files and folders that stay inside the archive's own", remedy=_HOSTILE_REMEDY
-    )
+def _write(member: Member, folder: Path, room: _Room, own: set[str]) -> None:
+    """Write one member; `own` are the files of its archive so far, none of which it may replace."""
+    target = folder / member.name
+    if member.blocks is None:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folded = str(target).casefold()  # one file to some file systems
+    if target.is_file() and folded not in own:
+        target.unlink()  # of an archive before: both of Cityscapes' hold a README
+    own.add(folded)
+    with target.open("xb") as handle:  # never over another member
+        for block in member.blocks:
+            room.take(len(block))
+            handle.write(block)
 
 
 def _check_folders(archive: Archive, path: Path, folder: Path) -> None:

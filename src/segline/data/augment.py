@@ -10,6 +10,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # on import it would ask
 
 import albumentations as A
 import cv2
+import numpy as np
 
 from segline.core.labels import VOID, Image, Mask
 
@@ -24,7 +25,11 @@ class Augmenter:
     """
 
     def __init__(self, *, crop: tuple[int, int], strength: float, mirrored: bool) -> None:
-        self._compose = A.Compose(_transforms(crop, strength, mirrored))
+        self.crop = crop
+        transforms = _transforms(crop, strength, mirrored)
+        self._compose = A.Compose(transforms)
+        # A pixel to centre on costs a tenth of the time, so only those crops pay for it.
+        self._around = A.Compose(transforms, keypoint_params=A.KeypointParams(format="xy", remove_invisible=False))
 
     @property
     def specification(self) -> dict[str, Any]:
@@ -32,19 +37,46 @@ class Augmenter:
         specification: dict[str, Any] = self._compose.to_dict()
         return specification
 
-    def __call__(self, image: Image, mask: Mask, *, seed: int) -> tuple[Image, Mask]:
-        """Augment one sample; equal seeds give equal results.
+    def __call__(
+        self, image: Image, mask: Mask, *, seed: int, centre: tuple[int, int] | None = None
+    ) -> tuple[Image, Mask]:
+        """Augment one sample; equal arguments give equal results.
 
         Args:
             image: uint8 (h, w, 3).
             mask: uint8 (h, w).
+            centre: row and column that the crop is centred on, as near as the image's border allows;
+                None for a crop anywhere.
 
         Returns:
             uint8 (H, W, 3) and uint8 (H, W) of the crop's size.
         """
-        self._compose.set_random_seed(seed)
-        result = self._compose(image=image, mask=mask)
+        if centre is None:
+            self._compose.set_random_seed(seed)
+            result = self._compose(image=image, mask=mask)
+        else:
+            self._around.set_random_seed(seed)
+            point = np.array([[centre[1], centre[0]]], dtype=np.float32)
+            result = self._around(image=image, mask=mask, keypoints=point)
         return result["image"], result["mask"]
+
+
+class RandomCropAround(A.RandomCrop):
+    """Crops around the first keypoint, wherever earlier transforms have moved it; at random where none is given."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The crop's corners."""
+        found: dict[str, Any] = super().get_params_dependent_on_data(params, data)
+        points = data.get("keypoints")
+        if points is None or len(points) == 0:
+            return found
+        left, top = (
+            round(min(max(float(middle) - length / 2, 0), side - length))
+            for middle, length, side in zip(
+                points[0][:2], (self.width, self.height), (params["shape"][1], params["shape"][0]), strict=True
+            )
+        )
+        return {**found, "crop_coords": (left, top, left + self.width, top + self.height)}
 
 
 def _transforms(crop: tuple[int, int], strength: float, mirrored: bool) -> list[A.BasicTransform]:
@@ -72,7 +104,7 @@ def _transforms(crop: tuple[int, int], strength: float, mirrored: bool) -> list[
         )
     transforms += [
         A.PadIfNeeded(height, width, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=VOID, position="random"),
-        A.RandomCrop(height, width),
+        RandomCropAround(height, width),
     ]
     if strength > 0:
         transforms += [

@@ -24,10 +24,11 @@ from great_expectations.data_context.types.base import (
     ProgressBarsConfig,
 )
 
-from segline.data import datadocs, linter, manifest
+from segline.data import datadocs, fingerprint, gallery, linter, manifest, measures, pages, portrait
 from segline.data.progress import Report, silent
 from segline.data.rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
 from segline.data.split import assign
+from segline.data.thumbnails import Album
 from segline.datasets.base import SPLITS, Dataset, Pair
 from segline.errors import DataError, ValidationError
 from segline.storage import atomic_folder, reporting_storage
@@ -46,6 +47,8 @@ class Check:
     Args:
         expectation: of Great Expectations, or ``linter`` for what concerns the dataset as a whole.
         explained: name of the pattern that explains its findings; they are then not listed.
+        samples: ids of samples that show it, where the findings name none.
+        step: as `linter.Pattern.step`.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Check:
     success: bool
     findings: tuple[Finding, ...]
     explained: str = ""
+    samples: tuple[str, ...] = ()
+    step: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,27 +135,34 @@ def validate(
     """
     pairs = _pairs(dataset, raw)
     splits = assign(pairs, validation_share=validation_share)
-    table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, report=report)
-    verdict = judge(table, dataset=dataset, docs=docs, quarantine_share=quarantine_share)
+    with measures.store() as store:
+        table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store, report=report)
+        verdict, figures = judge(table, store, dataset=dataset, raw=raw, docs=docs, quarantine_share=quarantine_share)
     if not verdict.success:
         _remove(folder)
         raise _error(dataset, verdict, raw=raw, docs=docs)
     with atomic_folder(folder) as partial:
         manifest.write(usable(table, verdict), partial / manifest.FILE_NAME)
+        (partial / fingerprint.FILE_NAME).write_text(fingerprint.to_json(figures), "utf-8")
         (partial / FILE_NAME).write_text(verdict.to_json(), "utf-8")
-    for finding in verdict.findings("quarantine"):
-        report(f"left out: {finding}")
+    for line in _story(dataset, verdict, docs=docs):
+        report(line)
+
+
+def _story(dataset: Dataset, verdict: Verdict, *, docs: Path) -> list[str]:
+    """What is told of data that pass."""
+    lines = [f"left out: {finding}" for finding in verdict.findings("quarantine")]
     warnings = verdict.findings("warn")
-    for finding in warnings[:_WARNED]:
-        report(f"note: {finding.file}: {finding.found}")
+    lines += [f"note: {finding.file}: {finding.found}" for finding in warnings[:_WARNED]]
     if len(warnings) > _WARNED:
-        report(f"note: and {len(warnings) - _WARNED} more, see {docs / datadocs.INDEX}")
+        lines.append(f"note: and {len(warnings) - _WARNED} more, with their pictures: {docs / pages.GALLERY}")
     counts = ", ".join(f"{name} {count}" for name, count in verdict.summary["splits"].items())
     out = f", {len(verdict.quarantined)} left out" if verdict.quarantined else ""
-    report(
-        f"{dataset.name}: {table.num_rows - len(verdict.quarantined)} samples hold what they should "
-        f"({counts}{out}); {docs / datadocs.INDEX}"
-    )
+    good = verdict.summary["samples"] - len(verdict.quarantined)
+    return [
+        *lines,
+        f"{dataset.name}: {good} samples hold what they should ({counts}{out}); {docs / pages.INDEX}",
+    ]
 
 
 def usable(table: pa.Table, verdict: Verdict) -> pa.Table:
@@ -158,24 +170,61 @@ def usable(table: pa.Table, verdict: Verdict) -> pa.Table:
     return table.filter(pc.invert(pc.is_in(table["id"], pa.array(verdict.quarantined, pa.string()))))
 
 
-def judge(table: pa.Table, *, dataset: Dataset, docs: Path, quarantine_share: float) -> Verdict:
-    """Judge a manifest and write the Data Docs and `FILE_NAME` into `docs`.
+def judge(
+    table: pa.Table,
+    store: measures.Store,
+    *,
+    dataset: Dataset,
+    raw: Path,
+    docs: Path,
+    quarantine_share: float,
+) -> tuple[Verdict, dict[str, Any]]:
+    """Judge a manifest and write the pages and `FILE_NAME` into `docs`.
+
+    Args:
+        table: of `manifest.build`.
+        store: what it measured.
+
+    Returns:
+        The verdict, and the fingerprint of what is usable.
 
     Raises:
         StorageError: no room or no right to write.
     """
     rows = table.to_pylist()
-    rows = flat(rows, alike=linter.near_duplicates(rows))
+    alike = linter.near_duplicates(rows)
+    rows = flat(rows, alike=alike)
     rules = rules_of(dataset)
     with tempfile.TemporaryDirectory() as scratch, atomic_folder(docs) as partial:
         results = _run(dataset.name, rows, rules, Path(scratch))
         by_id = {row["id"]: row for row in reversed(rows)}
         checks = [_check(rule, result, by_id) for rule, result in zip(rules, results, strict=True)]
         verdict = _verdict(dataset, rows, checks, quarantine_share=quarantine_share)
+        figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike, left_out=set(verdict.quarantined))
         title = f"{dataset.title}: {len(rows)} samples, {_count(verdict)}"
         datadocs.write_pages(Path(scratch), partial, title=title, findings=_listing(verdict), passed=verdict.success)
+        album = Album(raw, label_map=dataset.label_map, colours=dataset.colours)
+        exhibits = _exhibits(verdict)
+        shown = gallery.gallery(
+            exhibits, rows, dataset=dataset, album=album, alike=alike, title=title, passed=verdict.success
+        )
+        (partial / pages.GALLERY).write_text(shown, "utf-8")
+        portrayed = portrait.portrait(figures, rows, dataset=dataset, album=album, passed=verdict.success)
+        (partial / pages.FINGERPRINT).write_text(portrayed, "utf-8")
         (partial / FILE_NAME).write_text(verdict.to_json(), "utf-8")
-    return verdict
+    return verdict, figures
+
+
+def _exhibits(verdict: Verdict) -> list[gallery.Exhibit]:
+    """What the gallery shows, the gravest first."""
+    severities: tuple[Severity, ...] = ("stop", "quarantine", "warn")
+    return [
+        gallery.Exhibit(
+            name=check.name, severity=severity, findings=check.findings, samples=check.samples, step=check.step
+        )
+        for severity in severities
+        for check in verdict.failed(severity)
+    ]
 
 
 def _verdict(dataset: Dataset, rows: Sequence[Row], checks: Sequence[Check], *, quarantine_share: float) -> Verdict:
@@ -189,7 +238,10 @@ def _verdict(dataset: Dataset, rows: Sequence[Row], checks: Sequence[Check], *, 
     ]
     bad = {finding.sample for check in checks if check.severity == "quarantine" for finding in check.findings}
     kept = [row for row in rows if row["id"] not in bad]
-    whole = [_whole(pattern.name, "stop", [pattern.finding]) for pattern in patterns]
+    whole = [
+        replace(_whole(pattern.name, "stop", [pattern.finding]), samples=pattern.samples, step=pattern.step)
+        for pattern in patterns
+    ]
     whole.append(_whole("quarantine_small", "stop", _too_many(dataset, rows, len(bad), quarantine_share)))
     whole.append(_whole("classes_in_every_split", "warn", linter.class_findings(kept, dataset)))
     return Verdict(
@@ -218,8 +270,8 @@ def _too_many(dataset: Dataset, rows: Sequence[Row], bad: int, share: float) -> 
 
 
 def _count(verdict: Verdict) -> str:
-    words: tuple[tuple[Severity, str], ...] = (("stop", "that stop"), ("quarantine", "left out"), ("warn", "notes"))
-    return ", ".join(f"{len(verdict.findings(severity))} {word}" for severity, word in words)
+    stop, warn = (len(verdict.findings(severity)) for severity in ("stop", "warn"))
+    return f"{stop} that stop, {len(verdict.quarantined)} left out, {warn} notes"
 
 
 def _remove(folder: Path) -> None:
@@ -345,5 +397,6 @@ def _error(dataset: Dataset, verdict: Verdict, *, raw: Path, docs: Path) -> Vali
     return ValidationError(
         raw,
         found=f"{_count(verdict)} in {verdict.summary['samples']} samples of {dataset.name}{listing}\n",
-        remedy=f"correct what is listed, then run `dvc repro`; all of it: {docs / datadocs.INDEX}",
+        remedy=f"correct what is listed, then run `dvc repro`; all of it: {docs / pages.INDEX}, "
+        f"its pictures: {docs / pages.GALLERY}",
     )

@@ -1,4 +1,4 @@
-"""Great Expectations' Data Docs -> two pages that need nothing but themselves.
+"""Great Expectations' Data Docs -> two of the pages, which need nothing but themselves.
 
 The pages as built load styles, scripts and pictures from public sites, and list the results by
 script alone. Here every script, style and outside reference is dropped, one small style sheet is
@@ -8,13 +8,11 @@ put in, and the result page becomes ``index.html``, led by the findings in plain
 from collections.abc import Sequence
 from html import escape
 from html.parser import HTMLParser
-from importlib.resources import files
 from pathlib import Path
 
+from segline.data import pages
+from segline.data.pages import INDEX, SUITE
 from segline.errors import StorageError
-
-INDEX = "index.html"
-SUITE = "expectations.html"
 
 _VOID_TAGS = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _DROPPED_TAGS = {"script", "style", "title", "footer", "noscript", "iframe", "object", "head", "nav"}
@@ -53,31 +51,9 @@ def page(source: str, *, title: str, findings: Sequence[str] | None, passed: boo
     filtered = _Filter()
     filtered.feed(source)
     filtered.close()
-    style = files("segline.data").joinpath("datadocs.css").read_text("utf-8")
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="icon" href="data:,">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>\n<body>\n"
-        f'<nav><a href="{INDEX}">Result</a> <a href="{SUITE}">Expectations</a></nav>\n'
-        f"{_summary(title, findings, passed=passed)}\n{''.join(filtered.kept)}\n</body></html>\n"
-    )
-
-
-def _summary(title: str, findings: Sequence[str] | None, *, passed: bool) -> str:
-    if findings is None:
-        return f"<h1>{escape(title)}</h1>"
-    if not findings:
-        return f'<h1>{escape(title)}</h1><p class="verdict passed">Passed: nothing is wrong.</p>'
-    items = "".join(f"<li>{escape(line)}</li>" for line in findings)
-    return (
-        f"<h1>{escape(title)}</h1>"
-        + (
-            '<p class="verdict passed">Passed, with these remarks.</p>'
-            if passed
-            else '<p class="verdict failed">Failed: the pipeline stops here.</p>'
-        )
-        + f'<ol class="findings">{items}</ol>'
+    name = SUITE if findings is None else INDEX
+    return pages.render(
+        "docs.html", name=name, title=title, findings=findings, passed=passed, filtered="".join(filtered.kept)
     )
 
 

@@ -1,53 +1,35 @@
 """Archives of a dataset, from the publisher, a mirror, or drawn here, into one folder.
 
-A mirror holds ``<dataset>/<archive>`` and ``<dataset>/SHA256SUMS``; it may be a folder or a
-``file://``, ``http(s)://`` or ``s3://`` address. The sample is a mirror that is drawn first. An
-archive gets its final name only once its digest is right, and the two record files (`SUMS`,
-`RECORD`) are written last, so a folder that has them is complete.
+They grow in a folder beside it (`_staging`), which keeps what came across runs. Once all are whole and
+their digests right, they are moved into place, and the two record files (`SUMS`, `RECORD`) are written
+last: a folder that has them is complete, and until then it stays as it was.
 """
 
-import difflib
+import errno
 import json
+import os
 import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit, urlunsplit
+
+from filelock import FileLock, Timeout
 
 from segline import datasets as definitions
-from segline.data import login, transfer
+from segline.data import address, login, members, pins, sources, transfer
 from segline.data.progress import Report, Track, mebibytes, silent, tracking
+from segline.data.sources import SUMS, Item, without_secrets
 from segline.data.transfer import Digests
-from segline.datasets.base import Archive, Dataset
-from segline.errors import ChecksumError, SourceError
-from segline.storage import atomic_file, reporting_storage
+from segline.datasets.base import Dataset
+from segline.errors import ArchiveError, ChecksumError, DataError, SourceError, StorageError
+from segline.storage import atomic_file, reporting_storage, require_room
 
-SUMS = "SHA256SUMS"
 RECORD = "SOURCE.json"
-
-_SCHEMES = ("file://", "http://", "https://", "s3://")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Item:
-    """One archive to bring.
-
-    Args:
-        address: where its bytes are; None behind the publisher's login.
-        shown: the same for people and records, without a password.
-        sha256: what it must have; None where only the publisher's MD5, or nothing, is known.
-    """
-
-    archive: Archive
-    address: str | None
-    shown: str
-    sha256: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,25 +52,43 @@ def download(
     Args:
         dataset: what to bring.
         source: ``official``, ``sample``, or a mirror; a relative folder counts from `root`.
-        root: the project's folder.
-        folder: where the archives go; made if missing.
+        root: the project's folder; ``pins.yaml`` lies there.
+        folder: where the archives go; made if missing, and left as it was if anything fails.
         workers: how many archives are brought at the same time.
         report: takes lines for a person; the first one is the licence terms.
 
     Raises:
-        SourceError: the source cannot be reached, or lacks a file.
-        ChecksumError: an archive is not the one that was published.
+        SourceError: the source cannot be reached, lacks a file, or sends what is no archive.
+        ChecksumError: an archive is not the one that was published, or first seen.
         ConfigError: the publisher wants a login, and the environment has no right credentials.
         StorageError: no room or no right to write.
     """
     report(f"{dataset.name}: {dataset.title}. Terms: {dataset.terms}")
+    with _alone(folder, report), sources.items(dataset, source=source, root=root, report=report) as items:
+        with reporting_storage(folder):
+            _tidy(_staging(folder), {item.origin for item in items})
+        got = _bring(dataset, items, folder, workers=workers, report=report)
+        seen = {item.shown: _pin(item, one.sha256, _place(item, folder)) for item, one in got.items() if item.wants_pin}
+        pins.add(root / pins.FILE_NAME, seen, report=report)
+        with reporting_storage(folder):
+            _install(dataset, got, folder, source=without_secrets(source))
+
+
+@contextmanager
+def _alone(folder: Path, report: Report) -> Iterator[None]:
+    """Let one download at a time into `folder`; the lock lies beside it, for DVC takes all that is in it."""
     with reporting_storage(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _tidy(folder, {archive.name for archive in dataset.archives} | {SUMS, RECORD})
-    with _drawn(dataset) if source == "sample" else nullcontext(_mirror(source, root)) as mirror:
-        items = _items(dataset, mirror, source=without_secrets(source), report=report)
-        got = _bring(items, folder, workers=workers, report=report)
-    _record(dataset, got, folder, source=without_secrets(source))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report(f"{folder}: another download is at work here; waiting for it")
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_source(
@@ -101,144 +101,93 @@ def check_source(
 
     Raises:
         SourceError: a mirror, or one of its lists, is missing or unreadable.
-        ChecksumError: the mirror's archives are not those downloaded from it earlier.
-        ConfigError: the publisher wants a login, and the environment has no credentials.
+        ChecksumError: the mirror's archives, or the pins, are not those downloaded from there earlier.
+        ConfigError: the publisher wants a login, and the environment has no credentials; or the pins cannot be read.
     """
+    if source == "sample":
+        return
     for name in datasets:
         dataset = definitions.load(name)
         if source == "official" and any(archive.url is None for archive in dataset.archives):
             login.credentials(dataset)
-        elif source not in ("official", "sample"):
-            items = _items(dataset, _mirror(source, root), source=without_secrets(source), report=silent)
+        with sources.items(dataset, source=source, root=root) as items:
             if archives is not None:
                 _refuse_change(items, _earlier(archives(name)), name)
 
 
-def _refuse_change(items: Sequence[_Item], earlier: Mapping[str, _Got], dataset: str) -> None:
-    """DVC looks at `source` and not at what lies there, so a mirror's new content must be told."""
+def _refuse_change(items: Sequence[Item], earlier: Mapping[str, _Got], dataset: str) -> None:
+    """DVC looks at `source` and not at what lies there, so a mirror's new content must be told; likewise a new pin."""
     for item in items:
         before = earlier.get(item.archive.name)
-        if before is not None and before.url == item.shown and before.sha256 != item.sha256:
+        wanted = item.sha256 or (item.pin or "").removeprefix("sha256:")
+        if before is None or before.url != item.shown or not wanted or wanted.startswith("content:"):
+            continue
+        if before.sha256 != wanted:
             raise ChecksumError(
                 item.shown,
-                found=f"sha256 {item.sha256} in its {SUMS}",
+                found=f"sha256 {wanted} in {f'its {SUMS}' if item.sha256 else pins.FILE_NAME}",
                 expected=f"sha256 {before.sha256}, as downloaded from there earlier",
                 remedy=f"to take the new archive: dvc repro --force --single-item download@{dataset}, then dvc repro",
             )
 
 
-def _mirror(source: str, root: Path) -> str | None:
-    """The mirror's address for fsspec; None for the publisher."""
-    if source == "official":
-        return None
-    scheme, mark, _ = source.partition("://")
-    if not mark:
-        return str(root / Path(source).expanduser())
-    if scheme + mark not in _SCHEMES:
-        raise SourceError(
-            without_secrets(source),
-            found=f"an address of kind {scheme}://",
-            expected=f"official, sample, a folder, or an address of kind {', '.join(_SCHEMES)}",
-            remedy="correct `source` in params.yaml",
-        )
-    return source.rstrip("/")
+def _staging(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.partial")
 
 
-def without_secrets(source: str) -> str:
-    """An address less user name, password and query, as it may be recorded and shown."""
-    if "://" not in source:
-        return source.rstrip("/") or source
-    parts = urlsplit(source)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+def _partial(item: Item, folder: Path) -> Path:
+    """Where an archive grows: its place changes with the source, so that no two are ever mixed."""
+    return _staging(folder) / item.origin / item.archive.name
 
 
-@contextmanager
-def _drawn(dataset: Dataset) -> Iterator[str]:
-    """A mirror of drawn archives that lasts as long as the context."""
-    from segline.datasets.sample import draw  # drawing needs more imports than any other source
-
-    with tempfile.TemporaryDirectory(prefix="segline-sample-") as folder, reporting_storage(Path(folder)):
-        draw(dataset.name, Path(folder) / dataset.name)
-        yield folder
+def _staged(item: Item, folder: Path) -> Path:
+    """Where a whole archive waits for the others."""
+    return _staging(folder) / item.origin / f"{item.archive.name}.whole"
 
 
-def _items(dataset: Dataset, mirror: str | None, *, source: str, report: Report) -> list[_Item]:
-    if mirror is None:
-        return [
-            _Item(archive=item, address=item.url, shown=item.url or f"{login.ADDRESS}{item.name}", sha256=None)
-            for item in dataset.archives
-        ]
-    base, shown = f"{mirror}/{dataset.name}", f"{source}/{dataset.name}"
-    sums = _sums(base, shown, report)
-    for archive in dataset.archives:
-        if archive.name not in sums:
-            raise SourceError(
-                f"{shown}/{SUMS}",
-                found=f"no line for {archive.name}; it lists {', '.join(sorted(sums)) or 'nothing'}",
-                expected=f"a line for each of {', '.join(item.name for item in dataset.archives)}",
-                remedy=f"put the archive there under its official name and run `sha256sum * > {SUMS}` beside it",
-            )
-    return [
-        _Item(archive=item, address=f"{base}/{item.name}", shown=f"{shown}/{item.name}", sha256=sums[item.name])
-        for item in dataset.archives
-    ]
-
-
-def _sums(base: str, shown: str, report: Report) -> dict[str, str]:
-    """A mirror's digests by file name."""
-    if "://" not in base:
-        _check_folder(Path(base), shown)
-    text = transfer.read(f"{base}/{SUMS}", shown=f"{shown}/{SUMS}", report=report).decode("utf-8", "replace")
-    sums = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        digest, _, name = line.strip().partition(" ")
-        if len(digest) != 64 or not set(digest.lower()) <= set("0123456789abcdef") or not name:
-            raise SourceError(
-                f"{shown}/{SUMS}:{number}",
-                found=repr(line[:80]),
-                expected="64 hex digits, two spaces and a file name",
-                remedy=f"write it with `sha256sum * > {SUMS}`",
-            )
-        sums[name.lstrip(" *")] = digest.lower()
-    return sums
-
-
-def _check_folder(folder: Path, shown: str) -> None:
-    if folder.is_dir():
-        return
-    mirror = folder.parent
-    near = difflib.get_close_matches(mirror.name, ("official", "sample"), n=1)
-    found = f"no folder {mirror}" + (f"; did you mean {near[0]}?" if near else "")
-    if mirror.is_dir():
-        inside = ", ".join(sorted(entry.name for entry in mirror.iterdir()))
-        found = f"no folder {folder.name} in {mirror}, which holds: {inside or 'nothing'}"
-    raise SourceError(
-        shown,
-        found=found,
-        expected=f"a folder with the archives and their {SUMS}",
-        remedy="correct `source` in params.yaml, or make the mirror (`segline sample DIR` draws a pattern)",
-    )
+def _place(item: Item, folder: Path) -> Path:
+    """Where a whole archive is, before `_install`."""
+    staged = _staged(item, folder)
+    return staged if staged.is_file() else folder / item.archive.name
 
 
 def _tidy(folder: Path, belonging: set[str]) -> None:
-    for entry in folder.iterdir():
+    for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name not in belonging:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
-def _bring(items: Sequence[_Item], folder: Path, *, workers: int, report: Report) -> list[_Got]:
+def _bring(dataset: Dataset, items: Sequence[Item], folder: Path, *, workers: int, report: Report) -> dict[Item, _Got]:
     earlier = _earlier(folder)
-    kept = {item.archive.name: got for item in items if (got := _kept(item, folder, earlier)) is not None}
-    for name in kept:
-        report(f"{name}: already here, its digest is right")
-    missing = [item for item in items if item.archive.name not in kept]
+    got = {item: kept for item in items if (kept := _kept(item, folder, earlier)) is not None}
+    for item in got:
+        report(f"{item.archive.name}: already here, its digest is right")
+    missing = [item for item in items if item not in got]
     if missing:
-        with reporting_storage(folder):
-            for name in (SUMS, RECORD):
-                (folder / name).unlink(missing_ok=True)
-    for got in _fetch_all(missing, folder, workers=workers, report=report):
-        kept[got.name] = got
-    return [kept[item.archive.name] for item in items]
+        _check_room(missing, folder, report)
+        got |= _fetch_all(dataset, missing, folder, workers=workers, report=report)
+    return {item: got[item] for item in items}
+
+
+def _check_room(items: Sequence[Item], folder: Path, report: Report) -> None:
+    """Compare what is still to come with the room there is, before the first byte.
+
+    Raises:
+        StorageError: it would not fit.
+    """
+    needed = unpacked = 0
+    for item in items:
+        archive = item.archive
+        said = None if item.address is None else address.size(item.address, shown=item.shown)
+        size = said or archive.size or archive.about or 0
+        needed += max(0, size - transfer.size_of(_partial(item, folder)))
+        unpacked += members.expected_size(archive, size)
+    room = require_room(folder, needed, purpose="for the archives still to come")
+    report(f"{mebibytes(needed)} to come, {mebibytes(room)} free; about {mebibytes(unpacked)} more when extracted")
+    if needed + unpacked > room:
+        report(
+            f"mind: there is room for the archives, but hardly for extracting them: free {mebibytes(unpacked)} before"
+        )
 
 
 def _earlier(folder: Path) -> Mapping[str, _Got]:
@@ -250,62 +199,83 @@ def _earlier(folder: Path) -> Mapping[str, _Got]:
         return {}
 
 
-def _kept(item: _Item, folder: Path, earlier: Mapping[str, _Got]) -> _Got | None:
-    """The archive that is already in `folder`, where it is certainly the wanted one."""
-    path = folder / item.archive.name
+def _kept(item: Item, folder: Path, earlier: Mapping[str, _Got]) -> _Got | None:
+    """The archive that is already here, in its folder or waiting beside it, where it is certainly the wanted one."""
+    path = _place(item, folder)
     if not path.is_file():
         return None
     digests = transfer.digest(path)
-    if item.sha256 is not None:
-        right = digests.sha256 == item.sha256
-    elif item.archive.md5 is not None:
-        right = digests.md5 == item.archive.md5
-    else:
+    if item.wants_pin and item.pin is None:
         before = earlier.get(item.archive.name)
-        right = before is not None and (before.url, before.sha256) == (item.shown, digests.sha256)
+        recorded = before is not None and (before.url, before.sha256) == (item.shown, digests.sha256)
+        right = recorded or path == _staged(item, folder)
+    else:
+        right = _is_right(item, digests, path)
     return _got(item, digests) if right else None
 
 
-def _got(item: _Item, digests: Digests) -> _Got:
+def _is_right(item: Item, digests: Digests, path: Path) -> bool:
+    try:
+        _verify(item, path, digests)
+    except DataError:
+        return False
+    return True
+
+
+def _got(item: Item, digests: Digests) -> _Got:
     return _Got(name=item.archive.name, sha256=digests.sha256, size=digests.size, url=item.shown)
 
 
-def _fetch_all(items: Sequence[_Item], folder: Path, *, workers: int, report: Report) -> Iterator[_Got]:
-    behind_login = [item for item in items if item.address is None]
-    if behind_login:
-        yield from _fetch_behind_login(behind_login, folder, report)
-    public = [item for item in items if item.address is not None]
-    if not public:
-        return
+def _fetch_all(
+    dataset: Dataset, items: Sequence[Item], folder: Path, *, workers: int, report: Report
+) -> dict[Item, _Got]:
     stop = threading.Event()
-    with tracking(unit="bytes", report=report) as track, ThreadPoolExecutor(min(workers, len(public))) as executor:
-        futures = [executor.submit(_fetch, item, folder, track=track, stop=stop, report=report) for item in public]
+    with tracking(unit="bytes", report=report) as track, ThreadPoolExecutor(min(workers, len(items))) as executor:
+        fetch = partial(_fetch, dataset, folder=folder, track=track, stop=stop, report=report)
+        futures = {executor.submit(fetch, item): item for item in items}
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            return {futures[future]: future.result() for future in as_completed(futures)}
         except BaseException:
             stop.set()  # the executor waits for the others, so they must learn that it is over
             raise
 
 
-def _fetch(item: _Item, folder: Path, *, track: Track, stop: threading.Event, report: Report) -> _Got:
-    path = folder / item.archive.name
-    assert item.address is not None
-    with atomic_file(path) as partial_path:
-        digests = transfer.copy(
-            item.address,
-            partial_path,
-            shown=item.shown,
-            track=partial(track, item.archive.name),
-            report=report,
-            stop=stop,
-        )
-        _verify(item, digests)
+def _fetch(dataset: Dataset, item: Item, *, folder: Path, track: Track, stop: threading.Event, report: Report) -> _Got:
+    path = _partial(item, folder)
+    with reporting_storage(path), _clearing_a_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if item.address is None:
+            bring = partial(login.fetch, dataset, path)
+        else:
+            bring = partial(transfer.copy, item.address, path, shown=item.shown)
+        check = partial(_verify, item, path)
+        digests = bring(track=partial(track, path.name), check=check, report=report, stop=stop)
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+        path.replace(_staged(item, folder))
+        transfer.forget(path)
     report(f"{path.name}: {mebibytes(digests.size)} from {item.shown}")
     return _got(item, digests)
 
 
-def _verify(item: _Item, digests: Digests) -> None:
+@contextmanager
+def _clearing_a_full_disk(path: Path) -> Iterator[None]:
+    """A part of an archive must not itself be what fills the disk."""
+    try:
+        yield
+    except (OSError, StorageError) as error:
+        if isinstance(error, StorageError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            transfer.forget(path)
+        raise
+
+
+def _verify(item: Item, path: Path, digests: Digests) -> None:
+    """Compare what came with what it must be.
+
+    Raises:
+        ChecksumError: it is something else.
+        SourceError: it is no whole archive, and no digest was published that would tell.
+    """
     official = item.sha256 is None
     expectations: tuple[tuple[Literal["sha256", "md5", "size"], str | int | None], ...] = (
         ("sha256", item.sha256),
@@ -323,16 +293,43 @@ def _verify(item: _Item, digests: Digests) -> None:
                 if official
                 else f"the archive or {SUMS} beside it is damaged or old: copy both anew into the mirror",
             )
+    if item.wants_pin:
+        with _telling_where_from(item):
+            members.look(item.archive, path)
+            pin = _pin(item, digests.sha256, path)
+        if item.pin is not None:
+            pins.check(item.shown, pin, pinned=item.pin)
 
 
-def _fetch_behind_login(items: Sequence[_Item], folder: Path, report: Report) -> Iterator[_Got]:
-    for item in items:
-        path = folder / item.archive.name
-        with atomic_file(path) as partial_path:
-            login.fetch(item.archive.name, partial_path, report=report)
-            digests = transfer.digest(partial_path)
-        report(f"{path.name}: {mebibytes(digests.size)} from {item.shown}")
-        yield _got(item, digests)
+@contextmanager
+def _telling_where_from(item: Item) -> Iterator[None]:
+    try:
+        yield
+    except ArchiveError as error:
+        raise SourceError(
+            item.shown,
+            found=error.found,
+            expected="a whole archive; no published digest tells",
+            remedy="see with a browser what is sent there: a login page, or a notice of a proxy?",
+        ) from error
+
+
+def _pin(item: Item, sha256: str, path: Path) -> str:
+    """What an archive is held to: its bytes, or what is packed in it where its server packs it anew."""
+    return f"content:{members.content(item.archive, path)}" if item.archive.volatile else f"sha256:{sha256}"
+
+
+def _install(dataset: Dataset, got: Mapping[Item, _Got], folder: Path, *, source: str) -> None:
+    """Move the whole archives into place; the records of what was there go first and the new ones come last."""
+    folder.mkdir(exist_ok=True)
+    staged = [item for item in got if _staged(item, folder).is_file()]
+    for name in (SUMS, RECORD) if staged else ():
+        (folder / name).unlink(missing_ok=True)
+    for item in staged:
+        _staged(item, folder).replace(folder / item.archive.name)
+    _tidy(folder, {item.archive.name for item in got} | {SUMS, RECORD})
+    _record(dataset, list(got.values()), folder, source=source)
+    shutil.rmtree(_staging(folder), ignore_errors=True)
 
 
 def _record(dataset: Dataset, got: Sequence[_Got], folder: Path, *, source: str) -> None:

@@ -24,6 +24,7 @@ from segline.storage import reporting_storage
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
+_PNG_TEXTS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that can hold an orientation
 _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
 _ORIENTATION = 0x0112  # EXIF tag
 _TURNED = range(2, 9)  # 1 is upright; 0 and other values mean nothing
@@ -78,11 +79,12 @@ def write_png(path: Path, array: npt.NDArray[np.uint8]) -> None:
 
 def decode_image(data: bytes, *, place: Path) -> Decoded:
     """`read_image` of bytes already read; `place` names them in errors."""
-    _refuse_damage(data, place)
+    chunks = _refuse_damage(data, place)
     notes = []
     with _open(data, place) as opened:
         form, mode = str(opened.format), opened.mode
-        if opened.getexif().get(_ORIENTATION) in _TURNED:
+        # Pillow decodes a whole PNG in search of EXIF, so it is asked only where there may be some.
+        if (form != "PNG" or chunks & _PNG_TEXTS) and opened.getexif().get(_ORIENTATION) in _TURNED:
             notes.append("EXIF orientation not applied: pixels as stored")
         if getattr(opened, "n_frames", 1) > 1 and form != "MPO":
             notes.append("only the first frame read")
@@ -158,18 +160,24 @@ def _bytes(path: Path) -> bytes:
         ) from error
 
 
-def _refuse_damage(data: bytes, place: Path) -> None:
-    """Decoders forgive what checksums do not, so a PNG's are looked at first."""
+def _refuse_damage(data: bytes, place: Path) -> set[bytes]:
+    """Decoders forgive what checksums do not, so a PNG's are looked at first.
+
+    Returns:
+        The names of a PNG's chunks; none of other files.
+    """
     if not data:
         raise DataError(place, found="an empty file (0 bytes)", expected="an image", remedy=_REMEDY)
-    fault = _png_fault(data) if data.startswith(_PNG) else ""
+    fault, names = _png_chunks(data) if data.startswith(_PNG) else ("", set())
     if fault:
         raise DataError(place, found=f"a damaged PNG: {fault}", expected="a whole image", remedy=_REMEDY)
+    return names
 
 
-def _png_fault(data: bytes) -> str:
-    """What is wrong with the chunks of a PNG; empty where nothing is."""
-    position = len(_PNG)
+def _png_chunks(data: bytes) -> tuple[str, set[bytes]]:
+    """What is wrong with the chunks of a PNG, empty where nothing is, and their names."""
+    position, view = len(_PNG), memoryview(data)
+    names: set[bytes] = set()
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
         end = position + 12 + length
@@ -177,12 +185,13 @@ def _png_fault(data: bytes) -> str:
             break
         name = data[position + 4 : position + 8]
         (stated,) = struct.unpack_from(">I", data, end - 4)
-        if zlib.crc32(memoryview(data)[position + 4 : end - 4]) != stated:
-            return f"checksum of chunk {name!r} at byte {position} differs"
+        if zlib.crc32(view[position + 4 : end - 4]) != stated:
+            return f"checksum of chunk {name!r} at byte {position} differs", names
+        names.add(name)
         if name == b"IEND":
-            return ""
+            return "", names
         position = end
-    return f"cut short after {len(data)} bytes"
+    return f"cut short after {len(data)} bytes", names
 
 
 def _png_form(data: bytes) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from segline.core import perceptual
 from segline.core.labels import VOID
+from segline.data.manifest import MASK_FOR_IMAGE
 from segline.data.rules import Finding, Row, ranges, runs
 from segline.datasets.base import SPLITS, Dataset
 
@@ -19,6 +20,7 @@ NEAR = 6
 """Bits in which two perceptual hashes may differ for their images to count as near duplicates. On KITTI
 it joins frames of one drive and nothing else; on Pets, copies of one photograph."""
 
+_TWINS = 16  # look-alikes that a sample is told with
 _MOST = 0.5  # of the masks, from which a fault is a pattern
 _SHIFTED = 0.65  # of the samples whose image the neighbour's mask explains better; unshifted data stay below 0.2
 _ENOUGH = 20  # samples, below which a shift cannot be told from chance
@@ -33,19 +35,23 @@ class Pattern:
         name: what it is known as.
         finding: the words for it.
         explains: names of the rules whose findings it explains.
+        samples: ids of the samples that show it.
+        step: where the mask that fits is another sample's, its place from the sample's own.
     """
 
     name: str
     finding: Finding
     explains: frozenset[str]
+    samples: tuple[str, ...]
+    step: int = 0
 
 
 def patterns(rows: Sequence[Row], dataset: Dataset) -> list[Pattern]:
     """The patterns in a manifest's rows, sorted by id; at most one about encoding."""
     found = []
     masks = [row for row in rows if row["raw_ids"]]
-    for recognise in (_pictures, _binary, _train_ids, _one_based, _interpolated):
-        pattern = recognise(rows if recognise is _pictures else masks, dataset)
+    for recognise in (_exchanged, _pictures, _binary, _train_ids, _one_based, _interpolated):
+        pattern = recognise(rows if recognise in (_exchanged, _pictures) else masks, dataset)
         if pattern is not None:
             found.append(pattern)
             break
@@ -86,11 +92,11 @@ def class_findings(rows: Sequence[Row], dataset: Dataset) -> list[Finding]:
 
 
 def near_duplicates(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Sample id -> ids of samples whose images look alike, byte-identical ones aside."""
+    """Sample id -> ids of samples whose images look alike, byte-identical ones aside; of many, the next ones."""
     hashed = [row for row in rows if row["image_hash"]]
     hashes = np.array([int(row["image_hash"], 16) for row in hashed], dtype=np.uint64)
     found: dict[str, list[str]] = {}
-    for first, second in perceptual.near_pairs(hashes, distance=NEAR).tolist():
+    for first, second in perceptual.near_pairs(hashes, distance=NEAR, most=_TWINS).tolist():
         one, other = hashed[first], hashed[second]
         if one["image_sha256"] != other["image_sha256"]:
             found.setdefault(one["id"], []).append(other["id"])
@@ -104,6 +110,26 @@ def _held(rows: Sequence[Row], split: str, dataset: Dataset) -> list[int]:
     return [sum(column) for column in zip(*counted, [0] * len(dataset.label_map), strict=True)]
 
 
+def _exchanged(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
+    exchanged = [row for row in rows if MASK_FOR_IMAGE in row["notes"]]
+    remedy = "exchange the two folders"
+    if dataset.own is not None:
+        remedy = "exchange `images` and `masks` under options.folder in params.yaml, then run `dvc repro`"
+    return _pattern(
+        "images_and_masks_exchanged",
+        exchanged,
+        rows,
+        dataset,
+        found="images and masks are swapped: what is given as masks are photographs, and what is given as images are "
+        f"masks, such as {exchanged[0]['image']}"
+        if exchanged
+        else "",
+        expected="photographs as images, and masks that say which class a pixel is of",
+        remedy=remedy,
+        explains=("mask_readable", "ids_legal", "mask_not_all_void", "image_usual", "image_unlike_others"),
+    )
+
+
 def _pictures(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
     coloured = [row for row in rows if (row["mask_error"] or "").startswith("a coloured picture")]
     if not _many(coloured, rows):
@@ -115,7 +141,10 @@ def _pictures(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
         dataset,
         found=f"masks are coloured pictures (RGB), not ids; {coloured[0]['mask_error'].partition('; ')[2]}",
         expected=f"one channel with the ids {ranges(dataset.label_map)}",
-        remedy="use the masks that hold ids; for your own data say `encoding: rgb` and give each class its colour",
+        remedy="use the masks that hold ids; for your own data say `encoding: rgb` and give each class its colour"
+        if dataset.own is None
+        else "write `encoding: rgb` under options.folder in params.yaml and give each class its colour in "
+        f"{dataset.own.table}; `segline init {dataset.own.path} --force` does both",
         explains=("mask_readable",),
     )
 
@@ -132,13 +161,17 @@ def _binary(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
         dataset,
         found="masks hold only 0 and 255: they are black-and-white pictures of one class",
         expected=f"ids: {ranges(dataset.label_map)}",
-        remedy="divide the masks by 255 to get the ids 0 and 1, or give a class the id 255 in the class table",
+        remedy="divide the masks by 255 to get the ids 0 and 1, or give a class the id 255 in the class table"
+        if dataset.own is None
+        else f"in {dataset.own.table} give the class that is white the id 255, and the one that is black the id 0: "
+        f"`- {{id: 0, name: background}}` and `- {{id: 255, name: foreground}}`; then run `dvc repro`",
     )
 
 
 def _train_ids(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
     label_map = dataset.label_map
-    train, raw = set(range(len(label_map))), {value for item in label_map.classes for value in item.ids}
+    raw = {value for item in label_map.classes for value in item.ids}
+    train = set(range(len(raw)))  # of the publisher's classes, even where a task merges them
     held = _union(masks)
     if raw == train or not held <= train | {VOID} or held <= raw:
         return None
@@ -152,7 +185,9 @@ def _train_ids(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
         dataset,
         found=f"masks hold only the ids {runs(held)}: they are already encoded to train ids",
         expected=f"the publisher's raw ids: {ranges(label_map)}",
-        remedy="use the raw masks (Cityscapes: *_labelIds.png, not *_labelTrainIds.png); Segline encodes them itself",
+        remedy="use the raw masks (Cityscapes: *_labelIds.png, not *_labelTrainIds.png); Segline encodes them itself"
+        if dataset.own is None
+        else f"give the classes in {dataset.own.table} these ids (`segline init {dataset.own.path} --force` does it)",
     )
 
 
@@ -169,7 +204,8 @@ def _one_based(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
         dataset,
         found=f"masks hold the ids {runs(held)} and never 0: they count classes from 1",
         expected=f"ids that count from 0: {ranges(dataset.label_map)}",
-        remedy="subtract 1 from the masks, or give the classes the ids 1 and up in the class table",
+        remedy="subtract 1 from the masks, or give the classes the ids 1 and up in "
+        + ("the class table" if dataset.own is None else dataset.own.table),
     )
 
 
@@ -237,9 +273,13 @@ def _shift_pattern(some: Sequence[Row], of: Sequence[Row], dataset: Dataset, ste
         found=f"an image fits the mask of the sample {side} it (in order of names) better than its own: "
         "masks are shifted by one sample",
         expected="each mask with the image that it was drawn on",
-        remedy="pair files by name, not by their place in a list; look for one image too many or a missing mask",
+        remedy="pair files by name, not by their place in a list; look for one image too many or a missing mask"
+        if dataset.own is None
+        else f"look at the names in {dataset.own.path}: the files were numbered anew, or written in another order; "
+        "give each mask its own image's name, or list the pairs in a CSV (`pairs` in params.yaml)",
         explains=("sizes_equal",),
         always=True,
+        step=step,
     )
 
 
@@ -270,6 +310,7 @@ def _pattern(
     remedy: str,
     explains: Sequence[str] = ("ids_legal", "mask_not_all_void"),
     always: bool = False,
+    step: int = 0,
 ) -> Pattern | None:
     if not always and not _many(some, of):
         return None
@@ -280,6 +321,8 @@ def _pattern(
             dataset, found=f"{found} ({len(some)} of {len(of)}: {examples})", expected=expected, remedy=remedy
         ),
         explains=frozenset(explains),
+        samples=tuple(row["id"] for row in some),
+        step=step,
     )
 
 

@@ -2,37 +2,41 @@
 
 Layout of a prepared folder::
 
-    index.parquet           one row a sample: id, split, sizes, offsets into the files below
+    index.arrow             one row a sample: id, split, sizes, offsets into the files below
     <split>.images          uint8, HWC RGB, scaled, one after another
     <split>.masks           uint8, HW train ids, scaled like the images: what training looks at
     <split>.labels          uint8, HW train ids, native size: what scores are counted on (none for train)
+    train.places            int32 (samples, classes, PLACES): where in a mask each class is, flat; -1: nowhere
     meta.json               what it was made with, and digests of splits and label map
 
+The manifest knows every size, so the offsets are known before the first file is decoded, and the
+workers write their samples into place themselves: no pixel passes from one process to another.
 Nothing in it depends on time or machine, so equal inputs give equal digests in ``dvc.lock``.
 """
 
 import json
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from segline.core.labels import Image, Mask
+from segline.core.coding import Colours
+from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.data import manifest, split
 from segline.data.images import read_image, read_mask
 from segline.data.parallel import stream_samples
-from segline.data.scale import scale_image, scale_mask
-from segline.datasets.base import SPLITS, Dataset, Split
-from segline.errors import ConfigError, DataError
+from segline.data.prepared import FORMAT, PLACES, SCORED
+from segline.data.scale import scale_image, scale_mask, scaled_size
+from segline.datasets.base import SPLITS, Dataset
+from segline.errors import DataError
 from segline.storage import atomic_folder
 
-FORMAT = 1
-SCORED: tuple[Split, ...] = ("validation", "test")
+_READ = ("id", "split", "group", "image", "mask", "mask_height", "mask_width", "image_sha256", "mask_sha256", "pixels")
 
 _SCHEMA = pa.schema(
     [
@@ -45,7 +49,7 @@ _SCHEMA = pa.schema(
         ("native_width", pa.int32()),
         ("image_offset", pa.int64()),
         ("mask_offset", pa.int64()),
-        ("label_offset", pa.int64()),
+        ("label_offset", pa.int64()),  # -1 where the split is not scored
     ]
 )
 
@@ -56,95 +60,151 @@ def prepare(
     raw: Path,
     manifest_folder: Path,
     folder: Path,
-    short_side: int,
+    short_side: int | None,
     workers: int,
     report: Callable[[str], None],
 ) -> None:
     """Fill `folder` from the validated manifest and the raw files.
 
+    Args:
+        short_side: images are scaled down to it; None keeps them at their own size.
+
     Raises:
         DataError: a file changed or vanished since it was validated.
         StorageError: the disk is full.
     """
-    rows = sorted(manifest.read(manifest_folder / manifest.FILE_NAME).to_pylist(), key=lambda row: str(row["id"]))
-    decode = partial(_decode, dataset=dataset, raw=raw, short_side=short_side)
+    rows = manifest.read(manifest_folder / manifest.FILE_NAME, columns=_READ).sort_by("id")
+    index = _index(rows, short_side)
+    samples = _Samples(index.append_column("image", rows["image"]).append_column("mask", rows["mask"]))
     with atomic_folder(folder) as partial_folder:
-        writer = _Writer(partial_folder)
-        try:
-            what = f"prepare {dataset.name}"
-            decoded = stream_samples(decode, rows, workers=workers, description=what, report=report)
-            for row, (image, mask, label) in zip(rows, decoded, strict=True):
-                writer.add(row, image, mask, label)
-        finally:
-            writer.close()
-        pq.write_table(pa.Table.from_pylist(writer.index, schema=_SCHEMA), partial_folder / "index.parquet")
-        meta = _meta(dataset, writer.index, rows, short_side)
+        for name in SPLITS:
+            for kind in ("images", "masks", "labels" if name in SCORED else "places"):
+                (partial_folder / f"{name}.{kind}").touch()
+        store = partial(
+            _store,
+            raw=raw,
+            label_map=dataset.label_map,
+            colours=dataset.colours,
+            folder=partial_folder,
+            short_side=short_side,
+        )
+        for _ in stream_samples(store, samples, workers=workers, description=f"prepare {dataset.name}", report=report):
+            pass
+        with pa.ipc.new_file(partial_folder / "index.arrow", _SCHEMA) as writer:
+            writer.write_table(index.combine_chunks())
+        meta = _meta(dataset, rows, short_side)
         (partial_folder / "meta.json").write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     counts = ", ".join(f"{name} {meta['splits'][name]['samples']}" for name in SPLITS)
-    report(f"{dataset.name}: prepared {len(rows)} samples ({counts}) at short side {short_side}")
+    scale = "their own size" if short_side is None else f"short side {short_side}"
+    report(f"{dataset.name}: prepared {rows.num_rows} samples ({counts}) at {scale}")
 
 
-def _decode(row: dict[str, Any], *, dataset: Dataset, raw: Path, short_side: int) -> tuple[Image, Mask, Mask]:
+def _index(rows: pa.Table, short_side: int | None) -> pa.Table:
+    """Sizes and offsets of all samples, in the order of `rows`."""
+    native = np.stack([rows["mask_height"].to_numpy(), rows["mask_width"].to_numpy()], axis=1).astype(np.int64)
+    sizes = np.array([scaled_size(*size, short_side=short_side) for size in native.tolist()], np.int64).reshape(-1, 2)
+    splits = np.array(rows["split"].to_pylist())
+    offsets = {kind: np.full(len(native), -1, dtype=np.int64) for kind in ("image", "mask", "label")}
+    for name in SPLITS:
+        own = splits == name
+        offsets["image"][own] = _starts(3 * sizes[own].prod(axis=1))
+        offsets["mask"][own] = _starts(sizes[own].prod(axis=1))
+        if name in SCORED:
+            offsets["label"][own] = _starts(native[own].prod(axis=1))
+    columns = {
+        **{name: rows[name] for name in ("id", "split", "group")},
+        "height": sizes[:, 0],
+        "width": sizes[:, 1],
+        "native_height": native[:, 0],
+        "native_width": native[:, 1],
+        **{f"{kind}_offset": places for kind, places in offsets.items()},
+    }
+    return pa.table({field.name: pa.array(columns[field.name]).cast(field.type) for field in _SCHEMA}, schema=_SCHEMA)
+
+
+def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.cumsum(lengths) - lengths
+
+
+class _Samples(Sequence[dict[str, Any]]):
+    """Rows of the index with their files and their place in the split; as objects only while they are worked on."""
+
+    def __init__(self, table: pa.Table) -> None:
+        splits = np.array(table["split"].to_pylist())
+        places = np.zeros(len(splits), dtype=np.int64)
+        for name in SPLITS:
+            places[splits == name] = np.arange(np.count_nonzero(splits == name))
+        self._table = table.append_column("place", pa.array(places))
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | Sequence[dict[str, Any]]:
+        if isinstance(index, int):
+            if not 0 <= index < len(self):
+                raise IndexError(index)
+            return dict(self._table.slice(index, 1).to_pylist()[0])
+        start, stop, _ = index.indices(len(self))
+        return list(self._table.slice(start, stop - start).to_pylist())
+
+
+def _store(
+    row: dict[str, Any],
+    *,
+    raw: Path,
+    label_map: LabelMap,
+    colours: Colours | None,
+    folder: Path,
+    short_side: int | None,
+) -> None:
+    """Decode, scale and write one sample."""
     image = read_image(raw / row["image"])
-    label = dataset.label_map.encode(read_mask(raw / row["mask"], colours=dataset.colours))
-    if image.shape[:2] != label.shape or label.shape != (row["mask_height"], row["mask_width"]):
+    label = label_map.encode(read_mask(raw / row["mask"], colours=colours))
+    _check_size(row, image, label, place=raw / row["mask"])
+    mask = scale_mask(label, short_side=short_side)
+    name = row["split"]
+    _put(folder / f"{name}.images", row["image_offset"], scale_image(image, short_side=short_side))
+    _put(folder / f"{name}.masks", row["mask_offset"], mask)
+    if name in SCORED:
+        _put(folder / f"{name}.labels", row["label_offset"], label)
+    else:
+        places = _places(mask, len(label_map))
+        _put(folder / f"{name}.places", row["place"] * places.nbytes, places)
+
+
+def _check_size(row: dict[str, Any], image: Image, label: Mask, *, place: Path) -> None:
+    native = (row["native_height"], row["native_width"])
+    if image.shape[:2] != label.shape or label.shape != native:
         raise DataError(
-            raw / row["mask"],
+            place,
             found=f"mask {label.shape}, image {image.shape[:2]}",
-            expected=f"the validated size ({row['mask_height']}, {row['mask_width']})",
+            expected=f"the validated size {native}",
             remedy="the raw files changed since `validate`: run dvc repro",
         )
-    return scale_image(image, short_side=short_side), scale_mask(label, short_side=short_side), label
 
 
-class _Writer:
-    """Appends samples to the files of their split and keeps the index."""
-
-    def __init__(self, folder: Path) -> None:
-        self.index: list[dict[str, Any]] = []
-        self._files: dict[tuple[str, str], BinaryIO] = {
-            (name, kind): (folder / f"{name}.{kind}").open("wb")
-            for name in SPLITS
-            for kind in ("images", "masks", *(["labels"] if name in SCORED else []))
-        }
-
-    def add(self, row: dict[str, Any], image: Image, mask: Mask, label: Mask) -> None:
-        """Append one sample."""
-        name = row["split"]
-        self.index.append(
-            {
-                "id": row["id"],
-                "split": name,
-                "group": row["group"],
-                "height": image.shape[0],
-                "width": image.shape[1],
-                "native_height": label.shape[0],
-                "native_width": label.shape[1],
-                "image_offset": self._append(name, "images", image),
-                "mask_offset": self._append(name, "masks", mask),
-                "label_offset": self._append(name, "labels", label) if name in SCORED else -1,
-            }
-        )
-
-    def _append(self, name: str, kind: str, array: Image | Mask) -> int:
-        handle = self._files[name, kind]
-        offset = handle.tell()
+def _put(path: Path, offset: int, array: npt.NDArray[Any]) -> None:
+    with path.open("r+b") as handle:
+        handle.seek(offset)
         handle.write(np.ascontiguousarray(array).data)
-        return offset
-
-    def close(self) -> None:
-        """Close every file; a full disk shows here at the latest."""
-        for handle in self._files.values():
-            handle.close()
 
 
-def _meta(dataset: Dataset, index: list[dict[str, Any]], rows: list[dict[str, Any]], short_side: int) -> dict[str, Any]:
-    members: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    pixels = {name: np.zeros(len(dataset.label_map), dtype=np.int64) for name in SPLITS}
-    for row in rows:
-        # The mask's content belongs to the split's identity: a relabelled image is another test.
-        members[row["split"]][row["id"]] = f"{row['split']} {row['image_sha256']} {row['mask_sha256']}"
-        pixels[row["split"]] += np.asarray(row["pixels"], dtype=np.int64)
+def _places(mask: Mask, classes: int) -> npt.NDArray[np.int32]:
+    """`PLACES` pixels of each class, evenly spread over those it has, as flat positions."""
+    places = np.full((classes, PLACES), -1, dtype=np.int32)
+    for train_id in np.unique(mask):
+        if train_id != VOID:
+            found = np.flatnonzero(mask == train_id)
+            places[train_id] = found[(2 * np.arange(PLACES) + 1) * len(found) // (2 * PLACES)]
+    return places
+
+
+def _meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> dict[str, Any]:
+    of = {name: rows.filter(pc.equal(rows["split"], name)) for name in SPLITS}
     return {
         "format": FORMAT,
         "dataset": dataset.name,
@@ -153,133 +213,22 @@ def _meta(dataset: Dataset, index: list[dict[str, Any]], rows: list[dict[str, An
         "short_side": short_side,
         "splits": {
             name: {
-                "samples": sum(entry["split"] == name for entry in index),
-                "digest": split.digest(members[name]),
-                "pixels": pixels[name].tolist(),
+                "samples": own.num_rows,
+                "digest": _digest(name, own),
+                "pixels": _pixels(own, len(dataset.label_map)),
             }
-            for name in SPLITS
+            for name, own in of.items()
         },
     }
 
 
-class Prepared:
-    """A prepared folder, read through memory maps; copies nothing until asked for a sample."""
-
-    def __init__(self, folder: Path) -> None:
-        """Open `folder`.
-
-        Raises:
-            DataError: it is missing, or of another format.
-        """
-        self.folder = folder
-        try:
-            self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise DataError(
-                folder, found="no prepared data", expected="the output of the prepare stage", remedy="run dvc repro"
-            ) from error
-        if self.meta["format"] != FORMAT:
-            raise DataError(
-                folder, found=f"format {self.meta['format']}", expected=f"format {FORMAT}", remedy="run dvc repro"
-            )
-        self._rows = pq.read_table(folder / "index.parquet").to_pylist()
-
-    def check(self, dataset: Dataset, *, short_side: int) -> None:
-        """Refuse data that was prepared with other parameters than those of now.
-
-        Raises:
-            ConfigError: it was.
-        """
-        found = (self.meta["dataset"], self.meta["label_map"], self.meta["short_side"])
-        expected = (dataset.name, dataset.label_map.digest, short_side)
-        if found != expected:
-            raise ConfigError(
-                self.folder,
-                found=f"prepared with (dataset, label map, short side) = {found}",
-                expected=f"{expected} as params.yaml and the code say now",
-                remedy="run dvc repro",
-            )
-
-    def split(self, name: str) -> "PreparedSplit":
-        """The samples of one split, sorted by id."""
-        return PreparedSplit(self.folder, name, [row for row in self._rows if row["split"] == name], self.meta)
+def _digest(name: str, rows: pa.Table) -> str:
+    """The mask's content belongs to the split's identity: a relabelled image is another test."""
+    columns = (rows[column].to_pylist() for column in ("id", "image_sha256", "mask_sha256"))
+    return split.digest({key: f"{name} {image} {mask}" for key, image, mask in zip(*columns, strict=True)})
 
 
-class PreparedSplit:
-    """Samples of one split by position."""
-
-    def __init__(self, folder: Path, name: str, rows: list[dict[str, Any]], meta: dict[str, Any]) -> None:
-        self.name = name
-        self.digest: str = meta["splits"][name]["digest"]
-        self.protocol: str = meta["protocol"]
-        self.label_map: str = meta["label_map"]
-        self.pixels: list[int] = meta["splits"][name]["pixels"]
-        self.ids: list[str] = [row["id"] for row in rows]
-        self.short_side: int = meta["short_side"]
-        self._rows = rows
-        self._images = _map(folder / f"{name}.images")
-        self._masks = _map(folder / f"{name}.masks")
-        self._labels = _map(folder / f"{name}.labels") if name in SCORED else None
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def size(self, index: int) -> tuple[int, int]:
-        """Height and width of a scaled image."""
-        return self._rows[index]["height"], self._rows[index]["width"]
-
-    def image(self, index: int) -> Image:
-        """Scaled image, uint8 (h, w, 3), a read-only view."""
-        height, width = self.size(index)
-        return self._view(self._images, self._rows[index]["image_offset"], (height, width, 3))
-
-    def mask(self, index: int) -> Mask:
-        """Scaled mask, uint8 (h, w) train ids, a read-only view."""
-        return self._view(self._masks, self._rows[index]["mask_offset"], self.size(index))
-
-    def label(self, index: int) -> Mask:
-        """Native mask, uint8 (H, W) train ids, a read-only view.
-
-        Raises:
-            ValueError: this split is not scored.
-        """
-        if self._labels is None:
-            raise ValueError(f"the {self.name} split has no native labels: it is not scored")
-        row = self._rows[index]
-        return self._view(self._labels, row["label_offset"], (row["native_height"], row["native_width"]))
-
-    def rescaled(self, *, raw: Path, manifest_folder: Path, short_side: int) -> "RescaledSplit":
-        """The same samples and native labels, with images at another scale, decoded from the raw files."""
-        rows = manifest.read(manifest_folder / manifest.FILE_NAME).to_pylist()
-        return RescaledSplit(self, {row["id"]: raw / row["image"] for row in rows}, short_side=short_side)
-
-    @staticmethod
-    def _view(flat: Image, offset: int, shape: tuple[int, ...]) -> Image:
-        return flat[offset : offset + int(np.prod(shape))].reshape(shape)
-
-
-class RescaledSplit:
-    """A split for a network that was trained on another scale than this one was prepared at."""
-
-    def __init__(self, split: PreparedSplit, files: dict[str, Path], *, short_side: int) -> None:
-        self.name, self.digest, self.protocol = split.name, split.digest, split.protocol
-        self.label_map, self.ids, self.short_side = split.label_map, split.ids, short_side
-        self._split, self._files = split, files
-
-    def __len__(self) -> int:
-        return len(self._split)
-
-    def image(self, index: int) -> Image:
-        """Image at this scale, uint8 (h, w, 3)."""
-        return scale_image(read_image(self._files[self.ids[index]]), short_side=self.short_side)
-
-    def label(self, index: int) -> Mask:
-        """Native mask, uint8 (H, W) train ids."""
-        return self._split.label(index)
-
-
-def _map(path: Path) -> Image:
-    """Memory-map uint8; an empty split has an empty file, which cannot be mapped."""
-    if path.stat().st_size == 0:
-        return np.zeros(0, dtype=np.uint8)
-    return np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
+def _pixels(rows: pa.Table, classes: int) -> list[int]:
+    """Native pixels by train id."""
+    flat = pc.list_flatten(rows["pixels"]).to_numpy()
+    return [int(count) for count in flat.reshape(-1, classes).sum(axis=0)]

@@ -4,7 +4,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from functools import partial
+from typing import Literal, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -13,6 +14,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -24,8 +26,13 @@ Report = Callable[[str], None]
 Advance = Callable[[int], None]
 """Takes how many bytes or samples more are done; may be called from any thread."""
 
-Track = Callable[[str, int | None], Advance]
-"""Takes a description and the total (None where it is unknown) of one piece of work."""
+
+class Track(Protocol):
+    """Takes up one piece of work, or takes it up anew where it has that description already."""
+
+    def __call__(self, description: str, total: int | None, done: int = 0) -> Advance:
+        """Take its total (None where it is unknown), and how much of it was done earlier, which no rate counts."""
+
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -39,7 +46,7 @@ def tracking(*, unit: Literal["bytes", "samples"], report: Report) -> Iterator[T
     """Yield a `Track`; several pieces of work may run at the same time."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda description, total: _PlainLines(description, total, unit=unit, report=report).advance
+        yield partial(_plain_lines, unit=unit, report=report)
         return
     figures: list[ProgressColumn] = (
         [DownloadColumn(), TransferSpeedColumn()] if unit == "bytes" else [MofNCompleteColumn()]
@@ -47,21 +54,29 @@ def tracking(*, unit: Literal["bytes", "samples"], report: Report) -> Iterator[T
     with Progress(
         TextColumn("{task.description}"), BarColumn(), *figures, TimeRemainingColumn(), console=console
     ) as bars:
+        tasks: dict[str, TaskID] = {}
 
-        def track(description: str, total: int | None) -> Advance:
-            task = bars.add_task(description, total=total)
-            return lambda amount: bars.advance(task, amount)
+        def track(description: str, total: int | None, done: int = 0) -> Advance:
+            if description in tasks:
+                bars.reset(tasks[description], total=total, completed=done)
+            else:
+                tasks[description] = bars.add_task(description, total=total, completed=done)
+            return partial(bars.advance, tasks[description])
 
         yield track
+
+
+def _plain_lines(description: str, total: int | None, done: int = 0, *, unit: str, report: Report) -> Advance:
+    return _PlainLines(description, total, done, unit=unit, report=report).advance
 
 
 class _PlainLines:
     """One piece of work, told in lines."""
 
-    def __init__(self, description: str, total: int | None, *, unit: str, report: Report) -> None:
+    def __init__(self, description: str, total: int | None, done: int, *, unit: str, report: Report) -> None:
         self._description, self._total, self._unit, self._report = description, total, unit, report
         self._lock = threading.Lock()
-        self._done = 0
+        self._done = self._earlier = done
         self._start = self._told = time.monotonic()
 
     def advance(self, amount: int) -> None:
@@ -75,7 +90,7 @@ class _PlainLines:
         self._report(line)
 
     def _line(self, seconds: float) -> str:
-        rate = self._done / seconds
+        rate = max(self._done - self._earlier, 1) / seconds
         done = self._amount(self._done)
         if not self._total:
             return f"{self._description}: {done}, {self._amount(rate)}/s"

@@ -7,7 +7,7 @@ A rule names a Great Expectations expectation and its arguments, over the flat t
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +40,9 @@ COLUMNS = (
 """The columns of `flat` that are judged."""
 
 _NONE = "none"  # in a column that says what is wrong: nothing is
+_TWINS = 16  # copies of the same bytes that a sample is told with
 _AGAIN = "run the download and extract stages again, or correct the mirror"
+_OWN = "correct or remove it in {path}, then run `dvc repro`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,12 +113,17 @@ def flat(rows: list[Row], *, alike: Mapping[str, Sequence[str]]) -> list[Row]:
         leaks = bool(shared) and row["split"] != max(shared, key=_rank)
         row["same_image_in_splits"] = _several(shared) if leaks else _NONE
         row["labelled"] = row["void_fraction"] is None or row["void_fraction"] < 1.0
-        same = [name for name in twins[row["image_sha256"], row["split"]] if row["image_sha256"] and name != row["id"]]
+        same = _others(twins[row["image_sha256"], row["split"]], row["id"]) if row["image_sha256"] else []
         like = [f"{name} ({split_of[name]})" for name in alike.get(row["id"], ())]
         row["like"] = ", ".join([f"{name} (the same bytes)" for name in same] + like) or _NONE
         row["unusual"] = "; ".join(row["notes"]) or _NONE
         row["same_group_in_splits"] = _several(group_splits[row["group"]]) if row["group"] else _NONE
     return rows
+
+
+def _others(names: Sequence[str], own: str) -> list[str]:
+    """Some of `names`, less `own`: a blank image may be there a thousand times."""
+    return list(islice((name for name in names if name != own), _TWINS))
 
 
 def _size(row: Row, kind: str) -> str | None:
@@ -134,27 +141,28 @@ def _several(splits: set[str]) -> str:
 
 def rules_of(dataset: Dataset) -> list[Rule]:
     """Everything that must hold for `dataset`."""
+    again = _AGAIN if dataset.own is None else _OWN.format(path=dataset.own.path)
     return [
-        *_file_rules(),
+        *_file_rules(again),
         _ids_rule(dataset),
-        *_membership_rules(dataset.name),
+        *_membership_rules(dataset),
         *_leak_rules(),
         _labelled_rule(),
         *_oddity_rules(),
     ]
 
 
-def _file_rules() -> list[Rule]:
+def _file_rules(again: str) -> list[Rule]:
     return [
-        _presence_rule("image", other="mask"),
-        _presence_rule("mask", other="image"),
-        _whole_rule("image", expected="a whole image"),
-        _whole_rule("mask", expected="a whole, lossless mask of one 8-bit channel"),
+        _presence_rule("image", other="mask", again=again),
+        _presence_rule("mask", other="image", again=again),
+        _whole_rule("image", expected="a whole image", again=again),
+        _whole_rule("mask", expected="a whole, lossless mask of one 8-bit channel", again=again),
         _size_rule(),
     ]
 
 
-def _presence_rule(kind: str, *, other: str) -> Rule:
+def _presence_rule(kind: str, *, other: str, again: str) -> Rule:
     return Rule(
         name=f"{kind}_present",
         expectation="ExpectColumnValuesToNotBeNull",
@@ -164,11 +172,11 @@ def _presence_rule(kind: str, *, other: str) -> Rule:
         file=lambda row: str(row[other] or row["id"]),
         found=lambda _: f"has no {kind}",
         expected="an image and a mask of the same name",
-        remedy=_AGAIN,
+        remedy=again,
     )
 
 
-def _whole_rule(kind: str, *, expected: str) -> Rule:
+def _whole_rule(kind: str, *, expected: str, again: str) -> Rule:
     return Rule(
         name=f"{kind}_readable",
         expectation="ExpectColumnValuesToBeInSet",
@@ -178,7 +186,7 @@ def _whole_rule(kind: str, *, expected: str) -> Rule:
         file=lambda row: str(row[kind]),
         found=lambda row: str(row[f"{kind}_fault"]),
         expected=expected,
-        remedy=_AGAIN,
+        remedy=again,
     )
 
 
@@ -213,7 +221,9 @@ def _ids_rule(dataset: Dataset) -> Rule:
             + (", only on borders between others: it was interpolated" if _smeared(row) else "")
         ),
         expected=f"the raw ids of {dataset.name}: {ranges(dataset.label_map)}",
-        remedy="use the publisher's raw masks (was this one already encoded to train ids?)",
+        remedy="use the publisher's raw masks (was this one already encoded to train ids?)"
+        if dataset.own is None
+        else f"add the id to {dataset.own.table}, as a class or under `void`, or correct the mask; then `dvc repro`",
     )
 
 
@@ -221,9 +231,11 @@ def _smeared(row: Row) -> bool:
     return bool(row["illegal_ids"]) and set(row["illegal_ids"]) <= set(row["border_ids"])
 
 
-def _membership_rules(name: str) -> list[Rule]:
-    known = f"one of {', '.join(SPLITS)}"
+def _membership_rules(dataset: Dataset) -> list[Rule]:
+    name, known = dataset.name, f"one of {', '.join(SPLITS)}"
     correct = f"correct the split in segline/datasets/{name}.py"
+    if dataset.own is not None:
+        correct = f"correct the split lists in {dataset.own.path}"
     return [
         Rule(
             name="id_unique",
@@ -267,7 +279,8 @@ def _membership_rules(name: str) -> list[Rule]:
             file=lambda _: name,
             found=lambda row: f"no sample in split {row['split']}",
             expected=f"at least one in each of {', '.join(SPLITS)}",
-            remedy="get the whole dataset; if it is whole, raise prepare.validation_share",
+            remedy="get the whole dataset, or ask for another split of it (docs/datasets.md); "
+            "where validation alone is empty, raise prepare.validation_share",
         ),
     ]
 

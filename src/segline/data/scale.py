@@ -6,13 +6,18 @@ import numpy as np
 from segline.core.labels import Image, Mask
 
 
-def scaled_size(height: int, width: int, *, short_side: int) -> tuple[int, int]:
-    """Height and width after scaling down (never up) until the shorter side is `short_side` pixels."""
+def scaled_size(height: int, width: int, *, short_side: int | None) -> tuple[int, int]:
+    """Height and width after scaling down (never up) until the shorter side is `short_side` pixels.
+
+    None leaves every image at its own size.
+    """
+    if short_side is None:
+        return height, width
     factor = min(1.0, short_side / min(height, width))
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def scale_image(image: Image, *, short_side: int) -> Image:
+def scale_image(image: Image, *, short_side: int | None) -> Image:
     """Scale uint8 (H, W, 3) by pixel area."""
     height, width = scaled_size(*image.shape[:2], short_side=short_side)
     if (height, width) == image.shape[:2]:
@@ -20,7 +25,7 @@ def scale_image(image: Image, *, short_side: int) -> Image:
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def scale_mask(mask: Mask, *, short_side: int) -> Mask:
+def scale_mask(mask: Mask, *, short_side: int | None) -> Mask:
     """Scale uint8 (H, W) by nearest neighbour: ids are names, not quantities."""
     height, width = scaled_size(*mask.shape, short_side=short_side)
     if (height, width) == mask.shape:

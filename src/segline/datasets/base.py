@@ -1,6 +1,8 @@
 """What a dataset's definition consists of."""
 
 import difflib
+import hashlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,6 +78,19 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Own:
+    """Where the user's own data are, in words that findings can use.
+
+    Args:
+        path: the folder, as ``params.yaml`` names it.
+        table: the class table in it.
+    """
+
+    path: str
+    table: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A dataset, for one task and one split.
 
@@ -89,6 +104,7 @@ class Dataset:
         tasks: the other tasks, by name.
         splits: the other splits, by name.
         suffix: what a registered model's name gets for a task other than the dataset's own.
+        own: set for the user's own data, which no archive brings.
     """
 
     name: str
@@ -106,6 +122,7 @@ class Dataset:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     splits: Mapping[str, Pairing] = field(default_factory=dict)
     suffix: str = ""
+    own: Own | None = None
 
     @property
     def model(self) -> str:
@@ -141,6 +158,29 @@ def _known(dataset: str, kind: str, name: str, known: list[str]) -> str:
         expected=(f"{near[0]!r}? " if near else "") + f"(one of: {', '.join(known)})",
         remedy="correct the value",
     )
+
+
+def held_out(pairs: Iterable[Pair], *, share: float) -> set[str]:
+    """The ids of the pairs that a carved split takes.
+
+    Groups stay together; a pair without one is a group of its own. Groups are taken in the order of the
+    SHA-256 digests of their names, until they hold the share. So the choice is fixed, needs no random
+    generator, and a sample keeps its side when others come or go.
+
+    Args:
+        share: of the pairs; at least one group is taken and one is left, unless there is only one.
+    """
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for pair in pairs:
+        members[pair.group or pair.id].append(pair.id)
+    ranked = sorted(members, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    wanted = max(1, round(sum(len(names) for names in members.values()) * share))
+    taken: set[str] = set()
+    for name in ranked[:-1]:
+        if len(taken) >= wanted:
+            break
+        taken |= set(members[name])
+    return taken
 
 
 def match(

@@ -68,8 +68,20 @@ DATASET = Dataset(
     title="Cityscapes, fine annotations",
     terms="Cityscapes licence: non-commercial research and teaching only; https://www.cityscapes-dataset.com/license/",
     archives=(
-        Archive(name="leftImg8bit_trainvaltest.zip", url=None, folders=("leftImg8bit/train", "leftImg8bit/val")),
-        Archive(name="gtFine_trainvaltest.zip", url=None, folders=("gtFine/train", "gtFine/val")),
+        Archive(
+            name="leftImg8bit_trainvaltest.zip",
+            url=None,
+            folders=("leftImg8bit/train", "leftImg8bit/val"),
+            about=11_800_000_000,
+            extracted=13_000_000_000,  # PNGs, which do not pack: little more than the archive
+        ),
+        Archive(
+            name="gtFine_trainvaltest.zip",
+            url=None,
+            folders=("gtFine/train", "gtFine/val"),
+            about=253_000_000,
+            extracted=2_500_000_000,  # half of it is polygons in JSON, which pack to a tenth
+        ),
     ),
     label_map=LABEL_MAP,
     protocol="cityscapes-pixel/1",

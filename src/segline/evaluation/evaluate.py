@@ -12,7 +12,7 @@ import numpy as np
 from segline.core.confusion import Counts, confusion, constant, iou, mean_iou, merged, pixel_accuracy
 from segline.core.labels import VOID
 from segline.core.statistics import Interval, bootstrap_mean_iou
-from segline.data.prepare import PreparedSplit, RescaledSplit
+from segline.data.prepared import PreparedSplit, RescaledSplit
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, mask_of

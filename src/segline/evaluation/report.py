@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from segline.core.confusion import mean_iou
 from segline.core.labels import VOID, Image, Mask
 from segline.data.images import write_png
-from segline.data.prepare import PreparedSplit
+from segline.data.prepared import PreparedSplit
 from segline.evaluation.evaluate import Evaluation
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import overlay, with_legend

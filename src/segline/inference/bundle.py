@@ -26,14 +26,14 @@ class Bundle:
     Args:
         network: uint8-range RGB (N, H, W, 3) -> logits float32 (N, H, W, C).
         stride: the sides of its input must be multiples of this.
-        short_side: images are scaled down to this before they go in.
+        short_side: images are scaled down to this before they go in; None: not at all.
     """
 
     network: keras.Model
     dataset: str
     family: str
     labels: LabelMap
-    short_side: int
+    short_side: int | None
     stride: int
 
 

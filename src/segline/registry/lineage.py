@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from segline import datasets
 from segline.config import Options, Params
 from segline.errors import ConfigError, DataError
 from segline.settings import Settings
@@ -41,12 +42,13 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Digests of one dataset's stages in ``dvc.lock``."""
+    """Digests of one dataset's stages in ``dvc.lock``, and the terms under which it was brought."""
 
     lock: str
     raw: str
     prepared: str
     validation: str
+    terms: str
 
 
 def code_state(root: Path) -> Code:
@@ -112,7 +114,25 @@ def data_state(places: Settings, params: Params) -> Data:
         raw=str(own["extract"]["outs"][0]["md5"]),
         prepared=prepared,
         validation=_validation(places.manifest(dataset) / "validation.json"),
+        terms=_terms(places, params),
     )
+
+
+def _terms(places: Settings, params: Params) -> str:
+    """What was shown when the archives were brought; they need not be here (`dvc pull` of what is prepared)."""
+    dataset = params.dataset
+    record = places.archives(dataset) / "SOURCE.json"
+    if not record.is_file():
+        return datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)).terms
+    try:
+        return str(json.loads(record.read_text(encoding="utf-8"))["terms"])
+    except (ValueError, KeyError) as error:
+        raise DataError(
+            record,
+            found=f"cannot be read ({error})",
+            expected="what the download stage wrote",
+            remedy=f"dvc repro --force --single-item download@{dataset}",
+        ) from error
 
 
 def _validation(path: Path) -> str:
@@ -183,6 +203,7 @@ def tags(data: Data, code: Code, resolved: Mapping[str, Any], meta: Mapping[str,
         "segline.label_map": str(meta["label_map"]),
         "segline.test_split": str(meta["splits"]["test"]["digest"]),
         "segline.validation": data.validation,
+        "segline.terms": data.terms,
         "segline.git_commit": code.commit,
         "segline.git_dirty": str(code.dirty).lower(),
         "segline.git_changes": code.changes or "none",

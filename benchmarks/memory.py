@@ -1,0 +1,41 @@
+"""Peak anonymous memory of a command and all its processes; pages of mapped files do not count."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+
+def peak(code: str, *arguments: str) -> int:
+    """Bytes: the largest sum of ``RssAnon`` while `code` ran in this folder; pages that processes share count in each.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    command, largest = [sys.executable, "-c", code, *arguments], 0
+    with subprocess.Popen(command, cwd=Path(__file__).parent) as running:
+        while running.poll() is None:
+            largest = max(largest, _anonymous(running.pid))
+            time.sleep(0.05)
+    if running.returncode:
+        raise subprocess.CalledProcessError(running.returncode, command)
+    return largest
+
+
+def _anonymous(pid: int) -> int:
+    try:
+        root = psutil.Process(pid)
+        processes = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    return sum(_own(process.pid) for process in processes)
+
+
+def _own(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))

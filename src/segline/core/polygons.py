@@ -1,0 +1,144 @@
+"""Outlines and run lengths -> the pixels of an area.
+
+A pixel belongs to an outline's area where its centre lies inside (even-odd rule), so areas have no
+bias: a square from 0 to 10 covers 10 pixels a side. OpenCV's ``fillPoly`` paints the outline too,
+which makes everything a pixel wider.
+
+Coordinates are continuous, (x, y) from the image's upper left corner, as in COCO and LabelMe: pixel
+(row, column) spans column..column+1 and row..row+1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segline.core.labels import Mask
+
+Points = npt.NDArray[np.float64]
+"""(N, 2) corners of an outline, x and y; the last one is joined to the first."""
+Area = npt.NDArray[np.bool_]
+"""(H, W), true inside."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """One labelled area.
+
+    Args:
+        raw: the id that its pixels get.
+        outlines: its parts; a pixel in any of them belongs to it.
+        runs: lengths of alternating runs, outside first, down the columns of the whole image (COCO's
+            RLE); they may leave holes. Empty where there are outlines.
+        stamp: a small area, and the row and column of its upper left pixel; None where there is none.
+    """
+
+    raw: int
+    outlines: tuple[Points, ...] = ()
+    runs: tuple[int, ...] = ()
+    stamp: tuple[Area, int, int] | None = None
+
+
+def draw(shapes: Sequence[Shape], *, height: int, width: int, background: int) -> Mask:
+    """Paint `shapes` in their order, later ones over earlier ones.
+
+    Returns:
+        uint8 (height, width) raw ids; `background` where no shape is.
+
+    Raises:
+        ValueError: run lengths that do not make up the image.
+    """
+    mask = np.full((height, width), background, dtype=np.uint8)
+    for shape in shapes:
+        for outline in shape.outlines:
+            part, area = _covered(outline, height=height, width=width)
+            mask[part][area] = shape.raw
+        if shape.runs:
+            mask[unroll(shape.runs, height=height, width=width)] = shape.raw
+        if shape.stamp is not None:
+            area, row, column = shape.stamp
+            rows, columns = np.nonzero(area)
+            kept = (rows + row >= 0) & (rows + row < height) & (columns + column >= 0) & (columns + column < width)
+            mask[rows[kept] + row, columns[kept] + column] = shape.raw
+    return mask
+
+
+def leaves(shape: Shape, *, height: int, width: int, tolerance: float = 1.0) -> bool:
+    """Whether an outline goes further out of the image than `tolerance` pixels, where it is cut off."""
+    return any(
+        bool((outline < -tolerance).any() or (outline > np.array([width, height]) + tolerance).any())
+        for outline in shape.outlines
+    )
+
+
+def inside(outline: Points, *, height: int, width: int) -> Area:
+    """The pixels whose centres lie inside one outline; what is outside the image is cut off."""
+    full = np.zeros((height, width), dtype=bool)
+    part, area = _covered(outline, height=height, width=width)
+    full[part] = area
+    return full
+
+
+def _covered(outline: Points, *, height: int, width: int) -> tuple[tuple[slice, slice], Area]:
+    """The part of an image that holds all of an outline, and the area in it."""
+    start, end = outline, np.roll(outline, -1, axis=0)
+    # Each edge from its upper end down: an edge that is walked there and back is then crossed twice at one place.
+    down = (start[:, 1] <= end[:, 1])[:, None]
+    start, end = np.where(down, start, end), np.where(down, end, start)
+    lowest = np.clip(np.ceil(outline.min(axis=0) - 0.5), 0, (width, height)).astype(np.int64)
+    highest = np.clip(np.ceil(outline.max(axis=0) - 0.5), 0, (width, height)).astype(np.int64)
+    (left, top), (right, bottom) = lowest.tolist(), highest.tolist()
+    first = np.clip(np.ceil(start[:, 1] - 0.5), top, bottom).astype(np.int64)
+    after = np.clip(np.ceil(end[:, 1] - 0.5), top, bottom).astype(np.int64)
+    # One entry for each row that an edge crosses: where it crosses, inside turns to outside or back.
+    edge = np.repeat(np.arange(len(outline)), after - first)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(after - first) - after, after - first)
+    slope = (end - start)[edge]
+    crossing = start[edge, 0] + (row + 0.5 - start[edge, 1]) * slope[:, 0] / slope[:, 1]
+    column = np.clip(np.ceil(crossing - 0.5), left, right).astype(np.int64)
+    turns = np.zeros((bottom - top, right - left + 1), dtype=np.uint8)
+    np.add.at(turns, (row - top, column - left), 1)
+    area = np.cumsum(turns, axis=1, dtype=np.uint8)[:, : right - left] % 2 == 1
+    return (slice(top, bottom), slice(left, right)), area
+
+
+def unroll(runs: Sequence[int], *, height: int, width: int) -> Area:
+    """Run lengths down the columns -> area.
+
+    Raises:
+        ValueError: they do not make up the image.
+    """
+    if sum(runs) != height * width or min(runs) < 0:
+        raise ValueError(f"runs of {sum(runs)} pixels for an image of {height} x {width} = {height * width}")
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(width, height).T
+
+
+def runs_of(text: str) -> tuple[int, ...]:
+    """COCO's compressed run lengths -> run lengths.
+
+    Each number is written in groups of five bits, lowest first, a sixth bit saying that more follow, 48
+    added to make it a letter; from the fourth number on, only its difference to the last but one is
+    (``rleFrString`` of the COCO API).
+
+    Raises:
+        ValueError: a letter that cannot stand there, or a text that ends within a number.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for letter in text:
+        bits = ord(letter) - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"letter {letter!r} in compressed run lengths")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        value = shift = 0
+    if shift:
+        raise ValueError("compressed run lengths that end within a number")
+    return tuple(runs)

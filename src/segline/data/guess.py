@@ -1,0 +1,292 @@
+"""What the user's own data are, guessed from a survey: pairing, encoding, classes and splits, and why.
+
+A guess is checked before it is told: the pairs are made as the download stage will make them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+
+from segline.config import Options
+from segline.data import legend as legends
+from segline.data.legend import Legend
+from segline.data.progress import Report, silent
+from segline.data.survey import Group, Survey, spread, survey
+from segline.datasets.base import SPLITS, Split
+from segline.datasets.own import lists, polygons
+from segline.datasets.own.collect import Collection, collect, count_splits, overview
+from segline.datasets.own.names import find_names
+from segline.errors import DataError
+
+_PREFERRED = ("labelids", "mask", "masks", "label", "labels", "seg", "gt", "labeltrainids")
+_LABELME_FILES = 2000  # whose labels are collected
+_LAYOUTS = """one of these layouts:
+      images/1.jpg  masks/1.png             (any depth; masks hold ids, a palette or colours)
+      1.jpg         1_mask.png              (or _label, _gt, _labelIds ...)
+      images/1.jpg  annotations/train.json  (COCO)
+      1.jpg         1.json                  (LabelMe)
+      pairs.csv     with columns image,mask[,split,group]"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One thing that was guessed, and why."""
+
+    what: str
+    guess: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guess:
+    """All of it.
+
+    Args:
+        options: the entry for ``params.yaml``, its path still to be written.
+        doubts: what a person should look at.
+    """
+
+    options: Options
+    legend: Legend
+    lines: tuple[Line, ...]
+    doubts: tuple[str, ...]
+
+
+def guess(folder: Path, *, report: Report = silent) -> Guess:
+    """Look at `folder` and guess.
+
+    Raises:
+        DataError: a guess is impossible; it says what was seen and what layouts are understood.
+    """
+    seen = survey(folder, report=report)
+    if not seen.groups:
+        raise _lost(seen, "no pictures")
+    options, why = _source(seen)
+    collection = _try(options, seen)
+    options, collection, split_why, doubts = _with_lists(options, collection, seen)
+    names = find_names(folder, seen.paths)
+    if options.encoding == "coco":
+        legend = _coco_legend(seen, collection)
+    elif options.encoding == "labelme":
+        legend = _labelme_legend(seen, collection)
+    else:
+        masks = [pair.mask for pair in collection.pairs if pair.image is not None and pair.mask is not None]
+        legend = legends.read_legend(folder, masks, names, report=report)
+        options = options.model_copy(update={"encoding": legend.encoding})
+    paired = sum(pair.image is not None and pair.mask is not None for pair in collection.pairs)
+    total = len(collection.pairs)
+    doubts += [*collection.notes, *legend.doubts]
+    where = f"images {options.images}, masks {options.masks}" if options.pairs is None else options.pairs
+    lines = (
+        Line(what="pairs", guess=where, why=f"{why}; {paired} of {total} samples have image and mask"),
+        Line(what="encoding", guess=legend.what, why=legend.why),
+        Line(
+            what="classes",
+            guess=", ".join(legends.lines_of(legend.entries)),
+            why=f"names from {names.source}" if names and options.encoding not in ("coco", "labelme") else "",
+        ),
+        Line(what="split", guess=count_splits(collection.pairs), why=split_why),
+    )
+    return Guess(options=options, legend=legend, lines=lines, doubts=tuple(doubts))
+
+
+def _try(options: Options, seen: Survey) -> Collection:
+    try:
+        collection = collect(options, seen.folder)
+    except DataError as error:
+        raise _lost(seen, f"{error.place}: {error.found}") from error
+    paired = sum(pair.image is not None and pair.mask is not None for pair in collection.pairs)
+    if not paired:
+        image = next(pair.image for pair in collection.pairs if pair.image)
+        mask = next(pair.mask for pair in collection.pairs if pair.mask)
+        raise _lost(seen, f"no image and mask of one name: an image is {image}, a mask {mask}")
+    return collection
+
+
+def _source(seen: Survey) -> tuple[Options, str]:
+    """Where images and masks are, and what speaks for it."""
+    table = _pairs_csv(seen)
+    if table is not None:
+        return Options(pairs=table), "it has the columns image and mask"
+    if seen.coco:
+        images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
+        return Options(images=_pattern(images), masks=_coco_pattern(seen), encoding="coco"), "COCO polygons"
+    if seen.labelme:
+        images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
+        files = _cover([_folder(path) for path in seen.labelme]) + "*.json"
+        return Options(images=_pattern(images), masks=files, encoding="labelme"), "LabelMe polygons"
+    images, masks, why = _roles(seen)
+    candidates = [masks, *([group for group in masks if _kind(group) == kind] for kind in _kinds(masks))]
+    faults = []
+    for chosen in candidates:
+        options = Options(images=_pattern(images), masks=_pattern(chosen))
+        try:
+            if any(pair.image and pair.mask for pair in collect(options, seen.folder).pairs):
+                rest = sorted({_kind(group)[0] or _kind(group)[1] for group in masks if group not in chosen})
+                return options, why + (f"; other masks ({', '.join(rest)}) are not used" if rest else "")
+        except DataError as error:
+            faults.append(f"{error.place}: {error.found}")
+    if faults:
+        raise _lost(seen, faults[0])
+    return Options(images=_pattern(images), masks=_pattern(masks)), why  # whose pairs will say what does not meet
+
+
+def _pairs_csv(seen: Survey) -> str | None:
+    for path in sorted(
+        (path for path in seen.paths if path.lower().endswith(".csv")), key=lambda path: path.count("/")
+    ):
+        try:
+            if any(pair.image and pair.mask for pair in lists.read_pairs(seen.folder / path, root=seen.folder)):
+                return path
+        except DataError:
+            continue  # another table
+    return None
+
+
+def _roles(seen: Survey) -> tuple[list[Group], list[Group], str]:
+    """Image groups, mask groups, and why."""
+    groups = [group for group in seen.groups if group.masklike is not None]
+    masklike = [group for group in groups if group.masklike]
+    pictures = [group for group in groups if not group.masklike]
+    if masklike and pictures:
+        named = [group for group in masklike if group.named != "image"]
+        if named:
+            images = [group for group in pictures if group.named != "mask"] or pictures
+            return images, named, "by pixels: masks have few colours, images many"
+        why = "by pixels, and against the names: the folder that is called images holds masks"
+        return pictures, masklike, why
+    by_name = {kind: [group for group in groups if group.named == kind] for kind in ("image", "mask", "")}
+    if by_name["mask"] and (by_name["image"] or by_name[""]):
+        masks = by_name["mask"]
+        if all(group.lossy for group in masks):
+            raise _lost(
+                seen,
+                f"{masks[0].paths[0]} is a JPEG, as all masks here: its ids or colours are only approximate",
+                remedy="export the masks anew as PNG; a JPEG's pixels are not what was drawn",
+            )
+        return by_name["image"] or by_name[""], masks, "by the names of folders and files"
+    kind = "masks: all pictures have few colours" if masklike else "images: no picture has as few colours as a mask"
+    raise _lost(seen, f"nothing but {kind}")
+
+
+def _kind(group: Group) -> tuple[str, str]:
+    return group.ending, group.suffix
+
+
+def _kinds(masks: Sequence[Group]) -> list[tuple[str, str]]:
+    """Endings and extensions of masks, the customary ones first, then by number."""
+    counts: dict[tuple[str, str], int] = {}
+    for group in masks:
+        counts[_kind(group)] = counts.get(_kind(group), 0) + len(group.paths)
+
+    def rank(kind: tuple[str, str]) -> tuple[int, int, tuple[str, str]]:
+        word = kind[0].strip(" _.-").lower().replace("gtfine_", "")
+        return (_PREFERRED.index(word) if word in _PREFERRED else len(_PREFERRED)), -counts[kind], kind
+
+    return sorted(counts, key=rank)
+
+
+def _pattern(groups: Sequence[Group]) -> str:
+    """A glob pattern over `groups`: ``images/*/*_leftImg8bit.png``."""
+    endings = {group.ending for group in groups}
+    suffixes = sorted({group.suffix for group in groups})
+    end = endings.pop() if len(endings) == 1 else ""
+    suffix = suffixes[0] if len(suffixes) == 1 else "." + "{" + ",".join(item[1:] for item in suffixes) + "}"
+    return f"{_cover([group.folder for group in groups])}*{end}{suffix}"
+
+
+def _cover(folders: Sequence[str]) -> str:
+    """The narrowest pattern of folders, with a slash at its end; empty for the folder itself."""
+    parts = [folder.split("/") if folder else [] for folder in dict.fromkeys(folders)]
+    if len({len(folder) for folder in parts}) == 1:
+        places = [set(column) for column in zip(*parts, strict=True)]
+        return "".join(f"{next(iter(place))}/" if len(place) == 1 else "*/" for place in places)
+    together = zip(*parts, strict=False)  # as far as the shortest goes
+    common = takewhile(lambda place: len(set(place)) == 1, together)
+    return "".join(f"{place[0]}/" for place in common) + "**/"
+
+
+def _folder(path: str) -> str:
+    parent = str(PurePosixPath(path).parent)
+    return "" if parent == "." else parent
+
+
+def _coco_pattern(seen: Survey) -> str:
+    """One COCO file, or those of the splits that have otherwise the same name."""
+    families: dict[tuple[str, ...], list[str]] = {}
+    for path in seen.coco:
+        words = PurePosixPath(path).stem.replace("-", "_").split("_")
+        families.setdefault(tuple(word for word in words if lists.split_named(word) is None), []).append(path)
+    chosen = max(families.values(), key=lambda paths: ("instances" in paths[0], len(paths), -len(paths[0])))
+    if len(chosen) == 1:
+        return chosen[0]
+    names = sorted(PurePosixPath(path).name for path in chosen)
+    name = names[0] if len(set(names)) == 1 else "{" + ",".join(dict.fromkeys(names)) + "}"
+    return _cover([_folder(path) for path in chosen]) + name
+
+
+def _with_lists(options: Options, collection: Collection, seen: Survey) -> tuple[Options, Collection, str, list[str]]:
+    """Take list files for the splits where there are some that fit."""
+    if any(pair.split and pair.split != "test" for pair in collection.pairs) or _tested(collection):
+        return options, collection, _reason(options, collection), []
+    found: dict[str, dict[Split, str]] = {}
+    for path in seen.paths:
+        split = lists.split_named(PurePosixPath(path).stem)
+        if split is not None and PurePosixPath(path).suffix.lower() in (".txt", ".lst", ".list"):
+            found.setdefault(_folder(path), {}).setdefault(split, path)
+    doubts: list[str] = []
+    for files in found.values():
+        if "train" not in files or len(files) < 2:
+            continue
+        ordered = {split: files[split] for split in SPLITS if split in files}
+        try:
+            listed = options.model_copy(update={"splits": ordered})
+            return listed, collect(listed, seen.folder), f"the lists {', '.join(ordered.values())}", doubts
+        except DataError as error:
+            doubts.append(f"the lists {', '.join(ordered.values())} are not used: {error.place}: {error.found}")
+    return options, collection, _reason(options, collection), doubts
+
+
+def _tested(collection: Collection) -> bool:
+    """Whether the data name a test split: then every folder or row that is named after it says so."""
+    tests = [pair for pair in collection.pairs if pair.split == "test"]
+    return bool(tests) and all(lists.split_of_paths(pair.image or "", pair.mask or "") == "test" for pair in tests)
+
+
+def _reason(options: Options, collection: Collection) -> str:
+    named = {lists.split_of_paths(pair.image or pair.mask or "", pair.mask or "") for pair in collection.pairs} - {None}
+    if options.pairs is None and len(named) > 1 and "train" in named:
+        missing = [name for name in ("validation", "test") if name not in named]
+        return "folders or files are called so" + (f"; {' and '.join(missing)} carved out of train" if missing else "")
+    if options.pairs is not None and any(pair.split in ("train", "validation") for pair in collection.pairs):
+        return "the column split"
+    return "carved: fixed, by digests of the names"
+
+
+def _coco_legend(seen: Survey, collection: Collection) -> Legend:
+    counts: dict[str, int] = {}
+    files = sorted({pair.mask for pair in collection.pairs if pair.mask})
+    for path in files:
+        content = polygons.read_json(seen.folder / path)
+        for category in sorted(content["categories"], key=lambda item: int(item["id"])):
+            counts.setdefault(str(category["name"]), 0)
+    return legends.named_legend("coco", counts, what="COCO polygons", why=f"categories of {', '.join(files)}")
+
+
+def _labelme_legend(seen: Survey, collection: Collection) -> Legend:
+    files = [pair.mask for pair in collection.pairs if pair.mask]
+    chosen = spread(files, _LABELME_FILES)
+    counts = polygons.labels(seen.folder / path for path in chosen)
+    ordered = dict(sorted(counts.items()))
+    legend = legends.named_legend("labelme", ordered, what="LabelMe polygons", why=f"labels in {len(chosen)} files")
+    return legend
+
+
+def _lost(seen: Survey, found: str, *, remedy: str = "") -> DataError:
+    return DataError(
+        seen.folder,
+        found=found if "the folder holds" in found else f"{found}; the folder holds {overview(seen.paths)}",
+        expected=_LAYOUTS,
+        remedy=remedy or "arrange the files so, or list them in a CSV with columns image,mask",
+    )

@@ -1,0 +1,232 @@
+"""Archives of drawn streets, in the official layouts of KITTI semantics, KITTI road, Cityscapes and CamVid."""
+
+import itertools
+import json
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from segline.core.labels import Image, Mask
+from segline.datasets.camvid import DATASET as CAMVID
+from segline.datasets.cityscapes import LABEL_MAP
+from segline.datasets.drawing.canvas import IDS, VOID_IDS, Canvas
+from segline.datasets.drawing.files import NOTE, Member, png, zip_archive
+from segline.datasets.drawing.street import Lens, Street, build, label_ids, photograph
+from segline.datasets.kitti import DRIVES, FRAMES
+from segline.datasets.kitti_road import BLOCKS, COUNTS
+
+_LENSES = tuple(
+    Lens(width=width, height=height, focal=0.58 * width, horizon=0.46 * height, eye=1.65)
+    for width, height in ((424, 130), (423, 131), (418, 129), (417, 129))
+)
+"""KITTI's four image sizes, a third as wide and as high."""
+_STEP = 6.0  # metres between two frames of a drive
+
+_CITIES = (
+    ("train", "aachen", 9),
+    ("train", "bochum", 9),
+    ("train", "zurich", 9),
+    ("train", "stuttgart", 9),
+    ("train", "ulm", 6),
+    ("train", "weimar", 6),
+    ("val", "frankfurt", 7),
+    ("val", "lindau", 6),
+    ("val", "munster", 7),
+    ("test", "berlin", 4),
+)
+
+_MAGENTA, _RED, _BLACK = (255, 0, 255), (255, 0, 0), (0, 0, 0)
+
+_SEQUENCES = (
+    ("train", "0001TP_{:06d}", range(6690, 6930, 30), 0),
+    ("train", "0006R0_f{:05d}", range(930, 1230, 30), 1),
+    ("train", "0016E5_{:05d}", range(390, 930, 30), 2),
+    ("val", "0016E5_{:05d}", range(7959, 7983, 2), 2),
+    ("test", "0001TP_{:06d}", range(6930, 7170, 30), 0),
+    ("test", "Seq05VD_f{:05d}", range(0, 480, 30), 3),
+)
+"""CamVid's sequences, shorter: list, name, numbers of the frames, and the street that they drive along."""
+_CAMVID = {
+    "sky": "sky",
+    "building": "building",
+    "wall": "building",
+    "pole": "pole",
+    "road": "road",
+    "sidewalk": "pavement",
+    "parking": "pavement",
+    "vegetation": "tree",
+    "terrain": "tree",
+    "traffic light": "sign",
+    "traffic sign": "sign",
+    "fence": "fence",
+    "car": "car",
+    "person": "pedestrian",
+    "rider": "bicyclist",
+    "bicycle": "bicyclist",
+}
+"""Cityscapes' names -> CamVid's; what is not here is void."""
+
+
+def _label_colours() -> npt.NDArray[np.uint8]:
+    """(256, 3) official colours by raw id."""
+    table = np.zeros((256, 3), np.uint8)
+    for item in LABEL_MAP.classes:
+        table[item.raw] = item.colour
+    table[VOID_IDS["dynamic"]] = (111, 74, 0)
+    table[VOID_IDS["ground"]] = (81, 0, 81)
+    table[VOID_IDS["parking"]] = (250, 170, 160)
+    return table
+
+
+_COLOURS = _label_colours()
+
+
+def kitti(seed: int) -> Iterator[Member]:
+    """The archive of KITTI semantics: every second of its 200 frames, a street for each drive."""
+    yield "data_semantics.zip", zip_archive(_kitti_members(seed))
+
+
+def _kitti_members(seed: int) -> Iterator[Member]:
+    firsts = [first for first, _ in DRIVES]
+    for number, (first, after) in enumerate(itertools.pairwise([*firsts, FRAMES])):
+        frames = [frame for frame in range(first, after) if frame % 2 == 0]
+        for frame, canvas in zip(frames, _drive(seed, 1, number, len(frames)), strict=True):
+            name, labels = f"{frame:06d}_10.png", label_ids(canvas.identity)
+            number_within = np.where(canvas.identity >= 1000, canvas.identity % 1000 + 1, 0).astype(np.uint16)
+            yield f"training/image_2/{name}", png(canvas.image)
+            yield f"training/semantic/{name}", png(labels)
+            yield f"training/semantic_rgb/{name}", png(_COLOURS[labels])
+            yield f"training/instance/{name}", png(labels.astype(np.uint16) * np.uint16(256) + number_within)
+    for frame, canvas in enumerate(_drive(seed, 1, len(DRIVES), 4)):
+        yield f"testing/image_2/{frame:06d}_10.png", png(canvas.image)
+
+
+def _drive(seed: int, dataset: int, number: int, count: int) -> Iterator[Canvas]:
+    """`count` frames along one street, taken by the camera of that day."""
+    rng = np.random.default_rng([seed, dataset, number])
+    street = build(rng, length=_STEP * count, seed=number)
+    for place in range(count):
+        yield photograph(street, _LENSES[number % len(_LENSES)], rng, z=place * _STEP)
+
+
+def kitti_road(seed: int) -> Iterator[Member]:
+    """The archive of KITTI road: every fourth of its 289 images, a street for each five of them."""
+    yield "data_road.zip", zip_archive(_kitti_road_members(seed))
+
+
+def _kitti_road_members(seed: int) -> Iterator[Member]:
+    for place, (kind, count) in enumerate(COUNTS.items()):
+        firsts = [first for first, _ in BLOCKS[kind]]
+        for first, after in itertools.pairwise([*firsts, count]):
+            numbers = range(first, after, 4)
+            for part in range(0, len(numbers), 5):
+                yield from _road_drive(seed, 100 * place + first + part, kind, numbers[part : part + 5])
+        yield from _road_drive(seed, 100 * place + 99, kind, range(2), labelled=False)
+
+
+def _road_drive(seed: int, street: int, kind: str, numbers: range, *, labelled: bool = True) -> Iterator[Member]:
+    folder = "data_road/training" if labelled else "data_road/testing"
+    for number, canvas in zip(numbers, _drive(seed, 4, street, len(numbers)), strict=True):
+        name, labels = f"{number:06d}", label_ids(canvas.identity)
+        yield f"{folder}/image_2/{kind}_{name}.png", png(canvas.image)
+        yield f"{folder}/calib/{kind}_{name}.txt", _calibration(_LENSES[street % len(_LENSES)])
+        if labelled:
+            yield f"{folder}/gt_image_2/{kind}_road_{name}.png", png(_road_truth(labels))
+        if labelled and kind == "um":
+            yield f"{folder}/gt_image_2/um_lane_{name}.png", png(_road_truth(labels, lane=True))
+
+
+def _road_truth(labels: Mask, *, lane: bool = False) -> Image:
+    """Magenta where there is road, or the right half of it for `lane`; red elsewhere; black where nothing is said."""
+    road = labels == IDS["road"]
+    if lane:
+        road &= np.cumsum(road, axis=1) * 2 > road.sum(axis=1, keepdims=True)
+    truth = np.where(road[..., None], np.array(_MAGENTA), np.array(_RED))
+    truth[np.isin(labels, list(VOID_IDS.values()))] = _BLACK
+    return truth.astype(np.uint8)
+
+
+def _calibration(lens: Lens) -> bytes:
+    """The camera's projection, as in KITTI's files: rows of a 3x4 matrix."""
+    matrix = (lens.focal, 0, lens.width / 2, 0, 0, lens.focal, lens.horizon, 0, 0, 0, 1, 0)
+    row = " ".join(f"{value:.6e}" for value in matrix)
+    return "".join(f"P{camera}: {row}\n" for camera in range(4)).encode()
+
+
+def cityscapes(seed: int) -> Iterator[Member]:
+    """The two archives of Cityscapes: images and fine annotations, a street for each image."""
+    images: list[Member] = [("README", NOTE), ("license.txt", NOTE)]
+    labels: list[Member] = [("README", NOTE), ("license.txt", NOTE)]
+    lens = Lens(width=256, height=128, focal=184.0, horizon=54.0, eye=1.3, bonnet=True)
+    for place, (split, city, count) in enumerate(_CITIES):
+        for shot in range(count):
+            rng = np.random.default_rng([seed, 2, place, shot])
+            street = build(rng, length=20.0, seed=100 * place + shot)
+            canvas = photograph(street, lens, rng, z=float(rng.uniform(0, 20)))
+            frame = 19 if split == "train" else int(rng.integers(100, 30_000))
+            name = f"{city}_{shot:06d}_{frame:06d}"
+            images.append((f"leftImg8bit/{split}/{city}/{name}_leftImg8bit.png", png(canvas.image)))
+            labels += [(f"gtFine/{split}/{city}/{name}_gtFine_{end}", data) for end, data in _annotation(canvas, split)]
+    yield "leftImg8bit_trainvaltest.zip", zip_archive(images)
+    yield "gtFine_trainvaltest.zip", zip_archive(labels)
+
+
+def _annotation(canvas: Canvas, split: str) -> Iterator[Member]:
+    """The four official files; those of ``test`` say nothing but what is the car and the image's border."""
+    identity, objects = canvas.identity, canvas.objects()
+    if split == "test":
+        told = ("ego vehicle", "out of roi")
+        identity = np.where(np.isin(identity, [VOID_IDS[name] for name in told]), identity, 0).astype(np.uint16)
+        objects = [item for item in objects if item[0] in told]
+    height, width = identity.shape
+    labels = label_ids(identity)
+    polygons = {
+        "imgHeight": height,
+        "imgWidth": width,
+        "objects": [{"label": label, "polygon": polygon} for label, polygon in objects],
+    }
+    yield "color.png", png(_COLOURS[labels])
+    yield "instanceIds.png", png(identity)
+    yield "labelIds.png", png(labels)
+    yield "polygons.json", json.dumps(polygons).encode()
+
+
+def camvid(seed: int) -> Iterator[Member]:
+    """SegNet's repository as its host packs it, with the folder ``CamVid``."""
+    (archive,) = CAMVID.archives
+    top = archive.name.removesuffix(".zip")
+    others = ("README.md", "Models/segnet_train.prototxt", "Scripts/test_segmentation_camvid.py")
+    members = [(f"{top}/{name}", NOTE) for name in others]
+    members += [(f"{top}/CamVid/{name}", data) for name, data in _camvid_members(seed)]
+    yield archive.name, zip_archive(members)
+
+
+def _camvid_members(seed: int) -> Iterator[Member]:
+    lists: dict[str, list[str]] = {}
+    streets: dict[int, tuple[Street, np.random.Generator, float]] = {}
+    table = _camvid_ids()
+    lens = Lens(width=192, height=144, focal=150.0, horizon=62.0, eye=1.4)
+    for split, pattern, numbers, place in _SEQUENCES:
+        for number in numbers:
+            if place not in streets:
+                rng = np.random.default_rng([seed, 5, place])
+                streets[place] = build(rng, length=400.0, seed=place + 1), rng, 0.0
+            street, rng, z = streets[place]
+            canvas = photograph(street, lens, rng, z=z)
+            streets[place] = street, rng, z + numbers.step / 5
+            name = pattern.format(number) + ".png"
+            yield f"{split}/{name}", png(canvas.image)
+            yield f"{split}annot/{name}", png(table[label_ids(canvas.identity)])
+            lists.setdefault(split, []).append(f"/SegNet/CamVid/{split}/{name} /SegNet/CamVid/{split}annot/{name}\n")
+    for split, lines in lists.items():
+        yield f"{split}.txt", "".join(lines).encode()
+
+
+def _camvid_ids() -> npt.NDArray[np.uint8]:
+    """(256,) raw Cityscapes id -> raw CamVid id."""
+    raw = {item.name: item.raw for item in CAMVID.label_map.classes}
+    table = np.full(256, CAMVID.label_map.void[0], np.uint8)
+    for name, other in _CAMVID.items():
+        table[IDS[name]] = raw[other]
+    return table

@@ -1,0 +1,207 @@
+"""The samples of a user's folder, as ``options.folder`` in ``params.yaml`` describes them."""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from segline.config import Options
+from segline.datasets.base import SPLITS, Pair, held_out
+from segline.datasets.own import lists, polygons
+from segline.datasets.own.files import Pattern, is_image, pair, walk
+from segline.errors import ConfigError, DataError
+
+POLYGONS = ("coco", "labelme")
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """What belongs to the dataset.
+
+    Args:
+        pairs: image and mask as paths relative to the folder; of polygons, the file that describes them.
+        entries: sample id -> its name in a COCO file.
+        notes: what a person should know, in words.
+    """
+
+    pairs: tuple[Pair, ...]
+    entries: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def collect(options: Options, root: Path) -> Collection:
+    """Find, pair and split the samples under `root`.
+
+    Splits come from list files (``splits``), else from the CSV's column, else from folders named train,
+    val and test, else they are carved (see `segline.datasets.base.held_out`). Where there is no test
+    split, ``test_share`` of what is not validation becomes it. Where there is no validation split, the
+    pairs of train have None, and `segline.data.split` carves it.
+
+    Raises:
+        ConfigError: the options do not say where images and masks are.
+        DataError: nothing is found there, or the files contradict each other.
+    """
+    pairs, entries = _pairs(options, root)
+    if not any(item.image for item in pairs):
+        raise _nothing(root, "image", options.pairs or str(options.images), list(walk(root)))
+    if not any(item.mask for item in pairs):
+        raise _nothing(root, "mask", options.pairs or str(options.masks), list(walk(root)))
+    notes = []
+    for kind, other in (("image", "mask"), ("mask", "image")):
+        alone = [getattr(item, kind) for item in pairs if getattr(item, other) is None and getattr(item, kind)]
+        if alone:
+            notes.append(f"{len(alone)} {kind}s without {other}: {_some(alone)}")
+    pairs, more = _split(options, pairs, root)
+    return Collection(pairs=tuple(_with_test(pairs, options.test_share)), entries=entries, notes=(*notes, *more))
+
+
+def _pairs(options: Options, root: Path) -> tuple[list[Pair], dict[str, str]]:
+    if options.pairs is not None:
+        if options.encoding == "coco":
+            raise ConfigError(
+                "params.yaml options.folder",
+                found="`pairs` with `encoding: coco`",
+                expected="`images` and `masks`, as a COCO file says itself which images it describes",
+                remedy="delete `pairs`, and let `masks` name the COCO file",
+            )
+        return lists.read_pairs(root / options.pairs, root=root), {}
+    if options.images is None or options.masks is None or options.images == options.masks:
+        raise ConfigError(
+            "params.yaml options.folder",
+            found=f"images {options.images!r}, masks {options.masks!r}",
+            expected="two patterns, such as images/*.jpg and masks/*.png, or `pairs`, a CSV",
+            remedy="add them, or let `segline init FOLDER --force` guess them",
+        )
+    images, masks = Pattern(options.images), Pattern(options.masks)
+    paths = list(walk(root))
+    suited = [path for path in paths if _suits(path, options)]
+    mask_files = [(name, path) for path in suited if (name := masks.name(path)) is not None]
+    taken = {path for _, path in mask_files}
+    image_files = [
+        (name, path)
+        for path in paths
+        if is_image(path) and path not in taken and (name := images.name(path)) is not None
+    ]
+    for kind, found, pattern in (("image", image_files, options.images), ("mask", mask_files, options.masks)):
+        if not found:
+            raise _nothing(root, kind, pattern, paths)
+    if options.encoding == "coco":
+        return _coco_pairs(image_files, [path for _, path in mask_files], root)
+    return [
+        Pair(id=name, image=image, mask=mask, split=None) for name, image, mask in pair(image_files, mask_files)
+    ], {}
+
+
+def _suits(path: str, options: Options) -> bool:
+    return path.lower().endswith(".json") if options.encoding in POLYGONS else is_image(path)
+
+
+def _coco_pairs(
+    images: Sequence[tuple[str, str]], files: Sequence[str], root: Path
+) -> tuple[list[Pair], dict[str, str]]:
+    """Pair the images with the entries of COCO files by name: the end of a path is enough."""
+    known: dict[str, list[tuple[str, str]]] = {}
+    for name, path in images:
+        parts = unicodedata.normalize("NFC", path).split("/")
+        for start in range(len(parts)):
+            known.setdefault("/".join(parts[start:]), []).append((name, path))
+    mask_of: dict[str, str] = {}
+    entries: dict[str, str] = {}
+    lost: list[Pair] = []
+    for file in files:
+        content = polygons.read_json(root / file)
+        for image in content["images"] if polygons.is_coco(content) else ():
+            entry = str(image["file_name"])
+            found = _ends_with(entry, known, root / file)
+            if found is None:
+                lost.append(Pair(id=f"{file}/{entry}", image=None, mask=file, split=None))
+                continue
+            if found in mask_of:
+                raise DataError(
+                    root / file,
+                    found=f"image {entry!r}, which {mask_of[found]} describes too",
+                    expected="each image in one COCO file",
+                    remedy="make `masks` under options.folder in params.yaml match only one of them",
+                )
+            mask_of[found], entries[found] = file, entry
+    pairs = [Pair(id=name, image=path, mask=mask_of.get(name), split=None) for name, path in images]
+    return sorted([*pairs, *lost], key=lambda item: item.id), entries
+
+
+def _ends_with(entry: str, known: Mapping[str, Sequence[tuple[str, str]]], place: Path) -> str | None:
+    parts = unicodedata.normalize("NFC", entry.replace("\\", "/")).split("/")
+    for start in range(len(parts)):
+        found = known.get("/".join(parts[start:]), ())
+        if len(found) > 1:
+            raise DataError(
+                place,
+                found=f"image {entry!r}, which may be {_some([path for _, path in found])}",
+                expected="a name that only one image ends with",
+                remedy="make `images` under options.folder in params.yaml match only one of them",
+            )
+        if found:
+            return found[0][0]
+    return None
+
+
+def _split(options: Options, pairs: list[Pair], root: Path) -> tuple[list[Pair], list[str]]:
+    if options.splits:
+        kept, rest = lists.read_splits(options.splits, pairs, root=root)
+        if "validation" not in options.splits:
+            kept = [replace(item, split=None) if item.split == "train" else item for item in kept]
+        return kept, [f"{len(rest)} samples are in no list and left out: {_some(rest)}"] if rest else []
+    named = [item.split for item in pairs]
+    if not any(named):
+        named = [lists.split_of_paths(item.image or item.mask or "", item.mask or "") for item in pairs]
+        if "train" not in named or len(set(named) - {None}) < 2:
+            return pairs, []  # one folder that happens to be called so divides nothing
+    if "validation" not in named:
+        named = [None if split == "train" else split for split in named]
+    free = [item.id for item, split in zip(pairs, named, strict=True) if split is None and "validation" in named]
+    notes = [f"{len(free)} samples without a split are divided anew: {_some(free)}"] if free else []
+    return [replace(item, split=split) for item, split in zip(pairs, named, strict=True)], notes
+
+
+def _with_test(pairs: Sequence[Pair], share: float) -> list[Pair]:
+    if any(item.split == "test" for item in pairs):
+        return list(pairs)
+    chosen = held_out([item for item in pairs if item.split != "validation"], share=share)
+    return [replace(item, split="test") if item.id in chosen else item for item in pairs]
+
+
+def _nothing(root: Path, kind: str, pattern: str, paths: Sequence[str]) -> DataError:
+    return DataError(
+        root / pattern,
+        found=f"no {kind}; the folder holds {overview(paths)}",
+        expected=f"at least one {kind}",
+        remedy=f"correct `{kind}s` under options.folder in params.yaml, or let `segline init FOLDER --force` guess it",
+    )
+
+
+def overview(paths: Sequence[str]) -> str:
+    """What a folder holds, in one line: ``120 .jpg in images, 120 .png in masks``."""
+    counts = Counter(
+        (PurePosixPath(path).parts[0] if "/" in path else ".", PurePosixPath(path).suffix) for path in paths
+    )
+    shown = [
+        f"{count} {suffix or 'files without an ending'}" + (f" in {top}" if top != "." else "")
+        for (top, suffix), count in counts.most_common(8)
+    ]
+    more = f" and more ({len(counts)} kinds)" if len(counts) > len(shown) else ""
+    return ", ".join(shown) + more if shown else "no files"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def count_splits(pairs: Sequence[Pair]) -> str:
+    """How many samples each split has, in one line."""
+    counts = Counter(item.split for item in pairs)
+    named = [f"{name} {counts[name]}" for name in SPLITS if counts[name]]
+    free = [f"train and validation {counts[None]}"] if counts[None] else []
+    return ", ".join(free + named)

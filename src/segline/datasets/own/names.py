@@ -1,0 +1,75 @@
+"""Names of classes, from the files that labelling tools and public datasets keep them in."""
+
+import csv
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from segline.datasets.own.classes import Colour
+
+FILES = frozenset(
+    {
+        "class_dict.csv",
+        "class_names.txt",
+        "classes.txt",
+        "label_colors.txt",
+        "labelmap.txt",
+        "labels.txt",
+        "names.txt",
+        "obj.names",
+    }
+)
+"""File names, in lower case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Names:
+    """Names of classes found in a file.
+
+    Args:
+        source: the file.
+        names: in its order.
+        colours: colour -> name, where it gives colours.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    colours: Mapping[Colour, str]
+
+
+def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
+    """The names in the first file that customarily holds them; the one nearest to the top counts."""
+    found = [path for path in paths if PurePosixPath(path).name.lower() in FILES]
+    for path in sorted(found, key=lambda path: (path.count("/"), path)):
+        try:
+            lines = (folder / path).read_text("utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError):
+            continue  # not the file that its name promises
+        names = _parse(path, [line.strip() for line in lines if line.strip() and not line.startswith("#")])
+        if names.names:
+            return names
+    return None
+
+
+def _parse(path: str, lines: Sequence[str]) -> Names:
+    colours: dict[Colour, str] = {}
+    names: list[str] = []
+    for line in lines:
+        cells = next(csv.reader(io.StringIO(line))) if path.lower().endswith(".csv") else re.split(r"[:\s]+", line)
+        cvat = re.fullmatch(r"([^:]+):(\d+),(\d+),(\d+):.*", line)
+        if cvat:
+            name, rgb = cvat[1], [int(cvat[place]) for place in (2, 3, 4)]
+        elif len(cells) >= 4 and all(cell.isdecimal() for cell in cells[:3]):
+            name, rgb = cells[3], [int(cell) for cell in cells[:3]]
+        elif len(cells) >= 4 and all(cell.strip().isdecimal() for cell in cells[1:4]):
+            name, rgb = cells[0], [int(cell) for cell in cells[1:4]]
+        elif path.lower().endswith(".csv"):
+            continue  # its header
+        else:
+            name, rgb = line, []
+        names.append(name.strip())
+        if rgb and max(rgb) < 256:
+            colours[rgb[0], rgb[1], rgb[2]] = name.strip()
+    return Names(source=path, names=tuple(names), colours=colours)
