@@ -184,7 +184,7 @@ class ModelConfig(Strict):
         return self
 
 
-class Loss(_Strict):
+class Loss(Strict):
     """What training minimises: a sum of terms, each times the number given here (`training.losses`)."""
 
     cross_entropy: Weight = 1.0
