@@ -165,6 +165,7 @@ def search(work: Work) -> dict[str, Any]:
             seed=work.params.seed,
             tracker=work.tracker,
             folder=work.scratch / "tuner",
+            class_weights=_class_weights(work),
             report=print,
         )
     found = asdict(choice) | {"model_config": choice.model_config.model_dump(mode="json")}
@@ -180,6 +181,15 @@ def _loaders(work: Work) -> int:
     if work.settings.workers == 1:
         return 0
     return min(_LOADERS, max(1, work.settings.workers - work.params.training.threads))
+
+
+def _class_weights(work: Work) -> tuple[float, ...] | None:
+    """Of the loss, by the pixels of the training split; none for equal ones."""
+    if work.params.training.loss.class_weights == "equal":
+        return None
+    from segline.training.losses import balanced_weights
+
+    return balanced_weights(work.prepared.split("train").pixels)
 
 
 def _batches(work: Work, strength: float, put: Any) -> tuple[Any, Any]:
@@ -218,6 +228,7 @@ def train(work: Work, choice: dict[str, Any]) -> None:
             validation=validation_batches,
             seed=work.params.seed,
             tracker=work.tracker,
+            class_weights=_class_weights(work),
             checkpoint=work.scratch / "checkpoint.npz",
             report=print,
         )

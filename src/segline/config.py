@@ -18,7 +18,7 @@ from segline.errors import ConfigError
 
 _PACKAGE = Path(__file__).parent
 _NOT_DATASETS = {"__init__", "base", "sample"}
-_NOT_NETWORKS = {"__init__", "blocks"}
+_NOT_NETWORKS = {"__init__", "blocks", "classifier"}
 
 MULTIPLE = 32  # crop sides must be a multiple: the deepest network halves five times
 
@@ -31,6 +31,11 @@ def dataset_names() -> list[str]:
 def network_names() -> list[str]:
     """Names of the network families: those of the files in ``segline/models``."""
     return _stems("models", _NOT_NETWORKS)
+
+
+def encoder_names() -> list[str]:
+    """Names of the encoders: those of the files in ``segline/models/encoders``."""
+    return _stems("models/encoders", {"__init__"})
 
 
 def _stems(room: str, excluded: set[str]) -> list[str]:
@@ -86,10 +91,12 @@ Encoding = Literal["ids", "palette", "rgb", "coco", "labelme"]
 Relative = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 DatasetName = Annotated[str, AfterValidator(lambda name: _known(name, dataset_names()))]
 NetworkName = Annotated[str, AfterValidator(lambda name: _known(name, network_names()))]
+EncoderName = Annotated[str, AfterValidator(lambda name: _known(name, encoder_names()))]
 Side = Annotated[int, Field(ge=MULTIPLE, le=4096), AfterValidator(_multiple)]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Weight = Annotated[float, Field(ge=0.0)]
 
 
 class Strict(BaseModel):
@@ -155,6 +162,48 @@ class ModelConfig(Strict):
     batch_norm: bool = True
     penultimate: Positive | None = None
     """Channels of a 3x3 convolution put before the head (the classic U-Net has 2), or none."""
+    residual: bool = False
+    """Add a level's input to what its convolutions make of it."""
+    separable: bool = False
+    """Depthwise-separable convolutions in the levels: a fraction of the arithmetic."""
+    heads: Positive = 1
+    """Outputs that training looks at: more than one is deep supervision."""
+    encoder: EncoderName | None = None
+    """Which classifier's layers the network begins with, where it begins with one."""
+    output_stride: Literal[8, 16, 32] = 16
+    """Sides of the image over sides of the encoder's deepest features."""
+    weights: str | None = None
+    """First weights of the encoder: ``imagenet``, a file that `segline` wrote, or none (drawn)."""
+    freeze: bool = False
+    """Leave the encoder as it is, its batch-norm statistics too."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.heads > self.depth:
+            raise PydanticCustomError("heads", "at most as many heads as depth", {})
+        return self
+
+
+class Loss(Strict):
+    """What training minimises: a sum of terms, each times the number given here (`training.losses`)."""
+
+    cross_entropy: Weight = 1.0
+    dice: Weight = 1.0
+    focal: Weight = 0.0
+    lovasz: Weight = 0.0
+    hard: Weight = 0.0
+    """Cross-entropy of the hardest pixels alone (online hard example mining)."""
+    class_weights: Literal["equal", "balanced"] = "equal"
+    """Whether rare classes weigh more in the cross-entropies."""
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    focal_gamma: Annotated[float, Field(ge=0.0)] = 2.0
+    hard_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not any((self.cross_entropy, self.dice, self.focal, self.lovasz, self.hard)):
+            raise PydanticCustomError("no_loss", "at least one term above 0", {})
+        return self
 
 
 class Training(Strict):
@@ -172,6 +221,18 @@ class Training(Strict):
     warm_up: Share
     """Share of all steps in which the learning rate rises to its peak."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    loss: Loss = Loss()
+    optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
+    """``sgd`` is with Nesterov's momentum."""
+    schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
+    """How the learning rate falls after the warm-up."""
+    clip: Annotated[float, Field(gt=0.0)] | None = None
+    """Gradients of a larger norm, over all weights, are scaled down to it."""
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    """Momentum of the weights' moving average, which is validated and kept instead of the weights."""
+    patience: Positive | None = None
+    """Epochs without a better validation after which the fit ends early."""
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     threads: Positive
     """CPU threads of the arithmetic: pinned, because another count gives other last digits."""
 

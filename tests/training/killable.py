@@ -29,8 +29,20 @@ from segline.training.checkpoint import values  # noqa: E402
 from segline.training.fit import fit  # noqa: E402
 from segline.training.search import search  # noqa: E402
 
-CONFIG = ModelConfig(network="unet", classes=CLASSES, width=4, depth=2, dropout=0.4)
-TRAINING = Training(crop=(32, 64), batch=2, steps=3, epochs=4, weight_decay=0.01, warm_up=0.1, dropout=0.3, threads=1)
+CONFIG = ModelConfig(network="unet", classes=CLASSES, width=4, depth=2, dropout=0.4, heads=2)
+TRAINING = Training(
+    crop=(32, 64),
+    batch=2,
+    steps=3,
+    epochs=4,
+    weight_decay=0.01,
+    warm_up=0.1,
+    dropout=0.3,
+    schedule="cosine",
+    clip=1.0,
+    ema=0.8,
+    threads=1,
+)
 SPACE = Search(
     trials=2,
     epochs=2,

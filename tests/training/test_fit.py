@@ -9,12 +9,17 @@ import pytest
 from recording_tracker import RecordingTracker
 from synthetic import CLASSES, Train, Validation
 
-from segline.config import ModelConfig, Training
+from segline import models
+from segline.config import Loss, ModelConfig, Training
 from segline.core.labels import VOID, Image, Mask
 from segline.errors import TrainingError
-from segline.training import backend
+from segline.models import encoders
+from segline.training import backend, optimizers
 from segline.training.checkpoint import assign, values
 from segline.training.fit import FitResult, fit
+from segline.training.losses import SegmentationLoss
+from segline.training.schedule import WarmUpDecay
+from segline.training.supervision import supervised
 
 CONFIG = ModelConfig(network="unet", classes=CLASSES, width=4, depth=2, dropout=0.3)
 TRAINING = Training(crop=(32, 64), batch=2, steps=6, epochs=3, weight_decay=0.01, warm_up=0.1, dropout=0.3, threads=1)
@@ -29,8 +34,8 @@ def run(tracker: RecordingTracker | None = None, **options: object) -> FitResult
         "validation": Validation(),
         "seed": 5,
     }
-    training = options.pop("training", TRAINING)
-    return fit(CONFIG, training, tracker=tracker or RecordingTracker(), **{**arguments, **options})  # type: ignore[arg-type]
+    training, model_config = options.pop("training", TRAINING), options.pop("model_config", CONFIG)
+    return fit(model_config, training, tracker=tracker or RecordingTracker(), **{**arguments, **options})  # type: ignore[arg-type]
 
 
 def numpy_miou(model: keras.Model) -> float:
@@ -99,6 +104,100 @@ def test_it_reports_every_epoch_once(fitted: tuple[FitResult, RecordingTracker, 
     assert "images/s" in lines[0]
     assert lines[2].endswith("0m00s left")
     assert result.history[-1]["learning_rate"] == pytest.approx(LEARNING_RATE * (1 / 16) ** 0.9)
+
+
+OPTIONS = {
+    "adam": {"optimizer": "adam", "weight_decay": 0.0},
+    "rmsprop": {"optimizer": "rmsprop"},
+    "sgd": {"optimizer": "sgd", "schedule": "cosine"},
+    "clip": {"clip": 0.5},
+    "ema": {"ema": 0.5},
+    "bfloat16": {"precision": "mixed_bfloat16"},
+    "float16": {"precision": "mixed_float16", "ema": 0.5},
+    "lovasz": {"loss": Loss(dice=0.0, lovasz=1.0)},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_learns_and_ends_with_what_validation_saw(name: str) -> None:
+    result = run(training=TRAINING.model_copy(update=OPTIONS[name]))
+    assert result.history[-1]["loss"] < 0.9 * result.history[0]["loss"]
+    assert numpy_miou(result.model) == pytest.approx(result.best_miou, rel=1e-2 if "float" in name else 1e-5)
+    assert keras.config.dtype_policy().name == "float32"
+
+
+@pytest.mark.parametrize(("network", "heads"), [("unet", 2), ("unet_plus_plus", 2)])
+def test_deep_supervision_trains_every_head_and_measures_the_first(network: str, heads: int) -> None:
+    deep = ModelConfig(network=network, classes=CLASSES, width=4, depth=2, heads=heads)
+    result = run(model_config=deep)
+    assert len(result.model.outputs) == 1
+    assert result.history[-1]["loss"] < 0.9 * result.history[0]["loss"]
+    assert numpy_miou(result.model) == pytest.approx(result.best_miou, rel=1e-5)
+
+
+def test_the_loss_of_several_heads_is_their_weighted_mean_on_masks_of_their_sides() -> None:
+    model = supervised(models.build(ModelConfig(network="unet", classes=CLASSES, width=4, depth=3, heads=3)))
+    model.compile("sgd", loss=SegmentationLoss())
+    image, mask = Train().batch(0)
+    found = model.test_on_batch(image, mask, return_dict=True)["loss"]
+    heads = [keras.ops.convert_to_numpy(head) for head in model(image, training=False)]
+    masks = [mask, mask[:, 1::2, 1::2], mask[:, 2::4, 2::4]]
+    losses = [float(SegmentationLoss()(one, head)) for one, head in zip(masks, heads, strict=True)]
+    assert float(found) == pytest.approx(np.average(losses, weights=[4, 2, 1]), rel=1e-5)
+
+
+def test_averaged_weights_are_validated_and_the_others_trained_on() -> None:
+    averaged, plain = (run(training=TRAINING.model_copy(update={"ema": ema})) for ema in (0.5, None))
+    losses = [[metrics["loss"] for metrics in result.history] for result in (averaged, plain)]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    scores = [[metrics["val_loss"] for metrics in result.history] for result in (averaged, plain)]
+    assert min(abs(one - other) for one, other in zip(*scores, strict=True)) > 1e-3
+
+
+def test_clipped_gradients_are_as_long_as_asked_for() -> None:
+    schedule = WarmUpDecay(1.0, steps=2, decay="constant")
+    model = models.build(CONFIG)
+    optimizer = optimizers.build(
+        TRAINING.model_copy(update={"optimizer": "sgd", "clip": 0.25, "weight_decay": 0.0}), schedule, model
+    )
+    before = values(model.trainable_variables)
+    optimizer.apply([keras.ops.ones_like(variable) * 7 for variable in model.trainable_variables])
+    moved = [new - old for new, old in zip(values(model.trainable_variables), before, strict=True)]
+    # Nesterov's first step is 1 + momentum times the gradient.
+    assert np.sqrt(sum((change**2).sum() for change in moved)) == pytest.approx(0.25 * 1.9, rel=1e-3)
+
+
+def test_a_fit_without_progress_ends_early_and_stays_ended(tmp_path) -> None:
+    class Standing(Validation):
+        def batch(self, index: int) -> tuple[Image, Mask]:
+            image, mask = super().batch(index)
+            return image, np.where(mask == VOID, VOID, 0).astype(np.uint8)  # the first epoch is as good as any
+
+    lines: list[str] = []
+    training = TRAINING.model_copy(update={"patience": 1, "epochs": 9})
+    arguments = {"training": training, "epochs": 9, "validation": Standing(), "checkpoint": tmp_path / "fit.npz"}
+    result = run(**arguments, report=lines.append)
+    assert len(result.history) < 9
+    assert lines[-1] == "no better epoch in 1: ended early"
+    assert len(result.history) == result.best_epoch + 1
+    assert run(**arguments).history == result.history
+
+
+def test_the_encoders_weights_are_put_in_after_the_first_are_drawn(tmp_path) -> None:
+    inner = encoders.build("mini_xception", output_stride=8)
+    encoders.save_weights(inner, tmp_path / "encoder.npz")
+    wanted = ModelConfig(
+        network="deeplab_v3_plus",
+        classes=CLASSES,
+        width=2,
+        encoder="mini_xception",
+        weights=str(tmp_path / "encoder.npz"),
+        freeze=True,
+        output_stride=8,  # the last validation image is 24 pixels high
+    )
+    result = run(model_config=wanted, epochs=1)
+    for one, other in zip(inner.weights, result.model.get_layer(encoders.NAME).weights, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_weights_worse_than_an_earlier_epochs_are_not_kept() -> None:

@@ -80,6 +80,8 @@ def load(folder: Path) -> Bundle:
             expected=f"format {FORMAT}",
             remedy="use the Segline release that wrote it",
         )
+    import segline.models.blocks  # noqa: F401  (its layers must be known by name)
+
     return Bundle(
         network=keras.saving.load_model(folder / NETWORK, compile=False),
         dataset=description["dataset"],

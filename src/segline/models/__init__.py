@@ -5,30 +5,87 @@ Every family keeps the same contract:
 
 - input ``(N, H, W, 3)`` RGB, uint8 or float, 0..255; H and W multiples of `stride`. The network's
   own first layer rescales it, so that training and serving cannot differ;
-- output logits, float32, ``(N, H, W, classes)``;
+- output logits, float32, ``(N, H, W, classes)``. With ``heads`` above 1 further logits follow for
+  training to look at, the most important first, ``(N, h, w, classes)`` with sides that divide H and W;
 - every field of `ModelConfig` means the same thing: ``width`` filters at the first level, doubling
-  per level; ``depth`` halvings; ``dropout`` at the deepest levels; ``batch_norm`` after every
-  convolution but the head; ``penultimate`` channels of a 3x3 convolution before the head.
+  per level; ``depth`` halvings; ``dropout`` at the deepest levels. The further fields are those that
+  the family lists in ``OPTIONS``.
 
 Importing this package imports no Keras: a family is loaded when it is built.
 """
 
 import importlib
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from segline.config import ModelConfig
+from segline.errors import ConfigError
 
 if TYPE_CHECKING:
     import keras
 
+_OPTIONAL = (
+    "batch_norm",
+    "penultimate",
+    "residual",
+    "separable",
+    "heads",
+    "encoder",
+    "output_stride",
+    "weights",
+    "freeze",
+)
+
 
 def build(config: ModelConfig) -> "keras.Model":
-    """Build the network that `config` describes, freshly initialised from Keras's global seed."""
-    family = importlib.import_module(f"{__name__}.{config.network}")
+    """Build the network that `config` describes, freshly initialised from Keras's global seed.
+
+    Raises:
+        ConfigError: `config` asks for what the family has not got.
+    """
+    family = _family(config)
     model: keras.Model = family.build(config)
     return model
 
 
+def load_encoder(model: "keras.Model", config: ModelConfig) -> None:
+    """Put the encoder's first weights into `model`, where `config` names some.
+
+    Raises:
+        ConfigError: no such file, or one of another network.
+        SourceError: the ImageNet weights cannot be fetched.
+    """
+    if config.weights is None:
+        return
+    from segline.models import encoders
+
+    encoder = config.encoder or encoders.DEFAULT
+    encoders.load_weights(model.get_layer(encoders.NAME), encoder=encoder, weights=config.weights)
+
+
+def deployed(model: "keras.Model") -> "keras.Model":
+    """The same layers with the first output alone: what predicts once training is over."""
+    import keras
+
+    return model if len(model.outputs) == 1 else keras.Model(model.inputs, model.outputs[0], name=model.name)
+
+
 def stride(config: ModelConfig) -> int:
     """What the sides of the network's input must be a multiple of, pixels."""
-    return int(2**config.depth)
+    family = _family(config)
+    return int(family.stride(config) if hasattr(family, "stride") else 2**config.depth)
+
+
+def _family(config: ModelConfig) -> ModuleType:
+    family = importlib.import_module(f"{__name__}.{config.network}")
+    known: frozenset[str] = family.OPTIONS
+    for name in _OPTIONAL:
+        value = getattr(config, name)
+        if name not in known and value != type(config).model_fields[name].default:
+            raise ConfigError(
+                f"{config.network}.{name}",
+                found=repr(value),
+                expected=f"no such option: {config.network} has {', '.join(sorted(known)) or 'none'} of these",
+                remedy="delete it, or choose another network",
+            )
+    return family

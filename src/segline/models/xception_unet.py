@@ -17,6 +17,8 @@ from keras import layers
 from segline.config import ModelConfig
 from segline.models import blocks
 
+OPTIONS = frozenset({"batch_norm", "penultimate"})
+
 
 def build(config: ModelConfig) -> keras.Model:
     """Build the network of `config`; dropout acts at the bottom, between encoder and decoder."""

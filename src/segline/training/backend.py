@@ -5,6 +5,9 @@ determinism and thread counts. Equal seed, thread count, instruction set and pac
 equal weights, bit for bit.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 
 from segline.errors import TrainingError
@@ -39,6 +42,17 @@ def _pin_tensorflow(threads: int) -> None:
             expected=f"{threads} threads (training.threads)",
             remedy="start a new process, or call make_deterministic before anything else uses TensorFlow",
         ) from error
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Layers made inside compute in `policy`, one of Keras's; weights stay float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def jit_compile() -> bool | str:

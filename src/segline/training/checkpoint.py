@@ -41,6 +41,10 @@ class Progress:
         """How many epochs are done."""
         return len(self.history)
 
+    def is_stale(self, patience: int | None) -> bool:
+        """Whether the last `patience` epochs brought nothing better; never where there is no patience to lose."""
+        return patience is not None and self.epochs - self.best_epoch >= patience
+
     def after(self, metrics: Mapping[str, float], model: keras.Model, *, objective: str) -> "Progress":
         """With one more epoch; its weights become the best where its `objective` is above all before."""
         history = (*self.history, dict(metrics))

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -10,9 +11,10 @@ import numpy as np
 
 from segline.errors import TrainingError
 from segline.training.batches import Sequence
-from segline.training.checkpoint import Checkpoint, Progress
+from segline.training.checkpoint import Checkpoint, Progress, assign, values
 from segline.training.metrics import MeanIoU, mean_iou
-from segline.training.schedule import WarmUpPolynomial
+from segline.training.optimizers import averages
+from segline.training.schedule import WarmUpDecay
 from segline.training.tracker import Tracker
 
 OBJECTIVE = "val_miou"
@@ -36,7 +38,8 @@ class EpochEnd(keras.callbacks.Callback):
         epochs: int,
         steps: int,
         batch: int,
-        schedule: WarmUpPolynomial,
+        patience: int | None,
+        schedule: WarmUpDecay,
         validation: Sequence,
         metric: MeanIoU,
         tracker: Tracker,
@@ -46,6 +49,7 @@ class EpochEnd(keras.callbacks.Callback):
         super().__init__()
         self.progress = progress
         self._epochs, self._steps, self._batch, self._schedule = epochs, steps, batch, schedule
+        self._patience = patience
         self._validation, self._metric = validation, metric
         self._tracker, self._keeper, self._report = tracker, keeper, report
         self._losses: dict[int, float] = {}
@@ -66,12 +70,28 @@ class EpochEnd(keras.callbacks.Callback):
         self._check_loss()
         keras.ops.convert_to_numpy(self.model.metrics[0].result())  # waits for the device
         self._validated = time.monotonic()
-        metrics = self._metrics({**logs, **self._validate()})
-        self.progress = self.progress.after(metrics, self.model, objective=OBJECTIVE)
+        with self._averaged():
+            metrics = self._metrics({**logs, **self._validate()})
+            self.progress = self.progress.after(metrics, self.model, objective=OBJECTIVE)
         self._tracker.log_metrics(metrics, step=self.progress.epochs)
         if self._keeper:
             self._keeper.write(self.progress, self.model)
         self._report(self._line(metrics))
+        if self.progress.is_stale(self._patience):
+            self._report(f"no better epoch in {self._patience}: ended early")
+            self.model.stop_training = True
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Put the moving averages in the weights' place, where they are kept, and the weights back."""
+        moving = averages(self.model.optimizer)
+        weights = self.model.trainable_variables if moving else []
+        before = values(weights)
+        assign(weights, values(moving))
+        try:
+            yield
+        finally:
+            assign(weights, before)
 
     def _validate(self) -> dict[str, float]:
         """The metrics of the validation split, by counts over all of it.

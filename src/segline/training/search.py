@@ -8,7 +8,7 @@ had begun, and makes the same choice as one that was left alone.
 import contextlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ def search(
     seed: int,
     tracker: Tracker,
     folder: Path,
+    class_weights: Sequence[float] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Choice:
     """Run the trials that `folder` does not hold yet, and choose the best of all by validation mIoU.
@@ -77,13 +78,23 @@ def search(
         seed: of the draws and the weights.
         tracker: the run whose children the trials are.
         folder: scratch of this search; another space, seed or data needs another folder.
+        class_weights: as for `fit`.
         report: takes one line of text a trial.
 
     Raises:
         TrainingError: no trial could be completed; it holds the first one's traceback.
         SeglineError: what made a trial impossible is no property of the trial (disk full, MLflow gone).
     """
-    trials = _Trials(space, training, classes, make_batches=make_batches, seed=seed, tracker=tracker, report=report)
+    trials = _Trials(
+        space,
+        training,
+        classes,
+        make_batches=make_batches,
+        seed=seed,
+        tracker=tracker,
+        class_weights=class_weights,
+        report=report,
+    )
     with contextlib.redirect_stdout(io.StringIO()):  # it says "Reloading" with a path; nothing else is lost
         tuner = _Tuner(trials, _Oracle(_space(space), trials=space.trials, seed=seed), folder)
     try:
@@ -115,9 +126,11 @@ class _Trials:
         make_batches: Callable[[float], Batches],
         seed: int,
         tracker: Tracker,
+        class_weights: Sequence[float] | None,
         report: Callable[[str], None],
     ) -> None:
         self._space, self._training, self._classes = space, training, classes
+        self._class_weights = class_weights
         self._make_batches, self._seed = make_batches, seed
         self._tracker, self._report = tracker, report
 
@@ -160,6 +173,7 @@ class _Trials:
             validation=validation,
             seed=_trial_seed(self._seed, trial.trial_id),
             tracker=child,
+            class_weights=self._class_weights,
         )
 
 

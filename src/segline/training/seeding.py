@@ -6,6 +6,7 @@ seeding it first makes two runs equal only most of the time.
 """
 
 import hashlib
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ def reseed(model: keras.Model, seed: int) -> None:
         ValueError: a weight with random first values was not reached.
     """
     drawn: set[int] = set()
-    for place, layer in enumerate(model.layers):
+    for place, layer in enumerate(_layers(model)):
         for name, initializer in vars(layer).items():
             if name.endswith("_initializer") and isinstance(initializer, Initializer):
                 weight = _weight(layer, name.removesuffix("_initializer"))
@@ -37,8 +38,18 @@ def reseed(model: keras.Model, seed: int) -> None:
         raise ValueError(f"weights without a known initialiser: {', '.join(missed)}")
 
 
+def _layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Every layer, those of models inside included."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
 def _weight(layer: keras.Layer, name: str) -> keras.Variable | None:
-    for candidate in (name, f"{name}_kernel", f"_{name}"):
+    # A depthwise convolution keeps what its depthwise_initializer draws as its kernel.
+    for candidate in (name, f"{name}_kernel", f"_{name}", "kernel" if name == "depthwise" else name):
         weight = getattr(layer, candidate, None)
         if isinstance(weight, keras.Variable):
             return weight

@@ -1,0 +1,51 @@
+"""The small Xception of Chollet, Deep Learning with Python (2nd edition, 2021), chapter 9.
+
+Five residual blocks of separable convolutions, 32 to 512 filters. With a classification head of one
+output it has 721,857 parameters.
+"""
+
+from typing import Any
+
+from keras import layers
+
+from segline.models import blocks
+
+_FILTERS = (32, 64, 128, 256, 512)
+
+
+def features(image: Any, output_stride: int) -> tuple[Any, Any]:
+    """Low features (N, H/4, W/4, 64) and deep ones (N, H/s, W/s, 512)."""
+    tensor = low = layers.Conv2D(
+        32, 5, padding="same", use_bias=False, kernel_initializer=blocks.INITIALIZER, name="stem"
+    )(image)
+    reached, dilation = 1, 1
+    for place, filters in enumerate(_FILTERS, start=1):
+        stride = 2 if reached < output_stride else 1
+        reached *= stride
+        tensor = _block(tensor, filters, stride=stride, dilation=dilation, name=f"block{place}")
+        dilation *= 2 // stride
+        if place == 2:
+            low = tensor
+    return low, tensor
+
+
+def _block(previous: Any, filters: int, *, stride: int, dilation: int, name: str) -> Any:
+    tensor = previous
+    for order in ("first", "second"):
+        tensor = blocks.normalise(tensor, name=f"{name}_{order}_norm")
+        tensor = layers.Activation("relu", name=f"{name}_{order}_relu")(tensor)
+        tensor = layers.SeparableConv2D(
+            filters,
+            3,
+            padding="same",
+            dilation_rate=dilation,
+            use_bias=False,
+            depthwise_initializer=blocks.INITIALIZER,
+            pointwise_initializer=blocks.INITIALIZER,
+            name=f"{name}_{order}",
+        )(tensor)
+    tensor = layers.MaxPooling2D(3, strides=stride, padding="same", name=f"{name}_pool")(tensor)
+    residual = layers.Conv2D(
+        filters, 1, strides=stride, use_bias=False, kernel_initializer=blocks.INITIALIZER, name=f"{name}_residual"
+    )(previous)
+    return layers.Add(name=f"{name}_add")([tensor, residual])

@@ -1,0 +1,48 @@
+"""Deep supervision: every head of a network is trained, the first one alone is measured.
+
+Lee et al. 2015 (arXiv:1409.5185), with weights that halve from head to head (nnU-Net, Isensee et al.
+2021). A head's mask is the whole one, taken at every second, fourth .. pixel: nearest neighbour.
+"""
+
+from typing import Any
+
+import keras
+
+_PROBE = 256  # pixels a side; a multiple of every network's stride
+
+
+class Supervised(keras.Model):
+    """A network with several outputs, the most important first."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        shapes = self.compute_output_shape((1, _PROBE, _PROBE, 3))
+        self._steps = [_PROBE // shape[1] for shape in shapes]
+        whole = sum(0.5**place for place in range(len(shapes)))
+        self._weights = [0.5**place / whole for place in range(len(shapes))]
+
+    def compute_loss(
+        self,
+        x: Any = None,  # noqa: ARG002
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,  # noqa: ARG002
+        training: bool = True,  # noqa: ARG002
+    ) -> Any:
+        """The compiled loss of every head, weighted."""
+        losses = [
+            self.loss(y[:, step // 2 :: step, step // 2 :: step], head)
+            for step, head in zip(self._steps, y_pred, strict=True)
+        ]
+        return sum(weight * loss for weight, loss in zip(self._weights, losses, strict=True))
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """The compiled metrics of the first head."""
+        return super().compute_metrics(x, y, y_pred[0], sample_weight)
+
+
+def supervised(model: keras.Model) -> keras.Model:
+    """`model`, ready to be compiled: the same layers, with all of its heads trained."""
+    if len(model.outputs) == 1:
+        return model
+    return Supervised(model.inputs, model.outputs, name=model.name)
