@@ -1,7 +1,9 @@
 """What `segline init` does with data that hold a mistake: it says so, and drops nothing in silence."""
 
+import json
+
 import pytest
-from drawing import draw_ids
+from drawing import draw_coco, draw_ids, draw_labelme
 
 
 def with_csv(root, *changes, header="image,mask,split,group"):
@@ -50,3 +52,36 @@ def test_a_row_whose_file_is_missing_is_told_by_its_line(project, tmp_path):
     said = " ".join(project.run("init", str(tmp_path / "mine")).split())
     assert "pairs.csv:5 names masks/999.png, which is not there" in said
     assert "without mask" not in said
+
+
+POLYGON = {"shape_type": "polygon"}
+PAIRS = "expected x, y pairs of at least three points"
+
+
+@pytest.mark.parametrize(
+    ("draw", "change", "said"),
+    [
+        (draw_coco, {"category_id": 4}, "annotation 4 (image s02.jpg): category_id 4, expected one of 7 road, 9 car"),
+        (draw_coco, {"segmentation": [[1, 2, 3]]}, f"annotation 4 (image s02.jpg): a polygon of 3 numbers, {PAIRS}"),
+        (draw_coco, {"segmentation": [[1, 2, 3, 4]]}, f"a polygon of 4 numbers, {PAIRS}"),
+        (draw_coco, {"segmentation": [1, 2, 3, 4, 5, 6]}, f"a polygon of 1 number, {PAIRS}"),
+        (draw_coco, {"segmentation": [["a", "b"]]}, f"a polygon of ['a', 'b'], {PAIRS}"),
+        (draw_coco, {"segmentation": 5}, "segmentation 5, expected a list of polygons, or run lengths"),
+        (draw_coco, {"segmentation": {"size": [40, 60]}}, "counts None, expected run lengths"),
+        (draw_labelme, POLYGON | {"points": [[1, 2], [3]]}, f"shape 1: a polygon of [[1, 2], [3]], {PAIRS}"),
+        (draw_labelme, POLYGON | {"points": [[1, 2], [3, 4]]}, f"a polygon of 4 numbers, {PAIRS}"),
+        (draw_labelme, {"points": [[1, 2]]}, "a rectangle of 2 numbers, expected x, y pairs of at least two points"),
+        (draw_labelme, {"shape_type": "mask", "mask": "!"}, "a mask that is no picture, expected a PNG in base64"),
+    ],
+)  # fmt: skip
+def test_an_annotation_that_is_wrong_is_named_by_init_and_by_download(project, tmp_path, draw, change, said):
+    root = draw(tmp_path / "mine")
+    project.run("init", str(root))
+    path = next(root.rglob("*.json")) if draw is draw_coco else root / "s02.json"
+    content = json.loads(path.read_text())
+    entries = content["annotations"] if draw is draw_coco else content["shapes"]
+    entries[4 if draw is draw_coco else 0].update(change)
+    path.write_text(json.dumps(content))
+    for told in (project.stages("download", fails=True), project.run("init", str(root), "--force", fails=True)):
+        assert said in told
+        assert path.name in told

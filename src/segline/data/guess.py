@@ -254,14 +254,13 @@ def _coco_legend(seen: Survey, collection: Collection) -> Legend:
     counts: dict[str, int] = {}
     files = sorted({pair.mask for pair in collection.pairs if pair.mask})
     for path in files:
-        content = polygons.read_json(seen.folder / path)
-        for category in sorted(content["categories"], key=lambda item: int(item["id"])):
-            counts.setdefault(str(category["name"]), 0)
+        for name in polygons.categories(seen.folder / path):
+            counts.setdefault(name, 0)
     return legends.named_legend("coco", counts, what="COCO polygons", why=f"categories of {', '.join(files)}")
 
 
 def _labelme_legend(seen: Survey, collection: Collection) -> Legend:
-    files = [pair.mask for pair in collection.pairs if pair.mask]
+    files = [pair.mask for pair in collection.pairs if pair.image and pair.mask]
     chosen = spread(files, _LABELME_FILES)
     counts = polygons.labels(seen.folder / path for path in chosen)
     ordered = dict(sorted(counts.items()))
