@@ -85,3 +85,23 @@ def test_an_annotation_that_is_wrong_is_named_by_init_and_by_download(project, t
     for told in (project.stages("download", fails=True), project.run("init", str(root), "--force", fails=True)):
         assert said in told
         assert path.name in told
+
+
+def test_of_two_folders_of_masks_the_customary_one_is_taken_and_the_other_told(project, tmp_path):
+    root = draw_ids(tmp_path / "mine", count=10)
+    draw_ids(root, mask="masks_old/{}.png", count=8)
+    said = " ".join(project.run("init", str(root)).split())
+    assert "10 of 10 samples have image and mask" in said
+    assert "masks are taken from masks, and not from masks_old" in said
+    assert project.params()["options"]["folder"]["masks"] == "masks/*.png"
+
+
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_of_two_folders_of_masks_none_is_taken_where_both_may_be_meant(project, tmp_path, split):
+    root = draw_ids(tmp_path / "mine", image=f"{split}images/{{}}.jpg", mask=f"{split}masks_a/{{}}.png", count=10)
+    draw_ids(root, image=f"{split}images/{{}}.jpg", mask=f"{split}masks_b/{{}}.png", count=10)
+    said = project.run("init", str(root), fails=True)
+    assert f"{split}masks_a/s00.png and {split}masks_b/s00.png both belong to {split}images/s00.jpg" in said
+    assert "move 'masks_a' or 'masks_b' out of the folder" in said
+    (root / f"{split}masks_b").rename(tmp_path / "away")  # the remedy
+    project.run("init", str(root))
