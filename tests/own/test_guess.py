@@ -2,8 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
-from drawing import draw_coco, draw_ids, draw_labelme
+import yaml
+from drawing import COLOURS, as_colours, draw_coco, draw_ids, draw_labelme
+from PIL import Image as Pillow
 
 
 def with_csv(root, *changes, header="image,mask,split,group"):
@@ -105,3 +108,28 @@ def test_of_two_folders_of_masks_none_is_taken_where_both_may_be_meant(project, 
     assert "move 'masks_a' or 'masks_b' out of the folder" in said
     (root / f"{split}masks_b").rename(tmp_path / "away")  # the remedy
     project.run("init", str(root))
+
+
+@pytest.mark.parametrize("way", [Pillow.Resampling.BILINEAR, Pillow.Resampling.BICUBIC])
+def test_colours_that_interpolation_left_are_no_classes(project, tmp_path, way):
+    def resized(mask):
+        picture = Pillow.fromarray(as_colours(mask))
+        return picture.resize((51, 37), way).resize((60, 40), Pillow.Resampling.NEAREST)
+
+    draw_ids(tmp_path / "mine", image="images/{}.png", change=resized)
+    said = " ".join(project.run("init", str(tmp_path / "mine")).split())
+    table = yaml.safe_load((tmp_path / "mine/classes.yaml").read_text())
+    assert {tuple(row["colour"]) for row in table["classes"]} == set(COLOURS.values())
+    assert "are left out" in said
+
+
+def test_a_rare_class_whose_colour_lies_between_two_others_stays(project, tmp_path):
+    def with_grey(mask):
+        picture = np.where(mask[..., None] > 0, 255, 0).repeat(3, axis=2).astype(np.uint8)
+        picture[1:4, 1:5] = 128
+        return picture
+
+    draw_ids(tmp_path / "mine", change=with_grey)
+    project.run("init", str(tmp_path / "mine"))
+    table = yaml.safe_load((tmp_path / "mine/classes.yaml").read_text())
+    assert sorted(row["colour"][0] for row in table["classes"]) == [0, 128, 255]
