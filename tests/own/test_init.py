@@ -186,10 +186,11 @@ def test_polygons_that_are_wrong_are_named(project, tmp_path, draw, change, said
     if said == "class 'caar'":
         content["annotations"][0]["category_id"] = 3
     path.write_text(json.dumps(content))
-    told = project.stages("download", "extract", fails=True)
+    told = project.stages("download", fails=True)
     assert said in told
     assert path.name in told
-    assert not project.raw.exists()
+    if said not in ("class 'caar'", "expected 'road'?", "no shapes"):  # it is not the class table's fault
+        assert said in project.run("init", str(tmp_path / "mine"), "--force", fails=True)
 
 
 def test_polygons_that_leave_the_image_and_lines_are_told(project, tmp_path):

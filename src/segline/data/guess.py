@@ -4,13 +4,13 @@ A guess is checked before it is told: the pairs are made as the download stage w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import takewhile
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from segline.config import Options
 from segline.data import legend as legends
 from segline.data.legend import Legend
+from segline.data.patterns import coco_pattern, cover, folder_of, pattern
 from segline.data.progress import Report, silent
 from segline.data.survey import Group, Survey, spread, survey
 from segline.datasets.base import SPLITS, Split
@@ -19,7 +19,7 @@ from segline.datasets.own.collect import Collection, collect, count_splits, over
 from segline.datasets.own.names import find_names, names_classes
 from segline.errors import DataError
 
-_PREFERRED = ("labelids", "mask", "masks", "label", "labels", "seg", "gt", "labeltrainids")
+_PREFERRED = ("labelids", "mask", "masks", "label", "labels", "seg", "gt", "annotations", "labeltrainids")
 _LABELME_FILES = 2000  # whose labels are collected
 _LAYOUTS = """one of these layouts:
       images/1.jpg  masks/1.png             (any depth; masks hold ids, a palette or colours)
@@ -63,7 +63,11 @@ def guess(folder: Path, *, report: Report = silent) -> Guess:
     if not seen.groups:
         raise _lost(seen, "no pictures")
     table, unused = lists.choose_pairs((path for path in seen.paths if not names_classes(path)), root=folder)
-    options, why = (Options(pairs=table), "it has the columns image and mask") if table else _source(seen)
+    if table is not None:
+        options, why = Options(pairs=table), "it has the columns image and mask"
+    else:
+        options, why, unsure = _source(seen)
+        unused += unsure
     collection = _try(options, seen)
     options, collection, split_why, doubts = _with_lists(options, collection, seen)
     names = find_names(folder, seen.paths)
@@ -105,29 +109,82 @@ def _try(options: Options, seen: Survey) -> Collection:
     return collection
 
 
-def _source(seen: Survey) -> tuple[Options, str]:
-    """Where images and masks are, and what speaks for it."""
+def _source(seen: Survey) -> tuple[Options, str, list[str]]:
+    """Where images and masks are, what speaks for it, and doubts."""
     if seen.coco:
         images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
-        return Options(images=_pattern(images), masks=_coco_pattern(seen), encoding="coco"), "COCO polygons"
+        return Options(images=pattern(images), masks=coco_pattern(seen), encoding="coco"), "COCO polygons", []
     if seen.labelme:
         images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
-        files = _cover([_folder(path) for path in seen.labelme]) + "*.json"
-        return Options(images=_pattern(images), masks=files, encoding="labelme"), "LabelMe polygons"
+        files = cover([folder_of(path) for path in seen.labelme]) + "*.json"
+        return Options(images=pattern(images), masks=files, encoding="labelme"), "LabelMe polygons", []
     images, masks, why = _roles(seen)
-    candidates = [masks, *([group for group in masks if _kind(group) == kind] for kind in _kinds(masks))]
+    kinds = [[group for group in masks if _kind(group) == kind] for kind in _kinds(masks)]
     faults = []
-    for chosen in candidates:
-        options = Options(images=_pattern(images), masks=_pattern(chosen))
+    for chosen in [masks, *kinds]:
+        options = Options(images=pattern(images), masks=pattern(chosen))
         try:
-            if any(pair.image and pair.mask for pair in collect(options, seen.folder).pairs):
+            if _fitted(options, seen):
                 rest = sorted({_kind(group)[0] or _kind(group)[1] for group in masks if group not in chosen})
-                return options, why + (f"; other masks ({', '.join(rest)}) are not used" if rest else "")
+                return options, why + (f"; other masks ({', '.join(rest)}) are not used" if rest else ""), []
         except DataError as error:
             faults.append(f"{error.place}: {error.found}")
+    for chosen in kinds:
+        found = _of_trees(images, chosen, seen)
+        if found is not None:
+            return found[0], why, [found[1]]
     if faults:
         raise _lost(seen, faults[0])
-    return Options(images=_pattern(images), masks=_pattern(masks)), why  # whose pairs will say what does not meet
+    return Options(images=pattern(images), masks=pattern(masks)), why, []  # whose pairs will say what does not meet
+
+
+def _fitted(options: Options, seen: Survey) -> dict[str, str]:
+    """Image -> its mask.
+
+    Raises:
+        DataError: two masks belong to one image.
+    """
+    return {pair.image: pair.mask for pair in collect(options, seen.folder).pairs if pair.image and pair.mask}
+
+
+def _of_trees(images: Sequence[Group], masks: Sequence[Group], seen: Survey) -> tuple[Options, str] | None:
+    """The one of several folders of masks (``masks``, ``masks_old``) that is called as is customary, and a doubt.
+
+    Raises:
+        DataError: several hold a mask for one image, and none is called so.
+    """
+    trees: dict[str, list[Group]] = {}
+    for group in masks:
+        trees.setdefault(_tree(group), []).append(group)
+    fits: dict[str, tuple[Options, dict[str, str]]] = {}
+    for name in sorted(trees, key=lambda name: (_rank(name), name)):
+        options = Options(images=pattern(images), masks=pattern(trees[name]))
+        try:
+            if fitted := _fitted(options, seen):
+                fits[name] = options, fitted
+        except DataError:
+            continue  # two of its own masks belong to one image
+    if not fits or len(trees) < 2:
+        return None
+    (name, (options, fitted)), *others = fits.items()
+    rest = ", ".join(other for other in sorted(trees) if other != name)
+    if _rank(name) == len(_PREFERRED):
+        for other, (_, rival) in others:
+            for image in sorted(fitted.keys() & rival.keys()):
+                raise _lost(
+                    seen,
+                    f"{fitted[image]} and {rival[image]} both belong to {image}",
+                    remedy=f"move {name!r} or {other!r} out of the folder, or let `masks` under options.folder in "
+                    "params.yaml name the one that counts",
+                )
+    return options, f"masks are taken from {name}, and not from {rest}: move away what does not count"
+
+
+def _tree(group: Group) -> str:
+    """The nearest folder of a group that is called as masks are, or else the one at the top."""
+    parts = PurePosixPath(group.folder).parts
+    called = [part for part in reversed(parts) if replace(group, folder=part, ending="").named == "mask"]
+    return called[0] if called else (parts[0] if parts else ".")
 
 
 def _roles(seen: Survey) -> tuple[list[Group], list[Group], str]:
@@ -167,49 +224,14 @@ def _kinds(masks: Sequence[Group]) -> list[tuple[str, str]]:
         counts[_kind(group)] = counts.get(_kind(group), 0) + len(group.paths)
 
     def rank(kind: tuple[str, str]) -> tuple[int, int, tuple[str, str]]:
-        word = kind[0].strip(" _.-").lower().replace("gtfine_", "")
-        return (_PREFERRED.index(word) if word in _PREFERRED else len(_PREFERRED)), -counts[kind], kind
+        return _rank(kind[0].strip(" _.-").lower().replace("gtfine_", "")), -counts[kind], kind
 
     return sorted(counts, key=rank)
 
 
-def _pattern(groups: Sequence[Group]) -> str:
-    """A glob pattern over `groups`: ``images/*/*_leftImg8bit.png``."""
-    endings = {group.ending for group in groups}
-    suffixes = sorted({group.suffix for group in groups})
-    end = endings.pop() if len(endings) == 1 else ""
-    suffix = suffixes[0] if len(suffixes) == 1 else "." + "{" + ",".join(item[1:] for item in suffixes) + "}"
-    return f"{_cover([group.folder for group in groups])}*{end}{suffix}"
-
-
-def _cover(folders: Sequence[str]) -> str:
-    """The narrowest pattern of folders, with a slash at its end; empty for the folder itself."""
-    parts = [folder.split("/") if folder else [] for folder in dict.fromkeys(folders)]
-    if len({len(folder) for folder in parts}) == 1:
-        places = [set(column) for column in zip(*parts, strict=True)]
-        return "".join(f"{next(iter(place))}/" if len(place) == 1 else "*/" for place in places)
-    together = zip(*parts, strict=False)  # as far as the shortest goes
-    common = takewhile(lambda place: len(set(place)) == 1, together)
-    return "".join(f"{place[0]}/" for place in common) + "**/"
-
-
-def _folder(path: str) -> str:
-    parent = str(PurePosixPath(path).parent)
-    return "" if parent == "." else parent
-
-
-def _coco_pattern(seen: Survey) -> str:
-    """One COCO file, or those of the splits that have otherwise the same name."""
-    families: dict[tuple[str, ...], list[str]] = {}
-    for path in seen.coco:
-        words = PurePosixPath(path).stem.replace("-", "_").split("_")
-        families.setdefault(tuple(word for word in words if lists.split_named(word) is None), []).append(path)
-    chosen = max(families.values(), key=lambda paths: ("instances" in paths[0], len(paths), -len(paths[0])))
-    if len(chosen) == 1:
-        return chosen[0]
-    names = sorted(PurePosixPath(path).name for path in chosen)
-    name = names[0] if len(set(names)) == 1 else "{" + ",".join(dict.fromkeys(names)) + "}"
-    return _cover([_folder(path) for path in chosen]) + name
+def _rank(word: str) -> int:
+    """How customary a word is for masks, the least the most."""
+    return _PREFERRED.index(word.lower()) if word.lower() in _PREFERRED else len(_PREFERRED)
 
 
 def _with_lists(options: Options, collection: Collection, seen: Survey) -> tuple[Options, Collection, str, list[str]]:
@@ -220,7 +242,7 @@ def _with_lists(options: Options, collection: Collection, seen: Survey) -> tuple
     for path in seen.paths:
         split = lists.split_named(PurePosixPath(path).stem)
         if split is not None and PurePosixPath(path).suffix.lower() in (".txt", ".lst", ".list"):
-            found.setdefault(_folder(path), {}).setdefault(split, path)
+            found.setdefault(folder_of(path), {}).setdefault(split, path)
     doubts: list[str] = []
     for files in found.values():
         if "train" not in files or len(files) < 2:
@@ -254,14 +276,13 @@ def _coco_legend(seen: Survey, collection: Collection) -> Legend:
     counts: dict[str, int] = {}
     files = sorted({pair.mask for pair in collection.pairs if pair.mask})
     for path in files:
-        content = polygons.read_json(seen.folder / path)
-        for category in sorted(content["categories"], key=lambda item: int(item["id"])):
-            counts.setdefault(str(category["name"]), 0)
+        for name in polygons.categories(seen.folder / path):
+            counts.setdefault(name, 0)
     return legends.named_legend("coco", counts, what="COCO polygons", why=f"categories of {', '.join(files)}")
 
 
 def _labelme_legend(seen: Survey, collection: Collection) -> Legend:
-    files = [pair.mask for pair in collection.pairs if pair.mask]
+    files = [pair.mask for pair in collection.pairs if pair.image and pair.mask]
     chosen = spread(files, _LABELME_FILES)
     counts = polygons.labels(seen.folder / path for path in chosen)
     ordered = dict(sorted(counts.items()))

@@ -7,13 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image as Pillow
 
 from segline.config import Encoding
 from segline.core.labels import VOID
-from segline.data.images import decode_image, read_mask
+from segline.data.blends import blends, count, inner, read_values
 from segline.data.progress import Report, silent, tracking
 from segline.data.survey import spread
 from segline.datasets.own.classes import Colour, colour_of
@@ -85,12 +83,15 @@ def read_legend(folder: Path, masks: Sequence[str], names: Names | None, *, repo
     palette, coloured = _form(folder, masks)
     looked = spread(masks, _affordable(folder, masks, coloured=coloured))
     counts: Counter[int] = Counter()
+    areas: Counter[int] = Counter()
     faults: list[DataError] = []
     with tracking(unit="samples", report=report) as track:
         advance = track("masks looked at", len(looked))
         for path in looked:
             try:
-                counts.update(_count(folder / path, coloured=coloured))
+                values = read_values(folder / path, coloured=coloured)
+                counts.update(count(values))
+                areas.update(count(inner(values)) if coloured else {})
             except DataError as error:
                 faults.append(error)
             advance(1)
@@ -105,7 +106,7 @@ def read_legend(folder: Path, masks: Sequence[str], names: Names | None, *, repo
         doubts.append(
             f"only {len(looked)} of {len(masks)} masks were looked at: a class in none of them will be a finding"
         )
-    legend = _coloured(counts, names, doubts) if coloured else _ids(counts, palette, names, doubts)
+    legend = _coloured(counts, areas, names, doubts) if coloured else _ids(counts, palette, names, doubts)
     return legend
 
 
@@ -133,16 +134,6 @@ def _affordable(folder: Path, masks: Sequence[str], *, coloured: bool) -> int:
     except OSError:
         pixels = 1_000_000
     return min(len(masks), _MASKS, max(8, _PIXELS // (10 if coloured else 1) // pixels))
-
-
-def _count(path: Path, *, coloured: bool) -> dict[int, int]:
-    """Pixels by id, or by colour packed into one number."""
-    if not coloured:
-        histogram = np.bincount(read_mask(path).ravel(), minlength=256)
-        return {int(value): int(histogram[value]) for value in np.flatnonzero(histogram)}
-    pixels: npt.NDArray[np.uint32] = decode_image(path.read_bytes(), place=path).pixels.astype(np.uint32)
-    values, counts = np.unique(pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], return_counts=True)
-    return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 def _ids(counts: Counter[int], palette: list[Colour] | None, names: Names | None, doubts: list[str]) -> Legend:
@@ -210,9 +201,9 @@ def _names_of_ids(held: Sequence[int], palette: list[Colour] | None, names: Name
     return {}, note
 
 
-def _coloured(counts: Counter[int], names: Names | None, doubts: list[str]) -> Legend:
+def _coloured(counts: Counter[int], areas: Counter[int], names: Names | None, doubts: list[str]) -> Legend:
     total = counts.total()
-    frequent = counts
+    frequent = Counter(counts)
     if len(counts) > _NAMED - 2:
         frequent = Counter({value: count for value, count in counts.items() if count >= 0.0005 * total})
         left = 1 - frequent.total() / total
@@ -229,6 +220,13 @@ def _coloured(counts: Counter[int], names: Names | None, doubts: list[str]) -> L
             "masks resized with interpolation, or compressed? they will be findings"
         )
     named = dict(names.colours) if names is not None else {}
+    mixed = blends(frequent, areas, named={int.from_bytes(bytes(colour), "big") for colour in named})
+    if mixed:
+        share = sum(frequent.pop(value) for value in mixed) / total
+        doubts.append(
+            f"{len(mixed)} colours ({100 * share:.1f} % of the pixels) are left out as blends of others: were the "
+            "masks resized with interpolation? they will be findings"
+        )
     rgb = [_rgb(value) for value, _ in frequent.most_common()]
     known = [colour for colour in named if colour in rgb or len(named) <= _NAMED - 2]
     rest = sorted((colour for colour in rgb if colour not in named), key=lambda colour: colour != _BLACK)

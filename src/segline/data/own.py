@@ -20,7 +20,7 @@ from dataclasses import replace
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
-from segline.config import Options
+from segline.config import Encoding, Options
 from segline.data import paint
 from segline.data.progress import Report, mebibytes, silent, tracking
 from segline.datasets import folder as definition
@@ -94,7 +94,7 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
 
     Raises:
         ConfigError: ``params.yaml`` or the class table says something impossible.
-        DataError: the folder is missing, or its files contradict each other.
+        DataError: the folder is missing, its files contradict each other, or a polygon file is wrong.
         StorageError: no room or no right to write.
     """
     source = locate(options, root=root)
@@ -103,6 +103,10 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
     for note in collection.notes:
         report(f"note: {note}")
     pairs = list(collection.pairs)
+    if options.encoding in POLYGONS:
+        ids = _ids(source / options.classes, options.encoding)
+        work = paint.jobs(pairs, source=source, entries=collection.entries, ids=ids)
+        paint.check(work, ids=ids, report=report)
     named = sorted({path for pair in pairs for path in (pair.image, pair.mask) if path is not None})
     sums = _digests(source, named, report)
     with atomic_folder(folder) as partial_folder:
@@ -126,6 +130,11 @@ def _table(options: Options, source: Path) -> bytes:
         remedy=f"let `segline init {definition.source_of(options)}` write it, or correct `classes` in params.yaml",
     )
     return path.read_bytes()
+
+
+def _ids(table: Path, encoding: Encoding) -> dict[str, int]:
+    """Class name -> raw id."""
+    return {row.name: row.id for row in classes.read(table, encoding=encoding, remedy=_AGAIN).classes}
 
 
 def _digests(source: Path, names: Sequence[str], report: Report) -> dict[str, str]:
@@ -179,8 +188,7 @@ def extract(
         if painted:
             for name in sorted({pair.mask for pair in pairs if pair.mask}):
                 _compare(source / name, _digest(source / name), sums[name])
-            table = classes.read(partial_folder / definition.TABLE, encoding=recipe["encoding"], remedy=_AGAIN)
-            ids = {row.name: row.id for row in table.classes}
+            ids = _ids(partial_folder / definition.TABLE, recipe["encoding"])
             jobs = paint.jobs(pairs, source=source, entries=recipe["entries"], ids=ids)
             masks = partial_folder / definition.MASKS
             pairs = paint.paint(pairs, jobs, folder=masks, ids=ids, workers=workers, report=report)

@@ -8,7 +8,7 @@ from pathlib import Path
 from segline.core.polygons import draw, leaves
 from segline.data.images import read_image, write_png
 from segline.data.parallel import stream_samples
-from segline.data.progress import Report, silent
+from segline.data.progress import Report, silent, tracking
 from segline.datasets.base import Pair
 from segline.datasets.own import polygons
 from segline.datasets.own.polygons import Drawing
@@ -35,6 +35,20 @@ def jobs(pairs: Sequence[Pair], *, source: Path, entries: Mapping[str, str], ids
         return [(name, (source / mask, source / image)) for name, image, mask in whole]
     drawings = {mask: polygons.read_coco(source / mask, ids=ids) for mask in sorted({mask for _, _, mask in whole})}
     return [(name, drawings[mask][entries[name]]) for name, _, mask in whole]
+
+
+def check(work: Sequence[Job], *, ids: Mapping[str, int], report: Report = silent) -> None:
+    """Read the polygon files of `work` without painting anything.
+
+    Raises:
+        DataError: one is wrong, or names a class that is in no class table.
+    """
+    files = [what[0] for _, what in work if not isinstance(what, Drawing)]
+    with tracking(unit="samples", report=report) as track:
+        advance = track("polygons checked", len(files))
+        for file in files:
+            polygons.read_labelme(file, ids=ids, size=lambda: (0, 0))
+            advance(1)
 
 
 def paint(

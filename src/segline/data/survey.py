@@ -167,12 +167,13 @@ def _groups(paths: Iterator[str]) -> list[Group]:
 
 
 def spread(paths: Sequence[str], count: int) -> list[str]:
-    """`count` of `paths`, evenly spread over all of them."""
-    return [paths[place * len(paths) // count] for place in range(min(count, len(paths)))] if paths else []
+    """Up to `count` of `paths`, evenly spread over all of them."""
+    count = min(count, len(paths))
+    return [paths[place * len(paths) // count] for place in range(count)]
 
 
 def _look(folder: Path, group: Group) -> Group:
-    seen = [facts for path in spread(group.paths, min(_FILES, len(group.paths))) if (facts := _facts(folder / path))]
+    seen = [facts for path in spread(group.paths, _FILES) if (facts := _facts(folder / path))]
     if not seen:
         return group
     masklike = sum(not lossy and colours <= _FEW_COLOURS for lossy, colours in seen) * 2 > len(seen)

@@ -122,9 +122,7 @@ def _coco_pairs(
     entries: dict[str, str] = {}
     lost: list[Pair] = []
     for file in files:
-        content = polygons.read_json(root / file)
-        for image in content["images"] if polygons.is_coco(content) else ():
-            entry = str(image["file_name"])
+        for entry in polygons.file_names(root / file):
             found = _ends_with(entry, known, root / file)
             if found is None:
                 lost.append(Pair(id=f"{file}/{entry}", image=None, mask=file, split=None))

@@ -6,26 +6,25 @@ id 0. Crowds (``iscrowd``) are areas of their class like others. Parts of one CO
 as the COCO API does; holes are what run lengths leave.
 """
 
-import base64
 import difflib
-import io
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as Pillow
 
-from segline.core.polygons import Points, Shape, runs_of
+from segline.core.polygons import Points, Shape
+from segline.datasets.own.shapes import FaultError, coco_shape, labelme_shape, reporting
 from segline.errors import DataError
 
 BACKGROUND = 0
 """The id of pixels that no shape covers."""
 
 _BACKGROUND_NAMES = frozenset({"_background_", "__background__"})
+_SHOWN = 12  # categories
 _NOT_AREAS = frozenset({"point", "points", "line", "linestrip"})
 
 
@@ -79,8 +78,37 @@ def read_coco(path: Path, *, ids: Mapping[str, int]) -> dict[str, Drawing]:
         ``file_name`` -> what to paint.
 
     Raises:
-        DataError: it is no COCO file, or names a class that is in no class table.
+        DataError: it is no COCO file, holds an annotation that is wrong, or names a class that is in no
+            class table.
     """
+    content, names = _coco(path)
+    return _drawings(content, names, ids, path)
+
+
+def categories(path: Path) -> list[str]:
+    """The classes of a COCO file in the order of their ids; every annotation is checked.
+
+    Raises:
+        DataError: it is no COCO file, or holds an annotation that is wrong.
+    """
+    content, names = _coco(path)
+    _drawings(content, names, dict.fromkeys(names.values(), 0), path)
+    return list(names.values())
+
+
+def file_names(path: Path) -> list[str]:
+    """The images that a COCO file describes; none where it is another JSON file.
+
+    Raises:
+        DataError: it cannot be read, or holds an image without a name.
+    """
+    content = read_json(path)
+    with reporting(str(path)):
+        return [str(image["file_name"]) for image in content["images"]] if is_coco(content) else []
+
+
+def _coco(path: Path) -> tuple[Any, dict[Any, str]]:
+    """The content, and category id -> name in the order of the ids."""
     content = read_json(path)
     if not is_coco(content):
         raise DataError(
@@ -89,38 +117,47 @@ def read_coco(path: Path, *, ids: Mapping[str, int]) -> dict[str, Drawing]:
             expected="images, annotations and categories, as in COCO",
             remedy="correct `encoding` under options.folder in params.yaml, or export COCO segmentation",
         )
-    with _reporting(path):
-        names = {entry["id"]: str(entry["name"]) for entry in content["categories"]}
-        of_image: dict[Any, list[dict[str, Any]]] = {}
-        for entry in content["annotations"]:
+    with reporting(f"{path} categories"):
+        ordered = sorted(content["categories"], key=lambda entry: int(entry["id"]))
+        return content, {entry["id"]: str(entry["name"]) for entry in ordered}
+
+
+def _drawings(content: Any, names: Mapping[Any, str], ids: Mapping[str, int], path: Path) -> dict[str, Drawing]:
+    of_image: dict[Any, list[dict[str, Any]]] = {}
+    for number, entry in enumerate(content["annotations"], start=1):
+        with reporting(f"{path} annotations, entry {number}"):
             of_image.setdefault(entry["image_id"], []).append(entry)
-        drawings = {}
-        for image in content["images"]:
-            place = f"{path} image {image['file_name']}"
+            entry["id"]  # by which equal areas are ordered
+    drawings = {}
+    for number, image in enumerate(content["images"], start=1):
+        with reporting(f"{path} images, entry {number}"):
+            name, height, width = str(image["file_name"]), int(image["height"]), int(image["width"])
             entries = of_image.get(image["id"], [])
-            found = [(_coco_shape(entry, names, ids, place), entry) for entry in entries]
-            found.sort(key=lambda pair: (-_size(pair[0]), pair[1]["id"]))
-            drawings[str(image["file_name"])] = Drawing(
-                place=place,
-                height=int(image["height"]),
-                width=int(image["width"]),
-                shapes=tuple(shape for shape, _ in found),
-                left_out=tuple(
-                    f"annotation {entry['id']} has no outline"
-                    for shape, entry in found
-                    if not shape.outlines and not shape.runs
-                ),
-            )
+        found: list[tuple[Shape, Any]] = []
+        for entry in entries:
+            place = f"{path} annotation {entry['id']} (image {name})"
+            with reporting(place):
+                raw = _id(_category(entry, names), ids, place)
+                found.append((coco_shape(entry, raw, height=height, width=width), entry["id"]))
+        found.sort(key=lambda pair: (-_size(pair[0]), pair[1]))
+        empty = [number for shape, number in found if not shape.outlines and not shape.runs]
+        drawings[name] = Drawing(
+            place=f"{path} image {name}",
+            height=height,
+            width=width,
+            shapes=tuple(shape for shape, _ in found),
+            left_out=tuple(f"annotation {number} has no outline" for number in empty),
+        )
     return drawings
 
 
-def _coco_shape(entry: Mapping[str, Any], names: Mapping[Any, str], ids: Mapping[str, int], place: str) -> Shape:
-    raw = _id(names[entry["category_id"]], ids, place)
-    outline = entry.get("segmentation") or ()
-    if isinstance(outline, dict):
-        counts = outline["counts"]
-        return Shape(raw=raw, runs=runs_of(counts) if isinstance(counts, str) else tuple(int(run) for run in counts))
-    return Shape(raw=raw, outlines=tuple(_points(np.reshape(part, (-1, 2))) for part in outline))
+def _category(entry: Mapping[str, Any], names: Mapping[Any, str]) -> str:
+    number = entry.get("category_id")
+    if not isinstance(number, int | float | str) or number not in names:
+        known = [f"{place} {name}" for place, name in names.items()]
+        more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+        raise FaultError(f"category_id {number!r}", f"one of {', '.join(known[:_SHOWN])}{more}")
+    return names[number]
 
 
 def _size(shape: Shape) -> float:
@@ -143,9 +180,12 @@ def read_labelme(path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple
         size: gives height and width of the image, for files that do not say.
 
     Raises:
-        DataError: it is no LabelMe file, or names a class that is in no class table.
+        DataError: it is no LabelMe file, holds a shape that is wrong, or names a class that is in no class table.
     """
-    content = read_json(path)
+    return _labelme(read_json(path), path, ids=ids, size=size)
+
+
+def _labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple[int, int]]) -> Drawing:
     if not is_labelme(content):
         raise DataError(
             path,
@@ -153,49 +193,21 @@ def read_labelme(path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple
             expected="a LabelMe file",
             remedy="correct `encoding` under options.folder in params.yaml",
         )
-    with _reporting(path):
+    with reporting(str(path)):
         height, width = content.get("imageHeight"), content.get("imageWidth")
-        if not height or not width:
-            height, width = size()
-        shapes: list[Shape] = []
-        left_out: list[str] = []
-        for entry in content["shapes"]:
-            kind = entry.get("shape_type") or "polygon"
+        height, width = (int(height), int(width)) if height and width else size()
+    shapes: list[Shape] = []
+    left_out: list[str] = []
+    for number, entry in enumerate(content["shapes"], start=1):
+        place = f"{path} shape {number}"
+        with reporting(place):
+            label, kind = str(entry["label"]), entry.get("shape_type") or "polygon"
             if kind in _NOT_AREAS:
-                left_out.append(f"a {kind} of {entry['label']!r} is no area")
+                left_out.append(f"a {kind} of {label!r} is no area")
                 continue
-            raw = BACKGROUND if entry["label"] in _BACKGROUND_NAMES else _id(str(entry["label"]), ids, str(path))
-            shapes.append(_labelme_shape(kind, entry, raw))
-    return Drawing(
-        place=str(path), height=int(height), width=int(width), shapes=tuple(shapes), left_out=tuple(left_out)
-    )
-
-
-def _labelme_shape(kind: str, entry: Mapping[str, Any], raw: int) -> Shape:
-    points = np.asarray(entry["points"], dtype=np.float64).reshape(-1, 2)
-    match kind:
-        case "polygon":
-            return Shape(raw=raw, outlines=(_points(points),))
-        case "rectangle":
-            (left, top), (right, bottom) = points[:2]
-            return Shape(raw=raw, outlines=(np.array([(left, top), (right, top), (right, bottom), (left, bottom)]),))
-        case "circle":
-            centre, rim = points[:2]
-            angles = np.linspace(0, 2 * np.pi, 181)[:-1]
-            circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-            return Shape(raw=raw, outlines=(centre + np.hypot(*(rim - centre)) * circle,))
-        case "mask":
-            area = np.array(Pillow.open(io.BytesIO(base64.b64decode(entry["mask"])))) > 0
-            column, row = np.floor(points[0]).astype(int).tolist()
-            return Shape(raw=raw, stamp=(area, row, column))
-    raise ValueError(f"a shape of type {kind!r}; known are polygon, rectangle, circle and mask")
-
-
-def _points(points: Any) -> Points:
-    found = np.asarray(points, dtype=np.float64)
-    if len(found) < 3 or not np.isfinite(found).all():
-        raise ValueError(f"an outline of {len(found)} points: an area has at least 3")
-    return found
+            raw = BACKGROUND if label in _BACKGROUND_NAMES else _id(label, ids, place)
+            shapes.append(labelme_shape(kind, entry, raw))
+    return Drawing(place=str(path), height=height, width=width, shapes=tuple(shapes), left_out=tuple(left_out))
 
 
 def _id(name: str, ids: Mapping[str, int], place: str) -> int:
@@ -210,24 +222,20 @@ def _id(name: str, ids: Mapping[str, int], place: str) -> int:
     )
 
 
-@contextmanager
-def _reporting(path: Path) -> Iterator[None]:
-    """Tell what is wrong with a polygon file's structure as a `DataError` at its path."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError) as error:
-        raise DataError(
-            path,
-            found=f"no {error}" if isinstance(error, KeyError) else str(error),
-            expected="polygons as COCO or LabelMe write them",
-            remedy="correct or export it anew",
-        ) from error
+def labels(paths: Iterable[Path]) -> dict[str, int]:
+    """Class names in LabelMe files -> how many shapes have them; every shape is checked.
 
-
-def labels(paths: Iterator[Path]) -> dict[str, int]:
-    """Class names in LabelMe files -> how many shapes have them."""
-    counts: dict[str, int] = {}
+    Raises:
+        DataError: one is no LabelMe file, or holds a shape that is wrong.
+    """
+    counts: Counter[str] = Counter()
     for path in paths:
-        for entry in read_json(path).get("shapes", []):
-            counts[str(entry["label"])] = counts.get(str(entry["label"]), 0) + 1
-    return counts
+        content = read_json(path)
+        held = [str(entry.get("label")) for entry in _entries(content)]
+        _labelme(content, path, ids=dict.fromkeys(held, 0), size=lambda: (0, 0))  # paints nothing
+        counts.update(held)
+    return dict(counts)
+
+
+def _entries(content: Any) -> list[dict[str, Any]]:
+    return [entry for entry in content["shapes"] if isinstance(entry, dict)] if is_labelme(content) else []

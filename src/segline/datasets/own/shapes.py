@@ -1,0 +1,112 @@
+"""One annotation of a polygon file -> its area, and what to say where it is none."""
+
+import base64
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+from segline.core.polygons import Area, Points, Shape, runs_of
+from segline.errors import DataError
+
+
+class FaultError(ValueError):
+    """What is wrong with a polygon file, and what should be there."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(found)
+        self.expected = expected
+
+
+@contextmanager
+def reporting(place: str) -> Iterator[None]:
+    """Tell what is wrong with a part of a polygon file as a `DataError` at `place`."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError) as error:
+        odd = "" if isinstance(error, ValueError) else "an unknown structure: "
+        raise DataError(
+            place,
+            found=f"no {error}" if isinstance(error, KeyError) else f"{odd}{error}",
+            expected=error.expected if isinstance(error, FaultError) else "what COCO or LabelMe write there",
+            remedy="correct or delete it there, or export it anew",
+        ) from error
+
+
+def coco_shape(entry: Mapping[str, Any], raw: int, *, height: int, width: int) -> Shape:
+    """The area of a COCO annotation.
+
+    Raises:
+        FaultError: its outline or its run lengths are none of the image's size.
+    """
+    outline = entry.get("segmentation") or []
+    if isinstance(outline, dict):
+        return Shape(raw=raw, runs=_runs(outline.get("counts"), height=height, width=width))
+    if not isinstance(outline, list):
+        raise FaultError(f"segmentation {_short(outline)}", "a list of polygons, or run lengths")
+    return Shape(raw=raw, outlines=tuple(_points(part) for part in outline))
+
+
+def _runs(counts: Any, *, height: int, width: int) -> tuple[int, ...]:
+    if isinstance(counts, str):
+        runs = runs_of(counts)
+    elif isinstance(counts, list) and all(isinstance(run, int | float) for run in counts):
+        runs = tuple(int(run) for run in counts)
+    else:
+        raise FaultError(f"counts {_short(counts)}", "run lengths, as numbers or as COCO's text")
+    if runs and (sum(runs) != height * width or min(runs) < 0):
+        raise FaultError(f"runs of {sum(runs)} pixels", f"{height} x {width} = {height * width}, as the image has")
+    return runs
+
+
+def labelme_shape(kind: str, entry: Mapping[str, Any], raw: int) -> Shape:
+    """The area of a LabelMe shape of type `kind`.
+
+    Raises:
+        FaultError: its points or its mask are wrong, or its type is unknown.
+    """
+    match kind:
+        case "polygon":
+            return Shape(raw=raw, outlines=(_points(entry["points"]),))
+        case "rectangle":
+            (left, top), (right, bottom) = _points(entry["points"], kind, least=2)[:2]
+            return Shape(raw=raw, outlines=(np.array([(left, top), (right, top), (right, bottom), (left, bottom)]),))
+        case "circle":
+            centre, rim = _points(entry["points"], kind, least=2)[:2]
+            angles = np.linspace(0, 2 * np.pi, 181)[:-1]
+            circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+            return Shape(raw=raw, outlines=(centre + np.hypot(*(rim - centre)) * circle,))
+        case "mask":
+            column, row = np.floor(_points(entry["points"], kind, least=1)[0]).astype(int).tolist()
+            return Shape(raw=raw, stamp=(_stamp(entry["mask"]), row, column))
+    raise FaultError(f"a shape of type {kind!r}", "polygon, rectangle, circle or mask")
+
+
+def _stamp(text: Any) -> Area:
+    try:
+        return np.array(Pillow.open(io.BytesIO(base64.b64decode(text)))) > 0
+    except (TypeError, ValueError, OSError) as error:
+        raise FaultError("a mask that is no picture", "a PNG in base64") from error
+
+
+def _points(points: Any, kind: str = "polygon", *, least: int = 3) -> Points:
+    """Corners, from pairs as in LabelMe or one flat list as in COCO."""
+    expected = f"x, y pairs of at least {('one point', 'two points', 'three points')[least - 1]}"
+    try:
+        found = np.asarray(points, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise FaultError(f"a {kind} of {_short(points)}", expected) from error
+    uneven = found.ndim not in (1, 2) or (found.ndim == 2 and found.shape[1] != 2 and found.size > 0)
+    if uneven or found.size % 2 or found.size < 2 * least:
+        size = "1 number" if found.size == 1 else f"{found.size} numbers"
+        raise FaultError(f"a {kind} of {size}", expected)
+    if not np.isfinite(found).all():
+        raise FaultError(f"a {kind} with a coordinate that is no number", expected)
+    return found.reshape(-1, 2)
+
+
+def _short(value: Any) -> str:
+    return repr(value) if len(repr(value)) <= 40 else f"{repr(value)[:40]}..."
