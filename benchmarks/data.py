@@ -9,7 +9,6 @@ machine weighs on both. `benchmarks/README.md` says what each line means and wha
 
 import argparse
 import os
-import platform
 import shutil
 import statistics
 import sys
@@ -18,13 +17,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, wait
 from functools import partial
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import cv2
+import machine
 import work
 from memory import peak
 from timing import interleaved, ratio
@@ -36,7 +35,7 @@ from segline.data.split import assign
 from segline.datasets import sample
 from segline.datasets.base import Dataset, Pair
 
-ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = ("opencv-python-headless", "albumentations", "numpy", "tensorflow", "keras", "great-expectations")
 NAMES = {"kitti": 1.5, "oxford_pets": 2.0}  # dataset -> the most that its validation pass may cost
 PARTS = ("validation", "loader", "memory")
 SIZES = (1_000, 20_000)
@@ -47,7 +46,7 @@ def main() -> None:
     options = _options()
     workers = options.workers
     cv2.setNumThreads(1)  # as in the workers: threads are then counted alike everywhere
-    print(_machine(workers, options.repetitions))
+    print(f"{machine.line(*PACKAGES)}; {workers} processes, medians of {options.repetitions}")
     with tempfile.TemporaryDirectory(prefix="segline-benchmark-") as folder:
         place = Path(folder)
         if {"validation", "loader"} & set(options.part):
@@ -60,8 +59,9 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    mirror = ROOT.parent / "shared/data/mirror"
-    parser.add_argument("--source", type=Path, default=mirror, help="a mirror of the real archives (%(default)s)")
+    parser.add_argument(
+        "--source", type=Path, default=machine.MIRROR, help="a mirror of the real archives (%(default)s)"
+    )
     parser.add_argument("--part", action="append", choices=PARTS, help="what to measure; may be given again (all)")
     parser.add_argument("--repetitions", type=int, default=5, help="of each timing (%(default)s)")
     parser.add_argument(
@@ -70,19 +70,6 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     options.part = options.part or list(PARTS)
     return options
-
-
-def _machine(workers: int, repetitions: int) -> str:
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.processor(),
-    )
-    packages = ("opencv-python-headless", "albumentations", "numpy", "tensorflow", "keras", "great-expectations")
-    return (
-        f"{os.cpu_count()} cores of {model}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, "
-        + ", ".join(f"{name} {version(name)}" for name in packages)
-        + f"; {workers} processes, medians of {repetitions}"
-    )
 
 
 def _extract(source: Path, place: Path) -> None:

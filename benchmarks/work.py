@@ -146,7 +146,7 @@ def load_many(place: Path, workers: int) -> None:
 STAGES = {"validate": validate_many, "prepare": prepare_many, "loader": load_many}
 
 
-def prepared_real(dataset: Dataset, raw: Path, place: Path) -> tuple[list[Pair], Path]:
+def prepared_real(dataset: Dataset, raw: Path, place: Path, *, short_side: int = CROP[0]) -> tuple[list[Pair], Path]:
     """Whole pairs of `dataset`, and a folder prepared from them."""
     found = [pair for pair in dataset.pairs(raw) if pair.image and pair.mask]
     splits = assign(found, validation_share=0.2)
@@ -159,7 +159,7 @@ def prepared_real(dataset: Dataset, raw: Path, place: Path) -> tuple[list[Pair],
         raw=raw,
         manifest_folder=place,
         folder=place / "prepared",
-        short_side=CROP[0],
+        short_side=short_side,
         workers=1,
         report=silent,
     )

@@ -166,6 +166,8 @@ class ModelConfig(Strict):
     """Add a level's input to what its convolutions make of it."""
     separable: bool = False
     """Depthwise-separable convolutions in the levels: a fraction of the arithmetic."""
+    skips: bool = False
+    """Lead each level's features past the bottom, to the decoder, in a network that has no such ways of its own."""
     heads: Positive = 1
     """Outputs that training looks at: more than one is deep supervision."""
     encoder: EncoderName | None = None

@@ -32,7 +32,8 @@ def image(*, seed: int = 0) -> np.ndarray:
 
 def every_option(network: str) -> dict[str, object]:
     """Each option the family has, set to another value than its own."""
-    wanted = {"batch_norm": False, "penultimate": 2, "residual": True, "separable": True, "output_stride": 8}
+    wanted = {"batch_norm": False, "penultimate": 2, "residual": True, "separable": True}
+    wanted |= {"skips": True, "output_stride": 8}
     known = importlib.import_module(f"segline.models.{network}").OPTIONS
     return {"depth": 3, "dropout": 0.0, **{name: value for name, value in wanted.items() if name in known}}
 
@@ -82,6 +83,20 @@ def test_all_levels_are_joined(network: str) -> None:
     assert difference[20, 20] > 0
     if network.startswith("unet"):  # a skip at full resolution says most about the pixel itself
         assert difference[:12, :12].mean() > difference[20:, 20:].mean() > 1e-6
+
+
+def test_skips_lead_past_the_bottom() -> None:
+    """With the bottom silenced, what is seen at a finer level still comes through."""
+    for skips in (False, True):
+        model = models.build(tiny("xception_unet", depth=3, skips=skips))
+        silenced = model.get_layer("up_3_upsample").output
+        past = keras.Model(model.input, [silenced, model.output])
+        bottom = model.get_layer("up_3_residual")
+        for layer in (bottom, model.get_layer("up_3_second_norm")):
+            layer.set_weights([np.zeros_like(value) for value in layer.get_weights()])
+        below, logits = past(image())
+        assert np.abs(below).max() == 0
+        assert (np.ptp(keras.ops.convert_to_numpy(logits)[0, :, :, 0]) > 1e-3) == skips
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -29,6 +29,7 @@ _OPTIONAL = (
     "penultimate",
     "residual",
     "separable",
+    "skips",
     "heads",
     "encoder",
     "output_stride",

@@ -1,0 +1,21 @@
+"""What every benchmark says first: on what, and how busy it is."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+MIRROR = ROOT.parent / "shared/data/mirror"
+
+
+def line(*packages: str) -> str:
+    """The processor, its load, Python and the versions of `packages`."""
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        platform.processor(),
+    )
+    found = ", ".join(f"{name} {version(name)}" for name in packages)
+    return (
+        f"{os.cpu_count()} cores of {model}, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, {found}"
+    )

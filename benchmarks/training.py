@@ -1,0 +1,227 @@
+"""How fast training is, as ratios measured in one run, and what each network costs.
+
+    .venv/bin/python benchmarks/training.py
+    .venv/bin/python benchmarks/training.py --part networks --part xla
+    KERAS_BACKEND=jax .venv/bin/python benchmarks/training.py --part gpu      # on a machine with a GPU
+
+`fit`: Segline's fit, which augments each crop in a process beside it, over a bare Keras `fit` of the
+same network, loss and metric on tensors that are in memory already. `networks`: images/s, peak memory and
+latency of each. `xla`: with it over without. `gpu`: images/s of the same fit, the GPU's utilisation and
+the share of time that waits for batches. `benchmarks/README.md` says what was last seen.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import machine
+import networks
+import numpy as np
+import work
+from timing import interleaved, ratio
+
+from segline import datasets
+from segline.config import MULTIPLE, Training
+from segline.data import loader
+from segline.data.archives import extract
+from segline.data.prepared import Prepared
+from segline.datasets import sample
+from segline.training.backend import make_deterministic
+from segline.training.fit import fit
+
+PETS = "oxford_pets"
+PARTS = ("fit", "networks", "xla", "gpu")
+STEPS, EPOCHS = 40, 4  # measured; the first epoch traces and does not count
+
+
+def main() -> None:
+    options = _options()
+    print(machine.line("tensorflow", "keras", "numpy", "albumentations"))
+    with tempfile.TemporaryDirectory(prefix="segline-benchmark-") as folder:
+        for part in options.part:
+            print(f"\n{part}")
+            _MEASURES[part](Path(folder), options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", action="append", choices=PARTS, help="may be given again (all but gpu)")
+    parser.add_argument("--source", type=Path, default=machine.MIRROR, help="a mirror of the archives (%(default)s)")
+    parser.add_argument("--repetitions", type=int, default=5, help="of each timing (%(default)s)")
+    parser.add_argument("--threads", type=int, default=2, help="of the arithmetic (%(default)s)")
+    parser.add_argument("--network", action="append", choices=sorted(networks.CONFIGS), help="may be given again (all)")
+    options = parser.parse_args()
+    options.part = options.part or [part for part in PARTS if part != "gpu"]
+    return options
+
+
+def _fit(folder: Path, options: argparse.Namespace) -> None:
+    prepared = _prepared(folder, options.source)
+    make_deterministic(seed=networks.SEED, threads=options.threads)
+    for name in options.network or ("xception_unet", "unet"):
+        seconds = interleaved(
+            {
+                "segline": lambda name=name: _segline_fit(name, prepared, options.threads),
+                "bare": lambda name=name: _bare_fit(name, prepared),
+            },
+            repetitions=options.repetitions,
+        )
+        images = STEPS * networks.BATCH / statistics.median(seconds["segline"])
+        relative = ratio(seconds["bare"], seconds["segline"])
+        print(f"  {name}: images/s of Segline's fit over a bare Keras fit's {relative:.2f} ({images:.1f} images/s)")
+
+
+def _prepared(folder: Path, source: Path) -> Path:
+    raw = folder / "raw"
+    if not (folder / "prepared").exists():
+        if not (source / PETS).is_dir():
+            print(f"  no mirror of the real archives at {source}: on DRAWN samples instead; say --source FOLDER")
+            source = folder / "mirror"
+            sample.draw(PETS, source / PETS)
+        extract(datasets.load(PETS), archives=source / PETS, folder=raw)
+        work.prepared_real(datasets.load(PETS, raw=raw), raw, folder / "prepared")
+    return folder / "prepared" / "prepared"
+
+
+def _segline_fit(name: str, prepared: Path, threads: int) -> float:
+    """Seconds of an epoch, as the fit itself reports its speed: without validation."""
+    training = Training(
+        crop=work.CROP,
+        batch=networks.BATCH,
+        steps=STEPS,
+        epochs=EPOCHS,
+        weight_decay=0.01,
+        warm_up=0.1,
+        dropout=0.2,
+        threads=threads,
+    )
+    splits = Prepared(prepared)
+    with loader.on_processes(1) as put:
+        result = fit(
+            networks.model_config(name),
+            training,
+            learning_rate=networks.RATE,
+            epochs=EPOCHS,
+            train=put(work.crops(prepared)),
+            validation=loader.Whole(splits.split("validation"), batch=networks.BATCH, multiple=MULTIPLE),
+            seed=networks.SEED,
+            tracker=networks.Unheard(),
+        )
+    keras.backend.clear_session()
+    return STEPS * networks.BATCH / statistics.median(entry["images_per_second"] for entry in result.history[1:])
+
+
+def _bare_fit(name: str, prepared: Path) -> float:
+    """Seconds of an epoch on the same crops, made beforehand."""
+    crops = work.crops(prepared)
+    batches = [crops.batch(step) for step in range(STEPS)]
+    images, masks = (np.concatenate([batch[place] for batch in batches]) for place in (0, 1))
+    begun: list[float] = []
+    ended: list[float] = []
+    clock = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda *_: begun.append(time.perf_counter()),
+        on_epoch_end=lambda *_: ended.append(time.perf_counter()),
+    )
+    networks.bare(name).fit(
+        images, masks, batch_size=networks.BATCH, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[clock]
+    )
+    keras.backend.clear_session()
+    return statistics.median(end - begin for begin, end in list(zip(begun, ended, strict=True))[1:])
+
+
+def _networks(_: Path, options: argparse.Namespace) -> None:
+    print("  | network | parameters | images/s | peak memory | latency, one 128x128 image | 128x416 |")
+    print("  |---|---|---|---|---|---|")
+    for name in options.network or networks.CONFIGS:
+        told = _apart("plain", name, options)
+        if told is None:
+            continue
+        print(
+            f"  | {name} | {told['parameters'] / 1e6:.2f} M | {told['speed']:.1f} | {told['memory'] / 2**20:.0f} MiB "
+            f"| {1000 * told['small']:.0f} ms | {1000 * told['wide']:.0f} ms |"
+        )
+
+
+def _xla(_: Path, options: argparse.Namespace) -> None:
+    for name in options.network or ("xception_unet", "unet"):
+        speeds: dict[str, list[float]] = {"xla": [], "plain": []}
+        for _ in range(max(1, options.repetitions // 2)):
+            for which, speed in speeds.items():
+                told = _apart(which, name, options)
+                if told is not None:
+                    speed.append(told["speed"])
+        if all(speeds.values()):
+            print(f"  {name}: images/s with XLA over without {ratio(speeds['xla'], speeds['plain']):.2f}")
+
+
+def _apart(what: str, name: str, options: argparse.Namespace) -> dict[str, float] | None:
+    """One measurement in a process of its own: thread counts, XLA and memory are a process's."""
+    command = [sys.executable, str(Path(__file__).with_name("networks.py")), what, name, str(options.threads)]
+    found = subprocess.run(command, capture_output=True, text=True)
+    if found.returncode:
+        print(f"  {name} ({what}): failed: {(found.stderr.strip().splitlines() or ['no word'])[-1]}")
+        return None
+    told: dict[str, float] = json.loads(found.stdout.splitlines()[-1])
+    return told
+
+
+def _gpu(folder: Path, options: argparse.Namespace) -> None:
+    devices = keras.distribution.list_devices("gpu")
+    if not devices:
+        print(f"  no GPU that Keras on {keras.backend.backend()} can see")
+        return
+    prepared = _prepared(folder, options.source)
+    for name in options.network or ("xception_unet", "unet"):
+        with _utilisation() as busy:
+            whole = _segline_fit(name, prepared, options.threads)
+        bare = _bare_fit(name, prepared)
+        print(
+            f"  {name} on {keras.backend.backend()}: {STEPS * networks.BATCH / whole:.0f} images/s, utilisation "
+            f"{statistics.mean(busy or [float('nan')]):.0f} %, {100 * max(0.0, 1 - bare / whole):.1f} % of the time "
+            "lost to input"
+        )
+
+
+@contextmanager
+def _utilisation() -> Iterator[list[float]]:
+    """Percent of the first GPU, sampled by ``nvidia-smi`` twice a second."""
+    seen: list[float] = []
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.5):
+            command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--id=0"]
+            told = subprocess.run(command, capture_output=True, text=True)
+            if told.returncode == 0:
+                seen.append(float(told.stdout.strip()))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        ended.set()
+        thread.join()
+
+
+_MEASURES: dict[str, Callable[[Path, argparse.Namespace], None]] = {
+    "fit": _fit,
+    "networks": _networks,
+    "xla": _xla,
+    "gpu": _gpu,
+}
+
+if __name__ == "__main__":
+    main()
