@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from prefect.cache_policies import NO_CACHE
 from flows import reporting
 from segline import config, datasets, settings
 from segline.core import gate
+from segline.core.labels import BINARY
 from segline.data.prepared import Prepared
 from segline.datasets.base import Dataset
 from segline.errors import TrainingError
@@ -236,17 +237,31 @@ def train(work: Work, choice: dict[str, Any]) -> None:
     _write(specification, training_batches.augmentation)
     work.tracker.log_artifact(specification, "lineage")
     dataset = work.dataset
-    bundle.save(
-        bundle.Bundle(
-            network=result.model,
-            dataset=dataset.name,
-            family=model_config.network,
-            labels=dataset.label_map,
-            short_side=work.params.prepare.short_side,
-            stride=models.stride(model_config),
-        ),
-        folder,
+    network = bundle.Bundle(
+        network=result.model,
+        dataset=dataset.name,
+        family=model_config.network,
+        labels=dataset.label_map,
+        short_side=work.params.prepare.short_side,
+        stride=models.stride(model_config),
     )
+    bundle.save(replace(network, threshold=_threshold(work, network)), folder)
+
+
+def _threshold(work: Work, network: Any) -> float | None:
+    """Of the foreground's probability, where the task is binary: the number of params.yaml, or validation's best."""
+    wanted = work.params.training.threshold
+    if len(network.labels) != BINARY:
+        return None
+    if wanted != "validation":
+        return wanted
+    from segline.evaluation import threshold
+
+    chosen = threshold.choose(network, work.prepared.split("validation"), progress=_progress("threshold"))
+    figures = {"threshold": chosen.value, "threshold_val_miou": chosen.miou, "argmax_val_miou": chosen.miou_at_half}
+    work.tracker.log_metrics(figures, step=0)
+    print(f"threshold {chosen.value:.3f}: validation mIoU {chosen.miou:.4f}, with 0.5 {chosen.miou_at_half:.4f}")
+    return chosen.value
 
 
 @task(cache_policy=NO_CACHE)

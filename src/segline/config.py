@@ -72,6 +72,13 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _threshold(value: Any) -> Any:
+    """Refuse what is no threshold with one message, where a union would give one for each of its parts."""
+    if value != "validation" and not (isinstance(value, int | float) and 0 < value < 1):
+        raise PydanticCustomError("threshold", "`validation`, or a number between 0 and 1", {})
+    return value
+
+
 def _inside(path: str) -> str:
     """Refuse what leads out of the folder that it counts from; Windows' separators become ours."""
     inside = PurePosixPath(path.replace("\\", "/"))
@@ -233,6 +240,8 @@ class Training(Strict):
     patience: Positive | None = None
     """Epochs without a better validation after which the fit ends early."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    threshold: Annotated[Literal["validation"] | float, BeforeValidator(_threshold)] = "validation"
+    """Of a binary task: the foreground's probability above which a pixel is foreground, or the best on validation."""
     threads: Positive
     """CPU threads of the arithmetic: pinned, because another count gives other last digits."""
 
@@ -499,7 +508,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected=detail["msg"],
                 remedy="change one of them",
             )
-        case "unknown_name" | "multiple" | "ascending" | "inside":
+        case "unknown_name" | "multiple" | "ascending" | "inside" | "threshold":
             expected = detail["msg"]
         case _:
             expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")
