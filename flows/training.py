@@ -1,4 +1,4 @@
-"""search -> train -> evaluate -> register -> gate -> promote.
+"""(pretrain ->) search -> train -> evaluate -> register -> gate -> promote.
 
 Every step leaves its result whole in the run's scratch folder, or in MLflow, before the next one
 starts; a run that was killed is found by its run key and goes on from there.
@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from prefect.cache_policies import NO_CACHE
 from flows import reporting
 from segline import config, datasets, settings
 from segline.core import gate
+from segline.core.labels import BINARY
 from segline.data.prepared import Prepared
 from segline.datasets.base import Dataset
 from segline.errors import TrainingError
@@ -73,7 +74,8 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
     prepared.check(_dataset(places, params), short_side=params.prepare.short_side)
     data = lineage.data_state(places, params)
     code = lineage.code_state(places.root)
-    key = lineage.run_key(data, code, params.resolved())
+    resolved = lineage.resolved(params, root=places.root)
+    key = lineage.run_key(data, code, resolved)
     client = tracking.connect(places)
     experiment = tracking.experiment(client, places, promotion.model_name(_dataset(places, params).model))
     with tracking.reporting_tracking(places.tracking_uri), _alone(places, key):
@@ -92,7 +94,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
                 tracker=tracker,
                 scratch=places.runs / tracker.run_id,
                 tags={
-                    **lineage.tags(data, code, params.resolved(), prepared.meta),
+                    **lineage.tags(data, code, resolved, prepared.meta),
                     "segline.flow_run": str(runtime.flow_run.id),
                 },
             )
@@ -108,6 +110,8 @@ def _dataset(places: settings.Settings, params: config.Params) -> Dataset:
 
 def _run(work: Work, client: Any) -> None:
     begin(work, client)
+    if work.params.search.weights == config.CLASSIFICATION:
+        pretrain(work)
     choice = search(work)
     train(work, choice)
     evaluate(work)
@@ -144,6 +148,48 @@ def begin(work: Work, client: Any) -> None:
 
 
 @task(cache_policy=NO_CACHE)
+def pretrain(work: Work) -> None:
+    """Train the search's encoders on what the data say of whole images; each one goes on after a kill."""
+    from segline.data import loader
+    from segline.training import classify
+    from segline.training import search as library
+    from segline.training.backend import make_deterministic
+
+    settings, fit = work.params.classification, work.params.training
+    make_deterministic(seed=work.params.seed, threads=fit.threads)
+    task, label = work.dataset.image_label(settings.task)
+    ids = [name for split in ("train", "validation") for name in work.prepared.split(split).ids]
+    classes = classify.image_classes(task, label, ids)
+    with loader.on_processes(_loaders(work)) as put:
+        train_batches, validation_batches = _batches(work, settings.augmentation, put, rare=0.0)
+        for encoder in library.encoders_of(work.params.search):
+            with work.tracker.child(f"classification-{encoder}", name=f"{task}: {encoder}") as child:
+                classify.pretrain(
+                    encoder,
+                    fit,
+                    settings,
+                    classes=classes,
+                    train=train_batches,
+                    validation=validation_batches,
+                    seed=work.params.seed,
+                    tracker=child,
+                    folder=work.scratch / "classification",
+                    report=lambda line, encoder=encoder: print(f"{task}, {encoder}: {line}"),  # type: ignore[misc]
+                )
+
+
+def _weights(work: Work) -> dict[str, str]:
+    """First weights of the search's encoders."""
+    wanted = work.params.search
+    if wanted.weights is None:
+        return {}
+    if wanted.weights == config.CLASSIFICATION:
+        return {encoder: str(work.scratch / "classification" / f"{encoder}.npz") for encoder in wanted.encoders}
+    first = str(work.settings.root / wanted.weights_file) if wanted.weights_file else wanted.weights
+    return dict.fromkeys(wanted.encoders, first)
+
+
+@task(cache_policy=NO_CACHE)
 def search(work: Work) -> dict[str, Any]:
     """Let Keras Tuner choose network, sizes, learning rate and augmentation strength on validation."""
     from segline.data import loader
@@ -165,6 +211,7 @@ def search(work: Work) -> dict[str, Any]:
             seed=work.params.seed,
             tracker=work.tracker,
             folder=work.scratch / "tuner",
+            weights=_weights(work),
             class_weights=_class_weights(work),
             report=print,
         )
@@ -192,15 +239,16 @@ def _class_weights(work: Work) -> tuple[float, ...] | None:
     return balanced_weights(work.prepared.split("train").pixels)
 
 
-def _batches(work: Work, strength: float, put: Any) -> tuple[Any, Any]:
-    """Batches of both splits, those to train on made where `put` puts them."""
+def _batches(work: Work, strength: float, put: Any, *, rare: float | None = None) -> tuple[Any, Any]:
+    """Batches of both splits, those to train on made where `put` puts them; `rare` other than params.yaml's."""
     from segline.data import loader
     from segline.data.augment import Augmenter
 
     fit = work.params.training
     augmenter = Augmenter(crop=fit.crop, strength=strength, mirrored=work.dataset.mirrored)
     train_split, validation_split = work.prepared.split("train"), work.prepared.split("validation")
-    crops = loader.Crops(train_split, augmenter=augmenter, batch=fit.batch, seed=work.params.seed, rare=fit.rare)
+    share = fit.rare if rare is None else rare
+    crops = loader.Crops(train_split, augmenter=augmenter, batch=fit.batch, seed=work.params.seed, rare=share)
     return put(crops), loader.Whole(validation_split, batch=fit.batch, multiple=config.MULTIPLE)
 
 
@@ -236,17 +284,31 @@ def train(work: Work, choice: dict[str, Any]) -> None:
     _write(specification, training_batches.augmentation)
     work.tracker.log_artifact(specification, "lineage")
     dataset = work.dataset
-    bundle.save(
-        bundle.Bundle(
-            network=result.model,
-            dataset=dataset.name,
-            family=model_config.network,
-            labels=dataset.label_map,
-            short_side=work.params.prepare.short_side,
-            stride=models.stride(model_config),
-        ),
-        folder,
+    network = bundle.Bundle(
+        network=result.model,
+        dataset=dataset.name,
+        family=model_config.network,
+        labels=dataset.label_map,
+        short_side=work.params.prepare.short_side,
+        stride=models.stride(model_config),
     )
+    bundle.save(replace(network, threshold=_threshold(work, network)), folder)
+
+
+def _threshold(work: Work, network: Any) -> float | None:
+    """Of the foreground's probability, where the task is binary: the number of params.yaml, or validation's best."""
+    wanted = work.params.training.threshold
+    if len(network.labels) != BINARY:
+        return None
+    if wanted != "validation":
+        return wanted
+    from segline.evaluation import threshold
+
+    chosen = threshold.choose(network, work.prepared.split("validation"), progress=_progress("threshold"))
+    figures = {"threshold": chosen.value, "threshold_val_miou": chosen.miou, "argmax_val_miou": chosen.miou_at_half}
+    work.tracker.log_metrics(figures, step=0)
+    print(f"threshold {chosen.value:.3f}: validation mIoU {chosen.miou:.4f}, with 0.5 {chosen.miou_at_half:.4f}")
+    return chosen.value
 
 
 @task(cache_policy=NO_CACHE)

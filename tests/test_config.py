@@ -51,6 +51,14 @@ def test_the_projects_own_params_are_good_and_name_what_exists():
         ("kitti: {}", "kity: {}", "options.kity", "'kity'", "'kitti'?"),
         ("seed: 1", "seed: 1\ndatasets: [kitti]", "datasets", "already given", "each key once"),
         ("weight_decay: 0.01", "weight_decay: 1e-2", "training.weight_decay", "write 1.0e-3, not 1e-3", "number"),
+        (
+            "threshold: validation",
+            "threshold: 1",
+            "training.threshold",
+            "1",
+            "`validation`, or a number between 0 and 1",
+        ),
+        ("threshold: validation", "threshold: valid", "training.threshold", "'valid'", "`validation`, or"),
         ("quarantine_share: 0.02", "quarantine_share: 2", "validation.quarantine_share", "2", "less than or equal"),
     ],
 )
@@ -77,6 +85,7 @@ def test_a_mistake_names_line_key_found_and_expected(changed, old, new, place, f
         ("oxford_pets: 0.4, ", "", "a `promotion.floor` for oxford_pets, such as `oxford_pets: 0.15`"),
         ("  cityscapes: {}\n", "", "an `options` entry for cityscapes, such as `cityscapes: {}`"),
         ("own: []", "own: [kitti]", "`own` to be []"),
+        ("freeze: false", "freeze: true", "`search.weights` beside `search.freeze`"),
         ("cityscapes: {}", "cityscapes: {path: mine}", "`own` to be [cityscapes]"),
     ],
 )
@@ -111,6 +120,22 @@ def test_what_a_run_depends_on_is_not_where_its_data_came_from(changed):
     first, second = config.load(PARAMS), config.load(changed("source: sample", "source: /somewhere"))
     assert first.resolved() == second.resolved()
     assert first.resolved() != config.load(changed("seed: 1", "seed: 2")).resolved()
+
+
+@pytest.mark.parametrize("text", ["0.45", "validation"])
+def test_a_threshold_is_a_number_or_validation(changed, text):
+    value = config.load(changed("threshold: validation", f"threshold: {text}")).training.threshold
+    assert str(value) == text
+
+
+def test_a_file_of_weights_is_of_one_encoder(changed):
+    assert config.load(changed("weights: null", "weights: imagenet")).search.weights_file is None
+    one = changed("weights: null", "weights: mine.npz")
+    assert config.load(one).search.weights_file == "mine.npz"
+    two = one.read_text("utf-8").replace("encoders: [mobilenet_v2]", "encoders: [mobilenet_v2, xception]")
+    one.write_text(two, "utf-8")
+    with pytest.raises(ConfigError, match=r"one of `search\.encoders`"):
+        config.load(one)
 
 
 def test_a_password_in_the_source_is_refused_and_not_repeated(changed):

@@ -18,7 +18,12 @@ from segline.errors import ConfigError
 
 _PACKAGE = Path(__file__).parent
 _NOT_DATASETS = {"__init__", "base", "sample"}
-_NOT_NETWORKS = {"__init__", "blocks", "classifier"}
+_NOT_NETWORKS = {"__init__", "blocks", "classifier"}  # which classifies images, not pixels
+
+CLASSIFIER = "classifier"
+"""The family of `segline.models.classifier`: what `ModelConfig.network` says where whole images are classified."""
+IMAGENET, CLASSIFICATION = "imagenet", "classification"
+"""First weights of an encoder that are not a file: published ones, and those of the data's own classification task."""
 
 MULTIPLE = 32  # crop sides must be a multiple: the deepest network halves five times
 
@@ -72,6 +77,13 @@ def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def _threshold(value: Any) -> Any:
+    """Refuse what is no threshold with one message, where a union would give one for each of its parts."""
+    if value != "validation" and not (isinstance(value, int | float) and 0 < value < 1):
+        raise PydanticCustomError("threshold", "`validation`, or a number between 0 and 1", {})
+    return value
+
+
 def _inside(path: str) -> str:
     """Refuse what leads out of the folder that it counts from; Windows' separators become ours."""
     inside = PurePosixPath(path.replace("\\", "/"))
@@ -91,9 +103,11 @@ Encoding = Literal["ids", "palette", "rgb", "coco", "labelme"]
 Relative = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 DatasetName = Annotated[str, AfterValidator(lambda name: _known(name, dataset_names()))]
 NetworkName = Annotated[str, AfterValidator(lambda name: _known(name, network_names()))]
+FamilyName = Annotated[str, AfterValidator(lambda name: _known(name, [*network_names(), CLASSIFIER]))]
 EncoderName = Annotated[str, AfterValidator(lambda name: _known(name, encoder_names()))]
 Side = Annotated[int, Field(ge=MULTIPLE, le=4096), AfterValidator(_multiple)]
 Positive = Annotated[int, Field(ge=1)]
+Stride = Literal[8, 16, 32]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0)]
@@ -152,7 +166,7 @@ class Prepare(Strict):
 class ModelConfig(Strict):
     """One network, completely described."""
 
-    network: NetworkName
+    network: FamilyName
     classes: Positive
     width: Positive = 16
     """Filters of the first level; each level below doubles them."""
@@ -172,7 +186,7 @@ class ModelConfig(Strict):
     """Outputs that training looks at: more than one is deep supervision."""
     encoder: EncoderName | None = None
     """Which classifier's layers the network begins with, where it begins with one."""
-    output_stride: Literal[8, 16, 32] = 16
+    output_stride: Stride = 16
     """Sides of the image over sides of the encoder's deepest features."""
     weights: str | None = None
     """First weights of the encoder: ``imagenet``, a file that `segline` wrote, or none (drawn)."""
@@ -235,6 +249,8 @@ class Training(Strict):
     patience: Positive | None = None
     """Epochs without a better validation after which the fit ends early."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    threshold: Annotated[Literal["validation"] | float, BeforeValidator(_threshold)] = "validation"
+    """Of a binary task: the foreground's probability above which a pixel is foreground, or the best on validation."""
     threads: Positive
     """CPU threads of the arithmetic: pinned, because another count gives other last digits."""
 
@@ -250,6 +266,41 @@ class Search(Strict):
     learning_rate: Annotated[tuple[Rate, Rate], BeforeValidator(_sequence), AfterValidator(_ascending)]
     augmentation: Annotated[tuple[Share, Share], BeforeValidator(_sequence), AfterValidator(_ascending)]
     """Range of the augmentation strength: 0 leaves flips and crops, 1 is strong."""
+    encoders: Annotated[tuple[EncoderName, ...], BeforeValidator(_sequence), Field(min_length=1)] = ("mobilenet_v2",)
+    """For networks that begin with one; so are the choices below for networks that have them."""
+    output_stride: Annotated[tuple[Stride, ...], BeforeValidator(_sequence), Field(min_length=1)] = (16,)
+    batch_norm: Annotated[tuple[bool, ...], BeforeValidator(_sequence), Field(min_length=1)] = (True,)
+    residual: Annotated[tuple[bool, ...], BeforeValidator(_sequence), Field(min_length=1)] = (False,)
+    separable: Annotated[tuple[bool, ...], BeforeValidator(_sequence), Field(min_length=1)] = (False,)
+    weights: Annotated[str, Field(min_length=1)] | None = None
+    """First weights of the encoders: ``imagenet``, ``classification`` (trained before the search on what the
+    data say of whole images), a file that such a training wrote, or none."""
+    freeze: bool = False
+    """Leave the encoders as their first weights made them."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.freeze and self.weights is None:
+            raise PydanticCustomError("freeze", "`search.weights` beside `search.freeze`: drawn ones know nothing", {})
+        if self.weights not in (None, IMAGENET, CLASSIFICATION) and len(self.encoders) > 1:
+            raise PydanticCustomError("one_encoder", "one of `search.encoders` where `search.weights` is a file", {})
+        return self
+
+    @property
+    def weights_file(self) -> str | None:
+        """The file that `weights` names, if it names one."""
+        return None if self.weights in (None, IMAGENET, CLASSIFICATION) else self.weights
+
+
+class Classification(Strict):
+    """The training of an encoder on whole images, where ``search.weights`` asks for it; all else is `Training`'s."""
+
+    task: str | None = None
+    """What the images are told apart by: one of the dataset's, such as breed; its own if not given."""
+    epochs: Positive = 30
+    learning_rate: Rate = 0.001
+    augmentation: Share = 0.5
+    """Augmentation strength."""
 
 
 class Evaluation(Strict):
@@ -280,6 +331,7 @@ class Params(Strict):
     prepare: Prepare
     training: Training
     search: Search
+    classification: Classification = Classification()
     evaluation: Evaluation
     promotion: Promotion
 
@@ -494,14 +546,14 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected=detail["msg"],
                 remedy="add that line",
             )
-        case "twice" | "own" | "not_prepared" | "crop":
+        case "twice" | "own" | "not_prepared" | "crop" | "freeze" | "one_encoder":
             return ConfigError(
                 source.path,
                 found="two values that contradict" + more,
                 expected=detail["msg"],
                 remedy="change one of them",
             )
-        case "unknown_name" | "multiple" | "ascending" | "inside":
+        case "unknown_name" | "multiple" | "ascending" | "inside" | "threshold":
             expected = detail["msg"]
         case _:
             expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")

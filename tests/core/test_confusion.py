@@ -3,9 +3,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import confusion_matrix, jaccard_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_score, precision_recall_fscore_support
 
-from segline.core.confusion import confusion, constant, iou, mean_iou, merged, outcomes, pixel_accuracy
+from segline.core.confusion import (
+    confusion,
+    constant,
+    f1,
+    iou,
+    macro_f1,
+    mean_iou,
+    merged,
+    outcomes,
+    pixel_accuracy,
+    precision,
+    recall,
+)
 from segline.core.labels import VOID
 
 CLASSES = 4
@@ -39,6 +51,21 @@ def test_iou_equals_scikit_learn(truth, prediction):
         else:
             expected = jaccard_score(truth[labelled], answered, labels=[train_id], average="macro", zero_division=0)
             assert value == pytest.approx(expected, abs=1e-12)
+
+
+@given(truths, truths)
+def test_precision_recall_and_f1_equal_scikit_learn(truth, prediction):
+    labelled = (truth != VOID) & (prediction != VOID)
+    truth, prediction = truth[labelled], prediction[labelled]
+    counts = confusion(truth, prediction, classes=CLASSES)
+    if not truth.size:
+        assert np.isnan(macro_f1(counts))
+        return
+    expected = precision_recall_fscore_support(truth, prediction, labels=range(CLASSES), zero_division=np.nan)
+    for found, column in zip((precision(counts), recall(counts), f1(counts)), expected, strict=False):
+        np.testing.assert_allclose(found, column, atol=1e-12)
+    assert macro_f1(counts) == pytest.approx(f1_score(truth, prediction, average="macro", zero_division=0))
+    assert pixel_accuracy(counts) == pytest.approx(accuracy_score(truth, prediction))
 
 
 @given(truths, predictions, st.integers(1, SHAPE[1] - 1))

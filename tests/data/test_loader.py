@@ -107,6 +107,35 @@ def test_equal_inputs_give_equal_bytes_at_any_number_of_workers(make):
     assert all((first / name).read_bytes() == (second / name).read_bytes() for name in names)
 
 
+def test_batches_name_the_samples_that_are_in_them(prepared):
+    """The image shows the mask, and no two samples have the same one."""
+    validation, train = prepared.split("validation"), prepared.split("train")
+    whole = Whole(validation, batch=2, multiple=32)
+    told = []
+    for number in range(len(whole)):
+        told += whole.ids(number)
+        images, _ = whole.batch(number)
+        for image, name in zip(images, whole.ids(number), strict=True):
+            expected = validation.image(validation.ids.index(name))
+            np.testing.assert_array_equal(image[: expected.shape[0], : expected.shape[1]], expected)
+    assert sorted(told) == validation.ids
+    crops = Crops(train, augmenter=_Untouched(), batch=3, seed=5)
+    for step in (0, 2, 7):  # the later ones reach over two passes
+        images, _ = crops.batch(step)
+        assert len(crops.ids(step)) == 3
+        for image, name in zip(images, crops.ids(step), strict=True):
+            np.testing.assert_array_equal(image, train.image(train.ids.index(name))[:32, :32])
+
+
+class _Untouched:
+    """An augmenter that cuts the upper left corner."""
+
+    crop, specification = (32, 32), {}
+
+    def __call__(self, image, mask, *, seed, centre=None):
+        return image[:32, :32], mask[:32, :32]
+
+
 def test_train_has_no_native_labels(prepared):
     with pytest.raises(ValueError, match="not scored"):
         prepared.split("train").label(0)

@@ -4,9 +4,12 @@ import json
 import random
 from pathlib import Path
 
+import pytest
+
 from segline import datasets
 from segline.config import Options
 from segline.data.split import assign
+from segline.errors import ConfigError
 
 
 def layout(raw, names):
@@ -47,6 +50,29 @@ def test_shuffled_1337_holds_out_the_examples_thousand(tmp_path):
     assert {pair.id for pair in pairs if pair.split == "test"} == example(raw, held_out=1000)
     assert {pair.split for pair in pairs} == {None, "test"}
     assert {pair.stratum for pair in pairs} == {*breeds, "Bengal"}
+
+
+@pytest.mark.parametrize("of", ["raw", "real"])
+def test_what_a_whole_image_shows_is_what_the_publishers_list_says(request, of):
+    folder = request.getfixturevalue(of) / "oxford_pets"
+    name, breed = datasets.load("oxford_pets").image_label(None)
+    assert name == "breed"
+    _, species = datasets.load("oxford_pets").image_label("species")
+    lines = (folder / "annotations/list.txt").read_text("utf-8").splitlines()
+    rows = [line.split() for line in lines if line and not line.startswith("#")]
+    assert len(rows) > 100
+    assert all(species(row[0]) == {"1": "cat", "2": "dog"}[row[2]] for row in rows)
+    assert len({(breed(row[0]), row[1]) for row in rows}) == len({row[1] for row in rows}) > 1
+    assert {species(row[0]) for row in rows} == ({"cat", "dog"} if of == "raw" else {"cat"})
+
+
+def test_what_whole_images_are_not_told_apart_by_is_named():
+    with pytest.raises(
+        ConfigError, match=r"classification\.task: 'breeds', expected 'breed'\? \(one of: breed, species"
+    ):
+        datasets.load("oxford_pets").image_label("breeds")
+    with pytest.raises(ConfigError, match=r"search\.weights: classification.*kitti says nothing of whole images"):
+        datasets.load("kitti").image_label(None)
 
 
 def test_of_a_smaller_archive_the_same_share_is_held_out(real):

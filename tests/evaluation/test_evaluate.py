@@ -9,7 +9,7 @@ from segline.errors import DataError
 from segline.evaluation import evaluate as library
 from segline.evaluation import report
 from segline.inference.bundle import Bundle
-from segline.inference.predict import logits_of, mask_of
+from segline.inference.predict import predict_scaled
 
 LABELS = label_map([(1, "foreground", (200, 0, 0)), (2, "background", (0, 200, 0)), (3, "border", (0, 0, 200))])
 
@@ -66,7 +66,7 @@ def test_counts_are_those_of_native_labels_image_by_image(network, evaluation):
     split = Split()
     for index in range(len(split)):
         label = split.label(index)
-        mask = mask_of(logits_of(network, split.image(index)), height=label.shape[0], width=label.shape[1])
+        mask = predict_scaled(network, split.image(index), height=label.shape[0], width=label.shape[1])
         np.testing.assert_array_equal(evaluation.per_image[index], confusion(label, mask, classes=3))
     labelled = sum(int((split.label(index) != VOID).sum()) for index in range(len(split)))
     assert evaluation.counts.sum() == labelled

@@ -1,12 +1,15 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from mlflow import MlflowClient
 
 from flows import training
 from flows.training import _alone
+from segline.core.labels import label_map
 from segline.errors import TrainingError
+from segline.inference.bundle import Bundle
 from segline.settings import Settings
 
 
@@ -71,3 +74,47 @@ def test_a_decision_stays_after_a_kill_but_not_after_somebody_elses_promotion(ju
     again = judged.judge(first)  # resumed late: it must not take the title back
     assert not again["promote"]
     assert again["bar"] == 0.8
+
+
+class Brightness:
+    """One labelled image whose foreground is darker than the network below takes for foreground."""
+
+    name = "validation"
+
+    def __len__(self):
+        return 1
+
+    def image(self, index):
+        return np.repeat(np.array([[30, 90, 90, 200]], np.uint8).repeat(3, axis=0)[..., None], 3, axis=2)
+
+    def mask(self, index):
+        return np.array([[0, 1, 1, 1]] * 2 + [[255] * 4], np.uint8)
+
+
+@pytest.mark.parametrize(("wanted", "classes"), [("validation", 2), (0.45, 2), ("validation", 3), (0.45, 3)])
+def test_a_binary_task_gets_its_threshold_from_validation_or_params(tmp_path, wanted, classes):
+    import keras
+
+    image = keras.Input((None, None, 3))
+    head = keras.layers.Conv2D(classes, 1, kernel_initializer="zeros")
+    network = keras.Model(image, head(image))
+    weights = np.zeros((1, 1, 3, classes))
+    weights[..., 1] = 1 / 300
+    head.set_weights([weights, np.array([1.0, 0.0, 0.0][:classes])])
+    labels = label_map([(place, str(place), (place, 0, 0)) for place in range(classes)])
+    bundle = Bundle(network=network, dataset="x", family="unet", labels=labels, short_side=None, stride=1)
+    logged = {}
+    work = SimpleNamespace(
+        params=SimpleNamespace(training=SimpleNamespace(threshold=wanted)),
+        prepared=SimpleNamespace(split=lambda name: {"validation": Brightness()}[name]),
+        tracker=SimpleNamespace(log_metrics=lambda metrics, step: logged.update(metrics)),
+    )
+    found = training._threshold(work, bundle)
+    if classes == 3:
+        assert found is None
+    elif wanted == 0.45:
+        assert found == 0.45
+    else:  # the foreground's logits differ by -0.1 and +1, the background's by -0.7
+        assert 0.332 < found < 0.475
+        assert logged == {"threshold": found, "threshold_val_miou": 1.0, "argmax_val_miou": pytest.approx(1 / 3)}
+    assert bool(logged) == (wanted == "validation" and classes == 2)

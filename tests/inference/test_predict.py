@@ -1,10 +1,16 @@
+import json
+from dataclasses import replace
+
 import cv2
+import keras
 import numpy as np
 import pytest
 
 from segline.core.labels import VOID
+from segline.datasets.kitti import ROAD
 from segline.errors import DataError
 from segline.inference import bundle as bundles
+from segline.inference.bundle import Bundle
 from segline.inference.overlay import colourise, overlay, with_legend
 from segline.inference.predict import image_files, mask_of, predict, predict_files
 
@@ -23,7 +29,7 @@ def test_logits_are_brought_to_the_label_and_not_the_other_way_round():
     logits = np.zeros((2, 2, 2), dtype=np.float32)
     logits[:, 1, 1] = 3.0
     logits[:, 0, 1] = -1.0
-    mask = mask_of(logits, height=2, width=8)
+    mask = mask_of(logits, height=2, width=8, threshold=None)
     # The border lies where the interpolated logits cross 0, a quarter of the way between the two columns' centres.
     assert mask.tolist() == [[0, 0, 0, 1, 1, 1, 1, 1]] * 2
 
@@ -35,6 +41,54 @@ def test_a_bundle_reloads_to_equal_outputs(bundle, stripes, tmp_path):
     np.testing.assert_array_equal(predict(again, image), predict(bundle, image))
     assert again.labels == bundle.labels
     assert (again.short_side, again.stride, again.dataset) == (40, 16, "drawn")
+
+
+@pytest.fixture(scope="module")
+def binary():
+    """Bright is foreground, the more certain the brighter; the two classes are half as likely each at 0.5."""
+    image = keras.Input((None, None, 3))
+    grey = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / (3 * 255)))
+    head = keras.layers.Conv2D(2, 1)
+    network = keras.Model(image, head(grey(image)))
+    head.set_weights([np.array([[[[0.0, 8.0]]]]), np.array([4.0, 0.0])])
+    return Bundle(
+        network=network, dataset="kitti", family="unet", labels=ROAD, short_side=None, stride=1, threshold=0.5
+    )
+
+
+def test_the_threshold_decides_between_two_classes(binary):
+    ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2).repeat(5, axis=0)
+    shares = [float(np.mean(predict(replace(binary, threshold=value), ramp))) for value in (0.1, 0.45, 0.5, 0.9)]
+    expected = [1 - (np.log(value / (1 - value)) + 4) / 8 for value in (0.1, 0.45, 0.5, 0.9)]
+    np.testing.assert_allclose(shares, expected, atol=1 / 255)
+    np.testing.assert_array_equal(predict(binary, ramp), predict(replace(binary, threshold=None), ramp))
+
+
+def test_a_binary_bundle_keeps_its_threshold_and_its_label_maps_digest(binary, tmp_path):
+    bundles.save(replace(binary, threshold=0.3), tmp_path / "model")
+    again = bundles.load(tmp_path / "model")
+    assert again.threshold == 0.3
+    assert again.labels == ROAD
+    assert again.labels.digest == ROAD.digest  # merged raw ids are part of it
+
+
+def test_a_bundle_of_the_format_before_thresholds_is_read(binary, tmp_path):
+    bundles.save(binary, tmp_path / "model")
+    path = tmp_path / "model" / bundles.DESCRIPTION
+    description = json.loads(path.read_text())
+    del description["threshold"]
+    path.write_text(json.dumps(description | {"format": 1}))
+    assert bundles.load(tmp_path / "model").threshold is None
+    path.write_text(json.dumps(description | {"format": 3}))
+    with pytest.raises(DataError, match="format 3, expected format 1 or 2"):
+        bundles.load(tmp_path / "model")
+
+
+def test_a_threshold_of_three_classes_or_outside_0_to_1_is_refused(bundle, binary):
+    with pytest.raises(ValueError, match=r"0\.4 of 3 classes"):
+        replace(bundle, threshold=0.4)
+    with pytest.raises(ValueError, match="threshold 1 of 2"):
+        replace(binary, threshold=1)
 
 
 def test_what_is_no_bundle_is_refused(tmp_path):

@@ -14,7 +14,7 @@ from keras import layers
 from segline import config, models
 from segline.config import ModelConfig
 from segline.errors import ConfigError
-from segline.models import blocks, classifier, encoders, unet_plus_plus
+from segline.models import blocks, encoders, unet_plus_plus
 
 # Keras 3.15 writes variables in a way that NumPy 2.4 calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -58,7 +58,17 @@ def test_networks_have_the_published_parameter_counts(options: dict[str, object]
 
 
 def test_the_mini_xception_classifier_has_the_published_parameter_count() -> None:
-    assert classifier.build("mini_xception", outputs=1).count_params() == 721_857
+    config = ModelConfig(network="classifier", classes=1, encoder="mini_xception")
+    assert models.build(config).count_params() == 721_857
+
+
+def test_a_classifier_gives_one_pixel_of_logits_whatever_the_images_size() -> None:
+    model = models.build(ModelConfig(network="classifier", classes=5, encoder="mini_xception"))
+    assert keras.ops.shape(model(image())) == (2, 1, 1, 5)
+    assert keras.ops.shape(model(image()[:, :, :32])) == (2, 1, 1, 5)
+    assert models.stride(ModelConfig(network="classifier", classes=5)) == 32
+    shifted = keras.ops.convert_to_numpy(model(np.roll(image(), 1, axis=0)))
+    np.testing.assert_allclose(shifted, np.roll(model(image()), 1, axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -7,7 +7,7 @@ import yaml
 from segline import config, datasets
 from segline.config import Prepare
 from segline.errors import ConfigError, DataError
-from segline.registry.lineage import Code, code_state, data_state, flat, run_key, tags
+from segline.registry.lineage import Code, code_state, data_state, flat, resolved, run_key, tags
 from segline.settings import Settings
 
 
@@ -98,6 +98,18 @@ def test_the_key_follows_data_code_and_parameters(places, checkout):
     code = code_state(checkout)
     assert run_key(state, code, {"seed": 1}) != run_key(state, code, {"seed": 2})
     assert run_key(state, code, {"a": 1, "b": 2}) == run_key(state, code, {"b": 2, "a": 1})
+
+
+def test_what_a_run_depends_on_holds_the_content_of_its_weights(tmp_path):
+    assert resolved(PARAMS, root=tmp_path) == PARAMS.resolved()
+    wanted = PARAMS.model_copy(update={"search": PARAMS.search.model_copy(update={"weights": "encoder.npz"})})
+    with pytest.raises(ConfigError, match=r"encoder\.npz: cannot be read"):
+        resolved(wanted, root=tmp_path)
+    found = []
+    for content in (b"one", b"one", b"other"):
+        (tmp_path / "encoder.npz").write_bytes(content)
+        found.append(resolved(wanted, root=tmp_path))
+    assert found[0] == found[1] != found[2]
 
 
 def test_stages_that_did_not_run_are_named(places):

@@ -8,8 +8,9 @@ import pytest
 from recording_tracker import RecordingTracker
 from synthetic import Train, Validation
 
+from segline import models
 from segline.config import Search, Training
-from segline.errors import StorageError, TrainingError
+from segline.errors import ConfigError, StorageError, TrainingError
 from segline.training import search as searching
 from segline.training.fit import FitResult
 
@@ -49,7 +50,13 @@ class Fits:
 
 
 def run(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, fits: Fits, *, seed: int = 0, **options: object
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    fits: Fits,
+    *,
+    seed: int = 0,
+    files: dict[str, str] | None = None,
+    **options: object,
 ) -> tuple[searching.Choice, RecordingTracker, list[str]]:
     monkeypatch.setattr(searching, "fit", fits)
     monkeypatch.setattr(searching, "_free_memory", lambda: None)  # a second a trial, for nothing here
@@ -63,6 +70,7 @@ def run(
             seed=seed,
             tracker=tracker,
             folder=folder / "search",
+            weights=files,
             report=lines.append,
         )
     except Exception as error:
@@ -86,6 +94,69 @@ def test_trials_stay_within_the_space_and_differ(monkeypatch: pytest.MonkeyPatch
     assert len({call["seed"] for call in fits.calls}) == 12
     assert sum(call["learning_rate"] < 0.01 for call in fits.calls) in range(2, 11)  # logarithmic: half of them
     assert choice.learning_rate == min(call["learning_rate"] for call in fits.calls)
+
+
+WEIGHTS = {"mobilenet_v2": "imagenet", "mini_xception": "here.npz"}
+
+
+def test_only_networks_with_an_encoder_get_one_and_its_first_weights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fits = Fits()
+    options: dict[str, Any] = {
+        "networks": ("unet", "deeplab_v3_plus"),
+        "encoders": tuple(WEIGHTS),
+        "output_stride": (8, 16),
+        "residual": (False, True),
+        "weights": "classification",
+        "freeze": True,
+    }
+    _, tracker, _ = run(monkeypatch, tmp_path, fits, files=WEIGHTS, **options)
+    configs = [call["model_config"] for call in fits.calls]
+    assert {config.network for config in configs} == {"unet", "deeplab_v3_plus"}
+    for config, child in zip(configs, tracker.children.values(), strict=True):
+        models._family(config)  # it has every option that it is given
+        for name in ("encoder", "output_stride", "residual"):
+            assert child.params.get(name, getattr(config, name)) == getattr(config, name)
+        if config.network == "unet":
+            assert (config.encoder, config.weights, config.freeze, config.output_stride) == (None, None, False, 16)
+            assert not {"encoder", "output_stride"} & set(child.params)
+        else:
+            assert config.weights == WEIGHTS[config.encoder]
+            assert config.freeze
+            assert "residual" not in child.params
+    of_deeplab = [config for config in configs if config.network == "deeplab_v3_plus"]
+    assert {config.encoder for config in of_deeplab} == set(WEIGHTS)
+    assert {config.output_stride for config in of_deeplab} == {8, 16}
+    assert {config.residual for config in configs if config.network == "unet"} == {False, True}
+    again = Fits()
+    run(monkeypatch, tmp_path, again, files=WEIGHTS, **options)
+    assert not again.calls
+
+
+def test_choices_that_only_others_have_change_no_draw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A search of before these choices existed draws the same trials still."""
+    plain, other = Fits(), Fits()
+    run(monkeypatch, tmp_path / "plain", plain, trials=4)
+    run(monkeypatch, tmp_path / "other", other, trials=4, encoders=("xception", "mobilenet_v2"))
+    drawn = [[(call["model_config"], call["learning_rate"]) for call in fits.calls] for fits in (plain, other)]
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "place", "expected"),
+    [
+        ({"weights": "imagenet"}, "search.weights", "deeplab_v3_plus"),
+        ({"networks": ("xception_unet",), "residual": (True,)}, "search.residual", "unet, unet_plus_plus"),
+    ],
+)
+def test_a_choice_that_no_network_has_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: dict[str, Any], place: str, expected: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        run(monkeypatch, tmp_path, Fits(), **options)
+    assert place in str(caught.value)
+    assert expected in str(caught.value)
 
 
 def test_it_prints_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

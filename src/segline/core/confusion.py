@@ -73,7 +73,34 @@ def iou(counts: Counts) -> Ratios:
 
 def mean_iou(counts: Counts) -> Ratios:
     """Mean of `iou` over the classes that are not absent, float64 (...); NaN where all are."""
-    ratios = iou(counts)
+    return _mean_of_present(iou(counts))
+
+
+def precision(counts: Counts) -> Ratios:
+    """Share of what was claimed for a class that is of it, float64 (..., C); NaN where nothing was claimed."""
+    result = outcomes(counts)
+    return _ratio(result.true_positive, result.true_positive + result.false_positive)
+
+
+def recall(counts: Counts) -> Ratios:
+    """Share of a class that was found, float64 (..., C); NaN where there is nothing of it."""
+    result = outcomes(counts)
+    return _ratio(result.true_positive, result.true_positive + result.false_negative)
+
+
+def f1(counts: Counts) -> Ratios:
+    """Harmonic mean of precision and recall, float64 (..., C); NaN for a class absent from truth and prediction."""
+    result = outcomes(counts)
+    both = 2 * result.true_positive + result.false_positive + result.false_negative
+    return _ratio(2 * result.true_positive, both)
+
+
+def macro_f1(counts: Counts) -> Ratios:
+    """Mean of `f1` over the classes that are not absent, float64 (...); NaN where all are."""
+    return _mean_of_present(f1(counts))
+
+
+def _mean_of_present(ratios: Ratios) -> Ratios:
     present = ~np.isnan(ratios)
     return _ratio(np.where(present, ratios, 0.0).sum(axis=-1), present.sum(axis=-1))
 
@@ -85,7 +112,7 @@ def _ratio(part: npt.ArrayLike, whole: Counts) -> Ratios:
 
 
 def pixel_accuracy(counts: Counts) -> float:
-    """Share of labelled pixels that are right; NaN without labelled pixels."""
+    """Share of labelled pixels (or images, where those are counted) that are right; NaN where none is labelled."""
     total = int(counts.sum())
     return float(outcomes(counts).true_positive.sum() / total) if total else float("nan")
 

@@ -19,6 +19,9 @@ Image = npt.NDArray[np.uint8]
 VOID = 255
 """Train id of pixels that are neither trained on nor scored."""
 
+BINARY, FOREGROUND = 2, 1
+"""Classes of a binary task, whose label map names the background first, and the foreground's train id."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelClass:

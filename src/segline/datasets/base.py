@@ -65,6 +65,10 @@ Pairing = Callable[[Path], list[Pair]]
 """The labelled pairs under a raw folder, sorted by id, incomplete ones included."""
 
 
+ImageLabel = Callable[[str], str]
+"""A sample's id -> the name of what its whole image shows."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """What is asked of a dataset's labels.
@@ -105,6 +109,7 @@ class Dataset:
         splits: the other splits, by name.
         suffix: what a registered model's name gets for a task other than the dataset's own.
         own: set for the user's own data, which no archive brings.
+        image_labels: what whole images can be told apart by, such as breed; the first is the dataset's own.
     """
 
     name: str
@@ -123,6 +128,7 @@ class Dataset:
     splits: Mapping[str, Pairing] = field(default_factory=dict)
     suffix: str = ""
     own: Own | None = None
+    image_labels: Mapping[str, ImageLabel] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -139,21 +145,38 @@ class Dataset:
         """
         dataset = self
         if task not in (None, self.task):
-            other = self.tasks.get(_known(self.name, "task", str(task), [self.task, *self.tasks]))
+            other = self.tasks.get(_known(f"options.{self.name}.task", str(task), [self.task, *self.tasks]))
             assert other is not None
             dataset = replace(dataset, task=task, label_map=other.label_map, protocol=other.protocol, suffix=f"-{task}")
         if split not in (None, self.split):
-            pairs = self.splits[_known(self.name, "split", str(split), [self.split, *self.splits])]
+            pairs = self.splits[_known(f"options.{self.name}.split", str(split), [self.split, *self.splits])]
             dataset = replace(dataset, split=split, pairs=pairs, protocol=f"{dataset.protocol}+{split}")
         return dataset
 
+    def image_label(self, task: str | None) -> tuple[str, ImageLabel]:
+        """One of `image_labels` with its name; None for the first.
 
-def _known(dataset: str, kind: str, name: str, known: list[str]) -> str:
+        Raises:
+            ConfigError: there is no such one, or none at all.
+        """
+        if not self.image_labels:
+            raise ConfigError(
+                "params.yaml search.weights",
+                found="classification",
+                expected=f"another one: {self.name} says nothing of whole images",
+                remedy="choose imagenet, a file, or null",
+            )
+        known = list(self.image_labels)
+        name = _known("classification.task", known[0] if task is None else task, known)
+        return name, self.image_labels[name]
+
+
+def _known(key: str, name: str, known: list[str]) -> str:
     if name in known:
         return name
     near = difflib.get_close_matches(name, known, n=1)
     raise ConfigError(
-        f"params.yaml options.{dataset}.{kind}",
+        f"params.yaml {key}",
         found=repr(name),
         expected=(f"{near[0]!r}? " if near else "") + f"(one of: {', '.join(known)})",
         remedy="correct the value",

@@ -7,6 +7,8 @@ though the example also chooses its model on them; its breeds are not balanced. 
 same share is held out: that is the example's recipe, and not its test set.
 
 Of both, validation is carved from the rest and balanced over the breeds (see `segline.data.split`).
+
+What a whole image shows, its breed or its species, is in its name.
 """
 
 import random
@@ -18,6 +20,16 @@ from segline.datasets.base import Archive, Dataset, Pair, Split
 _ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
 
 _TRIMAPS, _HELD_OUT, _SEED = 7390, 1000, 1337  # of the Keras example
+
+
+def _breed(name: str) -> str:
+    """One of 37: ``Bengal`` of ``Bengal_12``."""
+    return name.rpartition("_")[0]
+
+
+def _species(name: str) -> str:
+    """By the head of the publisher's ``list.txt``: "All images with 1st letter as captial are cat images"."""
+    return "cat" if name[0].isupper() else "dog"
 
 
 def _pairs(raw: Path) -> list[Pair]:
@@ -36,7 +48,7 @@ def _shuffled(raw: Path) -> list[Pair]:
     names = [name.removesuffix(".png") for name in sorted(files) if not name.startswith(".")]
     random.Random(_SEED).shuffle(names)  # noqa: S311  the example's generator, not a secret
     held_out = set(names[len(names) - round(len(names) * _HELD_OUT / _TRIMAPS) :])
-    pairs = (_pair(raw, name, name.rpartition("_")[0], "test" if name in held_out else None) for name in names)
+    pairs = (_pair(raw, name, _breed(name), "test" if name in held_out else None) for name in names)
     return sorted(pairs, key=lambda pair: pair.id)
 
 
@@ -79,4 +91,5 @@ DATASET = Dataset(
     protocol="oxford-pets-trimap/1",
     pairs=_pairs,
     splits={"shuffled_1337": _shuffled},
+    image_labels={"breed": _breed, "species": _species},
 )

@@ -15,7 +15,7 @@ from segline.core.statistics import Interval, bootstrap_mean_iou
 from segline.data.prepared import PreparedSplit, RescaledSplit
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
-from segline.inference.predict import logits_of, mask_of
+from segline.inference.predict import predict_scaled
 from segline.storage import atomic_file
 
 BOOTSTRAP_SEED = 20
@@ -81,7 +81,7 @@ def evaluate(
     void_pixels = 0
     for index in range(len(split)):
         label = split.label(index)
-        mask = mask_of(logits_of(bundle, split.image(index)), height=label.shape[0], width=label.shape[1])
+        mask = predict_scaled(bundle, split.image(index), height=label.shape[0], width=label.shape[1])
         per_image[index] = confusion(label, mask, classes=classes)
         void_pixels += int(np.count_nonzero(label == VOID))
         progress(index + 1, len(split))

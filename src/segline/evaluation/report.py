@@ -13,7 +13,7 @@ from segline.data.prepared import PreparedSplit
 from segline.evaluation.evaluate import Evaluation
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import overlay, with_legend
-from segline.inference.predict import logits_of, mask_of
+from segline.inference.predict import predict_scaled
 from segline.storage import atomic_file
 
 _ERROR = (220, 20, 60)
@@ -64,13 +64,13 @@ def _panels(bundle: Bundle, split: PreparedSplit, index: int) -> Image:
     label = split.label(index)
     height, width = label.shape
     image = cv2.resize(split.image(index), (width, height), interpolation=cv2.INTER_LINEAR)
-    answer = mask_of(logits_of(bundle, split.image(index)), height=height, width=width)
-    wrong = (answer != label) & (label != VOID)
+    predicted = predict_scaled(bundle, split.image(index), height=height, width=width)
+    wrong = (predicted != label) & (label != VOID)
     error = np.where(wrong[..., None], np.array(_ERROR, dtype=np.uint8), image // 3 + 150)
-    panels = [image, overlay(image, label, bundle.labels), overlay(image, answer, bundle.labels), error]
+    panels = [image, overlay(image, label, bundle.labels), overlay(image, predicted, bundle.labels), error]
     titles = ["image", "truth", "prediction", "errors"]
     row = np.concatenate([_titled(panel, title) for panel, title in zip(panels, titles, strict=True)], axis=1)
-    return with_legend(row, _present(label, answer), bundle.labels)
+    return with_legend(row, _present(label, predicted), bundle.labels)
 
 
 def _present(label: Mask, answer: Mask) -> list[int]:

@@ -1,7 +1,7 @@
 """A trained network with all it needs to be used: one folder, readable without MLflow.
 
 ``network.keras`` holds architecture and weights; ``segline.json`` says what goes in (the scale),
-what comes out (the label map) and what it was trained on.
+what comes out (the label map, a binary task's threshold) and what it was trained on.
 """
 
 import json
@@ -11,12 +11,13 @@ from typing import Any
 
 import keras
 
-from segline.core.labels import LabelMap, label_map
+from segline.core.labels import BINARY, LabelClass, LabelMap
 from segline.errors import DataError
 from segline.storage import atomic_folder
 
 NETWORK, DESCRIPTION = "network.keras", "segline.json"
-FORMAT = 1
+FORMAT = 2
+_BEFORE_THRESHOLDS = 1  # the format of bundles whose binary tasks were decided by argmax
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,11 @@ class Bundle:
         network: uint8-range RGB (N, H, W, 3) -> logits float32 (N, H, W, C).
         stride: the sides of its input must be multiples of this.
         short_side: images are scaled down to this before they go in; None: not at all.
+        threshold: of a binary task, the foreground's probability above which a pixel is foreground;
+            None: the higher logit decides, as always with more classes.
+
+    Raises:
+        ValueError: a threshold where there are not two classes, or one outside 0..1.
     """
 
     network: keras.Model
@@ -35,6 +41,11 @@ class Bundle:
     labels: LabelMap
     short_side: int | None
     stride: int
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None and (len(self.labels) != BINARY or not 0 < self.threshold < 1):
+            raise ValueError(f"threshold {self.threshold} of {len(self.labels)} classes")
 
 
 def save(bundle: Bundle, folder: Path) -> None:
@@ -49,6 +60,7 @@ def save(bundle: Bundle, folder: Path) -> None:
         "family": bundle.family,
         "short_side": bundle.short_side,
         "stride": bundle.stride,
+        "threshold": bundle.threshold,
         "classes": [asdict(item) for item in bundle.labels.classes],
         "void": list(bundle.labels.void),
     }
@@ -73,11 +85,11 @@ def load(folder: Path) -> Bundle:
             expected="a model folder, or a registered model such as segline-oxford_pets@champion",
             remedy="name one of those with --model",
         ) from error
-    if description["format"] != FORMAT:
+    if description["format"] not in (_BEFORE_THRESHOLDS, FORMAT):
         raise DataError(
             folder / DESCRIPTION,
             found=f"format {description['format']}",
-            expected=f"format {FORMAT}",
+            expected=f"format {_BEFORE_THRESHOLDS} or {FORMAT}",
             remedy="use the Segline release that wrote it",
         )
     import segline.models.blocks  # noqa: F401  (its layers must be known by name)
@@ -89,9 +101,18 @@ def load(folder: Path) -> Bundle:
         labels=_labels(description),
         short_side=description["short_side"],
         stride=description["stride"],
+        threshold=description.get("threshold"),
     )
 
 
 def _labels(description: dict[str, Any]) -> LabelMap:
-    rows = [(item["raw"], item["name"], tuple(item["colour"])) for item in description["classes"]]
-    return label_map(rows, void=description["void"])
+    classes = (
+        LabelClass(
+            name=item["name"],
+            raw=item["raw"],
+            colour=tuple(item["colour"]),
+            merged=tuple(item.get("merged", ())),
+        )
+        for item in description["classes"]
+    )
+    return LabelMap(classes=tuple(classes), void=tuple(description["void"]))

@@ -6,17 +6,15 @@ from pathlib import Path
 import cv2
 import keras
 import numpy as np
-import numpy.typing as npt
 
 from segline.core.labels import Image, Mask
+from segline.core.threshold import Logits, above
 from segline.data.images import read_image, write_png
 from segline.data.scale import scale_image
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import overlay, with_legend
 from segline.storage import atomic_file
-
-Logits = npt.NDArray[np.float32]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 
@@ -31,17 +29,27 @@ def logits_of(bundle: Bundle, image: Image) -> Logits:
     return np.asarray(keras.ops.convert_to_numpy(answer), dtype=np.float32)[0, :height, :width]
 
 
-def mask_of(logits: Logits, *, height: int, width: int) -> Mask:
-    """Bring logits (h, w, C) to (height, width), then choose the class: train ids, uint8."""
+def mask_of(logits: Logits, *, height: int, width: int, threshold: float | None) -> Mask:
+    """Bring logits (h, w, C) to (height, width), then choose the class: train ids, uint8.
+
+    Args:
+        threshold: as `Bundle` has it; None for the highest logit.
+    """
     if logits.shape[:2] != (height, width):
         logits = np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    return np.asarray(logits.reshape(height, width, -1).argmax(axis=-1), dtype=np.uint8)
+    whole = logits.reshape(height, width, -1)
+    return np.asarray(whole.argmax(axis=-1), dtype=np.uint8) if threshold is None else above(whole, threshold)
+
+
+def predict_scaled(bundle: Bundle, image: Image, *, height: int, width: int) -> Mask:
+    """Train ids uint8 (height, width) of an already scaled image, uint8 (h, w, 3)."""
+    return mask_of(logits_of(bundle, image), height=height, width=width, threshold=bundle.threshold)
 
 
 def predict(bundle: Bundle, image: Image) -> Mask:
     """Train ids uint8 (H, W) of an image uint8 (H, W, 3) of any size."""
     height, width = image.shape[:2]
-    return mask_of(logits_of(bundle, scale_image(image, short_side=bundle.short_side)), height=height, width=width)
+    return predict_scaled(bundle, scale_image(image, short_side=bundle.short_side), height=height, width=width)
 
 
 def image_files(source: Path) -> list[Path]:

@@ -14,11 +14,13 @@ Every family keeps the same contract:
 Importing this package imports no Keras: a family is loaded when it is built.
 """
 
+import hashlib
 import importlib
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from segline.config import ModelConfig
+from segline.config import CLASSIFICATION, IMAGENET, ModelConfig
 from segline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,6 +49,32 @@ def build(config: ModelConfig) -> "keras.Model":
     family = _family(config)
     model: keras.Model = family.build(config)
     return model
+
+
+def has_option(network: str, name: str) -> bool:
+    """Whether the family `network` understands the field `name` of `ModelConfig`."""
+    family = importlib.import_module(f"{__name__}.{network}")
+    return name in family.OPTIONS
+
+
+def weights_digest(weights: str | None) -> str | None:
+    """What an encoder's first `weights` are: a published name, a file's SHA-256 wherever it lies, None for drawn ones.
+
+    Raises:
+        ConfigError: no such file.
+    """
+    if weights in (None, IMAGENET):
+        return weights
+    try:
+        with Path(str(weights)).open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise ConfigError(
+            str(weights),
+            found=f"cannot be read ({error.strerror})",
+            expected=f"`{IMAGENET}`, `{CLASSIFICATION}`, or a file of encoder weights that Segline wrote",
+            remedy="correct search.weights",
+        ) from error
 
 
 def load_encoder(model: "keras.Model", config: ModelConfig) -> None:

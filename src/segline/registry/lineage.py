@@ -15,6 +15,7 @@ import yaml
 from segline import datasets
 from segline.config import Options, Params
 from segline.errors import ConfigError, DataError
+from segline.models import weights_digest
 from segline.settings import Settings
 
 CODE = ("src", "flows")
@@ -180,6 +181,17 @@ def _check_listing(places: Settings, prepared: str, dataset: str) -> None:
                 raise DataError(
                     path, found="not the file that dvc.lock records", expected=entry["md5"], remedy="run dvc repro"
                 )
+
+
+def resolved(params: Params, *, root: Path) -> dict[str, Any]:
+    """What a run depends on beside data and code: its parameters, and the content of a file of weights they name.
+
+    Raises:
+        ConfigError: no such file under `root`.
+    """
+    values = params.resolved()
+    file = params.search.weights_file
+    return values if file is None else values | {"weights_sha256": weights_digest(str(root / file))}
 
 
 def run_key(data: Data, code: Code, resolved: Mapping[str, Any]) -> str:

@@ -159,7 +159,8 @@ def _identity(
     class_weights: Sequence[float] | None,
 ) -> dict[str, Any]:
     return {
-        "model": model_config.model_dump(mode="json"),
+        "model": model_config.model_dump(mode="json", exclude={"weights"}),
+        "weights": models.weights_digest(model_config.weights),
         "training": training.model_dump(mode="json"),
         "learning_rate": learning_rate,
         "epochs": epochs,

@@ -8,7 +8,7 @@ had begun, and makes the same choice as one that was left alone.
 import contextlib
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,9 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.errors import FatalError
 from keras_tuner.oracles import RandomSearchOracle
 
-from segline.config import ModelConfig, Search, Training
-from segline.errors import SeglineError, TrainingError
+from segline import models
+from segline.config import ModelConfig, Search, Training, network_names
+from segline.errors import ConfigError, SeglineError, TrainingError
 from segline.storage import atomic_file
 from segline.training.batches import TrainBatches, ValidationBatches
 from segline.training.epochs import OBJECTIVE
@@ -62,6 +63,7 @@ def search(
     seed: int,
     tracker: Tracker,
     folder: Path,
+    weights: Mapping[str, str] | None = None,
     class_weights: Sequence[float] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Choice:
@@ -78,10 +80,12 @@ def search(
         seed: of the draws and the weights.
         tracker: the run whose children the trials are.
         folder: scratch of this search; another space, seed or data needs another folder.
+        weights: first weights of each encoder in `space`, as `ModelConfig` takes them; drawn ones if not given.
         class_weights: as for `fit`.
         report: takes one line of text a trial.
 
     Raises:
+        ConfigError: `space` offers what none of its networks has.
         TrainingError: no trial could be completed; it holds the first one's traceback.
         SeglineError: what made a trial impossible is no property of the trial (disk full, MLflow gone).
     """
@@ -92,6 +96,7 @@ def search(
         make_batches=make_batches,
         seed=seed,
         tracker=tracker,
+        weights=weights or {},
         class_weights=class_weights,
         report=report,
     )
@@ -111,7 +116,41 @@ def _space(space: Search) -> keras_tuner.HyperParameters:
     parameters.Choice("depth", list(space.depth))
     parameters.Float("learning_rate", *space.learning_rate, sampling="log")
     parameters.Float("strength", *space.augmentation)
+    for name, offered in _options(space).items():
+        if takers := _takers(space.networks, name):
+            with parameters.conditional_scope("network", takers):
+                parameters.Choice(name, list(offered))
     return parameters
+
+
+def _options(space: Search) -> dict[str, tuple[Any, ...]]:
+    """The choices that only some networks have, without those that leave none but the default.
+
+    Raises:
+        ConfigError: no network of `space` has one of them.
+    """
+    offered: dict[str, tuple[Any, ...]] = {
+        name: getattr(space, name) for name in ("output_stride", "batch_norm", "residual", "separable")
+    }
+    asked = {name: values for name, values in offered.items() if values != (ModelConfig.model_fields[name].default,)}
+    for name in (*asked, *(["weights"] if space.weights is not None else [])):
+        if not _takers(space.networks, name):
+            raise ConfigError(
+                f"params.yaml search.{name}",
+                found=f"asked for, but {', '.join(space.networks)} cannot have it",
+                expected=f"a network that can: {', '.join(_takers(network_names(), name))}",
+                remedy="add one of them to search.networks, or delete the line",
+            )
+    return {"encoder": space.encoders, **asked}
+
+
+def encoders_of(space: Search) -> tuple[str, ...]:
+    """The encoders that trials may begin with; none where no network of `space` begins with one."""
+    return space.encoders if _takers(space.networks, "encoder") else ()
+
+
+def _takers(networks: Sequence[str], option: str) -> list[str]:
+    return [network for network in networks if models.has_option(network, option)]
 
 
 class _Trials:
@@ -126,23 +165,33 @@ class _Trials:
         make_batches: Callable[[float], Batches],
         seed: int,
         tracker: Tracker,
+        weights: Mapping[str, str],
         class_weights: Sequence[float] | None,
         report: Callable[[str], None],
     ) -> None:
         self._space, self._training, self._classes = space, training, classes
-        self._class_weights = class_weights
+        self._weights, self._class_weights = weights, class_weights
         self._make_batches, self._seed = make_batches, seed
         self._tracker, self._report = tracker, report
 
     def model_config(self, trial: Trial) -> ModelConfig:
         """The network that `trial` describes."""
         values = trial.hyperparameters.values
+        network = values["network"]
+        options = {
+            name: next(value for value in offered if value == values[name])  # Keras Tuner makes 0 of False
+            for name, offered in _options(self._space).items()
+            if models.has_option(network, name)
+        }
+        if "encoder" in options and options["encoder"] in self._weights:
+            options |= {"weights": self._weights[options["encoder"]], "freeze": self._space.freeze}
         return ModelConfig(
-            network=values["network"],
+            network=network,
             classes=self._classes,
             width=values["width"],
             depth=values["depth"],
             dropout=self._training.dropout,
+            **options,
         )
 
     def run(self, trial: Trial) -> float:
