@@ -20,7 +20,7 @@ _PACKAGE = Path(__file__).parent
 _NOT_DATASETS = {"__init__", "base", "sample"}
 _NOT_NETWORKS = {"__init__", "blocks", "classifier"}
 
-MULTIPLE = 32  # crop sides must be a multiple: the deepest network halves five times
+MULTIPLE = 32  # what the deepest network's sides are a multiple of: it halves five times
 
 
 def dataset_names() -> list[str]:
@@ -60,12 +60,6 @@ def _sequence(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _multiple(value: int) -> int:
-    if value % MULTIPLE:
-        raise PydanticCustomError("multiple", "a multiple of {multiple}", {"multiple": MULTIPLE})
-    return value
-
-
 def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] > pair[1]:
         raise PydanticCustomError("ascending", "[low, high] with low not above high", {})
@@ -92,7 +86,7 @@ Relative = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 DatasetName = Annotated[str, AfterValidator(lambda name: _known(name, dataset_names()))]
 NetworkName = Annotated[str, AfterValidator(lambda name: _known(name, network_names()))]
 EncoderName = Annotated[str, AfterValidator(lambda name: _known(name, encoder_names()))]
-Side = Annotated[int, Field(ge=MULTIPLE, le=4096), AfterValidator(_multiple)]
+Side = Annotated[int, Field(ge=MULTIPLE, le=4096)]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -149,16 +143,9 @@ class Prepare(Strict):
     """Part of the training samples held out for model choice, where the dataset names none."""
 
 
-class ModelConfig(Strict):
-    """One network, completely described."""
+class ModelOptions(Strict):
+    """What of a network depends on its family: each has some of these (``OPTIONS`` in its file)."""
 
-    network: NetworkName
-    classes: Positive
-    width: Positive = 16
-    """Filters of the first level; each level below doubles them."""
-    depth: Annotated[int, Field(ge=2, le=5)] = 4
-    """How often the network halves its input's sides."""
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     batch_norm: bool = True
     penultimate: Positive | None = None
     """Channels of a 3x3 convolution put before the head (the classic U-Net has 2), or none."""
@@ -176,6 +163,18 @@ class ModelConfig(Strict):
     """First weights of the encoder: ``imagenet``, a file that `segline` wrote, or none (drawn)."""
     freeze: bool = False
     """Leave the encoder as it is, its batch-norm statistics too."""
+
+
+class ModelConfig(ModelOptions):
+    """One network, completely described."""
+
+    network: NetworkName
+    classes: Positive
+    width: Positive = 16
+    """Filters of the first level; each level below doubles them."""
+    depth: Annotated[int, Field(ge=2, le=5)] = 4
+    """How often the network halves its input's sides."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -206,6 +205,24 @@ class Loss(Strict):
         return self
 
 
+class Augmentation(Strict):
+    """What happens to an image before training sees it, all of it at the prepared scale (`data.augment`)."""
+
+    kind: Literal["scaled", "sized", "none"] = "scaled"
+    """``scaled``: flips, random scales, crops and, as strongly as the search draws, turns and colours;
+    ``sized``: flips and, for part of the images, a crop of a random size, resized; ``none``: its middle."""
+    heights: Annotated[tuple[Positive, Positive], BeforeValidator(_sequence), AfterValidator(_ascending)] | None = None
+    """Of ``sized``: least and greatest height of such a crop, pixels; its aspect is that of `Training.crop`."""
+    probability: Share = 0.5
+    """Of ``sized``: share of the images that get one; of the others comes a crop that is not resized."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.kind == "sized") != (self.heights is not None):
+            raise PydanticCustomError("heights", "`heights` with kind sized, and with no other", {})
+        return self
+
+
 class Training(Strict):
     """How one network is fitted."""
 
@@ -214,8 +231,8 @@ class Training(Strict):
     batch: Positive
     rare: Share = 0.0
     """Share of the crops that are centred on a rare class."""
-    steps: Positive
-    """Batches that make one epoch; an epoch is a count of steps, not a pass over the data."""
+    steps: Annotated[int, Field(ge=0)]
+    """Batches that make one epoch: a count, so that epochs are alike whatever the data; 0: one pass over them."""
     epochs: Positive
     weight_decay: Annotated[float, Field(ge=0.0)]
     warm_up: Share
@@ -233,8 +250,19 @@ class Training(Strict):
     patience: Positive | None = None
     """Epochs without a better validation after which the fit ends early."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    augmentation: Augmentation = Augmentation()
     threads: Positive
     """CPU threads of the arithmetic: pinned, because another count gives other last digits."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.rare and self.augmentation.kind == "none":
+            raise PydanticCustomError("rare", "`rare` 0 where the augmentation is none: crops are not drawn", {})
+        return self
+
+    def over(self, samples: int) -> "Training":
+        """The same, with the steps of one pass over so many `samples` where it asks for that."""
+        return self if self.steps else self.model_copy(update={"steps": -(-samples // self.batch)})
 
 
 class Search(Strict):
@@ -248,6 +276,8 @@ class Search(Strict):
     learning_rate: Annotated[tuple[Rate, Rate], BeforeValidator(_sequence), AfterValidator(_ascending)]
     augmentation: Annotated[tuple[Share, Share], BeforeValidator(_sequence), AfterValidator(_ascending)]
     """Range of the augmentation strength: 0 leaves flips and crops, 1 is strong."""
+    model: ModelOptions = ModelOptions()
+    """What all candidates share beside width and depth; each of `networks` must know it."""
 
 
 class Evaluation(Strict):
@@ -304,6 +334,13 @@ class Params(Strict):
         if self.dataset not in self.promotion.floor:
             raise PydanticCustomError(
                 "floor", "a `promotion.floor` for {name}, such as `{name}: 0.15`", {"name": self.dataset}
+            )
+        multiple = 2 ** max(self.search.depth)
+        if any(side % multiple for side in self.training.crop):
+            raise PydanticCustomError(
+                "crop",
+                "`training.crop` {crop} in multiples of {multiple}: networks of depth {depth} halve it so often",
+                {"crop": list(self.training.crop), "multiple": multiple, "depth": max(self.search.depth)},
             )
         largest = _largest_crop(self.prepare)
         if largest is not None and (self.training.crop[0] > largest or self.training.crop[1] > 4 * largest):
@@ -373,16 +410,20 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
     """
     source = Source(path, remedy="restore it: git checkout -- params.yaml")
     if dataset is not None:
-        if dataset not in dataset_names():
-            raise ConfigError(
-                "dataset",
-                found=repr(dataset),
-                expected=_nearest(dataset, dataset_names()),
-                remedy="name one of those",
-            )
+        refuse_unknown("dataset", dataset, dataset_names())
         _refuse_unprepared(source, dataset)
         source.content["dataset"] = dataset
     return source.parse(Params)
+
+
+def refuse_unknown(place: str, name: str, known: Sequence[str]) -> None:
+    """See that `name`, given for `place`, is one of the `known` ones.
+
+    Raises:
+        ConfigError: it is not; the nearest one is suggested.
+    """
+    if name not in known:
+        raise ConfigError(place, found=repr(name), expected=_nearest(name, known), remedy="name one of those")
 
 
 def _refuse_unprepared(source: Source, dataset: str) -> None:
@@ -499,7 +540,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected=detail["msg"],
                 remedy="change one of them",
             )
-        case "unknown_name" | "multiple" | "ascending" | "inside":
+        case "unknown_name" | "ascending" | "inside":
             expected = detail["msg"]
         case _:
             expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")

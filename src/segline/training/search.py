@@ -7,6 +7,7 @@ had begun, and makes the same choice as one that was left alone.
 
 import contextlib
 import io
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.errors import FatalError
 from keras_tuner.oracles import RandomSearchOracle
 
+from segline import models
 from segline.config import ModelConfig, Search, Training
-from segline.errors import SeglineError, TrainingError
+from segline.errors import ConfigError, SeglineError, TrainingError
 from segline.storage import atomic_file
 from segline.training.batches import TrainBatches, ValidationBatches
 from segline.training.epochs import OBJECTIVE
@@ -83,8 +85,10 @@ def search(
 
     Raises:
         TrainingError: no trial could be completed; it holds the first one's traceback.
+        ConfigError: a network has not got an option of ``search.model``, or cannot take the crops.
         SeglineError: what made a trial impossible is no property of the trial (disk full, MLflow gone).
     """
+    _check(space, training, classes=classes)
     trials = _Trials(
         space,
         training,
@@ -102,6 +106,33 @@ def search(
     except FatalError as error:
         raise error.__cause__ or error from None
     return _choice(tuner.oracle.trials, trials)
+
+
+def _check(space: Search, training: Training, *, classes: int) -> None:
+    """See, before a trial is spent, that every candidate can be built and takes the crops."""
+    for network, depth in itertools.product(space.networks, space.depth):
+        config = _candidate(space, training, classes=classes, network=network, width=space.width[0], depth=depth)
+        stride = models.stride(config)
+        if any(side % stride for side in training.crop):
+            raise ConfigError(
+                "training.crop",
+                found=str(list(training.crop)),
+                expected=f"multiples of {stride}, since search.networks has {network}",
+                remedy="change the crop, or leave that network out",
+            )
+
+
+def _candidate(space: Search, training: Training, *, classes: int, network: str, width: int, depth: int) -> ModelConfig:
+    return ModelConfig.model_validate(
+        {
+            **space.model.model_dump(exclude_unset=True),
+            "network": network,
+            "classes": classes,
+            "width": width,
+            "depth": depth,
+            "dropout": training.dropout,
+        }
+    )
 
 
 def _space(space: Search) -> keras_tuner.HyperParameters:
@@ -137,12 +168,13 @@ class _Trials:
     def model_config(self, trial: Trial) -> ModelConfig:
         """The network that `trial` describes."""
         values = trial.hyperparameters.values
-        return ModelConfig(
-            network=values["network"],
+        return _candidate(
+            self._space,
+            self._training,
             classes=self._classes,
+            network=values["network"],
             width=values["width"],
             depth=values["depth"],
-            dropout=self._training.dropout,
         )
 
     def run(self, trial: Trial) -> float:
