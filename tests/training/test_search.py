@@ -9,7 +9,7 @@ from recording_tracker import RecordingTracker
 from synthetic import Train, Validation
 
 from segline.config import Search, Training
-from segline.errors import StorageError, TrainingError
+from segline.errors import ConfigError, StorageError, TrainingError
 from segline.training import search as searching
 from segline.training.fit import FitResult
 
@@ -49,7 +49,13 @@ class Fits:
 
 
 def run(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, fits: Fits, *, seed: int = 0, **options: object
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    fits: Fits,
+    *,
+    seed: int = 0,
+    training: Training = TRAINING,
+    **options: object,
 ) -> tuple[searching.Choice, RecordingTracker, list[str]]:
     monkeypatch.setattr(searching, "fit", fits)
     monkeypatch.setattr(searching, "_free_memory", lambda: None)  # a second a trial, for nothing here
@@ -57,7 +63,7 @@ def run(
     try:
         choice = searching.search(
             space(**options),
-            TRAINING,
+            training,
             classes=3,
             make_batches=lambda strength: (Train(strength=strength), Validation()),
             seed=seed,
@@ -86,6 +92,34 @@ def test_trials_stay_within_the_space_and_differ(monkeypatch: pytest.MonkeyPatch
     assert len({call["seed"] for call in fits.calls}) == 12
     assert sum(call["learning_rate"] < 0.01 for call in fits.calls) in range(2, 11)  # logarithmic: half of them
     assert choice.learning_rate == min(call["learning_rate"] for call in fits.calls)
+
+
+def test_all_candidates_share_what_is_fixed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fits = Fits()
+    run(monkeypatch, tmp_path, fits, trials=4, model={"batch_norm": False, "penultimate": 2})
+    assert {(call["model_config"].batch_norm, call["model_config"].penultimate) for call in fits.calls} == {(False, 2)}
+
+
+@pytest.mark.parametrize(
+    ("crop", "options", "expected"),
+    [
+        ((32, 64), {"model": {"residual": True}}, r"xception_unet\.residual"),
+        ((48, 64), {"depth": (2, 5), "networks": ("unet",)}, "multiples of 32"),
+        ((48, 64), {"networks": ("deeplab_v3_plus",), "model": {"output_stride": 32}}, "multiples of 32"),
+    ],
+)
+def test_a_candidate_that_cannot_be_is_named_before_a_trial(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crop: tuple[int, int], options: dict[str, object], expected: str
+) -> None:
+    fits = Fits()
+    with pytest.raises(ConfigError, match=expected):
+        run(monkeypatch, tmp_path, fits, training=TRAINING.model_copy(update={"crop": crop}), **options)
+    assert not fits.calls
+
+
+def test_a_crop_need_suit_no_network_that_is_not_a_candidate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    narrow = TRAINING.model_copy(update={"crop": (48, 72)})
+    run(monkeypatch, tmp_path, Fits(), training=narrow, trials=1, networks=("unet",), depth=(3,))
 
 
 def test_it_prints_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
