@@ -31,7 +31,8 @@ $(VENV)/installed: requirements.txt pyproject.toml
 install: $(VENV)/installed  ## Make the virtual environment .venv
 
 .PHONY: run
-run: install  ## From download to a promoted model (RETRAIN=1 trains again, DATASET=kitti trains on that)
+run: install  ## From download to a promoted model (RETRAIN=1 trains again, DATASET=kitti trains on that, PRESET=tutorial_pets first writes that recipe)
+	@$(if $(PRESET),segline preset $(PRESET))
 	@segline doctor $(if $(DATASET),--dataset $(DATASET))
 	@dvc repro
 	@python -m flows.training $(if $(filter-out 0 no false,$(RETRAIN)),--retrain) $(if $(DATASET),--dataset $(DATASET))

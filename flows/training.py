@@ -31,6 +31,8 @@ from segline.errors import TrainingError
 from segline.registry import lineage, promotion, summary, tracking
 from segline.storage import atomic_file
 
+_EXTREMES = 4  # of the worst and of the best validation images, drawn
+_BATCHES = 2  # training batches that are drawn
 _LOADERS = 8  # one makes some hundred crops a second; more than these wait for a GPU
 
 
@@ -49,6 +51,11 @@ class Work:
     def name(self) -> str:
         """The registered model's name."""
         return promotion.model_name(self.dataset.model)
+
+    @property
+    def training(self) -> config.Training:
+        """How networks are fitted, with the steps that an epoch has on these data."""
+        return self.params.training.over(len(self.prepared.split("train")))
 
     @property
     def dataset(self) -> Dataset:
@@ -110,11 +117,12 @@ def _dataset(places: settings.Settings, params: config.Params) -> Dataset:
 
 def _run(work: Work, client: Any) -> None:
     begin(work, client)
-    if work.params.search.weights == config.CLASSIFICATION:
-        pretrain(work)
-    choice = search(work)
-    train(work, choice)
-    evaluate(work)
+    with tracking.watching_machine(work.tracker):
+        if work.params.search.weights == config.CLASSIFICATION:
+            pretrain(work)
+        choice = search(work)
+        train(work, choice)
+        evaluate(work)
     version = register(work, client)
     with FileLock(work.settings.runs / f"{work.name}.gate.lock"):  # two gates at once would both beat the old champion
         decision = judge(work, client, version)
@@ -205,7 +213,7 @@ def search(work: Work) -> dict[str, Any]:
     with loader.on_processes(_loaders(work)) as put:
         choice = library.search(
             work.params.search,
-            work.params.training,
+            work.training,
             classes=len(work.dataset.label_map),
             make_batches=lambda strength: _batches(work, strength, put),
             seed=work.params.seed,
@@ -245,7 +253,7 @@ def _batches(work: Work, strength: float, put: Any, *, rare: float | None = None
     from segline.data.augment import Augmenter
 
     fit = work.params.training
-    augmenter = Augmenter(crop=fit.crop, strength=strength, mirrored=work.dataset.mirrored)
+    augmenter = Augmenter(crop=fit.crop, strength=strength, mirrored=work.dataset.mirrored, kind=fit.augmentation)
     train_split, validation_split = work.prepared.split("train"), work.prepared.split("validation")
     share = fit.rare if rare is None else rare
     crops = loader.Crops(train_split, augmenter=augmenter, batch=fit.batch, seed=work.params.seed, rare=share)
@@ -267,9 +275,10 @@ def train(work: Work, choice: dict[str, Any]) -> None:
     model_config = config.ModelConfig.model_validate(choice["model_config"])
     with loader.on_processes(_loaders(work)) as put:
         training_batches, validation_batches = _batches(work, choice["strength"], put)
+        _show_batches(work, training_batches)
         result = fit(
             model_config,
-            work.params.training,
+            work.training,
             learning_rate=choice["learning_rate"],
             epochs=work.params.training.epochs,
             train=training_batches,
@@ -311,6 +320,17 @@ def _threshold(work: Work, network: Any) -> float | None:
     return chosen.value
 
 
+def _show_batches(work: Work, batches: Any) -> None:
+    """Log the first training batches as pictures; a resumed run draws the same."""
+    from segline.training.pictures import batch_picture
+
+    for number in range(_BATCHES):
+        path = work.scratch / "batches" / f"batch_{number + 1}.png"
+        if not path.is_file():
+            batch_picture(batches.batch(number), work.dataset.label_map, path)
+        work.tracker.log_artifact(path, "batches")
+
+
 @task(cache_policy=NO_CACHE)
 def evaluate(work: Work) -> None:
     """Score the winner on the test split at the labels' native size, and draw the pictures."""
@@ -332,6 +352,21 @@ def evaluate(work: Work) -> None:
         work.tracker.log_artifact(path, "evaluation")
     for path in report.example_pictures(network, split, evaluation, work.scratch / "examples"):
         work.tracker.log_artifact(path, "examples")
+    _show_validation(work, network)
+
+
+def _show_validation(work: Work, network: Any) -> None:
+    """Log the validation images that the winner answers worst and best."""
+    from segline.evaluation import evaluate as library
+    from segline.evaluation import report
+
+    split = library.AtTrainingScale(work.prepared.split("validation"))
+    stored = work.scratch / "validation.npz"
+    if not stored.is_file():
+        library.save(library.evaluate(network, split, progress=_progress("look at validation")), stored)
+    evaluation, folder = library.load(stored), work.scratch / "validation"
+    for path in (stored, *report.extreme_pictures(network, split, evaluation, folder, count=_EXTREMES)):
+        work.tracker.log_artifact(path, "validation")
 
 
 def _summarise(work: Work, evaluation: Any) -> dict[str, Any]:

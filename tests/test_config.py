@@ -42,7 +42,18 @@ def test_the_projects_own_params_are_good_and_name_what_exists():
         ("datasets: [kitti", "datasets: [kitty", "datasets.0", "'kitty'", "'kitti'?"),
         ("dataset: oxford_pets", "dataset: oxford-pets", "dataset", "'oxford-pets'", "'oxford_pets'?"),
         ("[unet, ", "[unett, ", "search.networks.0", "'unett'", "'unet'?"),
-        ("crop: [128, 128]", "crop: [100, 128]", "training.crop.0", "100", "a multiple of 32"),
+        ("crop: [128, 128]", "crop: [16, 128]", "training.crop.0", "16", "greater than or equal to 32"),
+        ("steps: 12", "steps: -1", "training.steps", "-1", "greater than or equal to 0"),
+        (
+            "threads: 2",
+            "threads: 2\n  augmentation: {kind: siezd}",
+            "training.augmentation.kind",
+            "'siezd'",
+            "'scaled', 'sized' or 'none'",
+        ),
+        ("threads: 2", "threads: 2\n  augmentation: {kind: sized}", "training.augmentation", "", "`heights` with kind"),
+        ("trials: 4", "trials: 4\n  batchnorm: [false]", "search.batchnorm", "unknown key", "'batch_norm'?"),
+        ("trials: 4", "trials: 4\n  heads: [4]", "search", "heads", "least of `search.depth`"),
         ("crop: [128, 128]", "crop: 128", "training.crop", "128", "list"),
         ("short_side: 128", "short_side: -5", "prepare.short_side", "-5", "greater than"),
         ("[0.001, 0.01]", "[0.1, 0.01]", "search.learning_rate", "[0.1, 0.01]", "low"),
@@ -81,6 +92,7 @@ def test_a_mistake_names_line_key_found_and_expected(changed, old, new, place, f
     [
         ("[kitti, oxford_pets, cityscapes]", "[kitti]", "one of `datasets`"),
         ("[kitti, oxford_pets,", "[kitti, kitti, oxford_pets,", "each dataset once"),
+        ("crop: [128, 128]", "crop: [120, 128]", "`training.crop` [120, 128] in multiples of 16"),
         ("crop: [128, 128]", "crop: [512, 128]", "`prepare.short_side` 128"),
         ("oxford_pets: 0.4, ", "", "a `promotion.floor` for oxford_pets, such as `oxford_pets: 0.15`"),
         ("  cityscapes: {}\n", "", "an `options` entry for cityscapes, such as `cityscapes: {}`"),
@@ -108,6 +120,24 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="UTF-8"):
         config.load(path)
+
+
+def test_a_crop_need_only_suit_the_networks_that_may_be_chosen(changed):
+    path = changed("depth: [3, 4]", "depth: [2, 3]")
+    path.write_text(path.read_text(encoding="utf-8").replace("crop: [128, 128]", "crop: [120, 88]"), encoding="utf-8")
+    assert config.load(path).training.crop == (120, 88)
+
+
+def test_crops_that_are_not_drawn_cannot_be_centred_on_something(changed):
+    with pytest.raises(ConfigError, match="`rare` 0"):
+        config.load(changed("rare: 0.0", "rare: 0.3\n  augmentation: {kind: none}"))
+
+
+@pytest.mark.parametrize(("samples", "steps"), [(16, 2), (17, 3), (1, 1)])
+def test_no_steps_are_as_many_as_one_pass_takes(changed, samples, steps):
+    training = config.load(changed("steps: 12", "steps: 0")).training
+    assert training.over(samples).steps == steps
+    assert config.load(PARAMS).training.over(samples).steps == 12
 
 
 def test_the_dataset_can_be_named_by_the_caller():

@@ -124,6 +124,28 @@ def init(
     _show(written)
 
 
+@app.command()
+def preset(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Which one to write into params.yaml; without it, the list.")
+    ] = None,
+) -> None:
+    """Set params.yaml to a well-known recipe, keeping its comments; say what was changed."""
+    from segline import presets, settings
+
+    if name is None:
+        width = max(map(len, presets.names()))
+        for known in presets.names():
+            typer.echo(f"{known:{width}}  {presets.title(known)}")
+        return
+    changes = presets.apply(name, settings.load().params)
+    for change in changes:
+        typer.echo(f"params.yaml: {change}")
+    typer.echo(
+        f"params.yaml: {len(changes)} keys changed" if changes else f"params.yaml: {name} is what it says already"
+    )
+
+
 def _show(written: "Written") -> None:  # type: ignore[name-defined]  # noqa: F821
     from rich.console import Console
     from rich.markup import escape

@@ -25,7 +25,7 @@ CLASSIFIER = "classifier"
 IMAGENET, CLASSIFICATION = "imagenet", "classification"
 """First weights of an encoder that are not a file: published ones, and those of the data's own classification task."""
 
-MULTIPLE = 32  # crop sides must be a multiple: the deepest network halves five times
+MULTIPLE = 32  # what the deepest network's sides are a multiple of: it halves five times
 
 
 def dataset_names() -> list[str]:
@@ -65,12 +65,6 @@ def _sequence(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _multiple(value: int) -> int:
-    if value % MULTIPLE:
-        raise PydanticCustomError("multiple", "a multiple of {multiple}", {"multiple": MULTIPLE})
-    return value
-
-
 def _ascending(pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] > pair[1]:
         raise PydanticCustomError("ascending", "[low, high] with low not above high", {})
@@ -99,15 +93,18 @@ def _without_login(source: str) -> str:
     return source
 
 
+Item = TypeVar("Item")
 Encoding = Literal["ids", "palette", "rgb", "coco", "labelme"]
 Relative = Annotated[str, Field(min_length=1), AfterValidator(_inside)]
 DatasetName = Annotated[str, AfterValidator(lambda name: _known(name, dataset_names()))]
 NetworkName = Annotated[str, AfterValidator(lambda name: _known(name, network_names()))]
 FamilyName = Annotated[str, AfterValidator(lambda name: _known(name, [*network_names(), CLASSIFIER]))]
 EncoderName = Annotated[str, AfterValidator(lambda name: _known(name, encoder_names()))]
-Side = Annotated[int, Field(ge=MULTIPLE, le=4096), AfterValidator(_multiple)]
+Side = Annotated[int, Field(ge=MULTIPLE, le=4096)]
 Positive = Annotated[int, Field(ge=1)]
 Stride = Literal[8, 16, 32]
+Offered = Annotated[tuple[Item, ...], BeforeValidator(_sequence), Field(min_length=1)]
+"""Values to choose from."""
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0)]
@@ -164,7 +161,7 @@ class Prepare(Strict):
 
 
 class ModelConfig(Strict):
-    """One network, completely described."""
+    """One network, completely described; what follows ``dropout`` only some families have (their ``OPTIONS``)."""
 
     network: FamilyName
     classes: Positive
@@ -222,6 +219,24 @@ class Loss(Strict):
         return self
 
 
+class Augmentation(Strict):
+    """What happens to an image before training sees it, all of it at the prepared scale (`data.augment`)."""
+
+    kind: Literal["scaled", "sized", "none"] = "scaled"
+    """``scaled``: flips, random scales, crops and, as strongly as the search draws, turns and colours;
+    ``sized``: flips and, for part of the images, a crop of a random size, resized; ``none``: its middle."""
+    heights: Annotated[tuple[Positive, Positive], BeforeValidator(_sequence), AfterValidator(_ascending)] | None = None
+    """Of ``sized``: least and greatest height of such a crop, pixels; its aspect is that of `Training.crop`."""
+    probability: Share = 0.5
+    """Of ``sized``: share of the images that get one; of the others comes a crop that is not resized."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.kind == "sized") != (self.heights is not None):
+            raise PydanticCustomError("heights", "`heights` with kind sized, and with no other", {})
+        return self
+
+
 class Training(Strict):
     """How one network is fitted."""
 
@@ -230,8 +245,8 @@ class Training(Strict):
     batch: Positive
     rare: Share = 0.0
     """Share of the crops that are centred on a rare class."""
-    steps: Positive
-    """Batches that make one epoch; an epoch is a count of steps, not a pass over the data."""
+    steps: Annotated[int, Field(ge=0)]
+    """Batches that make one epoch: a count, so that epochs are alike whatever the data; 0: one pass over them."""
     epochs: Positive
     weight_decay: Annotated[float, Field(ge=0.0)]
     warm_up: Share
@@ -251,8 +266,19 @@ class Training(Strict):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     threshold: Annotated[Literal["validation"] | float, BeforeValidator(_threshold)] = "validation"
     """Of a binary task: the foreground's probability above which a pixel is foreground, or the best on validation."""
+    augmentation: Augmentation = Augmentation()
     threads: Positive
     """CPU threads of the arithmetic: pinned, because another count gives other last digits."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.rare and self.augmentation.kind == "none":
+            raise PydanticCustomError("rare", "`rare` 0 where the augmentation is none: crops are not drawn", {})
+        return self
+
+    def over(self, samples: int) -> "Training":
+        """The same, with the steps of one pass over so many `samples` where it asks for that."""
+        return self if self.steps else self.model_copy(update={"steps": -(-samples // self.batch)})
 
 
 class Search(Strict):
@@ -260,18 +286,21 @@ class Search(Strict):
 
     trials: Positive
     epochs: Positive
-    networks: Annotated[tuple[NetworkName, ...], BeforeValidator(_sequence), Field(min_length=1)]
-    width: Annotated[tuple[Positive, ...], BeforeValidator(_sequence), Field(min_length=1)]
-    depth: Annotated[tuple[Annotated[int, Field(ge=2, le=5)], ...], BeforeValidator(_sequence), Field(min_length=1)]
+    networks: Offered[NetworkName]
+    width: Offered[Positive]
+    depth: Offered[Annotated[int, Field(ge=2, le=5)]]
     learning_rate: Annotated[tuple[Rate, Rate], BeforeValidator(_sequence), AfterValidator(_ascending)]
     augmentation: Annotated[tuple[Share, Share], BeforeValidator(_sequence), AfterValidator(_ascending)]
     """Range of the augmentation strength: 0 leaves flips and crops, 1 is strong."""
-    encoders: Annotated[tuple[EncoderName, ...], BeforeValidator(_sequence), Field(min_length=1)] = ("mobilenet_v2",)
+    encoders: Offered[EncoderName] = ("mobilenet_v2",)
     """For networks that begin with one; so are the choices below for networks that have them."""
-    output_stride: Annotated[tuple[Stride, ...], BeforeValidator(_sequence), Field(min_length=1)] = (16,)
-    batch_norm: Annotated[tuple[bool, ...], BeforeValidator(_sequence), Field(min_length=1)] = (True,)
-    residual: Annotated[tuple[bool, ...], BeforeValidator(_sequence), Field(min_length=1)] = (False,)
-    separable: Annotated[tuple[bool, ...], BeforeValidator(_sequence), Field(min_length=1)] = (False,)
+    output_stride: Offered[Stride] = (16,)
+    batch_norm: Offered[bool] = (True,)
+    penultimate: Offered[Positive | None] = (None,)
+    residual: Offered[bool] = (False,)
+    separable: Offered[bool] = (False,)
+    skips: Offered[bool] = (False,)
+    heads: Offered[Positive] = (1,)
     weights: Annotated[str, Field(min_length=1)] | None = None
     """First weights of the encoders: ``imagenet``, ``classification`` (trained before the search on what the
     data say of whole images), a file that such a training wrote, or none."""
@@ -284,6 +313,8 @@ class Search(Strict):
             raise PydanticCustomError("freeze", "`search.weights` beside `search.freeze`: drawn ones know nothing", {})
         if self.weights not in (None, IMAGENET, CLASSIFICATION) and len(self.encoders) > 1:
             raise PydanticCustomError("one_encoder", "one of `search.encoders` where `search.weights` is a file", {})
+        if max(self.heads) > min(self.depth):
+            raise PydanticCustomError("heads", "at most as many of `search.heads` as the least of `search.depth`", {})
         return self
 
     @property
@@ -359,6 +390,13 @@ class Params(Strict):
             raise PydanticCustomError(
                 "floor", "a `promotion.floor` for {name}, such as `{name}: 0.15`", {"name": self.dataset}
             )
+        multiple = 2 ** max(self.search.depth)
+        if any(side % multiple for side in self.training.crop):
+            raise PydanticCustomError(
+                "crop",
+                "`training.crop` {crop} in multiples of {multiple}: networks of depth {depth} halve it so often",
+                {"crop": list(self.training.crop), "multiple": multiple, "depth": max(self.search.depth)},
+            )
         largest = _largest_crop(self.prepare)
         if largest is not None and (self.training.crop[0] > largest or self.training.crop[1] > 4 * largest):
             raise PydanticCustomError(
@@ -427,16 +465,20 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
     """
     source = Source(path, remedy="restore it: git checkout -- params.yaml")
     if dataset is not None:
-        if dataset not in dataset_names():
-            raise ConfigError(
-                "dataset",
-                found=repr(dataset),
-                expected=_nearest(dataset, dataset_names()),
-                remedy="name one of those",
-            )
+        refuse_unknown("dataset", dataset, dataset_names())
         _refuse_unprepared(source, dataset)
         source.content["dataset"] = dataset
     return source.parse(Params)
+
+
+def refuse_unknown(place: str, name: str, known: Sequence[str]) -> None:
+    """See that `name`, given for `place`, is one of the `known` ones.
+
+    Raises:
+        ConfigError: it is not; the nearest one is suggested.
+    """
+    if name not in known:
+        raise ConfigError(place, found=repr(name), expected=_nearest(name, known), remedy="name one of those")
 
 
 def _refuse_unprepared(source: Source, dataset: str) -> None:
@@ -553,7 +595,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected=detail["msg"],
                 remedy="change one of them",
             )
-        case "unknown_name" | "multiple" | "ascending" | "inside" | "threshold":
+        case "unknown_name" | "ascending" | "inside" | "threshold":
             expected = detail["msg"]
         case _:
             expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")

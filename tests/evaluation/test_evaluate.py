@@ -41,6 +41,9 @@ class Split:
     def label(self, index):
         return self._labels[index]
 
+    def mask(self, index):
+        return self._labels[index][::2, ::2]
+
 
 @pytest.fixture(scope="module")
 def network():
@@ -139,3 +142,33 @@ def test_pictures_are_drawn_worst_first(network, evaluation, tmp_path):
     assert shown == sorted(shown)
     assert shown[0] == min(scores.values())
     assert all(cv2.imread(str(path)).shape[1] > 4 * 90 for path in paths)
+
+
+def test_at_the_training_scale_the_masks_of_that_scale_count(network):
+    split = Split()
+    scaled = library.evaluate(network, library.AtTrainingScale(split), progress=lambda *_: None)
+    for index in range(len(split)):
+        truth = split.mask(index)
+        answer = predict_scaled(network, split.image(index), height=truth.shape[0], width=truth.shape[1])
+        np.testing.assert_array_equal(scaled.per_image[index], confusion(truth, answer, classes=3))
+
+
+@pytest.mark.parametrize(("samples", "worst", "best"), [(6, 2, 2), (3, 2, 1), (1, 1, 0)])
+def test_the_extremes_are_the_worst_and_the_best_and_none_is_shown_twice(network, tmp_path, samples, worst, best):
+    split = library.AtTrainingScale(Split(samples))
+    evaluation = library.evaluate(network, split, progress=lambda *_: None)
+    paths = report.extreme_pictures(network, split, evaluation, tmp_path, count=2)
+    shown = [path.stem.split("_", 2)[2] for path in paths]
+    order = [evaluation.ids[index] for index in np.argsort(mean_iou(evaluation.per_image), kind="stable")]
+    assert shown == order[:worst] + order[worst:][::-1][:best]
+    assert [path.stem.split("_")[0] for path in paths] == ["worst"] * worst + ["best"] * best
+    again = report.extreme_pictures(network, split, evaluation, tmp_path / "again", count=2)
+    assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in again]
+
+
+def test_an_image_that_is_all_void_has_no_score_and_is_no_extreme(network, tmp_path):
+    split = Split(3)
+    split.label(1)[:] = VOID
+    evaluation = library.evaluate(network, library.AtTrainingScale(split), progress=lambda *_: None)
+    paths = report.extreme_pictures(network, library.AtTrainingScale(split), evaluation, tmp_path, count=2)
+    assert sorted(path.stem.split("_", 2)[2] for path in paths) == ["sample_0", "sample_2"]

@@ -167,6 +167,23 @@ def test_enlarging_is_what_opencv_does_and_keras_where_it_can(factor: int) -> No
     np.testing.assert_allclose(traced.predict(picture, verbose=0), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["DepthwiseConv2D", "SeparableConv2D"])
+def test_a_dilated_convolution_is_what_keras_does_at_any_size(kind: str) -> None:
+    """The second size has the first one's height, which TensorFlow's own dilation does not survive here."""
+    ours, theirs = (getattr(room, kind) for room in (blocks, layers))
+    arguments = [3] if kind == "DepthwiseConv2D" else [5, 3]
+    options = {"padding": "same", "activation": "tanh", "bias_initializer": "ones"}
+    mine, its = ours(*arguments, dilation=3, **options), theirs(*arguments, dilation_rate=3, **options)
+    pixels = keras.Input((None, None, 4))
+    network = keras.Model(pixels, layers.Concatenate()([pixels, mine(pixels)]))
+    for number, size in enumerate([(7, 10), (7, 16), (2, 1), (12, 16)]):
+        picture = np.random.default_rng(number).normal(size=(2, *size, 4)).astype(np.float32)
+        its(picture)
+        its.set_weights(mine.get_weights())
+        expected = keras.ops.convert_to_numpy(its(picture))
+        np.testing.assert_allclose(network.predict_on_batch(picture)[..., 4:], expected, rtol=1e-4, atol=1e-5)
+
+
 def test_stride_is_what_the_network_halves_its_input_by() -> None:
     assert models.stride(tiny("unet", depth=4)) == 16
     assert models.stride(tiny("deeplab_v3_plus", output_stride=32)) == 32

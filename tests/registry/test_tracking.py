@@ -1,5 +1,8 @@
 """Against a real store: SQLite, and a real server that is not there."""
 
+import threading
+import time
+
 import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -131,3 +134,39 @@ def test_runs_left_running_under_another_key_are_ended_unless_somebody_holds_the
     status = lambda run: client.get_run(run.info.run_id).info.status  # noqa: E731
     assert [status(run) for run in (left, child, held, elsewhere)] == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
     assert tracking.unfinished(client, experiment, "left").info.run_id == left.info.run_id
+
+
+def watchers():
+    return [thread for thread in threading.enumerate() if thread.name == "SystemMetricsMonitor"]
+
+
+def watch(client, run, points):
+    """Watch until so many points are there, then fail as a training does."""
+    with tracking.closing(client, client.get_run(run.info.run_id)) as tracker, tracking.watching_machine(tracker):
+        assert len(watchers()) == 1
+        deadline = time.monotonic() + 30
+        while len(history(client, run.info.run_id, CPU)) < points and time.monotonic() < deadline:
+            time.sleep(0.05)
+        raise RuntimeError
+
+
+CPU = "system/cpu_utilization_percentage"
+
+
+def test_the_machine_is_watched_and_nobody_goes_on_watching_after_a_failure(client, experiment, monkeypatch):
+    """Twice, as after a resume: the curve goes on, one point a step."""
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
+    run = tracking.open_parent(client, experiment, key="k", name="n")
+    lengths = []
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            watch(client, run, lengths[-1] + 2 if lengths else 2)
+        assert not watchers()
+        lengths.append(len(history(client, run.info.run_id, CPU)))
+    steps = [step for step, _ in history(client, run.info.run_id, CPU)]
+    assert steps == list(range(lengths[1]))
+    assert lengths[1] > lengths[0] >= 2
+    assert {"system/system_memory_usage_megabytes", "system/disk_usage_percentage"} <= set(
+        client.get_run(run.info.run_id).data.metrics
+    )
+    assert client.get_run(run.info.run_id).info.status == "FAILED"

@@ -56,6 +56,7 @@ def run(
     *,
     seed: int = 0,
     files: dict[str, str] | None = None,
+    training: Training = TRAINING,
     **options: object,
 ) -> tuple[searching.Choice, RecordingTracker, list[str]]:
     monkeypatch.setattr(searching, "fit", fits)
@@ -64,7 +65,7 @@ def run(
     try:
         choice = searching.search(
             space(**options),
-            TRAINING,
+            training,
             classes=3,
             make_batches=lambda strength: (Train(strength=strength), Validation()),
             seed=seed,
@@ -157,6 +158,33 @@ def test_a_choice_that_no_network_has_is_refused(
         run(monkeypatch, tmp_path, Fits(), **options)
     assert place in str(caught.value)
     assert expected in str(caught.value)
+
+
+def test_all_candidates_share_what_is_fixed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fits = Fits()
+    run(monkeypatch, tmp_path, fits, trials=4, batch_norm=(False,), penultimate=(2,))
+    assert {(call["model_config"].batch_norm, call["model_config"].penultimate) for call in fits.calls} == {(False, 2)}
+
+
+@pytest.mark.parametrize(
+    ("crop", "options", "expected"),
+    [
+        ((48, 64), {"depth": (2, 5), "networks": ("unet",)}, "multiples of 32"),
+        ((48, 64), {"networks": ("deeplab_v3_plus",), "output_stride": (16, 32)}, "multiples of 32"),
+    ],
+)
+def test_a_candidate_that_cannot_be_is_named_before_a_trial(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crop: tuple[int, int], options: dict[str, object], expected: str
+) -> None:
+    fits = Fits()
+    with pytest.raises(ConfigError, match=expected):
+        run(monkeypatch, tmp_path, fits, training=TRAINING.model_copy(update={"crop": crop}), **options)
+    assert not fits.calls
+
+
+def test_a_crop_need_suit_no_network_that_is_not_a_candidate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    narrow = TRAINING.model_copy(update={"crop": (48, 72)})
+    run(monkeypatch, tmp_path, Fits(), training=narrow, trials=1, networks=("unet",), depth=(3,))
 
 
 def test_it_prints_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

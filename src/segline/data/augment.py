@@ -12,6 +12,7 @@ import albumentations as A
 import cv2
 import numpy as np
 
+from segline.config import Augmentation
 from segline.core.labels import VOID, Image, Mask
 
 
@@ -22,11 +23,14 @@ class Augmenter:
         crop: height and width that come out, pixels.
         strength: 0 (flips and crops) to 1.
         mirrored: whether left and right may be swapped.
+        kind: another way than this one, which is ``scaled``; `strength` is for this one alone.
     """
 
-    def __init__(self, *, crop: tuple[int, int], strength: float, mirrored: bool) -> None:
+    def __init__(
+        self, *, crop: tuple[int, int], strength: float, mirrored: bool, kind: Augmentation | None = None
+    ) -> None:
         self.crop = crop
-        transforms = _transforms(crop, strength, mirrored)
+        transforms = _transforms(crop, strength, mirrored, kind or Augmentation())
         self._compose = A.Compose(transforms)
         # A pixel to centre on costs a tenth of the time, so only those crops pay for it.
         self._around = A.Compose(transforms, keypoint_params=A.KeypointParams(format="xy", remove_invisible=False))
@@ -67,29 +71,73 @@ class RandomCropAround(A.RandomCrop):
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """The crop's corners."""
         found: dict[str, Any] = super().get_params_dependent_on_data(params, data)
-        points = data.get("keypoints")
-        if points is None or len(points) == 0:
-            return found
-        left, top = (
-            round(min(max(float(middle) - length / 2, 0), side - length))
-            for middle, length, side in zip(
-                points[0][:2], (self.width, self.height), (params["shape"][1], params["shape"][0]), strict=True
-            )
-        )
-        return {**found, "crop_coords": (left, top, left + self.width, top + self.height)}
+        around = _around(data, size=(self.height, self.width), shape=params["shape"])
+        return found if around is None else {**found, "crop_coords": around}
 
 
-def _transforms(crop: tuple[int, int], strength: float, mirrored: bool) -> list[A.BasicTransform]:
-    height, width = crop
-    transforms: list[A.BasicTransform] = [A.HorizontalFlip(p=0.5)] if mirrored else []
-    transforms.append(
+class RandomSizedCropAround(A.RandomSizedCrop):
+    """The same of a random height, resized; where the image is too small for it, a smaller one, never a skewed one."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The crop's corners; Albumentations would reach beyond a narrow image."""
+        rows, columns = params["shape"][:2]
+        largest = min(rows, int(columns / self.w2h_ratio))
+        height = self.py_random.randint(*(min(side, largest) for side in self.min_max_height))
+        width = min(columns, round(height * self.w2h_ratio))
+        around = _around(data, size=(height, width), shape=params["shape"])
+        if around is None:
+            left, top = (self.py_random.randint(0, room) for room in (columns - width, rows - height))
+            around = (left, top, left + width, top + height)
+        return {"crop_coords": around}
+
+
+def _around(data: dict[str, Any], *, size: tuple[int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """Corners of a crop of that size (height, width) around the first keypoint, as near as the border allows."""
+    points = data.get("keypoints")
+    if points is None or len(points) == 0:
+        return None
+    left, top = (
+        round(min(max(float(middle) - length / 2, 0), side - length))
+        for middle, length, side in zip(points[0][:2], size[::-1], (shape[1], shape[0]), strict=True)
+    )
+    return left, top, left + size[1], top + size[0]
+
+
+def _transforms(crop: tuple[int, int], strength: float, mirrored: bool, kind: Augmentation) -> list[A.BasicTransform]:
+    if kind.kind == "none":
+        return [_pad(crop, position="center"), A.CenterCrop(*crop)]
+    flips: list[A.BasicTransform] = [A.HorizontalFlip(p=0.5)] if mirrored else []
+    if kind.heights is not None:
+        return [*flips, *_sized(crop, kind.heights, kind.probability)]
+    return [*flips, *_scaled(crop, strength)]
+
+
+def _pad(crop: tuple[int, int], *, position: str) -> A.BasicTransform:
+    return A.PadIfNeeded(*crop, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=VOID, position=position)
+
+
+def _sized(crop: tuple[int, int], heights: tuple[int, int], probability: float) -> list[A.BasicTransform]:
+    """What tutorials do by `RandomSizedCrop`; else a crop as it is, where they squeeze the whole image."""
+    sized = RandomSizedCropAround(
+        min_max_height=heights,
+        size=crop,
+        w2h_ratio=crop[1] / crop[0],
+        interpolation=cv2.INTER_LINEAR,
+        mask_interpolation=cv2.INTER_NEAREST_EXACT,
+        p=probability,
+    )
+    return [sized, _pad(crop, position="random"), RandomCropAround(*crop)]
+
+
+def _scaled(crop: tuple[int, int], strength: float) -> list[A.BasicTransform]:
+    transforms: list[A.BasicTransform] = [
         A.RandomScale(
             scale_limit=(-0.15 - 0.25 * strength, 0.15 + 0.45 * strength),
             interpolation=cv2.INTER_LINEAR,
             mask_interpolation=cv2.INTER_NEAREST_EXACT,
             p=0.8,
         )
-    )
+    ]
     if strength > 0:
         transforms.append(
             A.Affine(
@@ -102,10 +150,7 @@ def _transforms(crop: tuple[int, int], strength: float, mirrored: bool) -> list[
                 p=0.5,
             )
         )
-    transforms += [
-        A.PadIfNeeded(height, width, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=VOID, position="random"),
-        RandomCropAround(height, width),
-    ]
+    transforms += [_pad(crop, position="random"), RandomCropAround(*crop)]
     if strength > 0:
         transforms += [
             A.ColorJitter(

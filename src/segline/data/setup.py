@@ -1,21 +1,19 @@
 """Write what was guessed of the user's own data: the class table and the entry in ``params.yaml``."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from segline import config
 from segline.config import Options
 from segline.data.guess import Guess, guess
 from segline.data.legend import write_table
 from segline.data.progress import Report, silent
 from segline.datasets.folder import NAME
 from segline.datasets.own import classes
+from segline.editing import Document
 from segline.errors import ConfigError
 from segline.storage import atomic_file
 
@@ -46,10 +44,10 @@ def set_up(folder: Path, *, params: Path, force: bool, report: Report = silent) 
         ConfigError: `params` is wrong, or describes other data of the user's.
         StorageError: no room or no right to write.
     """
-    config.load(params)  # a mistake in it shows before minutes are spent
+    document = Document(params)  # a mistake in it shows before minutes are spent
+    content = document.content
     stated = _stated(folder, root=params.parent)
-    document, yaml = _document(params)
-    earlier = document["options"].get(NAME) or {}
+    earlier = content["options"].get(NAME) or {}
     _refuse_other(params, earlier, stated, force=force)
     guessed = guess(folder, report=report)
     table = folder / classes.NAME
@@ -59,9 +57,9 @@ def set_up(folder: Path, *, params: Path, force: bool, report: Report = silent) 
         same = dict(earlier) == entry
         changes.append(f"params.yaml: options.{NAME} kept" + ("" if same else ", though the guess differs (--force)"))
     else:
-        document["options"][NAME] = CommentedMap(entry)
-    changes += _enlist(document)
-    _save(params, document, yaml)
+        content["options"][NAME] = CommentedMap(entry)
+    changes += _enlist(content)
+    document.save()
     return Written(guess=guessed, changes=tuple(changes))
 
 
@@ -105,14 +103,6 @@ def _entry(options: Options, stated: str) -> dict[str, Any]:
     return {"path": stated, **{name: given[name] for name in Options.model_fields if name in given}}
 
 
-def _document(path: Path) -> tuple[CommentedMap, YAML]:
-    """``params.yaml`` with its comments and its order."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 4096
-    return yaml.load(path.read_text("utf-8")), yaml
-
-
 def _enlist(document: CommentedMap) -> list[str]:
     """Put the dataset where a dataset must be named; what was changed, in words."""
     said = []
@@ -128,13 +118,3 @@ def _enlist(document: CommentedMap) -> list[str]:
         said.append(f"dataset: {NAME} (was {document['dataset']})")
         document["dataset"] = NAME
     return [f"params.yaml: {', '.join(said)}"] if said else []
-
-
-def _save(path: Path, document: CommentedMap, yaml: YAML) -> None:
-    text = io.StringIO()
-    yaml.dump(document, text)
-    if text.getvalue() == path.read_text("utf-8"):
-        return
-    with atomic_file(path) as partial:
-        partial.write_text(text.getvalue(), "utf-8")
-        config.load(partial)

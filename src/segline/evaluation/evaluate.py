@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from segline.core.confusion import Counts, confusion, constant, iou, mean_iou, merged, pixel_accuracy
-from segline.core.labels import VOID
+from segline.core.labels import VOID, Image, Mask
 from segline.core.statistics import Interval, bootstrap_mean_iou
 from segline.data.prepared import PreparedSplit, RescaledSplit
 from segline.errors import DataError
@@ -64,9 +64,30 @@ class Evaluation:
         return float(mean_iou(constant(self.counts, prediction=commonest)))
 
 
-def evaluate(
-    bundle: Bundle, split: PreparedSplit | RescaledSplit, *, progress: Callable[[int, int], None]
-) -> Evaluation:
+class AtTrainingScale:
+    """A prepared split labelled by the masks of its own scale, as training sees it: to look at, not to publish."""
+
+    def __init__(self, split: PreparedSplit) -> None:
+        self.name, self.digest, self.protocol = split.name, split.digest, split.protocol
+        self.label_map, self.ids, self.short_side = split.label_map, split.ids, split.short_side
+        self._split = split
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def image(self, index: int) -> Image:
+        """Scaled image, uint8 (h, w, 3)."""
+        return self._split.image(index)
+
+    def label(self, index: int) -> Mask:
+        """Scaled mask, uint8 (h, w) train ids."""
+        return self._split.mask(index)
+
+
+Split = PreparedSplit | RescaledSplit | AtTrainingScale
+
+
+def evaluate(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -> Evaluation:
     """Run `bundle` over `split`.
 
     Args:
@@ -98,7 +119,7 @@ def evaluate(
     )
 
 
-def _refuse_mismatch(bundle: Bundle, split: PreparedSplit | RescaledSplit) -> None:
+def _refuse_mismatch(bundle: Bundle, split: Split) -> None:
     if bundle.labels.digest != split.label_map:
         raise DataError(
             f"{bundle.dataset} {split.name} split",

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from segline.core.confusion import mean_iou
 from segline.core.labels import VOID, Image, Mask
 from segline.data.images import write_png
-from segline.data.prepared import PreparedSplit
-from segline.evaluation.evaluate import Evaluation
+from segline.evaluation.evaluate import Evaluation, Split
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import overlay, with_legend
 from segline.inference.predict import predict_scaled
@@ -18,6 +17,7 @@ from segline.storage import atomic_file
 
 _ERROR = (220, 20, 60)
 _HEIGHT = 220  # pixels of a panel
+_LETTERS = 0.48  # OpenCV's scale of the titles
 
 
 def confusion_picture(evaluation: Evaluation, path: Path) -> None:
@@ -43,7 +43,7 @@ def confusion_picture(evaluation: Evaluation, path: Path) -> None:
         figure.savefig(partial, format="png", dpi=110)
 
 
-def example_pictures(bundle: Bundle, split: PreparedSplit, evaluation: Evaluation, folder: Path) -> list[Path]:
+def example_pictures(bundle: Bundle, split: Split, evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write image, truth, answer and error of the worst, the median and the best image.
 
     Returns:
@@ -51,16 +51,36 @@ def example_pictures(bundle: Bundle, split: PreparedSplit, evaluation: Evaluatio
     """
     order = np.argsort(np.nan_to_num(mean_iou(evaluation.per_image), nan=1.0), kind="stable")
     chosen = {"1_worst": order[0], "2_median": order[len(order) // 2], "3_best": order[-1]}
-    paths = []
-    for name, index in chosen.items():
-        path = folder / f"{name}_{evaluation.ids[index]}.png"
-        with atomic_file(path) as partial:
-            write_png(partial, _panels(bundle, split, int(index)))
-        paths.append(path)
-    return paths
+    return [_picture(bundle, split, evaluation, int(index), folder, name) for name, index in chosen.items()]
 
 
-def _panels(bundle: Bundle, split: PreparedSplit, index: int) -> Image:
+def extreme_pictures(bundle: Bundle, split: Split, evaluation: Evaluation, folder: Path, *, count: int) -> list[Path]:
+    """Write the same of the `count` worst and the `count` best images; none twice, and none without a label.
+
+    Returns:
+        The files, worst first, then the best, the very best first.
+    """
+    scores = mean_iou(evaluation.per_image)
+    order = np.argsort(scores, kind="stable")[: int(np.isfinite(scores).sum())].tolist()
+    worst = order[: min(count, -(-len(order) // 2))]
+    best = order[len(worst) :][::-1][:count]
+    named = [
+        (f"{kind}_{place}", index)
+        for kind, found in (("worst", worst), ("best", best))
+        for place, index in enumerate(found, 1)
+    ]
+    return [_picture(bundle, split, evaluation, index, folder, name) for name, index in named]
+
+
+def _picture(bundle: Bundle, split: Split, evaluation: Evaluation, index: int, folder: Path, name: str) -> Path:
+    path = folder / f"{name}_{evaluation.ids[index]}.png"
+    score = float(mean_iou(evaluation.per_image[index]))
+    with atomic_file(path) as partial:
+        write_png(partial, _panels(bundle, split, index, score=score))
+    return path
+
+
+def _panels(bundle: Bundle, split: Split, index: int, *, score: float) -> Image:
     label = split.label(index)
     height, width = label.shape
     image = cv2.resize(split.image(index), (width, height), interpolation=cv2.INTER_LINEAR)
@@ -68,7 +88,7 @@ def _panels(bundle: Bundle, split: PreparedSplit, index: int) -> Image:
     wrong = (predicted != label) & (label != VOID)
     error = np.where(wrong[..., None], np.array(_ERROR, dtype=np.uint8), image // 3 + 150)
     panels = [image, overlay(image, label, bundle.labels), overlay(image, predicted, bundle.labels), error]
-    titles = ["image", "truth", "prediction", "errors"]
+    titles = [split.ids[index], "truth", f"prediction, mIoU {score:.3f}", "errors"]
     row = np.concatenate([_titled(panel, title) for panel, title in zip(panels, titles, strict=True)], axis=1)
     return with_legend(row, _present(label, predicted), bundle.labels)
 
@@ -81,6 +101,8 @@ def _present(label: Mask, answer: Mask) -> list[int]:
 def _titled(panel: Image, title: str) -> Image:
     width = round(panel.shape[1] * _HEIGHT / panel.shape[0])
     scaled = cv2.resize(panel, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
-    strip = np.full((22, width, 3), 255, dtype=np.uint8)
-    cv2.putText(strip, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.48, (30, 30, 30), 1, cv2.LINE_AA)
+    (written, _), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, 1)
+    scaled = np.pad(scaled, ((0, 0), (0, max(0, written + 8 - width)), (0, 0)), constant_values=255)
+    strip = np.full((22, scaled.shape[1], 3), 255, dtype=np.uint8)
+    cv2.putText(strip, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (30, 30, 30), 1, cv2.LINE_AA)
     return np.pad(np.concatenate([strip, scaled]), ((0, 0), (0, 6), (0, 0)), constant_values=255)

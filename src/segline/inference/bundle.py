@@ -66,7 +66,7 @@ def save(bundle: Bundle, folder: Path) -> None:
     }
     with atomic_folder(folder) as partial:
         # The same layers without the optimizer, whose state is twice the weights and of no use here.
-        keras.Model(bundle.network.inputs, bundle.network.outputs).save(partial / NETWORK)
+        keras.Model(bundle.network.input, bundle.network.output).save(partial / NETWORK)
         (partial / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
 
 

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from segline.core.labels import VOID, Image, LabelMap, Mask
 
 _ROW = 18  # pixels of a legend row
 _COLUMN = 190  # pixels of the legend
+_STRIPE = 4  # pixels
 
 
 def colourise(mask: Mask, labels: LabelMap) -> Image:
@@ -34,6 +36,16 @@ def overlay(image: Image, mask: Mask, labels: LabelMap, *, opacity: float = 0.5)
     """
     tinted = cv2.addWeighted(image, 1.0 - opacity, colourise(mask, labels), opacity, 0.0)
     return np.where((mask == VOID)[..., None], image, tinted).astype(np.uint8)
+
+
+def hatched(picture: Image, where: npt.NDArray[np.bool_]) -> Image:
+    """Stripe `picture` (H, W, 3) where the flags (H, W) are set, as the data's own pages show void.
+
+    Black would pass for a dark class, and the image's own pixels for nothing at all.
+    """
+    stripes = np.add.outer(*(np.arange(side) for side in where.shape)) // _STRIPE % 2
+    striped = picture * 0.4 + np.where(stripes, 200, 60)[..., None] * 0.6
+    return np.where(where[..., None], np.rint(striped), picture).astype(np.uint8)
 
 
 def with_legend(picture: Image, present: Sequence[int], labels: LabelMap) -> Image:

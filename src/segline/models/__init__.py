@@ -96,7 +96,7 @@ def deployed(model: "keras.Model") -> "keras.Model":
     """The same layers with the first output alone: what predicts once training is over."""
     import keras
 
-    return model if len(model.outputs) == 1 else keras.Model(model.inputs, model.outputs[0], name=model.name)
+    return model if len(model.outputs) == 1 else keras.Model(model.input, model.outputs[0], name=model.name)
 
 
 def stride(config: ModelConfig) -> int:

@@ -53,6 +53,50 @@ class Enlarge(layers.Layer):
         return {**super().get_config(), "factor": self.factor}
 
 
+class _Dilated:
+    """Mixin for a convolution of stride 1 with same sides, whose kernel's points lie `dilation` pixels apart.
+
+    The image is taken apart into its ``dilation ** 2`` coarser ones, which are convolved as they are, and
+    put together again: what TensorFlow (2.21) does, too. But where one side is constant and the other
+    varies, its graph optimiser folds its arithmetic of the paddings to wrong constants; images of
+    equal height and other widths then ended in an error.
+    """
+
+    def __init__(self, *arguments: Any, dilation: int = 1, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.dilation = dilation
+
+    def call(self, inputs: Any) -> Any:
+        """(N, H, W, C) -> (N, H, W, filters)."""
+        if self.dilation == 1:
+            return super().call(inputs)  # type: ignore[misc]
+        count, height, width, channels = ops.shape(inputs)
+        rate = self.dilation
+        rows, columns = (height + rate - 1) // rate, (width + rate - 1) // rate
+        padded = ops.pad(inputs, [[0, 0], [0, rate - 1], [0, rate - 1], [0, 0]])[:, : rows * rate, : columns * rate]
+        apart = ops.transpose(ops.reshape(padded, (count, rows, rate, columns, rate, channels)), (2, 4, 0, 1, 3, 5))
+        answer = super().call(ops.reshape(apart, (rate * rate * count, rows, columns, channels)))  # type: ignore[misc]
+        split = ops.reshape(answer, (rate, rate, count, rows, columns, answer.shape[-1]))
+        together = ops.reshape(
+            ops.transpose(split, (2, 3, 0, 4, 1, 5)), (count, rows * rate, columns * rate, answer.shape[-1])
+        )
+        return together[:, :height, :width]
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "dilation": self.dilation}  # type: ignore[misc]
+
+
+@keras.saving.register_keras_serializable(package="segline")
+class DepthwiseConv2D(_Dilated, layers.DepthwiseConv2D):
+    """Keras's layer with a `dilation` that any sizes can take."""
+
+
+@keras.saving.register_keras_serializable(package="segline")
+class SeparableConv2D(_Dilated, layers.SeparableConv2D):
+    """Keras's layer with a `dilation` that any sizes can take."""
+
+
 def image_input() -> tuple[Any, Any]:
     """The network's input, (N, H, W, 3) 0..255 of any number type, and the same within -1..1."""
     image = keras.Input((None, None, 3), name="image")
@@ -94,10 +138,10 @@ def split_separable(
     activation: str | None = None,
 ) -> Any:
     """DeepLab's separable 3x3 convolution: each of its halves is normalised, and activated if asked for."""
-    tensor = layers.DepthwiseConv2D(
+    tensor = DepthwiseConv2D(
         3,
         strides=strides,
-        dilation_rate=dilation,
+        dilation=dilation,
         padding="same",
         use_bias=False,
         depthwise_initializer=INITIALIZER,

@@ -60,7 +60,7 @@ def prune(model: keras.Model, *, head: int) -> keras.Model:
             expected=f"one of {', '.join(sorted(name.removeprefix('logits_') for name in known))}",
             remedy="train it with more `heads`, or name one of those",
         )
-    return keras.Model(model.inputs, model.get_layer(f"logits_{head}").output, name=model.name)
+    return keras.Model(model.input, model.get_layer(f"logits_{head}").output, name=model.name)
 
 
 def _filters(level: int, config: ModelConfig) -> int:

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -30,6 +31,8 @@ DECISION: Final = "segline.decision"
 """Set last of all: a parent run without it is unfinished, whatever its status says."""
 
 _PATIENCE = 5.0  # seconds that a tracking server has to answer its health check
+_INTERVAL = 10.0  # seconds between two looks at the machine; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets another
+_SYSTEM = "system/"  # what MLflow's monitor begins its metrics' names with
 _PARAM_LIMIT = 6000  # characters; MLflow refuses longer values
 _BATCH = 100  # params, tags or metrics in one request
 
@@ -57,7 +60,8 @@ def connect(settings: Settings) -> MlflowClient:
     """
     uri = settings.tracking_uri
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for two files says nothing
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # tells of every table it creates
+    for chatty in ("alembic", "mlflow.system_metrics"):  # tell of every table, and that all is well
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     if uri.startswith(("http://", "https://")):
         check_server(uri)
     with reporting_tracking(uri):
@@ -119,7 +123,7 @@ class MlflowTracker:
 
     def __init__(self, client: MlflowClient, run: Run) -> None:
         self._client = client
-        self._place = str(client.tracking_uri)
+        self.place = str(client.tracking_uri)
         self.run_id: str = run.info.run_id
         self._experiment_id: str = run.info.experiment_id
         # A step that was logged before a kill is not logged again.
@@ -129,12 +133,13 @@ class MlflowTracker:
         return {
             name: max(point.step for point in self._client.get_metric_history(self.run_id, name))
             for name in run.data.metrics
+            if not name.startswith(_SYSTEM)  # the monitor looks for itself where it stopped
         }
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what the run was asked to do; the same values may be recorded again."""
         entries = [Param(key, str(value)[:_PARAM_LIMIT]) for key, value in params.items()]
-        with reporting_tracking(self._place):
+        with reporting_tracking(self.place):
             for batch in _batches(entries):
                 self._client.log_batch(self.run_id, params=batch)
 
@@ -147,25 +152,25 @@ class MlflowTracker:
             if step > self._last_step.get(name, -1)
         ]
         if entries:
-            with reporting_tracking(self._place):
+            with reporting_tracking(self.place):
                 self._client.log_batch(self.run_id, metrics=entries)
             self._last_step |= {entry.key: step for entry in entries}
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Record facts about the run."""
-        with reporting_tracking(self._place):
+        with reporting_tracking(self.place):
             for batch in _batches([RunTag(key, str(value)) for key, value in tags.items()]):
                 self._client.log_batch(self.run_id, tags=batch)
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
         """Store a file with the run."""
-        with reporting_tracking(self._place):
+        with reporting_tracking(self.place):
             self._client.log_artifact(self.run_id, str(path), folder or None)
 
     @contextmanager
     def child(self, key: str, name: str) -> Iterator["MlflowTracker"]:
         """The child run of this key: opened, or reopened after a kill; FINISHED on leaving, FAILED on an exception."""
-        with reporting_tracking(self._place):
+        with reporting_tracking(self.place):
             found = self._client.search_runs(
                 [self._experiment_id],
                 f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}' and tags.`{CHILD}` = '{key}'",
@@ -195,6 +200,23 @@ def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
         raise
     with reporting_tracking(place):
         client.set_terminated(run_id, "FINISHED")
+
+
+@contextmanager
+def watching_machine(tracker: MlflowTracker) -> Iterator[None]:
+    """Log what the machine does meanwhile to the run, as MLflow's own ``system/`` metrics.
+
+    CPU, memory, disk, network, and each NVIDIA GPU where ``nvidia-ml-py`` is installed. MLflow's thread
+    ends with the block however that ends, and a resumed run's curves go on after their last point.
+    """
+    monitor = SystemMetricsMonitor(
+        tracker.run_id, sampling_interval=_INTERVAL, resume_logging=True, tracking_uri=tracker.place
+    )
+    monitor.start()
+    try:
+        yield
+    finally:
+        monitor.finish()
 
 
 def end_abandoned(client: MlflowClient, experiment_id: str, scratch: Path) -> None:

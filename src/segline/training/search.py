@@ -7,6 +7,7 @@ had begun, and makes the same choice as one that was left alone.
 
 import contextlib
 import io
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ from segline.training.tracker import Tracker
 
 Batches = tuple[TrainBatches, ValidationBatches]
 
+_OPTIONAL = ("output_stride", "batch_norm", "penultimate", "residual", "separable", "skips", "heads")
+"""Fields of `ModelConfig` that only some families have, and `Search` may offer values of."""
 _FAILURES = 3  # trials that may fail before the first success; then the reason is common to all
 
 
@@ -85,10 +88,11 @@ def search(
         report: takes one line of text a trial.
 
     Raises:
-        ConfigError: `space` offers what none of its networks has.
+        ConfigError: `space` offers what none of its networks has, or one of them cannot take the crops.
         TrainingError: no trial could be completed; it holds the first one's traceback.
         SeglineError: what made a trial impossible is no property of the trial (disk full, MLflow gone).
     """
+    _check(space, training, classes=classes)
     trials = _Trials(
         space,
         training,
@@ -107,6 +111,38 @@ def search(
     except FatalError as error:
         raise error.__cause__ or error from None
     return _choice(tuner.oracle.trials, trials)
+
+
+def _check(space: Search, training: Training, *, classes: int) -> None:
+    """See, before a trial is spent, that every candidate can be built and takes the crops."""
+    offered = {"network": space.networks, "width": space.width[:1], "depth": space.depth, **_options(space)}
+    for drawn in itertools.product(*offered.values()):
+        config = _candidate(space, training, classes=classes, values=dict(zip(offered, drawn, strict=True)))
+        stride = models.stride(config)
+        if any(side % stride for side in training.crop):
+            raise ConfigError(
+                "training.crop",
+                found=str(list(training.crop)),
+                expected=f"multiples of {stride}, since search.networks has {config.network}",
+                remedy="change the crop, or leave that network out",
+            )
+
+
+def _candidate(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
+    """The network that drawn `values` describe, with those options alone that it has."""
+    options = {
+        name: next(value for value in offered if value == values[name])  # Keras Tuner makes 0 of False
+        for name, offered in _options(space).items()
+        if models.has_option(values["network"], name)
+    }
+    return ModelConfig(
+        network=values["network"],
+        classes=classes,
+        width=values["width"],
+        depth=values["depth"],
+        dropout=training.dropout,
+        **options,
+    )
 
 
 def _space(space: Search) -> keras_tuner.HyperParameters:
@@ -129,9 +165,7 @@ def _options(space: Search) -> dict[str, tuple[Any, ...]]:
     Raises:
         ConfigError: no network of `space` has one of them.
     """
-    offered: dict[str, tuple[Any, ...]] = {
-        name: getattr(space, name) for name in ("output_stride", "batch_norm", "residual", "separable")
-    }
+    offered: dict[str, tuple[Any, ...]] = {name: getattr(space, name) for name in _OPTIONAL}
     asked = {name: values for name, values in offered.items() if values != (ModelConfig.model_fields[name].default,)}
     for name in (*asked, *(["weights"] if space.weights is not None else [])):
         if not _takers(space.networks, name):
@@ -177,22 +211,11 @@ class _Trials:
     def model_config(self, trial: Trial) -> ModelConfig:
         """The network that `trial` describes."""
         values = trial.hyperparameters.values
-        network = values["network"]
-        options = {
-            name: next(value for value in offered if value == values[name])  # Keras Tuner makes 0 of False
-            for name, offered in _options(self._space).items()
-            if models.has_option(network, name)
-        }
-        if "encoder" in options and options["encoder"] in self._weights:
-            options |= {"weights": self._weights[options["encoder"]], "freeze": self._space.freeze}
-        return ModelConfig(
-            network=network,
-            classes=self._classes,
-            width=values["width"],
-            depth=values["depth"],
-            dropout=self._training.dropout,
-            **options,
-        )
+        config = _candidate(self._space, self._training, classes=self._classes, values=values)
+        if config.encoder is None or config.encoder not in self._weights:
+            return config
+        first = {"weights": self._weights[config.encoder], "freeze": self._space.freeze}
+        return config.model_copy(update=first)
 
     def run(self, trial: Trial) -> float:
         """The score of `trial`, which it logs to the trial's own child run."""

@@ -34,11 +34,11 @@ def _block(previous: Any, filters: int, *, stride: int, dilation: int, name: str
     for order in ("first", "second"):
         tensor = blocks.normalise(tensor, name=f"{name}_{order}_norm")
         tensor = layers.Activation("relu", name=f"{name}_{order}_relu")(tensor)
-        tensor = layers.SeparableConv2D(
+        tensor = blocks.SeparableConv2D(
             filters,
             3,
             padding="same",
-            dilation_rate=dilation,
+            dilation=dilation,
             use_bias=False,
             depthwise_initializer=blocks.INITIALIZER,
             pointwise_initializer=blocks.INITIALIZER,

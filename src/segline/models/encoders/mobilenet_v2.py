@@ -45,10 +45,10 @@ def _block(previous: Any, filters: int, place: int, *, stride: int, dilation: in
             6 * width, 1, use_bias=False, kernel_initializer=blocks.INITIALIZER, name=f"{name}_expand"
         )(tensor)
         tensor = layers.ReLU(6.0, name=f"{name}_expand_relu")(_norm(tensor, f"{name}_expand_BN"))
-    tensor = layers.DepthwiseConv2D(
+    tensor = blocks.DepthwiseConv2D(
         3,
         strides=stride,
-        dilation_rate=dilation,
+        dilation=dilation,
         padding="same",
         use_bias=False,
         depthwise_initializer=blocks.INITIALIZER,

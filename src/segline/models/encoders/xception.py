@@ -79,11 +79,11 @@ def _middle(previous: Any, place: int, dilation: int) -> Any:
 
 
 def _separable(tensor: Any, filters: int, name: str, dilation: int) -> Any:
-    tensor = layers.SeparableConv2D(
+    tensor = blocks.SeparableConv2D(
         filters,
         3,
         padding="same",
-        dilation_rate=dilation,
+        dilation=dilation,
         use_bias=False,
         depthwise_initializer=blocks.INITIALIZER,
         pointwise_initializer=blocks.INITIALIZER,

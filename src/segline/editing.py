@@ -1,0 +1,72 @@
+"""Change ``params.yaml`` as a person would: its comments and its order stay."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from segline import config
+from segline.storage import atomic_file
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null as ``null``, where ruamel's own leaves a blank that looks like something forgotten."""
+
+    def represent_none(self, data: None) -> Any:  # noqa: ARG002
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_none)
+
+
+class Document:
+    """The file at `path`, to be changed in `content` and saved.
+
+    Raises:
+        ConfigError: what is there already is wrong.
+    """
+
+    def __init__(self, path: Path) -> None:
+        config.load(path)
+        self._path, self._yaml = path, YAML()
+        self._yaml.Representer = _Representer
+        self._yaml.preserve_quotes = True
+        self._yaml.width = 4096
+        self.content: CommentedMap = self._yaml.load(path.read_text("utf-8"))
+
+    def save(self) -> None:
+        """Write the file, whole or not at all, where its text has changed.
+
+        Raises:
+            ConfigError: it would say something impossible; the file stays as it was.
+            StorageError: no room or no right to write.
+        """
+        text = io.StringIO()
+        self._yaml.dump(self.content, text)
+        if text.getvalue() == self._path.read_text("utf-8"):
+            return
+        with atomic_file(self._path) as partial:
+            partial.write_text(text.getvalue(), "utf-8")
+            config.load(partial)
+
+
+def plain(value: Any) -> Any:
+    """A value of a document without its comments."""
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def inline(value: Any) -> Any:
+    """A value for a document that is written on its key's line, ``{a: 1}`` or ``[1, 2]``."""
+    if isinstance(value, dict):
+        made: CommentedMap | CommentedSeq = CommentedMap({key: inline(inner) for key, inner in value.items()})
+    elif isinstance(value, list | tuple):
+        made = CommentedSeq([inline(inner) for inner in value])
+    else:
+        return value
+    made.fa.set_flow_style()
+    return made

@@ -1,0 +1,42 @@
+"""Every network leaves Keras as a SavedModel that takes images of any size and gives the same logits."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow
+
+from segline import config, models
+from segline.config import ModelConfig
+
+# Keras 3.15 writes variables in a way that NumPy 2.4 calls deprecated.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+EVERY = [(network, {}) for network in config.network_names() if network != "deeplab_v3_plus"]
+EVERY += [
+    ("unet", {"heads": 2}),
+    ("unet", {"residual": True, "separable": True, "batch_norm": False, "penultimate": 2}),
+    ("unet_plus_plus", {"heads": 2}),
+]
+EVERY += [("deeplab_v3_plus", {"encoder": "mini_xception", "output_stride": stride}) for stride in (8, 32)]
+EVERY += [
+    ("deeplab_v3_plus", {"encoder": "mobilenet_v2"}),
+    pytest.param("deeplab_v3_plus", {"encoder": "xception"}, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("network", "options"), EVERY)
+def test_an_exported_network_gives_equal_logits_at_other_sizes(
+    network: str, options: dict[str, object], tmp_path: Path
+) -> None:
+    wanted = ModelConfig.model_validate({"network": network, "classes": 5, "width": 4, "depth": 2, **options})
+    model = models.deployed(models.build(wanted))
+    model.export(tmp_path / "saved", format="tf_saved_model", verbose=False)
+    served = tensorflow.saved_model.load(str(tmp_path / "saved"))
+    generator = np.random.default_rng(0)
+    for shape in ((1, 32, 64, 3), (2, 64, 32, 3)):
+        images = generator.integers(0, 256, shape).astype(np.float32)
+        logits = served.serve(images)
+        assert logits.shape == (*shape[:3], 5)
+        np.testing.assert_allclose(logits, keras.ops.convert_to_numpy(model(images)), rtol=1e-4, atol=1e-4)
