@@ -22,11 +22,13 @@ class Augmenter:
         crop: height and width that come out, pixels.
         strength: 0 (flips and crops) to 1.
         mirrored: whether left and right may be swapped.
+        upended: whether up and down may be.
     """
 
-    def __init__(self, *, crop: tuple[int, int], strength: float, mirrored: bool) -> None:
+    def __init__(self, *, crop: tuple[int, int], strength: float, mirrored: bool, upended: bool = False) -> None:
         self.crop = crop
-        transforms = _transforms(crop, strength, mirrored)
+        flips = [A.HorizontalFlip(p=0.5)] * mirrored + [A.VerticalFlip(p=0.5)] * upended
+        transforms = [*flips, *_transforms(crop, strength)]
         self._compose = A.Compose(transforms)
         # A pixel to centre on costs a tenth of the time, so only those crops pay for it.
         self._around = A.Compose(transforms, keypoint_params=A.KeypointParams(format="xy", remove_invisible=False))
@@ -79,17 +81,16 @@ class RandomCropAround(A.RandomCrop):
         return {**found, "crop_coords": (left, top, left + self.width, top + self.height)}
 
 
-def _transforms(crop: tuple[int, int], strength: float, mirrored: bool) -> list[A.BasicTransform]:
+def _transforms(crop: tuple[int, int], strength: float) -> list[A.BasicTransform]:
     height, width = crop
-    transforms: list[A.BasicTransform] = [A.HorizontalFlip(p=0.5)] if mirrored else []
-    transforms.append(
+    transforms: list[A.BasicTransform] = [
         A.RandomScale(
             scale_limit=(-0.15 - 0.25 * strength, 0.15 + 0.45 * strength),
             interpolation=cv2.INTER_LINEAR,
             mask_interpolation=cv2.INTER_NEAREST_EXACT,
             p=0.8,
         )
-    )
+    ]
     if strength > 0:
         transforms.append(
             A.Affine(
