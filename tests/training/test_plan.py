@@ -10,7 +10,9 @@ from typing import Any
 
 import fingerprints
 import pytest
+import yaml
 
+from segline import config
 from segline.config import MULTIPLE, Search, Training
 from segline.data.fingerprint import FILE_NAME
 from segline.errors import ConfigError, DataError
@@ -20,6 +22,7 @@ from segline.training.memory import GIBIBYTE
 from segline.training.plan import Plan
 from segline.training.room import shrinking
 
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 FACTS = Facts(
     dataset="pets",
     digest="0" * 16,
@@ -84,6 +87,29 @@ def test_equal_fingerprints_give_equal_plans_and_files(drawn: dict[str, Any], tm
     assert plan.read(tmp_path / "a.json") == first
 
 
+def test_a_plan_completes_params_that_leave_everything_out(tmp_path: Path) -> None:
+    content = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    del content["search"]
+    content["training"] = {"plan": "auto", "memory": 2.0, "batch": 3, "threads": 1}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    params = config.load(tmp_path / "params.yaml")
+    known = replace(FACTS, size=(128, 170), validated=(128, 200))
+    training, search = plan.asked(params)
+    made = plan.make(known, short_side=128, training=training, search=search)
+    planned = made.applied(params)
+    assert planned.is_planned
+    assert (planned.training.batch, list(planned.training.crop)) == (3, values(made)["training.crop"])
+    assert planned.training.loss.class_weights == values(made)["training.loss.class_weights"]
+    assert list(planned.search.networks) == values(made)["search.networks"]
+    assert plan.make(known, short_side=128, training=planned.training, search=planned.search).memory == made.memory
+
+
+def test_without_a_plan_in_params_nothing_they_say_of_it_counts() -> None:
+    training, search = plan.asked(config.load(PARAMS), memory=3.0)
+    assert (training.plan, training.memory, search.model_fields_set) == ("auto", 3.0, set())
+    assert "crop" not in training.model_fields_set
+
+
 @pytest.mark.parametrize(
     ("size", "short_side"),
     [((20, 30), None), ((96, 100), None), ((256, 340), 256), ((128, 1500), 128), ((3000, 2000), None)],
@@ -122,7 +148,7 @@ def test_more_memory_and_more_pixels_give_wider_networks() -> None:
 
 
 def test_every_candidate_is_within_the_budget() -> None:
-    for memory in (1.1, 2.0):
+    for memory in (1.3, 2.5):
         for search in (
             Search(),
             Search.model_validate({"networks": ["xception_unet", "unet_plus_plus"], "width": [8]}),

@@ -38,6 +38,7 @@ _LAYER = 2.1 * MEBIBYTE  # of each layer: its part of the graphs that train and 
 _BUSY = 2.0  # tensors as large as the largest that are there for a moment
 _LOSS = 8.5  # floats for each pixel and class: logits, their logarithms, truth, products, gradients
 _SORTED = 12.0  # more of them where a loss sorts its pixels
+_LINGERING = 1.0  # weights once more: what the allocator does not give back of kernels and gradients
 _SEEN = 8.0  # of them where only validation looks
 
 _KEEP_INPUT = {
@@ -110,12 +111,14 @@ def footprint(model_config: ModelConfig, training: Training) -> Footprint:
     It builds the network, once in a process, which takes up to a few seconds, and computes nothing with it.
     """
     counted = _counted(model_config, half=training.precision != "float32")
-    state = counted.trainable * (_MOMENTS[training.optimizer] + (training.ema is not None))
+    averaged = counted.trainable * (training.ema is not None)
+    state = counted.trainable * _MOMENTS[training.optimizer] + averaged
+    held = 2 * counted.weights + state + round(_LINGERING * counted.weights)  # twice: the best so far
     per_class = _LOSS + _SORTED * (training.loss.lovasz > 0)
     return Footprint(
         runtime=round(_RUNTIME + _LAYER * counted.layers),
-        weights=2 * counted.weights + counted.trainable + state,  # the best so far, and the gradients
-        copied=3 * counted.weights + counted.trainable + 2 * state,
+        weights=held + counted.trainable + averaged,  # the gradients; what averages take the place of
+        copied=held + counted.weights + state,
         trained=counted.kept + _BUSY * counted.largest + _FLOAT * per_class * model_config.classes * counted.heads,
         seen=counted.alive + _FLOAT * _SEEN * model_config.classes,
         dilated=counted.dilated,
@@ -180,7 +183,8 @@ def _counted(model_config: ModelConfig, *, half: bool) -> _Count:
 
 
 def _size(variables: Iterable[Any]) -> int:
-    return _FLOAT * sum(math.prod(variable.shape) for variable in variables)
+    """Bytes."""
+    return _FLOAT * sum(math.prod(tuple(map(int, variable.shape))) for variable in variables)
 
 
 def _places(shapes: Any) -> list[int]:

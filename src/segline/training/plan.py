@@ -231,11 +231,12 @@ def _section(lines: Sequence[Line], name: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for line in lines:
         section, *parts, last = line.key.split(".")
+        if section != name:
+            continue
         inner = values
         for part in parts:
             inner = inner.setdefault(part, {})
-        if section == name:
-            inner[last] = line.value
+        inner[last] = line.value
     return values
 
 
