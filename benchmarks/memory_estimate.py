@@ -65,6 +65,9 @@ CASES = {
     "xception_unet": case("xception_unet", 8, (128, 160), width=32, depth=4),
     "deeplab_v3_plus, mobilenet_v2, small": case("deeplab_v3_plus", 2, (64, 64), width=8, encoder="mobilenet_v2"),
     "deeplab_v3_plus, mobilenet_v2": case("deeplab_v3_plus", 8, (128, 160), width=8, encoder="mobilenet_v2"),
+    "deeplab_v3_plus, large validation": case(
+        "deeplab_v3_plus", 2, (64, 64), classes=19, width=8, encoder="mobilenet_v2", seen=(2, 512, 1024)
+    ),
     "deeplab_v3_plus, mini_xception": case("deeplab_v3_plus", 4, (192, 256), width=8, encoder="mini_xception"),
     "deeplab_v3_plus, xception": case("deeplab_v3_plus", 4, (128, 160), width=8, encoder="xception"),
     "deeplab_v3_plus, xception_65": case("deeplab_v3_plus", 2, (96, 128), width=16, encoder="xception_65"),

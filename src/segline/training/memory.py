@@ -39,7 +39,7 @@ _BUSY = 2.0  # tensors as large as the largest that are there for a moment
 _LOSS = 8.5  # floats for each pixel and class: logits, their logarithms, truth, products, gradients
 _SORTED = 12.0  # more of them where a loss sorts its pixels
 _LINGERING = 1.0  # weights once more: what the allocator does not give back of kernels and gradients
-_SEEN = 8.0  # of them where only validation looks
+_SEEN = 7.0  # floats for each pixel and class where only validation looks
 
 _KEEP_INPUT = {
     *("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Dense"),
@@ -120,7 +120,7 @@ def footprint(model_config: ModelConfig, training: Training) -> Footprint:
         weights=held + counted.trainable + averaged,  # the gradients; what averages take the place of
         copied=held + counted.weights + state,
         trained=counted.kept + _BUSY * counted.largest + _FLOAT * per_class * model_config.classes * counted.heads,
-        seen=counted.alive + _FLOAT * _SEEN * model_config.classes,
+        seen=max(counted.alive, _FLOAT * _SEEN * model_config.classes),  # features are gone when scores are made
         dilated=counted.dilated,
     )
 

@@ -134,6 +134,7 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
         budget=round(budget * GIBIBYTE),
         classes=facts.classes,
         training=draft.training(),
+        search=search,
         edge=EDGE,
         depths=draft.given("search.depth"),
     )

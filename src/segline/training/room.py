@@ -2,12 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
-from segline.config import MULTIPLE, ModelConfig, Training
+from segline import models
+from segline.config import MULTIPLE, ModelConfig, Search, Training
 from segline.training.memory import Footprint, footprint
 
 Size = tuple[int, int]
 """Height and width, pixels."""
+
+_OFFERED = {
+    "encoder": "encoders",
+    "output_stride": "output_stride",
+    "batch_norm": "batch_norm",
+    "residual": "residual",
+    "separable": "separable",
+}
+"""Fields of `ModelConfig` and those of `Search` that offer values for them."""
 
 _HALVINGS = (2, 3, 4, 5)  # that a network may have
 
@@ -20,6 +31,7 @@ class Room:
         budget: bytes.
         classes: of the label map.
         training: optimizer, loss, precision and averages, which take their part.
+        search: what else is offered to networks that have it: encoders, strides, blocks.
         edge: pixels a side that the deepest features of a crop should have, least and most.
         depths: how often candidates halve the sides; none for what `edge` makes of a crop.
     """
@@ -27,6 +39,7 @@ class Room:
     budget: int
     classes: int
     training: Training
+    search: Search
     edge: tuple[int, int]
     depths: tuple[int, ...] | None = None
 
@@ -38,16 +51,22 @@ class Room:
         return found or (_HALVINGS[-1] if min(crop) / 2 ** _HALVINGS[-1] > self.edge[1] else _HALVINGS[0],)
 
     def footprint(self, network: str, width: int, crop: Size) -> Footprint:
-        """What fits of that network take at the depth that takes most."""
-        return footprint(
-            ModelConfig(
-                network=network,
-                classes=self.classes,
-                width=width,
-                depth=max(self.depths_for(crop)),
-                dropout=self.training.dropout,
-            ),
-            self.training,
+        """What that network takes in the form that takes most, at its greatest depth."""
+        common = {
+            "network": network,
+            "classes": self.classes,
+            "width": width,
+            "depth": max(self.depths_for(crop)),
+            "dropout": self.training.dropout,
+        }
+        offered = {option: getattr(self.search, name) for option, name in _OFFERED.items()}
+        own = {option: values for option, values in offered.items() if models.has_option(network, option)}
+        forms = (
+            ModelConfig.model_validate({**common, **dict(zip(own, values, strict=True))})
+            for values in product(*own.values())
+        )
+        return max(
+            (footprint(form, self.training) for form in forms), key=lambda one: one.of_training(crop=crop, batch=1)
         )
 
     def takes(self, network: str, width: int, *, crop: Size, batch: int) -> int:
