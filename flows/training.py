@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 from mlflow.entities.model_registry import ModelVersion
@@ -33,6 +33,10 @@ from segline.storage import atomic_file
 
 _EXTREMES = 4  # of the worst and of the best validation images, drawn
 _BATCHES = 2  # training batches that are drawn
+
+if TYPE_CHECKING:
+    from segline.training.plan import Plan
+
 _LOADERS = 8  # one makes some hundred crops a second; more than these wait for a GPU
 
 
@@ -46,6 +50,8 @@ class Work:
     tracker: tracking.MlflowTracker
     scratch: Path
     tags: dict[str, str]
+    plan: "Plan | None" = None
+    """What gave `params` its values, where params.yaml asks for one."""
 
     @property
     def name(self) -> str:
@@ -79,6 +85,8 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
     params = config.load(places.params, dataset=dataset)
     prepared = Prepared(places.prepared(params.dataset))
     prepared.check(_dataset(places, params), short_side=params.prepare.short_side)
+    plan = _planned(places, params)
+    params = plan.applied(params) if plan else params
     data = lineage.data_state(places, params)
     code = lineage.code_state(places.root)
     resolved = lineage.resolved(params, root=places.root)
@@ -104,6 +112,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
                     **lineage.tags(data, code, resolved, prepared.meta),
                     "segline.flow_run": str(runtime.flow_run.id),
                 },
+                plan=plan,
             )
             _run(work, client)
         shutil.rmtree(work.scratch, ignore_errors=True)
@@ -113,6 +122,19 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
 def _dataset(places: settings.Settings, params: config.Params) -> Dataset:
     name = params.dataset
     return datasets.load(name, params.options.get(name), raw=places.raw(name))
+
+
+def _planned(places: settings.Settings, params: config.Params) -> "Plan | None":
+    """The plan of `params`; None where they ask for none."""
+    if params.training.plan is None:
+        return None
+    from segline.training import facts, plan
+    from segline.training.backend import make_deterministic
+
+    # Networks are built to count what they take, and the first thing that is computed fixes the threads.
+    make_deterministic(seed=params.seed, threads=params.training.threads)
+    found = facts.read(places.manifest(params.dataset), _dataset(places, params), short_side=params.prepare.short_side)
+    return plan.make(found, short_side=params.prepare.short_side, training=params.training, search=params.search)
 
 
 def _run(work: Work, client: Any) -> None:
@@ -153,6 +175,9 @@ def begin(work: Work, client: Any) -> None:
     work.tracker.set_tags(work.tags)
     work.tracker.log_params(lineage.flat(work.params.resolved()))
     tracking.log_dataset(client, work.tracker.run_id, work.params.dataset, work.tags["segline.prepared_md5"])
+    if work.plan:
+        work.plan.write(work.scratch / "plan.json")
+        work.tracker.log_artifact(work.scratch / "plan.json", "plan")
 
 
 @task(cache_policy=NO_CACHE)
@@ -253,11 +278,19 @@ def _batches(work: Work, strength: float, put: Any, *, rare: float | None = None
     from segline.data.augment import Augmenter
 
     fit = work.params.training
-    augmenter = Augmenter(crop=fit.crop, strength=strength, mirrored=work.dataset.mirrored, kind=fit.augmentation)
+    flips = ("left_right",) * work.dataset.mirrored if fit.flips is None else fit.flips
+    augmenter = Augmenter(
+        crop=fit.crop,
+        strength=strength,
+        mirrored="left_right" in flips,
+        upended="up_down" in flips,
+        kind=fit.augmentation,
+    )
     train_split, validation_split = work.prepared.split("train"), work.prepared.split("validation")
     share = fit.rare if rare is None else rare
     crops = loader.Crops(train_split, augmenter=augmenter, batch=fit.batch, seed=work.params.seed, rare=share)
-    return put(crops), loader.Whole(validation_split, batch=fit.batch, multiple=config.MULTIPLE)
+    validated = fit.validation_batch or fit.batch
+    return put(crops), loader.Whole(validation_split, batch=validated, multiple=config.MULTIPLE)
 
 
 @task(cache_policy=NO_CACHE)

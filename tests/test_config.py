@@ -173,3 +173,64 @@ def test_a_password_in_the_source_is_refused_and_not_repeated(changed):
         config.load(changed("source: sample", "source: https://user:hunter2@mirror.example/data"))
     assert "hunter2" not in str(caught.value)
     assert "netrc" in str(caught.value)
+
+
+DERIVED = (
+    "  crop: [128, 128]\n  batch: 8\n"
+    "  rare: 0.0  # share of the crops centred on a rare class (nnU-Net takes a third)\n"
+    "  steps: 12  # batches in an epoch\n  epochs: 30\n  weight_decay: 0.01\n  warm_up: 0.1\n  dropout: 0.2\n"
+)
+
+
+def test_a_plan_may_leave_out_what_it_derives_and_fills_it_in(changed):
+    params = config.load(changed(DERIVED, "  plan: auto\n  batch: 6\n"))
+    assert not params.is_planned
+    with pytest.raises(ValueError, match="plan: auto"):
+        params.resolved()
+    plan = {
+        "crop": [64, 96],
+        "batch": 99,
+        "steps": 7,
+        "epochs": 40,
+        "weight_decay": 0.1,
+        "warm_up": 0.3,
+        "dropout": 0.0,
+    }
+    planned = params.planned(
+        training={**plan, "loss": {"class_weights": "balanced", "dice": 9.0}}, search={"trials": 99}
+    )
+    assert planned.is_planned
+    assert (planned.training.crop, planned.training.batch, planned.training.steps) == ((64, 96), 6, 7)
+    assert (planned.training.loss.class_weights, planned.training.loss.dice) == ("balanced", 1.0)
+    assert planned.search == params.search
+    assert planned.resolved()["training"]["epochs"] == 40
+
+
+def test_a_plan_may_leave_out_the_whole_search(tmp_path):
+    text = PARAMS.read_text(encoding="utf-8")
+    start, end = text.index("search:\n"), text.index("evaluation:\n")
+    path = tmp_path / "params.yaml"
+    path.write_text((text[:start] + text[end:]).replace("training:\n", "training:\n  plan: auto\n"), encoding="utf-8")
+    assert config.load(path).search.model_fields_set == set()
+    path.write_text(text[:start] + text[end:], encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"search\.trials: missing"):
+        config.load(path)
+
+
+@pytest.mark.parametrize("key", ["crop: [128, 128]", "batch: 8", "warm_up: 0.1", "trials: 4"])
+def test_without_a_plan_what_it_would_derive_must_be_there(changed, key):
+    with pytest.raises(ConfigError, match=rf"\.{key.split(':')[0]}: missing") as caught:
+        config.load(changed(f"  {key}\n", ""))
+    assert "plan: auto" in str(caught.value)
+
+
+def test_an_amount_of_images_needs_a_plan(changed):
+    with pytest.raises(ConfigError, match=r"training\.plan: auto"):
+        config.load(changed("  batch: 8\n", "  batch: 8\n  images: 5000\n"))
+
+
+def test_a_mistake_beside_a_plan_is_told_with_its_line(changed):
+    with pytest.raises(ConfigError, match=r"params\.yaml:\d+ training\.plan: found 'autoo'"):
+        config.load(changed("  batch: 8\n", "  batch: 8\n  plan: autoo\n"))
+    with pytest.raises(ConfigError, match=r"`training\.crop` "):
+        config.load(changed("  crop: [128, 128]\n", "  plan: auto\n  crop: [512, 512]\n"))

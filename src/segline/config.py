@@ -5,7 +5,7 @@ expected; an unknown key or name is answered with the nearest known one.
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from urllib.parse import urlsplit
@@ -105,6 +105,8 @@ Positive = Annotated[int, Field(ge=1)]
 Stride = Literal[8, 16, 32]
 Offered = Annotated[tuple[Item, ...], BeforeValidator(_sequence), Field(min_length=1)]
 """Values to choose from."""
+Depth = Annotated[int, Field(ge=2, le=5)]
+Flip = Literal["left_right", "up_down"]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Weight = Annotated[float, Field(ge=0.0)]
@@ -167,7 +169,7 @@ class ModelConfig(Strict):
     classes: Positive
     width: Positive = 16
     """Filters of the first level; each level below doubles them."""
-    depth: Annotated[int, Field(ge=2, le=5)] = 4
+    depth: Depth = 4
     """How often the network halves its input's sides."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     batch_norm: bool = True
@@ -238,20 +240,34 @@ class Augmentation(Strict):
 
 
 class Training(Strict):
-    """How one network is fitted."""
+    """How one network is fitted.
 
-    crop: Annotated[tuple[Side, Side], BeforeValidator(_sequence)]
+    What ``params.yaml`` must say unless a plan says it has a value here all the same: it stands in until
+    the plan is made (`Params.planned`).
+    """
+
+    plan: Literal["auto"] | None = None
+    """``auto``: what is not given is derived from the dataset's fingerprint (`training.plan`)."""
+    memory: Annotated[float, Field(gt=0.0)] | None = None
+    """What a fit may take, GiB: the budget that a plan keeps to, whatever machine it is made on."""
+    images: Positive | None = None
+    """Crops that the final fit sees, all epochs together: the amount of training that a plan spreads."""
+    crop: Annotated[tuple[Side, Side], BeforeValidator(_sequence)] = (128, 128)
     """Height and width of the crops the network trains on, pixels."""
-    batch: Positive
+    batch: Positive = 8
+    validation_batch: Positive | None = None
+    """Whole images validated at a time; none for as many as `batch`."""
     rare: Share = 0.0
     """Share of the crops that are centred on a rare class."""
-    steps: Annotated[int, Field(ge=0)]
+    flips: Annotated[tuple[Flip, ...], BeforeValidator(_sequence)] | None = None
+    """Mirror images that crops may become; none for left-right where the dataset says it is one more image."""
+    steps: Annotated[int, Field(ge=0)] = 100
     """Batches that make one epoch: a count, so that epochs are alike whatever the data; 0: one pass over them."""
-    epochs: Positive
-    weight_decay: Annotated[float, Field(ge=0.0)]
-    warm_up: Share
+    epochs: Positive = 30
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
+    warm_up: Share = 0.1
     """Share of all steps in which the learning rate rises to its peak."""
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
     loss: Loss = Loss()
     optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
     """``sgd`` is with Nesterov's momentum."""
@@ -282,15 +298,15 @@ class Training(Strict):
 
 
 class Search(Strict):
-    """What Keras Tuner may choose from."""
+    """What Keras Tuner may choose from; its values here stand in for a plan's, as those of `Training` do."""
 
-    trials: Positive
-    epochs: Positive
-    networks: Offered[NetworkName]
-    width: Offered[Positive]
-    depth: Offered[Annotated[int, Field(ge=2, le=5)]]
-    learning_rate: Annotated[tuple[Rate, Rate], BeforeValidator(_sequence), AfterValidator(_ascending)]
-    augmentation: Annotated[tuple[Share, Share], BeforeValidator(_sequence), AfterValidator(_ascending)]
+    trials: Positive = 4
+    epochs: Positive = 3
+    networks: Offered[NetworkName] = ("unet",)
+    width: Offered[Positive] = (16,)
+    depth: Offered[Depth] = (4,)
+    learning_rate: Annotated[tuple[Rate, Rate], BeforeValidator(_sequence), AfterValidator(_ascending)] = (1e-3, 1e-2)
+    augmentation: Annotated[tuple[Share, Share], BeforeValidator(_sequence), AfterValidator(_ascending)] = (0.0, 0.7)
     """Range of the augmentation strength: 0 leaves flips and crops, 1 is strong."""
     encoders: Offered[EncoderName] = ("mobilenet_v2",)
     """For networks that begin with one; so are the choices below for networks that have them."""
@@ -316,6 +332,12 @@ class Search(Strict):
         if max(self.heads) > min(self.depth):
             raise PydanticCustomError("heads", "at most as many of `search.heads` as the least of `search.depth`", {})
         return self
+
+    @property
+    def offered(self) -> dict[str, tuple[Any, ...]]:
+        """Fields of `ModelConfig` that only some networks have -> the values to choose from."""
+        same = ("output_stride", "batch_norm", "penultimate", "residual", "separable", "skips", "heads")
+        return {"encoder": self.encoders, **{name: getattr(self, name) for name in same}}
 
     @property
     def weights_file(self) -> str | None:
@@ -361,7 +383,7 @@ class Params(Strict):
     validation: Validation
     prepare: Prepare
     training: Training
-    search: Search
+    search: Search = Search()
     classification: Classification = Classification()
     evaluation: Evaluation
     promotion: Promotion
@@ -390,30 +412,90 @@ class Params(Strict):
             raise PydanticCustomError(
                 "floor", "a `promotion.floor` for {name}, such as `{name}: 0.15`", {"name": self.dataset}
             )
-        multiple = 2 ** max(self.search.depth)
-        if any(side % multiple for side in self.training.crop):
+        self._check_stated()
+        self._check_crop()
+        return self
+
+    def _check_crop(self) -> None:
+        """That `training.crop`, where it is given, suits what else is."""
+        if "crop" not in self.training.model_fields_set:
+            return
+        crop, depth = self.training.crop, max(self.search.depth)
+        if "depth" in self.search.model_fields_set and any(side % 2**depth for side in crop):
             raise PydanticCustomError(
                 "crop",
                 "`training.crop` {crop} in multiples of {multiple}: networks of depth {depth} halve it so often",
-                {"crop": list(self.training.crop), "multiple": multiple, "depth": max(self.search.depth)},
+                {"crop": list(crop), "multiple": 2**depth, "depth": depth},
             )
-        largest = _largest_crop(self.prepare)
-        if largest is not None and (self.training.crop[0] > largest or self.training.crop[1] > 4 * largest):
+        largest = largest_crop(self.prepare.short_side)
+        if largest and (crop[0] > largest[0] or crop[1] > largest[1]):
             raise PydanticCustomError(
                 "crop",
                 "`training.crop` {crop} to fit images scaled to `prepare.short_side` {side}",
-                {"crop": list(self.training.crop), "side": self.prepare.short_side},
+                {"crop": list(crop), "side": self.prepare.short_side},
             )
-        return self
+
+    def _check_stated(self) -> None:
+        """Without a plan, everything that it would derive has to be there; and nothing that only it reads."""
+        if self.training.plan is not None:
+            return
+        for section, keys in _STATED.items():
+            for key in keys:
+                if key not in getattr(self, section).model_fields_set:
+                    raise PydanticCustomError("stated", "{key}", {"key": f"{section}.{key}"})
+        if self.training.images is not None:
+            raise PydanticCustomError(
+                "images", "`training.plan: auto` beside `training.images`, which only a plan reads"
+            )
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether every value is the one to train with: no plan was asked for, or its values are in."""
+        return all(key in getattr(self, section).model_fields_set for section, keys in _STATED.items() for key in keys)
+
+    def planned(self, *, training: Mapping[str, Any], search: Mapping[str, Any]) -> Self:
+        """With a plan's values under `training` and `search`, wherever ``params.yaml`` gave none of its own."""
+        given = {section: getattr(self, section).model_dump(exclude_unset=True) for section in _STATED}
+        return self.model_copy(
+            update={
+                "training": Training.model_validate(merged(training, given["training"])),
+                "search": Search.model_validate(merged(search, given["search"])),
+            }
+        )
 
     def resolved(self) -> dict[str, Any]:
-        """What a training run depends on: all but where the data came from (its digests say that)."""
+        """What a training run depends on: all but where the data came from (its digests say that).
+
+        Raises:
+            ValueError: there is a plan to be made yet.
+        """
+        if not self.is_planned:
+            raise ValueError("`training.plan: auto` has values that stand in: use `planned` first")
         return self.model_dump(mode="json", exclude={"source", "datasets", "own"})
 
 
-def _largest_crop(prepare: Prepare) -> int | None:
-    """The largest legal crop height: the short side, rounded up to the network's multiple."""
-    return None if prepare.short_side is None else -(-prepare.short_side // MULTIPLE) * MULTIPLE
+_STATED = {
+    "training": ("crop", "batch", "steps", "epochs", "weight_decay", "warm_up", "dropout"),
+    "search": ("trials", "epochs", "networks", "width", "depth", "learning_rate", "augmentation"),
+}
+"""What ``params.yaml`` has to say where no plan does, and what every plan says."""
+
+
+def largest_crop(short_side: int | None) -> tuple[int, int] | None:
+    """The largest legal crop of images prepared at `short_side`; none where they keep their own size.
+
+    Its height is the short side, rounded up to the network's multiple; panoramas are up to four times as wide.
+    """
+    if short_side is None:
+        return None
+    height = -(-short_side // MULTIPLE) * MULTIPLE
+    return height, 4 * height
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, `over` winning key by key, inside sections too."""
+    both = {key: merged(under[key], over[key]) for key in under if key in over and isinstance(over[key], Mapping)}
+    return {**under, **over, **both}
 
 
 class Source:
@@ -588,7 +670,14 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected=detail["msg"],
                 remedy="add that line",
             )
-        case "twice" | "own" | "not_prepared" | "crop" | "freeze" | "one_encoder":
+        case "stated":
+            return ConfigError(
+                source.place(*detail["msg"].split(".")),
+                found="missing" + more,
+                expected="this key",
+                remedy="add it (README shows the file), or let `training.plan: auto` derive it",
+            )
+        case "twice" | "own" | "not_prepared" | "crop" | "images" | "freeze" | "one_encoder":
             return ConfigError(
                 source.path,
                 found="two values that contradict" + more,

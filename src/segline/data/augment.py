@@ -23,14 +23,25 @@ class Augmenter:
         crop: height and width that come out, pixels.
         strength: 0 (flips and crops) to 1.
         mirrored: whether left and right may be swapped.
+        upended: whether up and down may be.
         kind: another way than this one, which is ``scaled``; `strength` is for this one alone.
     """
 
     def __init__(
-        self, *, crop: tuple[int, int], strength: float, mirrored: bool, kind: Augmentation | None = None
+        self,
+        *,
+        crop: tuple[int, int],
+        strength: float,
+        mirrored: bool,
+        upended: bool = False,
+        kind: Augmentation | None = None,
     ) -> None:
         self.crop = crop
-        transforms = _transforms(crop, strength, mirrored, kind or Augmentation())
+        chosen = kind or Augmentation()
+        flips = (
+            [] if chosen.kind == "none" else [A.HorizontalFlip(p=0.5)] * mirrored + [A.VerticalFlip(p=0.5)] * upended
+        )
+        transforms = [*flips, *_transforms(crop, strength, chosen)]
         self._compose = A.Compose(transforms)
         # A pixel to centre on costs a tenth of the time, so only those crops pay for it.
         self._around = A.Compose(transforms, keypoint_params=A.KeypointParams(format="xy", remove_invisible=False))
@@ -103,13 +114,12 @@ def _around(data: dict[str, Any], *, size: tuple[int, int], shape: tuple[int, ..
     return left, top, left + size[1], top + size[0]
 
 
-def _transforms(crop: tuple[int, int], strength: float, mirrored: bool, kind: Augmentation) -> list[A.BasicTransform]:
+def _transforms(crop: tuple[int, int], strength: float, kind: Augmentation) -> list[A.BasicTransform]:
     if kind.kind == "none":
         return [_pad(crop, position="center"), A.CenterCrop(*crop)]
-    flips: list[A.BasicTransform] = [A.HorizontalFlip(p=0.5)] if mirrored else []
     if kind.heights is not None:
-        return [*flips, *_sized(crop, kind.heights, kind.probability)]
-    return [*flips, *_scaled(crop, strength)]
+        return _sized(crop, kind.heights, kind.probability)
+    return _scaled(crop, strength)
 
 
 def _pad(crop: tuple[int, int], *, position: str) -> A.BasicTransform:

@@ -33,8 +33,6 @@ from segline.training.tracker import Tracker
 
 Batches = tuple[TrainBatches, ValidationBatches]
 
-_OPTIONAL = ("output_stride", "batch_norm", "penultimate", "residual", "separable", "skips", "heads")
-"""Fields of `ModelConfig` that only some families have, and `Search` may offer values of."""
 _FAILURES = 3  # trials that may fail before the first success; then the reason is common to all
 
 
@@ -165,8 +163,12 @@ def _options(space: Search) -> dict[str, tuple[Any, ...]]:
     Raises:
         ConfigError: no network of `space` has one of them.
     """
-    offered: dict[str, tuple[Any, ...]] = {name: getattr(space, name) for name in _OPTIONAL}
-    asked = {name: values for name, values in offered.items() if values != (ModelConfig.model_fields[name].default,)}
+    offered = space.offered
+    asked = {
+        name: values
+        for name, values in offered.items()
+        if name != "encoder" and values != (ModelConfig.model_fields[name].default,)
+    }
     for name in (*asked, *(["weights"] if space.weights is not None else [])):
         if not _takers(space.networks, name):
             raise ConfigError(
