@@ -211,6 +211,7 @@ def train(work: Work, choice: dict[str, Any]) -> None:
     from segline.data import loader
     from segline.inference import bundle
     from segline.training.fit import fit
+    from segline.training.job import Job
 
     folder = work.scratch / "bundle"
     if (folder / bundle.DESCRIPTION).is_file():
@@ -219,16 +220,19 @@ def train(work: Work, choice: dict[str, Any]) -> None:
     model_config = config.ModelConfig.model_validate(choice["model_config"])
     with loader.on_processes(_loaders(work)) as put:
         training_batches, validation_batches = _batches(work, choice["strength"], put)
-        result = fit(
-            model_config,
-            work.params.training,
+        job = Job(
+            model_config=model_config,
+            training=work.params.training,
             learning_rate=choice["learning_rate"],
             epochs=work.params.training.epochs,
+            seed=work.params.seed,
+            class_weights=_class_weights(work),
+        )
+        result = fit(
+            job,
             train=training_batches,
             validation=validation_batches,
-            seed=work.params.seed,
             tracker=work.tracker,
-            class_weights=_class_weights(work),
             checkpoint=work.scratch / "checkpoint.npz",
             report=print,
         )

@@ -77,7 +77,9 @@ def test_all_levels_are_joined(network: str) -> None:
     """Logits depend on pixels farther away than the convolutions of the first level reach."""
     model = models.build(tiny(network, depth=3))
     changed = image()
-    changed[:, :12, :12] = 255 - changed[:, :12, :12]  # of one pixel, some first weights leave less than float32 can tell
+    changed[:, :12, :12] = (
+        255 - changed[:, :12, :12]
+    )  # of one pixel, some first weights leave less than float32 can tell
     difference = np.abs(keras.ops.convert_to_numpy(model(image()) - model(changed))).max(axis=(0, 3))
     assert difference[20, 20] > 0
     if network.startswith("unet"):  # a skip at full resolution says most about the pixel itself

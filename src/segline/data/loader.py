@@ -82,9 +82,13 @@ class Crops:
         for place in range(self._size):
             images[place], masks[place] = self._crop(step * self._size + place)
 
+    def ids(self, step: int) -> list[str]:
+        """Names of the samples in batch number `step`."""
+        places = range(step * self._size, (step + 1) * self._size)
+        return [self._split.ids[self._index(place)] for place in places]
+
     def _crop(self, place: int) -> tuple[Images, Masks]:
-        number, position = divmod(place, len(self._split))
-        index = int(self._order(number)[position])
+        index = self._index(place)
         seed, *draws = (int(word) for word in np.random.SeedSequence([self._seed, place]).generate_state(3))
         # Every n-th crop, not one in n by chance: the share holds in each stretch of training.
         centred = int((place + 1) * self._rare) > int(place * self._rare)
@@ -104,12 +108,18 @@ class Crops:
         flat = int(places[draws[0] % len(places), draws[1] % PLACES])
         return divmod(flat, self._split.size(index)[1])
 
+    def _index(self, place: int) -> int:
+        """Which sample is drawn at `place`, counted from 0 over the whole training."""
+        number, position = divmod(place, len(self._split))
+        return int(self._order(number)[position])
+
     def _order(self, number: int) -> npt.NDArray[np.int64]:
         """The order of pass `number`; a batch may reach over two."""
-        if number not in self._orders:
+        order = self._orders.get(number)
+        if order is None:
             order = np.random.default_rng([self._seed, number]).permutation(len(self._split))
             self._orders = {**dict(list(self._orders.items())[-1:]), number: order}
-        return self._orders[number]
+        return order
 
 
 def rare_classes(pixels: list[int]) -> list[int]:
@@ -136,7 +146,7 @@ class Ahead:
         self._executor, self._workers = executor, workers
         self._pending: dict[int, Future[None]] = {}
         self._slots = _Slots(path=_reserved(folder, 4 * math.prod(crops.shape) * self._window), shape=crops.shape)
-        self.augmentation = crops.augmentation
+        self.augmentation, self.ids = crops.augmentation, crops.ids
 
     @property
     def _window(self) -> int:

@@ -8,7 +8,7 @@ had begun, and makes the same choice as one that was left alone.
 import contextlib
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,10 @@ from segline.config import ModelConfig, Search, Training
 from segline.errors import SeglineError, TrainingError
 from segline.storage import atomic_file
 from segline.training.batches import TrainBatches, ValidationBatches
-from segline.training.epochs import OBJECTIVE
 from segline.training.fit import FitResult, fit
+from segline.training.job import Job
 from segline.training.tracker import Tracker
+from segline.training.validation import OBJECTIVE
 
 Batches = tuple[TrainBatches, ValidationBatches]
 
@@ -62,7 +63,7 @@ def search(
     seed: int,
     tracker: Tracker,
     folder: Path,
-    class_weights: Sequence[float] | None = None,
+    class_weights: tuple[float, ...] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Choice:
     """Run the trials that `folder` does not hold yet, and choose the best of all by validation mIoU.
@@ -78,7 +79,7 @@ def search(
         seed: of the draws and the weights.
         tracker: the run whose children the trials are.
         folder: scratch of this search; another space, seed or data needs another folder.
-        class_weights: as for `fit`.
+        class_weights: as of a `Job`.
         report: takes one line of text a trial.
 
     Raises:
@@ -126,7 +127,7 @@ class _Trials:
         make_batches: Callable[[float], Batches],
         seed: int,
         tracker: Tracker,
-        class_weights: Sequence[float] | None,
+        class_weights: tuple[float, ...] | None,
         report: Callable[[str], None],
     ) -> None:
         self._space, self._training, self._classes = space, training, classes
@@ -164,17 +165,15 @@ class _Trials:
     def _fit(self, trial: Trial, child: Tracker) -> FitResult:
         values = trial.hyperparameters.values
         train, validation = self._make_batches(values["strength"])
-        return fit(
-            self.model_config(trial),
-            self._training,
+        job = Job(
+            model_config=self.model_config(trial),
+            training=self._training,
             learning_rate=values["learning_rate"],
             epochs=self._space.epochs,
-            train=train,
-            validation=validation,
             seed=_trial_seed(self._seed, trial.trial_id),
-            tracker=child,
             class_weights=self._class_weights,
         )
+        return fit(job, train=train, validation=validation, tracker=child)
 
 
 def _trial_seed(seed: int, trial_id: str) -> int:
