@@ -36,6 +36,8 @@ from segline.datasets.base import Dataset
 from segline.evaluation import evaluate as scoring
 from segline.inference.bundle import Bundle
 from segline.training.backend import make_deterministic
+from segline.training.fit import fit
+from segline.training.job import Job
 
 NETWORKS = [name for name in networks.CONFIGS if not name.endswith("/xception_65")]  # that one takes a GPU
 CROPS = {"oxford_pets": (128, 128), "kitti": (128, 256)}
@@ -100,11 +102,11 @@ def _learn(name: str, dataset: Dataset, prepared: Prepared, path: Path, *, minut
     model_config = config.ModelConfig.model_validate({"classes": len(dataset.label_map), **networks.CONFIGS[name]})
     with _batches(dataset, prepared) as batches:
         # The first fit traces the network and says how long a step and a validation take.
-        probe = _fit(model_config, batches, steps=24, epochs=2)
+        probe = _fit(model_config, batches, crop=CROPS[dataset.name], steps=24, epochs=2)
         speed = probe.history[-1]["images_per_second"]
         steps = _steps(minutes, speed=speed, validation=_validation_seconds(probe.model, batches[1]))
         started = time.monotonic()
-        result = _fit(model_config, batches, steps=steps, epochs=EPOCHS)
+        result = _fit(model_config, batches, crop=CROPS[dataset.name], steps=steps, epochs=EPOCHS)
         seconds = time.monotonic() - started
     bundle = Bundle(
         network=result.model,
@@ -135,20 +137,12 @@ def _batches(dataset: Dataset, prepared: Prepared) -> Iterator[tuple[Any, Any]]:
         yield put(crops), loader.Whole(prepared.split("validation"), batch=RECIPE["batch"], multiple=config.MULTIPLE)
 
 
-def _fit(model_config: config.ModelConfig, batches: tuple[Any, Any], *, steps: int, epochs: int) -> Any:
-    from segline.training.fit import fit
-
-    training = config.Training(crop=(32, 32), steps=steps, epochs=epochs, **RECIPE)
-    return fit(
-        model_config,
-        training,
-        learning_rate=RATE,
-        epochs=epochs,
-        train=batches[0],
-        validation=batches[1],
-        seed=SEED,
-        tracker=networks.Unheard(),
-    )
+def _fit(
+    model_config: config.ModelConfig, batches: tuple[Any, Any], *, crop: tuple[int, int], steps: int, epochs: int
+) -> Any:
+    training = config.Training(crop=crop, steps=steps, epochs=epochs, **RECIPE)
+    job = Job(model_config=model_config, training=training, learning_rate=RATE, epochs=epochs, seed=SEED)
+    return fit(job, train=batches[0], validation=batches[1], tracker=networks.Unheard())
 
 
 def _validation_seconds(model: keras.Model, batches: Any) -> float:

@@ -107,6 +107,7 @@ def fit(wanted: Case) -> dict[str, float]:
     from segline.config import ModelConfig, Training
     from segline.training import backend
     from segline.training.fit import fit as run
+    from segline.training.job import Job
     from segline.training.memory import footprint
 
     backend.make_deterministic(seed=1, threads=2)
@@ -116,13 +117,9 @@ def fit(wanted: Case) -> dict[str, float]:
     )
     with tempfile.TemporaryDirectory() as folder:
         run(
-            model,
-            training,
-            learning_rate=1e-3,
-            epochs=1,
+            Job(model_config=model, training=training, learning_rate=1e-3, epochs=1, seed=1),
             train=Noise((wanted.batch, *wanted.crop), model.classes),
             validation=Noise(wanted.validated, model.classes),
-            seed=1,
             tracker=Silent(),  # type: ignore[arg-type]
             checkpoint=Path(folder) / "checkpoint.npz",
         )

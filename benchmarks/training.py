@@ -40,6 +40,7 @@ from segline.data.prepared import Prepared
 from segline.datasets import sample
 from segline.training.backend import make_deterministic
 from segline.training.fit import fit
+from segline.training.job import Job
 
 PETS = "oxford_pets"
 PARTS = ("fit", "networks", "xla", "gpu")
@@ -110,13 +111,15 @@ def _segline_fit(name: str, prepared: Path, threads: int) -> float:
     splits = Prepared(prepared)
     with loader.on_processes(1) as put:
         result = fit(
-            networks.model_config(name),
-            training,
-            learning_rate=networks.RATE,
-            epochs=EPOCHS,
+            Job(
+                model_config=networks.model_config(name),
+                training=training,
+                learning_rate=networks.RATE,
+                epochs=EPOCHS,
+                seed=networks.SEED,
+            ),
             train=put(work.crops(prepared)),
             validation=loader.Whole(splits.split("validation"), batch=networks.BATCH, multiple=MULTIPLE),
-            seed=networks.SEED,
             tracker=networks.Unheard(),
         )
     keras.backend.clear_session()

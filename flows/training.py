@@ -300,6 +300,8 @@ def train(work: Work, choice: dict[str, Any]) -> None:
     from segline.data import loader
     from segline.inference import bundle
     from segline.training.fit import fit
+    from segline.training.job import Job
+    from segline.training.memory import budget, by_batch
 
     folder = work.scratch / "bundle"
     if (folder / bundle.DESCRIPTION).is_file():
@@ -309,18 +311,23 @@ def train(work: Work, choice: dict[str, Any]) -> None:
     with loader.on_processes(_loaders(work)) as put:
         training_batches, validation_batches = _batches(work, choice["strength"], put)
         _show_batches(work, training_batches)
-        result = fit(
-            model_config,
-            work.training,
+        job = Job(
+            model_config=model_config,
+            training=work.training,
             learning_rate=choice["learning_rate"],
             epochs=work.params.training.epochs,
+            seed=work.params.seed,
+            class_weights=_class_weights(work),
+        )
+        result = fit(
+            job,
             train=training_batches,
             validation=validation_batches,
-            seed=work.params.seed,
             tracker=work.tracker,
-            class_weights=_class_weights(work),
             checkpoint=work.scratch / "checkpoint.npz",
             report=print,
+            memory=by_batch(job),
+            budget=budget(work.training),
         )
     specification = work.scratch / "augmentation.json"
     _write(specification, training_batches.augmentation)

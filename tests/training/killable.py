@@ -27,6 +27,7 @@ from segline.config import ModelConfig, Search, Training  # noqa: E402
 from segline.training import backend  # noqa: E402
 from segline.training.checkpoint import values  # noqa: E402
 from segline.training.fit import fit  # noqa: E402
+from segline.training.job import Job  # noqa: E402
 from segline.training.search import search  # noqa: E402
 
 CONFIG = ModelConfig(network="unet", classes=CLASSES, width=4, depth=2, dropout=0.4, heads=2)
@@ -77,13 +78,9 @@ class Lethal(RecordingTracker):
 
 def run_fit(folder: Path, tracker: RecordingTracker) -> None:
     result = fit(
-        CONFIG,
-        TRAINING,
-        learning_rate=0.02,
-        epochs=TRAINING.epochs,
+        Job(model_config=CONFIG, training=TRAINING, learning_rate=0.02, epochs=TRAINING.epochs, seed=3),
         train=Train(),
         validation=Validation(),
-        seed=3,
         tracker=tracker,
         checkpoint=folder / "fit.npz",
     )

@@ -31,6 +31,9 @@ class Train:
         image, mask = draw([self._seed, step])
         return (image * (1 - self._strength / 2)).astype(np.uint8), mask
 
+    def ids(self, step: int) -> list[str]:
+        return [f"band_{step}_{place}" for place in range(2)]
+
 
 class Validation:
     """Three fixed batches, the last smaller than the others in every way, as whole images are."""

@@ -18,6 +18,7 @@ from segline.errors import ConfigError, TrainingError
 from segline.models import encoders
 from segline.training import classify
 from segline.training.fit import fit
+from segline.training.job import Job
 
 NAMES = ("black", "grey", "white")
 LEVELS = {"black": 60, "grey": 128, "white": 190}
@@ -171,13 +172,17 @@ def test_a_checkpoint_of_other_first_weights_is_refused(
     weights = str(trained[2] / f"{ENCODER}.npz")
     with pytest.raises(TrainingError, match="another fit: weights differ"):
         fit(
-            ModelConfig(network="classifier", classes=3, encoder=ENCODER, weights=weights, dropout=TRAINING.dropout),
-            TRAINING.model_copy(update={"loss": Loss(dice=0.0)}),
-            learning_rate=SETTINGS.learning_rate,
-            epochs=SETTINGS.epochs,
+            Job(
+                model_config=ModelConfig(
+                    network="classifier", classes=3, encoder=ENCODER, weights=weights, dropout=TRAINING.dropout
+                ),
+                training=TRAINING.model_copy(update={"loss": Loss(dice=0.0)}),
+                learning_rate=SETTINGS.learning_rate,
+                epochs=SETTINGS.epochs,
+                seed=4,
+            ),
             train=classify.Labelled(train(), CLASSES),
             validation=classify.LabelledSplit(validation(), CLASSES),
-            seed=4,
             tracker=RecordingTracker(),
             checkpoint=trained[2] / f"{ENCODER}.checkpoint.npz",
         )

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from segline.models import encoders
 from segline.training import backend, optimizers
 from segline.training.checkpoint import assign, values
 from segline.training.fit import FitResult, fit
+from segline.training.job import Job
 from segline.training.losses import SegmentationLoss
 from segline.training.schedule import WarmUpDecay
 from segline.training.supervision import supervised
@@ -26,16 +28,14 @@ TRAINING = Training(crop=(32, 64), batch=2, steps=6, epochs=3, weight_decay=0.01
 LEARNING_RATE = 0.02
 
 
+JOB = Job(model_config=CONFIG, training=TRAINING, learning_rate=LEARNING_RATE, epochs=TRAINING.epochs, seed=5)
+
+
 def run(tracker: RecordingTracker | None = None, **options: object) -> FitResult:
-    arguments: dict[str, object] = {
-        "learning_rate": LEARNING_RATE,
-        "epochs": TRAINING.epochs,
-        "train": Train(),
-        "validation": Validation(),
-        "seed": 5,
-    }
-    training, model_config = options.pop("training", TRAINING), options.pop("model_config", CONFIG)
-    return fit(model_config, training, tracker=tracker or RecordingTracker(), **{**arguments, **options})  # type: ignore[arg-type]
+    """`JOB`, where `options` say nothing else."""
+    job = replace(JOB, **{name: options.pop(name) for name in vars(JOB) if name in options})  # type: ignore[arg-type]
+    arguments: dict[str, object] = {"train": Train(), "validation": Validation(), **options}
+    return fit(job, tracker=tracker or RecordingTracker(), **arguments)  # type: ignore[arg-type]
 
 
 def numpy_miou(model: keras.Model) -> float:

@@ -13,6 +13,7 @@ from segline.config import Search, Training
 from segline.errors import ConfigError, StorageError, TrainingError
 from segline.training import search as searching
 from segline.training.fit import FitResult
+from segline.training.job import Job
 
 # Keras Tuner 1.4.8 asks for the current thread and its name in ways that Python deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")
@@ -42,11 +43,11 @@ class Fits:
         self.calls: list[dict[str, Any]] = []
         self._errors = errors or {}
 
-    def __call__(self, model_config: object, training: object, **options: Any) -> FitResult:
-        self.calls.append({"model_config": model_config, **options})
+    def __call__(self, job: Job, **options: Any) -> FitResult:
+        self.calls.append({**vars(job), **options})
         if error := self._errors.get(len(self.calls) - 1):
             raise error
-        return FitResult(model=None, best_epoch=1, best_miou=1 - options["learning_rate"], history=())  # type: ignore[arg-type]
+        return FitResult(model=None, best_epoch=1, best_miou=1 - job.learning_rate, history=())  # type: ignore[arg-type]
 
 
 def run(

@@ -6,6 +6,7 @@ best weights so far and the history.
 """
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from segline.storage import atomic_file
 
 Weights = tuple[npt.NDArray[Any], ...]
 History = tuple[Mapping[str, float], ...]
+
+_DAMAGED = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)  # what NumPy makes of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,20 +82,42 @@ class Checkpoint:
         """Put `model` and its optimizer where the file says; untouched where there is no file.
 
         Raises:
-            TrainingError: the file is that of another fit.
+            TrainingError: the file is that of another fit; or it is damaged, or of another architecture,
+                and lies beside its place now.
         """
         if not self.path.exists():
             return Progress()
-        with np.load(self.path, allow_pickle=False) as content:
-            header = json.loads(str(content["header"]))
-            self._check(header["identity"])
-            groups = model.variables, model.optimizer.variables, model.variables
-            state = [
-                tuple(content[f"{part}_{index}"] for index in range(len(group))) for part, group in enumerate(groups)
-            ]
+        groups = model.variables, model.optimizer.variables, model.variables
+        try:
+            header, state = self._read(groups)
+        except _DAMAGED as error:
+            raise self._put_aside(str(error) or type(error).__name__) from error
         assign(model.variables, state[0])
         assign(model.optimizer.variables, state[1])
         return Progress(history=tuple(header["history"]), best=state[2], best_epoch=header["best_epoch"])
+
+    def _read(self, groups: Sequence[Sequence[Any]]) -> tuple[dict[str, Any], list[Weights]]:
+        """Header and values, one group after the other; nothing is assigned before all of them fit."""
+        with self.path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
+            header = json.loads(str(content["header"]))
+            self._check(header["identity"])
+            if len(content.files) != 1 + sum(map(len, groups)):
+                raise ValueError(f"it holds {len(content.files) - 1} arrays, not {sum(map(len, groups))}")
+            state = [
+                tuple(_fitting(content[f"{part}_{index}"], variable) for index, variable in enumerate(group))
+                for part, group in enumerate(groups)
+            ]
+        return header, state
+
+    def _put_aside(self, reason: str) -> TrainingError:
+        aside = self.path.with_name(f"{self.path.name}.unusable")
+        self.path.replace(aside)
+        return TrainingError(
+            self.path,
+            found=f"no progress that this network can go on from ({reason}); the file is {aside.name} now",
+            expected="what a fit of the same architecture has written",
+            remedy="run the same command again: it begins anew",
+        )
 
     def _check(self, found: Mapping[str, Any]) -> None:
         expected = json.loads(json.dumps(self.identity))
@@ -104,6 +129,12 @@ class Checkpoint:
                 expected="that of the fit to go on with",
                 remedy="delete the file to begin anew",
             )
+
+
+def _fitting(value: npt.NDArray[Any], variable: Any) -> npt.NDArray[Any]:
+    if value.shape != tuple(variable.shape):
+        raise ValueError(f"{variable.path} is {list(value.shape)} there and {list(variable.shape)} here")
+    return value
 
 
 def values(variables: Sequence[Any]) -> Weights:

@@ -21,6 +21,7 @@ from segline.models import encoders
 from segline.storage import atomic_file
 from segline.training.batches import Batch, ValidationBatches
 from segline.training.fit import fit
+from segline.training.job import Job
 from segline.training.tracker import Tracker
 
 _MOST = 254  # an image's class is a mask's pixel, whose highest id is void
@@ -187,14 +188,18 @@ def pretrain(
     answers = LabelledSplit(validation, classes)
     if not stored.is_file():
         config = ModelConfig(network=CLASSIFIER, classes=len(classes.names), encoder=encoder, dropout=training.dropout)
-        result = fit(
-            config,
-            training.model_copy(update={"loss": Loss(dice=0.0, label_smoothing=training.loss.label_smoothing)}),
+        loss = Loss(dice=0.0, label_smoothing=training.loss.label_smoothing)
+        job = Job(
+            model_config=config,
+            training=training.model_copy(update={"loss": loss}),
             learning_rate=settings.learning_rate,
             epochs=settings.epochs,
+            seed=seed,
+        )
+        result = fit(
+            job,
             train=Labelled(train, classes),
             validation=answers,
-            seed=seed,
             tracker=tracker,
             checkpoint=folder / f"{encoder}.checkpoint.npz",
             report=report,

@@ -7,18 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import keras
-import numpy as np
 
-from segline.errors import TrainingError
-from segline.training.batches import Sequence
+from segline.training.bar import EpochBars, duration
+from segline.training.batches import TrainBatches
 from segline.training.checkpoint import Checkpoint, Progress, assign, values
-from segline.training.metrics import MeanIoU, mean_iou
-from segline.training.optimizers import averages
-from segline.training.schedule import WarmUpDecay
+from segline.training.failures import Divergence
+from segline.training.job import Job
+from segline.training.optimizers import averages, first_bad_step
 from segline.training.tracker import Tracker
-
-OBJECTIVE = "val_miou"
-"""The metric that chooses: mean IoU over the whole validation split, on the prepared scale."""
+from segline.training.validation import OBJECTIVE
 
 
 class EpochEnd(keras.callbacks.Callback):
@@ -33,52 +30,59 @@ class EpochEnd(keras.callbacks.Callback):
 
     def __init__(
         self,
+        job: Job,
         progress: Progress,
         *,
-        epochs: int,
-        steps: int,
-        batch: int,
-        patience: int | None,
-        schedule: WarmUpDecay,
-        validation: Sequence,
-        metric: MeanIoU,
+        train: TrainBatches,
+        validate: Callable[[], dict[str, float]],
+        bars: EpochBars,
         tracker: Tracker,
         keeper: Checkpoint | None,
         report: Callable[[str], None],
     ) -> None:
         super().__init__()
         self.progress = progress
-        self._epochs, self._steps, self._batch, self._schedule = epochs, steps, batch, schedule
-        self._patience = patience
-        self._validation, self._metric = validation, metric
-        self._tracker, self._keeper, self._report = tracker, keeper, report
+        self._job, self._steps, self._schedule = job, job.training.steps, job.schedule()
+        self._train, self._validate = train, validate
+        self._bars, self._tracker, self._keeper, self._report = bars, tracker, keeper, report
         self._losses: dict[int, float] = {}
-        self._started = self._first = self._validated = time.monotonic()
+        self._started = self._first = time.monotonic()
         self._epochs_before = progress.epochs
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Start the clock."""
+        """Start the clock and the bar."""
         self._losses = {}
         self._started = time.monotonic()
+        history = self.progress.history
+        self._bars.begin(
+            f"epoch {epoch + 1}/{self._job.epochs}",
+            epochs_left=self._job.epochs - epoch,
+            last=history[-1][OBJECTIVE] if history else None,
+        )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Remember the loss so far."""
+        """Remember the loss so far, and end the epoch at once where it is no number."""
         self._losses[batch] = logs["loss"]  # the running mean: once no number, it stays none
+        if not math.isfinite(logs["loss"]):
+            self.model.stop_training = True
+        self._bars.step(batch + 1, logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Check, validate, compare with the best, then tell the tracker, the file and the person."""
-        self._check_loss()
+        self._check_numbers()
         keras.ops.convert_to_numpy(self.model.metrics[0].result())  # waits for the device
-        self._validated = time.monotonic()
+        seconds = time.monotonic() - self._started
+        self._bars.validate()
         with self._averaged():
-            metrics = self._metrics({**logs, **self._validate()})
+            metrics = self._metrics({**logs, **self._validate()}, seconds)
             self.progress = self.progress.after(metrics, self.model, objective=OBJECTIVE)
+        self._bars.end()
         self._tracker.log_metrics(metrics, step=self.progress.epochs)
         if self._keeper:
             self._keeper.write(self.progress, self.model)
         self._report(self._line(metrics))
-        if self.progress.is_stale(self._patience):
-            self._report(f"no better epoch in {self._patience}: ended early")
+        if self.progress.is_stale(self._job.training.patience):
+            self._report(f"no better epoch in {self._job.training.patience}: ended early")
             self.model.stop_training = True
 
     @contextmanager
@@ -93,64 +97,50 @@ class EpochEnd(keras.callbacks.Callback):
         finally:
             assign(weights, before)
 
-    def _validate(self) -> dict[str, float]:
-        """The metrics of the validation split, by counts over all of it.
-
-        Keras's own ``validation_data`` takes the first batches' sizes for those of all; whole images
-        of other sizes follow. Its ``test_on_batch`` resets the metrics each time: counts are added here.
-        """
-        counts = np.zeros((2, self._metric.classes), np.int64)
-        losses, sizes = [], []
-        for images, masks in (self._validation[index] for index in range(len(self._validation))):
-            losses.append(float(self.model.test_on_batch(images, masks, return_dict=True)["loss"]))
-            sizes.append(len(images))
-            counts += self._metric.counts()
-        return {"val_loss": float(np.average(losses, weights=sizes)), OBJECTIVE: mean_iou(counts)}
-
-    def _metrics(self, logs: Mapping[str, Any]) -> dict[str, float]:
+    def _metrics(self, logs: Mapping[str, Any], seconds: float) -> dict[str, float]:
         metrics = {name: float(value) for name, value in logs.items()}
-        if not math.isfinite(metrics[OBJECTIVE]):
-            raise TrainingError(
-                f"epoch {self.progress.epochs + 1}",
-                found="no labelled pixel in the validation split",
-                expected="a split to choose weights by",
-                remedy="look at the masks, or raise prepare.validation_share",
-            )
-        seconds = max(self._validated - self._started, 1e-9)
+        if not math.isfinite(metrics["val_loss"]):
+            raise self._divergence(self._steps - 1, f"validation loss {metrics['val_loss']}")
         metrics["learning_rate"] = self._learning_rate(self._steps - 1)
-        metrics["images_per_second"] = self._steps * self._batch / seconds
+        metrics["images_per_second"] = self._steps * self._job.training.batch / max(seconds, 1e-9)
         return metrics
 
     def _learning_rate(self, step: int) -> float:
         """The learning rate at `step` of the epoch under way."""
-        done = self.progress.epochs * self._steps
-        return float(keras.ops.convert_to_numpy(self._schedule(done + step)))
+        return float(keras.ops.convert_to_numpy(self._schedule(self._done + step)))
 
-    def _check_loss(self) -> None:
-        bad = [step for step, loss in self._losses.items() if not math.isfinite(loss)]
-        if not bad:
-            return
-        step = min(bad)
-        raise TrainingError(
-            f"epoch {self.progress.epochs + 1}, step {step + 1} of {self._steps}",
-            found=f"loss {self._losses[step]} at learning rate {self._learning_rate(step):.3g}",
-            expected="a finite loss",
-            remedy="lower search.learning_rate, or raise training.warm_up",
-        )
+    @property
+    def _done(self) -> int:
+        """Steps of the epochs before."""
+        return self.progress.epochs * self._steps
+
+    def _check_numbers(self) -> None:
+        """Stop where a loss or a gradient was no number; the gradient comes first, and makes the next loss none."""
+        bad = {step: f"loss {loss}" for step, loss in self._losses.items() if not math.isfinite(loss)}
+        gradient = first_bad_step(self.model.optimizer)
+        if gradient is not None:
+            bad.setdefault(gradient - self._done, "a gradient that is no number")
+        if bad:
+            raise self._divergence(min(bad), bad[min(bad)])
+
+    def _divergence(self, step: int, what: str) -> Exception:
+        path = None if self._keeper is None else self._keeper.path.with_suffix(".diverged.json")
+        return Divergence(
+            what=what,
+            epoch=self.progress.epochs + 1,
+            step=step + 1,
+            steps=self._steps,
+            learning_rate=self._learning_rate(step),
+            ids=self._train.ids(self._done + step),
+        ).error(path)
 
     def _line(self, metrics: Mapping[str, float]) -> str:
         now = time.monotonic()
-        done = self.progress.epochs - self._epochs_before
-        left = (now - self._first) / done * (self._epochs - self.progress.epochs)
+        done, epochs = self.progress.epochs - self._epochs_before, self._job.epochs
+        left = (now - self._first) / done * (epochs - self.progress.epochs)
         best = " (best)" if self.progress.best_epoch == self.progress.epochs else ""
         return (
-            f"epoch {self.progress.epochs}/{self._epochs}: loss {metrics['loss']:.4f}, "
+            f"epoch {self.progress.epochs}/{epochs}: loss {metrics['loss']:.4f}, "
             f"validation mIoU {metrics[OBJECTIVE]:.4f}{best}, {metrics['images_per_second']:.1f} images/s, "
-            f"{_duration(left)} left"
+            f"{duration(left)} left"
         )
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"

@@ -6,24 +6,25 @@ epoch and ends with the same weights, bit for bit, as one that was left alone.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from segline import models
-from segline.config import ModelConfig, Training
-from segline.training import batches, optimizers
-from segline.training.backend import jit_compile, precision
+from segline.training import backend, batches, optimizers
+from segline.training.bar import EpochBars
 from segline.training.batches import TrainBatches, ValidationBatches
 from segline.training.checkpoint import Checkpoint, History, Progress, assign
-from segline.training.epochs import OBJECTIVE, EpochEnd
+from segline.training.epochs import EpochEnd
+from segline.training.failures import Memory, explained
+from segline.training.job import Job
 from segline.training.losses import SegmentationLoss
 from segline.training.metrics import MeanIoU
-from segline.training.schedule import WarmUpDecay
 from segline.training.seeding import reseed
 from segline.training.supervision import supervised
 from segline.training.tracker import Tracker
+from segline.training.validation import OBJECTIVE, validate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,133 +46,112 @@ class FitResult:
 
 
 def fit(
-    model_config: ModelConfig,
-    training: Training,
+    job: Job,
     *,
-    learning_rate: float,
-    epochs: int,
     train: TrainBatches,
     validation: ValidationBatches,
-    seed: int,
     tracker: Tracker,
-    class_weights: Sequence[float] | None = None,
     checkpoint: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
-    bar: bool = False,
+    memory: Memory | None = None,
+    budget: float | None = None,
+    devices: Sequence[str] | None = None,
+    xla: bool | None = None,
 ) -> FitResult:
-    """Train the network of `model_config` from scratch on `train`, choosing by `validation`.
+    """Train the network of `job` from scratch on `train`, choosing by `validation`.
 
-    `seed` alone decides the first weights and what dropout drops: what the process drew before does
-    not matter. Call `backend.make_deterministic` at the start of the process for repeatable arithmetic.
+    The job's seed alone decides the first weights and what dropout drops: what the process drew before
+    does not matter. Call `backend.make_deterministic` at the start of the process for repeatable arithmetic.
+    On a terminal a bar shows how each epoch goes on.
 
     Args:
-        model_config: the network; its own dropout holds, not that of `training`.
-        training: batch, steps, weight decay and warm-up; `epochs` and `learning_rate` are given apart.
-        learning_rate: the peak of the schedule.
-        epochs: how many; the schedule spans them.
+        job: what to fit.
         train: training batches, from step 0 of the fit.
         validation: the split that chooses.
-        seed: of first weights and dropout.
         tracker: hears of every epoch's metrics.
-        class_weights: of the cross-entropies, by train id (`losses.balanced_weights`); none for equal ones.
-        checkpoint: file that keeps the progress after each epoch; without it a kill loses all.
+        checkpoint: file that keeps the progress after each epoch; without it a kill loses all. A fit that
+            diverges leaves the file as it is, and the batch's samples in ``<its name>.diverged.json``.
         report: takes one line of text an epoch.
-        bar: show Keras's progress bar on standard output.
+        memory: an estimate by batch, to name what would fit where memory runs out.
+        budget: bytes that `memory` was to keep to.
+        devices: share every batch, and change the last digits alone; all GPUs that can by default.
+        xla: compile with XLA or not; where it is worth it by default.
 
     Raises:
-        TrainingError: the loss is no number any more, validation has no labelled pixel, or
-            `checkpoint` belongs to another fit.
+        ConfigError: the crop does not suit the network.
+        DataError: a mask holds an id that the network has no class for.
+        TrainingError: a loss or a gradient is no number any more, memory ran out, validation has no
+            labelled pixel, or `checkpoint` belongs to another fit or to none.
         StorageError: `checkpoint` cannot be written.
     """
-    keras.utils.set_random_seed(seed)
-    schedule = _schedule(training, learning_rate=learning_rate, epochs=epochs)
-    metric = MeanIoU(model_config.classes)
-    model = _compiled(model_config, training, schedule, metric, class_weights=class_weights, seed=seed)
-    keeper = None
-    if checkpoint is not None:
-        keeper = Checkpoint(
-            path=checkpoint, identity=_identity(model_config, training, learning_rate, epochs, seed, class_weights)
+    job.check()
+    shared = backend.accelerators(job.training.batch) if devices is None else list(devices)
+    classes = job.model_config.classes
+    training_batches = batches.Sequence(train, first=0, last=job.steps, classes=classes)
+    validation_batches = batches.Sequence(validation, first=0, last=len(validation), classes=classes)
+    keeper = None if checkpoint is None else Checkpoint(path=checkpoint, identity=job.identity())
+    with (
+        explained(job.training, memory=memory, budget=budget, sources=(training_batches, validation_batches)),
+        backend.spread(shared),
+        EpochBars(steps=job.training.steps, batch=job.training.batch) as bars,
+    ):
+        metric = MeanIoU(classes)
+        model = _compiled(job, metric, devices=len(shared), xla=xla)
+        progress = keeper.restore(model) if keeper else Progress()
+        epoch_end = EpochEnd(
+            job,
+            progress,
+            train=train,
+            validate=partial(validate, model, validation_batches, metric, devices=len(shared)),
+            bars=bars,
+            tracker=tracker,
+            keeper=keeper,
+            report=report,
         )
-    progress = keeper.restore(model) if keeper else Progress()
-    if progress.epochs:
-        report(f"going on after epoch {progress.epochs} of {epochs}")
-    epoch_end = EpochEnd(
-        progress,
-        epochs=epochs,
-        steps=training.steps,
-        batch=training.batch,
-        patience=training.patience,
-        schedule=schedule,
-        validation=batches.Sequence(validation, first=0, last=len(validation)),
-        metric=metric,
-        tracker=tracker,
-        keeper=keeper,
-        report=report,
-    )
-    if progress.epochs < epochs and not progress.is_stale(training.patience):
-        model.fit(
-            batches.Sequence(train, first=progress.epochs * training.steps, last=epochs * training.steps),
-            initial_epoch=progress.epochs,
-            epochs=epochs,
-            steps_per_epoch=training.steps,
-            shuffle=False,
-            verbose=1 if bar else 0,
-            callbacks=[epoch_end],
-        )
-    return _result(model, epoch_end.progress)
+        if progress.epochs:
+            report(f"going on after epoch {progress.epochs} of {job.epochs}")
+        if progress.epochs < job.epochs and not progress.is_stale(job.training.patience):
+            training_batches.skip(progress.epochs * job.training.steps)
+            _run(model, training_batches, job, epoch_end)
+    return _result(epoch_end.progress, model=model if len(shared) < 2 else _built(job))
 
 
-def _schedule(training: Training, *, learning_rate: float, epochs: int) -> WarmUpDecay:
-    steps = epochs * training.steps
-    return WarmUpDecay(learning_rate, steps=steps, warm_up=round(training.warm_up * steps), decay=training.schedule)
+def _built(job: Job) -> keras.Model:
+    with backend.precision(job.training.precision):
+        return supervised(models.build(job.model_config))
 
 
-def _compiled(
-    model_config: ModelConfig,
-    training: Training,
-    schedule: WarmUpDecay,
-    metric: MeanIoU,
-    *,
-    class_weights: Sequence[float] | None,
-    seed: int,
-) -> keras.Model:
+def _compiled(job: Job, metric: MeanIoU, *, devices: int, xla: bool | None) -> keras.Model:
     """The network with its first weights, optimizer, loss and metric."""
-    with precision(training.precision):
-        model = supervised(models.build(model_config))
-    reseed(model, seed)
-    models.load_encoder(model, model_config)
+    keras.utils.set_random_seed(job.seed)
+    model = _built(job)
+    backend.synchronise(model, devices=devices)
+    reseed(model, job.seed)
+    models.load_encoder(model, job.model_config)
     model.compile(
-        optimizers.build(training, schedule, model),
-        loss=SegmentationLoss(training.loss, class_weights=class_weights),
+        optimizers.build(job.training, job.schedule(), model),
+        loss=SegmentationLoss(job.training.loss, class_weights=job.class_weights),
         metrics=[metric],
-        jit_compile=jit_compile(),
+        jit_compile=backend.jit_compile(xla),
         auto_scale_loss=False,  # `optimizers` says where it is
     )
     return model
 
 
-def _identity(
-    model_config: ModelConfig,
-    training: Training,
-    learning_rate: float,
-    epochs: int,
-    seed: int,
-    class_weights: Sequence[float] | None,
-) -> dict[str, Any]:
-    return {
-        "model": model_config.model_dump(mode="json", exclude={"weights"}),
-        "weights": models.weights_digest(model_config.weights),
-        "training": training.model_dump(mode="json"),
-        "learning_rate": learning_rate,
-        "epochs": epochs,
-        "class_weights": None if class_weights is None else list(class_weights),
-        "seed": seed,
-        "backend": keras.backend.backend(),
-        "keras": keras.__version__,
-    }
+def _run(model: keras.Model, training_batches: batches.Sequence, job: Job, epoch_end: EpochEnd) -> None:
+    model.fit(
+        training_batches,
+        initial_epoch=epoch_end.progress.epochs,
+        epochs=job.epochs,
+        steps_per_epoch=job.training.steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=[epoch_end],
+    )
 
 
-def _result(model: keras.Model, progress: Progress) -> FitResult:
+def _result(progress: Progress, *, model: keras.Model) -> FitResult:
+    """The best weights in `model`, which belongs to no group of devices."""
     assign(model.variables, progress.best)
     return FitResult(
         model=models.deployed(model),

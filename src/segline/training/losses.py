@@ -3,7 +3,8 @@
 Logits are (N, H, W, C) of any float type, masks (N, H, W) train ids. Only 0..C-1 are classes: a
 pixel with any other id, `segline.core.labels.VOID` above all, counts nowhere: what logits say there
 changes neither a loss nor its gradient. All arithmetic is in float32: soft Dice in half precision
-gives NaN on large batches. A term with nothing labelled is 0, and so is its gradient.
+gives NaN on large batches. A term with nothing labelled is 0, and so is its gradient. Where several
+devices share a batch, each gives the loss of the whole batch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from keras import ops
 
 from segline.config import Loss
+from segline.training.backend import gathered, share_of, summed
 
 _SMOOTH = 1e-6
 _LAST = -1.0  # below every error and every cross-entropy: void sorts behind all that is labelled
@@ -44,7 +46,7 @@ class SegmentationLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Scalar float32 loss of masks `y_true` and logits `y_pred`."""
-        return segmentation_loss(y_true, y_pred, self.settings, class_weights=self.class_weights)
+        return share_of(segmentation_loss(y_true, y_pred, self.settings, class_weights=self.class_weights))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -124,11 +126,11 @@ def hard_examples(entropy: Any, truth: Any, *, share: float) -> Any:
 
     Online hard example mining (Shrivastava et al. 2016, arXiv:1604.03540).
     """
-    labelled = ops.reshape(ops.sum(truth, axis=-1), (-1,))
-    ordered = -ops.sort(-ops.where(labelled > 0, ops.reshape(entropy, (-1,)), _LAST))
+    labelled = ops.reshape(gathered(ops.sum(truth, axis=-1)), (-1,))
+    ordered = -ops.sort(-ops.where(labelled > 0, ops.reshape(gathered(entropy), (-1,)), _LAST))
     count = ops.ceil(share * ops.sum(labelled))
     kept = ops.cast(ops.cumsum(ops.ones_like(ordered)) <= count, "float32")
-    return _mean(kept * ops.maximum(ordered, 0.0), kept)
+    return _ratio(ops.sum(kept * ops.maximum(ordered, 0.0)), ops.sum(kept))
 
 
 def soft_dice(truth: Any, probability: Any) -> Any:
@@ -138,9 +140,9 @@ def soft_dice(truth: Any, probability: Any) -> Any:
     """
     labelled = ops.sum(truth, axis=-1, keepdims=True)
     axes = tuple(range(len(truth.shape) - 1))
-    size = ops.sum(truth, axis=axes)
-    shared = ops.sum(truth * probability, axis=axes)
-    claimed = ops.sum(labelled * probability, axis=axes)
+    size, shared, claimed = summed(
+        [ops.sum(part, axis=axes) for part in (truth, truth * probability, labelled * probability)]
+    )
     scores = (2 * shared + _SMOOTH) / (size + claimed + _SMOOTH)
     return _mean_of_present(1 - scores, size)
 
@@ -152,9 +154,9 @@ def lovasz_softmax(truth: Any, probability: Any) -> Any:
     it adds to the Jaccard loss.
     """
     classes = truth.shape[-1]
-    flat = ops.reshape(truth, (-1, classes))
+    flat = ops.reshape(gathered(truth), (-1, classes))
     labelled = ops.sum(flat, axis=-1, keepdims=True)
-    errors = ops.where(labelled > 0, ops.abs(flat - ops.reshape(probability, (-1, classes))), _LAST)
+    errors = ops.where(labelled > 0, ops.abs(flat - ops.reshape(gathered(probability), (-1, classes))), _LAST)
     order = ops.argsort(-errors, axis=0)
     ordered = ops.maximum(ops.take_along_axis(errors, order, axis=0), 0.0)
     here = ops.take_along_axis(flat, order, axis=0)
@@ -167,8 +169,11 @@ def lovasz_softmax(truth: Any, probability: Any) -> Any:
 
 def _mean(total: Any, weight: Any) -> Any:
     """Sum over sum; 0 where nothing weighs anything."""
-    summed = ops.sum(weight)
-    return ops.sum(total) / ops.where(summed > 0, summed, 1.0)
+    return _ratio(*summed([ops.sum(total), ops.sum(weight)]))
+
+
+def _ratio(total: Any, weight: Any) -> Any:
+    return total / ops.where(weight > 0, weight, 1.0)
 
 
 def _mean_of_present(values: Any, size: Any) -> Any:

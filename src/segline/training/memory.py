@@ -18,7 +18,7 @@ has traced. Processes that make batches are not counted. The constants are fitte
 
 import functools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ import keras
 
 from segline import models
 from segline.config import ModelConfig, Training
+from segline.training.job import Job
 
 MEBIBYTE = 2**20
 GIBIBYTE = 2**30
@@ -123,6 +124,17 @@ def footprint(model_config: ModelConfig, training: Training) -> Footprint:
         seen=max(counted.alive, _FLOAT * _SEEN * model_config.classes),  # features are gone when scores are made
         dilated=counted.dilated,
     )
+
+
+def by_batch(job: Job) -> Callable[[int], float]:
+    """The estimate for a job's crops: batch -> bytes. Nothing is counted before it is asked."""
+    training = job.training
+    return lambda batch: footprint(job.model_config, training).of_training(crop=training.crop, batch=batch)
+
+
+def budget(training: Training) -> float | None:
+    """What a fit may take, bytes; None where nobody said."""
+    return None if training.memory is None else training.memory * GIBIBYTE
 
 
 @dataclass(frozen=True, kw_only=True)

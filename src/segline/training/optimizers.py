@@ -3,11 +3,19 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 from segline.config import Training
+from segline.training.backend import summed
 from segline.training.schedule import WarmUpDecay
 
 _MOMENTUM = 0.9
+_KINDS = {
+    "adamw": keras.optimizers.AdamW,
+    "adam": keras.optimizers.Adam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
 
 
 def build(training: Training, schedule: WarmUpDecay, model: keras.Model) -> keras.optimizers.Optimizer:
@@ -20,24 +28,72 @@ def build(training: Training, schedule: WarmUpDecay, model: keras.Model) -> kera
     options: dict[str, Any] = {"weight_decay": training.weight_decay or None, "global_clipnorm": training.clip}
     if training.ema is not None:
         options |= {"use_ema": True, "ema_momentum": training.ema}
-    match training.optimizer:
-        case "adamw":
-            optimizer = keras.optimizers.AdamW(schedule, **options | {"weight_decay": training.weight_decay})
-        case "adam":
-            optimizer = keras.optimizers.Adam(schedule, **options)
-        case "rmsprop":
-            optimizer = keras.optimizers.RMSprop(schedule, **options)
-        case "sgd":
-            optimizer = keras.optimizers.SGD(schedule, momentum=_MOMENTUM, nesterov=True, **options)
+    if training.optimizer == "adamw":
+        options["weight_decay"] = training.weight_decay  # it takes no None
+    if training.optimizer == "sgd":
+        options |= {"momentum": _MOMENTUM, "nesterov": True}
+    kind = _KINDS[training.optimizer]
+    optimizer = type(kind.__name__, (_Watching, kind), {})(schedule, **options)
     if training.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     if training.precision == "mixed_float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        optimizer.outermost = False
+        optimizer = _LossScale(optimizer)
     optimizer.build(model.trainable_variables)
     return optimizer
 
 
 def averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """Moving averages of the trainable variables, in their order; empty where none are kept."""
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner = _inner(optimizer)
     return list(inner._model_variables_moving_average) if inner.use_ema else []
+
+
+def first_bad_step(optimizer: keras.optimizers.Optimizer) -> int | None:
+    """The first step, from 0 over the whole fit, with a gradient that is no number; None without one.
+
+    Under float16 there is none: steps with such gradients find the loss's scale and change no weight.
+    """
+    step = int(ops.convert_to_numpy(_inner(optimizer).bad_step))
+    return step - 1 if step else None
+
+
+def _inner(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+class _Watching(keras.optimizers.Optimizer):
+    """Adds to one of Keras's optimizers a note of the first gradient that is no number.
+
+    The note stays on the device until somebody reads it: to ask at every step would stall a GPU.
+    """
+
+    outermost = True
+
+    def build(self, variables: Any) -> None:
+        super().build(variables)
+        self.bad_step = self.add_variable((), dtype="int32", aggregation="only_first_replica", name="bad_step")
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        if self.outermost:
+            grads = summed(list(grads))
+        self._note(grads)
+        super().apply(grads, trainable_variables)
+
+    def _note(self, grads: Any) -> None:
+        sums = [ops.sum(ops.cast(grad, "float32")) for grad in grads if grad is not None]
+        bad = ops.logical_not(ops.all(ops.isfinite(ops.stack(sums))))
+        noted = ops.convert_to_tensor(self.bad_step)
+        step = ops.cast(self.iterations + 1, "int32")
+        self.bad_step.assign(ops.where(ops.logical_and(bad, ops.equal(noted, 0)), step, noted))
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        """Nothing: `apply` has done it. Keras 3.15 would do it after clipping each device's own share."""
+        return grads_and_vars
+
+
+class _LossScale(keras.optimizers.LossScaleOptimizer):
+    """Keras's, judging the gradients of all devices that share a batch; 3.15 looks at the first one's."""
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        super().apply(summed(list(grads)), trainable_variables)

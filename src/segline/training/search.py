@@ -27,9 +27,11 @@ from segline.config import ModelConfig, Search, Training, network_names
 from segline.errors import ConfigError, SeglineError, TrainingError
 from segline.storage import atomic_file
 from segline.training.batches import TrainBatches, ValidationBatches
-from segline.training.epochs import OBJECTIVE
 from segline.training.fit import FitResult, fit
+from segline.training.job import Job
+from segline.training.memory import budget, by_batch
 from segline.training.tracker import Tracker
+from segline.training.validation import OBJECTIVE
 
 Batches = tuple[TrainBatches, ValidationBatches]
 
@@ -65,7 +67,7 @@ def search(
     tracker: Tracker,
     folder: Path,
     weights: Mapping[str, str] | None = None,
-    class_weights: Sequence[float] | None = None,
+    class_weights: tuple[float, ...] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Choice:
     """Run the trials that `folder` does not hold yet, and choose the best of all by validation mIoU.
@@ -82,7 +84,7 @@ def search(
         tracker: the run whose children the trials are.
         folder: scratch of this search; another space, seed or data needs another folder.
         weights: first weights of each encoder in `space`, as `ModelConfig` takes them; drawn ones if not given.
-        class_weights: as for `fit`.
+        class_weights: as of a `Job`.
         report: takes one line of text a trial.
 
     Raises:
@@ -202,7 +204,7 @@ class _Trials:
         seed: int,
         tracker: Tracker,
         weights: Mapping[str, str],
-        class_weights: Sequence[float] | None,
+        class_weights: tuple[float, ...] | None,
         report: Callable[[str], None],
     ) -> None:
         self._space, self._training, self._classes = space, training, classes
@@ -238,16 +240,21 @@ class _Trials:
     def _fit(self, trial: Trial, child: Tracker) -> FitResult:
         values = trial.hyperparameters.values
         train, validation = self._make_batches(values["strength"])
-        return fit(
-            self.model_config(trial),
-            self._training,
+        job = Job(
+            model_config=self.model_config(trial),
+            training=self._training,
             learning_rate=values["learning_rate"],
             epochs=self._space.epochs,
+            seed=_trial_seed(self._seed, trial.trial_id),
+            class_weights=self._class_weights,
+        )
+        return fit(
+            job,
             train=train,
             validation=validation,
-            seed=_trial_seed(self._seed, trial.trial_id),
             tracker=child,
-            class_weights=self._class_weights,
+            memory=by_batch(job),
+            budget=budget(self._training),
         )
 
 
