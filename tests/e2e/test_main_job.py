@@ -4,10 +4,13 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+from segline.core.confusion import mean_iou
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,8 @@ def test_the_parent_run_holds_what_a_reader_looks_for(trained):
     metrics = parent.data.metrics
     assert 0 <= metrics["test_miou_low"] <= metrics["test_miou"] <= metrics["test_miou_high"] <= 1
     assert {"test_iou/foreground", "test_iou/background", "test_iou/border"} <= set(metrics)
-    assert len(client.get_metric_history(parent.info.run_id, "val_miou")) == 4
+    for name in ("loss", "miou", "val_loss", "val_miou", "learning_rate", "images_per_second"):
+        assert [point.step for point in client.get_metric_history(parent.info.run_id, name)] == [1, 2, 3, 4], name
     assert parent.data.params["search.trials"] == "2"
     for folder, expected in {
         "evaluation": {"confusion.png", "evaluation.json", "evaluation.npz"},
@@ -52,6 +56,24 @@ def test_the_parent_run_holds_what_a_reader_looks_for(trained):
         names = {item.path.split("/")[-1] for item in client.list_artifacts(parent.info.run_id, folder)}
         assert expected <= names
     assert len(client.list_artifacts(parent.info.run_id, "examples")) == 3
+    assert [item.path for item in client.list_artifacts(parent.info.run_id, "batches")] == [
+        "batches/batch_1.png",
+        "batches/batch_2.png",
+    ]
+    shown = [Path(item.path).name.split("_")[0] for item in client.list_artifacts(parent.info.run_id, "validation")]
+    assert sorted(shown) == ["best"] * 4 + ["validation.npz"] + ["worst"] * 4
+
+
+def test_the_validation_images_are_scored_by_the_registered_network(trained):
+    """At the prepared scale, whole and in integers: the sum over the images is the best epoch's own score."""
+    project, _ = trained
+    (parent,) = project.parents()
+    client = project.client()
+    with np.load(client.download_artifacts(parent.info.run_id, "validation/validation.npz")) as content:
+        counts = content["per_image"]
+    curve = [point.value for point in client.get_metric_history(parent.info.run_id, "val_miou")]
+    # Training pads whole images to its own multiple with black, `predict` with the image's edge.
+    assert mean_iou(counts.sum(axis=0)) == pytest.approx(max(curve), abs=0.03)
 
 
 def test_every_trial_is_a_child_run_of_its_own(trained):
@@ -97,16 +119,26 @@ def test_retraining_killed_twice_repeats_every_bit_and_compares_with_the_champio
     assert "epoch 1/4" not in answer.stdout
     first, second = project.parents()
     client = project.client()
-    counts, scores = [], []
+    counts, scores, pictures = [], [], []
     for run in (first, second):
         path = client.download_artifacts(run.info.run_id, "evaluation/evaluation.npz")
         with np.load(path) as content:
             counts.append(content["per_image"])
+        pictures.append(
+            [
+                Path(client.download_artifacts(run.info.run_id, item.path)).read_bytes()
+                for folder in ("batches", "validation")
+                for item in client.list_artifacts(run.info.run_id, folder)
+                if item.path.endswith(".png")
+            ]
+        )
         children = project.children(run)
         assert {child.info.status for child in [run, *children]} == {"FINISHED"}
         scores.append(sorted(child.data.metrics["score"] for child in children))
     np.testing.assert_array_equal(counts[0], counts[1])
     assert scores[0] == scores[1]
+    assert pictures[0] == pictures[1]
+    assert len(pictures[0]) == 10
     curves = [
         [point.value for point in client.get_metric_history(run.info.run_id, "val_loss")] for run in (first, second)
     ]
