@@ -18,7 +18,7 @@ from segline.errors import ConfigError
 
 _PACKAGE = Path(__file__).parent
 _NOT_DATASETS = {"__init__", "base", "sample"}
-_NOT_NETWORKS = {"__init__", "blocks", "classifier"}  # which classifies images, not pixels
+_NOT_NETWORKS = {"__init__", "blocks", "classifier", "tracing"}
 
 CLASSIFIER = "classifier"
 """The family of `segline.models.classifier`: what `ModelConfig.network` says where whole images are classified."""

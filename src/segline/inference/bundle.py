@@ -13,6 +13,7 @@ import keras
 
 from segline.core.labels import BINARY, LabelClass, LabelMap
 from segline.errors import DataError
+from segline.models.tracing import keep_shapes_open
 from segline.storage import atomic_folder
 
 NETWORK, DESCRIPTION = "network.keras", "segline.json"
@@ -94,6 +95,7 @@ def load(folder: Path) -> Bundle:
         )
     import segline.models.blocks  # noqa: F401  (its layers must be known by name)
 
+    keep_shapes_open()
     return Bundle(
         network=keras.saving.load_model(folder / NETWORK, compile=False),
         dataset=description["dataset"],

@@ -45,7 +45,10 @@ def build(config: ModelConfig) -> "keras.Model":
     Raises:
         ConfigError: `config` asks for what the family has not got.
     """
+    from segline.models.tracing import keep_shapes_open
+
     family = _family(config)
+    keep_shapes_open()
     model: keras.Model = family.build(config)
     return model
 
