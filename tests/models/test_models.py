@@ -83,6 +83,14 @@ def test_images_of_any_number_type_give_float32_logits_of_their_size(network: st
     np.testing.assert_array_equal(keras.ops.shape(model(image()[:1, :16, :32])), (1, 16, 32, 5))
 
 
+def test_images_of_one_height_and_many_widths_are_predicted_one_after_the_other() -> None:
+    """Which is what TensorFlow fails at with dilated convolutions, left to itself."""
+    model = models.build(tiny("deeplab_v3_plus", encoder="mini_xception"))
+    for width in (64, 48, 80, 112):
+        picture = np.zeros((1, 48, width, 3), np.uint8)
+        np.testing.assert_allclose(model.predict_on_batch(picture), model(picture), atol=1e-4)
+
+
 @pytest.mark.parametrize("network", NETWORKS)
 def test_all_levels_are_joined(network: str) -> None:
     """Logits depend on pixels farther away than the convolutions of the first level reach."""
