@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from segline import models
 from segline.config import MULTIPLE, Params, Search, Training, largest_crop, merged
 from segline.errors import ConfigError
 from segline.storage import atomic_file
@@ -23,8 +24,8 @@ from segline.training.room import Room, Size, multiple_above, multiple_below, sh
 # What the rules are made of. Everything that experience may change is here.
 
 MEMORY = 4.0  # GiB, where no budget is stated
-IMAGES = 16_000  # crops of the final fit, where no amount is stated
-NETWORKS = ("unet", "xception_unet")  # candidates, the most promising first: crops are made to fit that one
+PIXELS = 1e9  # in all crops of the final fit, where no amount is stated
+NETWORKS = ("xception_unet",)  # candidates, the most promising first: crops are made to fit that one
 WIDTHS = (
     (0, (16, 24)),
     (20e6, (16, 24, 32)),
@@ -33,23 +34,23 @@ WIDTHS = (
 EDGE = (4, 8)  # pixels that the deepest features of a crop have a side
 CONTEXT = 2.0  # sides of the smallest crop over those of an object
 SIDE = 1024  # of a crop, at most
-BATCH = (2, 8, 16)  # crops: at least, wanted before a crop is made smaller, at most
+BATCH = (2, 8, 8)  # crops: at least, wanted before a crop is made smaller, at most
 BATCH_SHARE = 0.05  # of the training pixels, that a batch has at most
 EPOCHS = (30, 60)  # of the final fit; between them an epoch is one pass
 IMBALANCE = 4.0  # median class over rarest, from which rare classes are sought out
 RARE = 1 / 3  # of the crops, which are then centred on one of them
 HEAVY_IMBALANCE = 20.0  # median class over rarest, from which rare classes weigh more
 FEW, MANY = 100, 10_000  # images: the strongest augmentation up to here, the weakest from there on
-STRENGTH = (0.8, 0.2)  # middle of the range at FEW and at MANY
-SPREAD = 0.2  # the range on either side of it
-LEARNING_RATE = (1e-3, 6e-3)  # for the wanted batch
-TRIALS = 6
-SEARCH_SHARE = 0.5  # crops that all trials see, over those of the final fit
+STRENGTH = (0.85, 0.2)  # middle of the range at FEW and at MANY
+SPREAD = 0.15  # the range on either side of it
+LEARNING_RATE = (4e-3, 1.2e-2)  # for the wanted batch
+TRIALS = 4
+SEARCH_SHARE = 0.25  # crops that all trials see, over those of the final fit
 FIXED: Mapping[str, tuple[Any, str]] = {
     "optimizer": ("adamw", "converges at any width without being tuned"),
     "weight_decay": (0.01, "AdamW's default"),
-    "schedule": ("polynomial", "DeepLab's, nnU-Net's"),
-    "warm_up": (0.1, "first steps with drawn weights are wild"),
+    "schedule": ("cosine", "half of all steps below half the peak, where averages settle"),
+    "warm_up": (0.05, "first steps with drawn weights are wild"),
     "clip": (12.0, "nnU-Net's: against a single bad batch"),
     "ema": (0.99, "averaged weights score better for nothing"),
     "dropout": (0.2, "small networks on few images"),
@@ -126,10 +127,13 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
     """
     draft = _Draft(training, search)
     budget = draft.settle("training.memory", MEMORY, "GiB that a fit may take, where none are stated")
-    images = draft.settle("training.images", IMAGES, "crops in all epochs of the final fit, where none are stated")
     for key, (value, why) in FIXED.items():
         draft.settle(f"training.{key}", value, why)
     _settle_sampling(draft, facts)
+    networks, widths = draft.given("search.networks"), draft.given("search.width")
+    if any(models.has_option(network, "skips") for network in networks or NETWORKS):
+        skips = tuple(draft.settle("search.skips", [True], "what the bottom loses: edges, small things"))
+        search = search.model_copy(update={"skips": skips})
     room = Room(
         budget=round(budget * GIBIBYTE),
         classes=facts.classes,
@@ -138,11 +142,14 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
         edge=EDGE,
         depths=draft.given("search.depth"),
     )
-    networks, widths = draft.given("search.networks"), draft.given("search.width")
     certain = _certain(room, networks, widths or _widths(facts)[:1])
     crop = tuple(draft.settle("training.crop", *_crop(facts, certain, short_side, given=draft.given("training.batch"))))
     batch = draft.settle("training.batch", *_batch(facts, certain, crop))
     _check_given(certain, crop, batch)
+    amount = max(1, round(PIXELS / math.prod(crop)))
+    images = draft.settle(
+        "training.images", amount, f"the final fit's crops: {PIXELS:.2g} pixels, where none are stated"
+    )
     peaks = _settle_candidates(draft, room, networks or NETWORKS, widths or _widths(facts), crop=crop, batch=batch)
     _settle_validation(draft, facts, room, peaks.values(), batch)
     _settle_amount(draft, facts, images=images, batch=batch)
