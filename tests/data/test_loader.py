@@ -182,6 +182,25 @@ def test_every_sample_is_drawn_once_a_pass(prepared):
     assert list(loader._order(0)) != list(loader._order(1))
 
 
+def test_a_batch_names_its_samples_in_their_order(prepared):
+    class Corner:
+        """Cuts without chance, so that a sample can be told from its crop."""
+
+        crop = (32, 32)
+
+        def __call__(self, image, mask, *, seed, centre=None):
+            return image[:32, :32], mask[:32, :32]
+
+    split = prepared.split("train")
+    loader = Crops(split, augmenter=Corner(), batch=4, seed=3)
+    for step in range(6):  # over two passes, of which a batch may hold both
+        images, _ = loader.batch(step)
+        names = loader.ids(step)
+        assert len(names) == 4
+        for name, image in zip(names, images, strict=True):
+            np.testing.assert_array_equal(image, split.image(split.ids.index(name))[:32, :32])
+
+
 @pytest.mark.parametrize("strength", [0.0, 0.4, 1.0])
 def test_image_and_mask_stay_together_and_padding_is_void(prepared, strength):
     loader = crops(prepared, strength=strength)

@@ -50,6 +50,7 @@ def test_any_number_of_processes_makes_the_same_batches(crops, workers):
         batches = put(crops)
         for step in [*range(5), 40, 41, 2]:  # and on from any step
             assert_equal(batches.batch(step), crops.batch(step))
+            assert batches.ids(step) == crops.ids(step)
 
 
 def test_processes_are_gone_after_the_block_even_where_it_failed(crops, tmp_path):

@@ -4,14 +4,12 @@ Both end in ``FOLDER/<name>.json``. The two are CPUs that a process must be prom
 """
 
 import json
-import os
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"  # what JAX goes by
 warnings.simplefilter("error")
 warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
 warnings.filterwarnings("ignore", "(currentThread|getName)", DeprecationWarning)

@@ -1,33 +1,32 @@
 """What must be the same on every Keras backend, and a fit on this one: ``portable.py FILE``."""
 
 import json
-import os
 import sys
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
-os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"  # a test's time
-warnings.simplefilter("error")
-warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
-warnings.filterwarnings("ignore", "(currentThread|getName)", DeprecationWarning)
-warnings.filterwarnings("ignore", "The structure of `inputs`", UserWarning)
+if __name__ == "__main__":
+    warnings.simplefilter("error")
+    warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+    warnings.filterwarnings("ignore", "(currentThread|getName)", DeprecationWarning)
+    warnings.filterwarnings("ignore", "The structure of `inputs`", UserWarning)
 
-import numpy as np  # noqa: E402
-from recording_tracker import RecordingTracker  # noqa: E402
-from synthetic import CLASSES, Train, Validation  # noqa: E402
+import numpy as np
+from recording_tracker import RecordingTracker
+from synthetic import CLASSES, Train, Validation
 
-from segline import models  # noqa: E402
-from segline.config import Loss, ModelConfig, Training  # noqa: E402
-from segline.training import backend, optimizers  # noqa: E402
-from segline.training.checkpoint import values  # noqa: E402
-from segline.training.fit import FitResult, fit  # noqa: E402
-from segline.training.job import Job  # noqa: E402
-from segline.training.losses import SegmentationLoss, segmentation_loss  # noqa: E402
-from segline.training.metrics import MeanIoU  # noqa: E402
-from segline.training.schedule import WarmUpDecay  # noqa: E402
-from segline.training.supervision import supervised  # noqa: E402
+from segline import models
+from segline.config import Loss, ModelConfig, Training
+from segline.training import backend, optimizers
+from segline.training.checkpoint import values
+from segline.training.fit import FitResult, fit
+from segline.training.job import Job
+from segline.training.losses import SegmentationLoss, segmentation_loss
+from segline.training.metrics import MeanIoU
+from segline.training.schedule import WarmUpDecay
+from segline.training.supervision import supervised
 
 NONE = dict.fromkeys(("cross_entropy", "dice"), 0.0)
 LOSSES = {

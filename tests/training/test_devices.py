@@ -7,19 +7,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+
+from segline.training import backend
 
 HERE = Path(__file__).parent
 Found = dict[str, Any]
 
 
-def start(folder: Path, *, backend: str) -> tuple[Found, Found]:
+def start(folder: Path, *, on: str) -> tuple[Found, Found]:
     """What `devices.py` found on one device and on two."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(HERE.parents[1] / "src"), str(HERE)]),
-        "KERAS_BACKEND": backend,
+        "KERAS_BACKEND": on,
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",  # what JAX goes by
     }
     command = [sys.executable, str(HERE / "devices.py"), str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -31,7 +35,7 @@ def start(folder: Path, *, backend: str) -> tuple[Found, Found]:
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Found, Found]:
-    return start(tmp_path_factory.mktemp("devices"), backend="tensorflow")
+    return start(tmp_path_factory.mktemp("devices"), on="tensorflow")
 
 
 def assert_same_fit(one: Found, two: Found) -> None:
@@ -47,6 +51,20 @@ def assert_same_fit(one: Found, two: Found) -> None:
 def test_a_fit_on_two_devices_interrupted_and_taken_up_again_is_that_of_one(found: tuple[Found, Found]) -> None:
     """Every loss, whole-batch counts, averaged weights and batch normalisation; the halves have nothing in common."""
     assert_same_fit(found[0]["fit"], found[1]["fit"])
+
+
+@pytest.mark.parametrize(("gpus", "batch", "used"), [(0, 8, 0), (1, 8, 1), (3, 8, 2), (4, 8, 4), (3, 9, 3), (2, 7, 1)])
+def test_as_many_gpus_share_a_batch_as_divide_it(monkeypatch, gpus: int, batch: int, used: int) -> None:
+    found = [f"gpu:{number}" for number in range(gpus)] or ["cpu:0"]
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: found)
+    assert backend.accelerators(batch) == found[:used]
+
+
+@pytest.mark.slow
+def test_on_jax_too(tmp_path: Path) -> None:
+    pytest.importorskip("jax", reason="jax is not installed (pip install jax)")
+    one, two = start(tmp_path, on="jax")
+    assert_same_fit(one["fit"], two["fit"])
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])

@@ -26,6 +26,8 @@ def on_jax(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(HERE.parents[1] / "src"), str(HERE)]),
         "KERAS_BACKEND": "jax",
+        # Compiling takes most of a test's time.
+        "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
     }
     command = [sys.executable, str(HERE / "portable.py"), str(path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
