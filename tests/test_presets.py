@@ -123,8 +123,8 @@ def test_the_network_is_the_tutorials(params, monkeypatch, tmp_path, name, class
     wanted = config.load(params)
     built = []
 
-    def fit(model_config, training, **options):
-        built.append((model_config, options["learning_rate"]))
+    def fit(job, **_):
+        built.append((job.model_config, job.learning_rate))
         return FitResult(model=None, best_epoch=1, best_miou=0.5, history=())
 
     monkeypatch.setattr(searching, "fit", fit)

@@ -115,8 +115,8 @@ def test_retraining_killed_twice_repeats_every_bit_and_compares_with_the_champio
     for moment in ("trial 2/2", "epoch 2/4"):
         project.kill_when(moment, sys.executable, "-u", "-m", "flows.training", "--retrain")
     answer = project.train()  # an unfinished run goes on, also without --retrain
-    assert "trial 1/2" not in answer.stdout
-    assert "epoch 1/4" not in answer.stdout
+    assert "trial 1/2" not in answer.stderr
+    assert "epoch 1/4" not in answer.stderr
     first, second = project.parents()
     client = project.client()
     counts, scores, pictures = [], [], []
