@@ -107,13 +107,15 @@ else:
 
 
 ENDLESS = """
-import sys
+import signal, sys
 from itertools import count
 from pathlib import Path
 
 from segline.data.augment import Augmenter
 from segline.data.loader import Crops, on_processes
 from segline.data.prepared import Prepared
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born ignoring it
 
 crops = Crops(
     Prepared(Path(sys.argv[1])).split("train"),
