@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -204,6 +204,11 @@ def held_out(pairs: Iterable[Pair], *, share: float) -> set[str]:
             break
         taken |= set(members[name])
     return taken
+
+
+def named(raw: Path, pattern: str) -> Iterator[tuple[str, str]]:
+    """(stem, path relative to `raw`) of each file under `raw` that `pattern` fits: what `match` pairs."""
+    return ((path.stem, path.relative_to(raw).as_posix()) for path in raw.glob(pattern))
 
 
 def match(

@@ -29,7 +29,7 @@ from functools import partial
 from pathlib import Path
 
 from segline.core.labels import LabelClass, LabelMap
-from segline.datasets.base import Archive, Dataset, Pair, Split, Task, match
+from segline.datasets.base import Archive, Dataset, Pair, Split, Task, match, named
 from segline.datasets.cityscapes import LABEL_MAP
 
 FRAMES = 200
@@ -134,11 +134,7 @@ def _last_30(frame: int) -> Split | None:
 
 
 def _pairs(raw: Path, *, split: Callable[[int], Split | None]) -> list[Pair]:
-    folder = raw / "training"
-    found = match(
-        ((path.stem, path.relative_to(raw).as_posix()) for path in (folder / "image_2").glob("*_10.png")),
-        ((path.stem, path.relative_to(raw).as_posix()) for path in (folder / "semantic").glob("*_10.png")),
-    )
+    found = match(named(raw, "training/image_2/*_10.png"), named(raw, "training/semantic/*_10.png"))
     frames = [int(name.split("_")[0]) for name, _, _ in found]
     return [
         Pair(id=name, image=image, mask=mask, split=split(frame), group=drive_of(frame))

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from segline.core.coding import Colours
 from segline.core.labels import label_map
-from segline.datasets.base import Archive, Dataset, Pair, Split, match
+from segline.datasets.base import Archive, Dataset, Pair, Split, match, named
 
 _MAGENTA, _RED = (255, 0, 255), (255, 0, 0)
 _NOT_ROAD, _ROAD, _INVALID = 0, 1, 255  # ids of ours: the publisher's masks hold colours
@@ -60,14 +60,9 @@ def split_of(name: str) -> Split:
 
 
 def _pairs(raw: Path) -> list[Pair]:
-    folder = raw / "data_road" / "training"
-    found = match(
-        ((path.stem, path.relative_to(raw).as_posix()) for path in (folder / "image_2").glob("*.png")),
-        (
-            (path.stem.replace("_road_", "_"), path.relative_to(raw).as_posix())
-            for path in (folder / "gt_image_2").glob("*_road_*.png")
-        ),
-    )
+    images = named(raw, "data_road/training/image_2/*.png")
+    masks = named(raw, "data_road/training/gt_image_2/*_road_*.png")
+    found = match(images, ((name.replace("_road_", "_"), path) for name, path in masks))
     return [Pair(id=name, image=image, mask=mask, split=split_of(name)) for name, image, mask in found]
 
 

@@ -128,6 +128,20 @@ def convolution(
     return _finish(tensor, name=name, batch_norm=batch_norm, activation=activation)
 
 
+def separable(tensor: Any, filters: int, *, name: str, dilation: int = 1) -> Any:
+    """Xception's separable 3x3 convolution: one layer without bias, normalised by whoever adds it."""
+    return SeparableConv2D(
+        filters,
+        3,
+        padding="same",
+        dilation=dilation,
+        use_bias=False,
+        depthwise_initializer=INITIALIZER,
+        pointwise_initializer=INITIALIZER,
+        name=name,
+    )(tensor)
+
+
 def split_separable(
     tensor: Any,
     filters: int,

@@ -34,16 +34,7 @@ def _block(previous: Any, filters: int, *, stride: int, dilation: int, name: str
     for order in ("first", "second"):
         tensor = blocks.normalise(tensor, name=f"{name}_{order}_norm")
         tensor = layers.Activation("relu", name=f"{name}_{order}_relu")(tensor)
-        tensor = blocks.SeparableConv2D(
-            filters,
-            3,
-            padding="same",
-            dilation=dilation,
-            use_bias=False,
-            depthwise_initializer=blocks.INITIALIZER,
-            pointwise_initializer=blocks.INITIALIZER,
-            name=f"{name}_{order}",
-        )(tensor)
+        tensor = blocks.separable(tensor, filters, dilation=dilation, name=f"{name}_{order}")
     tensor = layers.MaxPooling2D(3, strides=stride, padding="same", name=f"{name}_pool")(tensor)
     residual = layers.Conv2D(
         filters, 1, strides=stride, use_bias=False, kernel_initializer=blocks.INITIALIZER, name=f"{name}_residual"

@@ -79,16 +79,7 @@ def _middle(previous: Any, place: int, dilation: int) -> Any:
 
 
 def _separable(tensor: Any, filters: int, name: str, dilation: int) -> Any:
-    tensor = blocks.SeparableConv2D(
-        filters,
-        3,
-        padding="same",
-        dilation=dilation,
-        use_bias=False,
-        depthwise_initializer=blocks.INITIALIZER,
-        pointwise_initializer=blocks.INITIALIZER,
-        name=name,
-    )(tensor)
+    tensor = blocks.separable(tensor, filters, dilation=dilation, name=name)
     return _norm(tensor, f"{name}_bn")
 
 
