@@ -301,7 +301,7 @@ def _show_plan(made: "Plan") -> None:  # type: ignore[name-defined]  # noqa: F82
 
     table = Table("what", "value", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for line in made.lines:
-        value = f"{line.value} (params.yaml)" if line.given else f"{line.value}"
+        value = f"{line.value} (given)" if line.given else f"{line.value}"
         why = f"the plan would say {line.derived}: {line.why}" if line.given else line.why
         table.add_row(*(escape(text) for text in (line.key, value, why)))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
