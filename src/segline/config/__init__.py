@@ -1,0 +1,51 @@
+"""``params.yaml`` -> frozen, strict models: everything that changes a result, and nothing else.
+
+A mistake fails at once and names the file, the line, the key, the value found and what was
+expected; an unknown key or name is answered with the nearest known one.
+"""
+
+from segline.config.data import Options, Prepare, Validation
+from segline.config.fields import MULTIPLE, Encoding, Flip, Strict
+from segline.config.names import (
+    CLASSIFICATION,
+    CLASSIFIER,
+    IMAGENET,
+    dataset_names,
+    encoder_names,
+    network_names,
+    refuse_unknown,
+)
+from segline.config.network import ModelConfig
+from segline.config.params import Evaluation, Params, Promotion, largest_crop, load, merged
+from segline.config.source import Source
+from segline.config.training import Augmentation, Classification, Loss, Search, Training
+
+__all__ = [
+    "CLASSIFICATION",
+    "CLASSIFIER",
+    "IMAGENET",
+    "MULTIPLE",
+    "Augmentation",
+    "Classification",
+    "Encoding",
+    "Evaluation",
+    "Flip",
+    "Loss",
+    "ModelConfig",
+    "Options",
+    "Params",
+    "Prepare",
+    "Promotion",
+    "Search",
+    "Source",
+    "Strict",
+    "Training",
+    "Validation",
+    "dataset_names",
+    "encoder_names",
+    "largest_crop",
+    "load",
+    "merged",
+    "network_names",
+    "refuse_unknown",
+]

@@ -1,0 +1,71 @@
+"""What the models of ``params.yaml`` are made of: strictness, and kinds of values with their own errors."""
+
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from segline.config.names import CLASSIFIER, dataset_names, encoder_names, known_one, network_names
+
+MULTIPLE = 32  # what the deepest network's sides are a multiple of: it halves five times
+
+
+def sequence(value: Any) -> Any:
+    """YAML has lists; frozen models hold tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def ascending(pair: tuple[float, float]) -> tuple[float, float]:
+    """A range has its low end first."""
+    if pair[0] > pair[1]:
+        raise PydanticCustomError("ascending", "[low, high] with low not above high", {})
+    return pair
+
+
+def as_threshold(value: Any) -> Any:
+    """Refuse what is no threshold with one message, where a union would give one for each of its parts."""
+    if value != "validation" and not (isinstance(value, int | float) and 0 < value < 1):
+        raise PydanticCustomError("threshold", "`validation`, or a number between 0 and 1", {})
+    return value
+
+
+def inside(path: str) -> str:
+    """Refuse what leads out of the folder that it counts from; Windows' separators become ours."""
+    posix = PurePosixPath(path.replace("\\", "/"))
+    if posix.is_absolute() or ".." in posix.parts or PureWindowsPath(path).drive:
+        raise PydanticCustomError("inside", "a path inside the folder, such as images or masks/*.png", {})
+    return posix.as_posix()
+
+
+def without_login(source: str) -> str:
+    """Refuse a password: ``dvc.lock`` would record it, and git would publish it."""
+    if "@" in urlsplit(source).netloc:
+        raise PydanticCustomError("login", "an address without user name and password")
+    return source
+
+
+Item = TypeVar("Item")
+Encoding = Literal["ids", "palette", "rgb", "coco", "labelme"]
+Relative = Annotated[str, Field(min_length=1), AfterValidator(inside)]
+DatasetName = Annotated[str, AfterValidator(lambda name: known_one(name, dataset_names()))]
+NetworkName = Annotated[str, AfterValidator(lambda name: known_one(name, network_names()))]
+FamilyName = Annotated[str, AfterValidator(lambda name: known_one(name, [*network_names(), CLASSIFIER]))]
+EncoderName = Annotated[str, AfterValidator(lambda name: known_one(name, encoder_names()))]
+Side = Annotated[int, Field(ge=MULTIPLE, le=4096)]
+Positive = Annotated[int, Field(ge=1)]
+Stride = Literal[8, 16, 32]
+Offered = Annotated[tuple[Item, ...], BeforeValidator(sequence), Field(min_length=1)]
+"""Values to choose from."""
+Depth = Annotated[int, Field(ge=2, le=5)]
+Flip = Literal["left_right", "up_down"]
+Rate = Annotated[float, Field(gt=0.0, le=1.0)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Weight = Annotated[float, Field(ge=0.0)]
+
+
+class Strict(BaseModel):
+    """What a YAML file of ours holds: frozen, no unknown key, no value that must be converted first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
