@@ -1,0 +1,103 @@
+"""The steps of a training run that score the winner: evaluate -> judge."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from mlflow.entities.model_registry import ModelVersion
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from flows.work import Work, progress, read, write
+from segline.core import gate
+from segline.registry import promotion, summary, tracking
+
+_EXTREMES = 4  # of the worst and of the best validation images, drawn
+
+
+@task(cache_policy=NO_CACHE)
+def evaluate(work: Work) -> None:
+    """Score the winner on the test split at the labels' native size, and draw the pictures."""
+    from segline.evaluation import evaluate as library
+    from segline.evaluation import report
+    from segline.inference import bundle
+
+    stored, split = work.scratch / "evaluation.npz", work.prepared.split("test")
+    network = bundle.load(work.scratch / "bundle")
+    if not stored.is_file():
+        library.save(library.evaluate(network, split, progress=progress("evaluate")), stored)
+    evaluation = library.load(stored)
+    work.tracker.set_tags({"segline.network": network.family})
+    result = _summarise(work, evaluation)
+    work.tracker.log_metrics(summary.metrics(result), step=0)
+    write(work.scratch / "evaluation.json", result)
+    report.confusion_picture(evaluation, work.scratch / "confusion.png")
+    for path in (work.scratch / "evaluation.json", stored, work.scratch / "confusion.png"):
+        work.tracker.log_artifact(path, "evaluation")
+    for path in report.example_pictures(network, split, evaluation, work.scratch / "examples"):
+        work.tracker.log_artifact(path, "examples")
+    _show_validation(work, network)
+
+
+def _show_validation(work: Work, network: Any) -> None:
+    """Log the validation images that the winner answers worst and best."""
+    from segline.evaluation import evaluate as library
+    from segline.evaluation import report
+
+    split = library.AtTrainingScale(work.prepared.split("validation"))
+    stored = work.scratch / "validation.npz"
+    if not stored.is_file():
+        library.save(library.evaluate(network, split, progress=progress("look at validation")), stored)
+    evaluation, folder = library.load(stored), work.scratch / "validation"
+    for path in (stored, *report.extreme_pictures(network, split, evaluation, folder, count=_EXTREMES)):
+        work.tracker.log_artifact(path, "validation")
+
+
+def _summarise(work: Work, evaluation: Any) -> dict[str, Any]:
+    from segline.evaluation import evaluate as library
+
+    wanted = work.params.evaluation
+    pixels = work.prepared.split("train").pixels
+    return library.summary(
+        evaluation,
+        interval=evaluation.interval(resamples=wanted.resamples, confidence=wanted.confidence),
+        baseline=evaluation.baseline(commonest=pixels.index(max(pixels))),
+    )
+
+
+@task(cache_policy=NO_CACHE)
+def judge(work: Work, client: Any, version: ModelVersion) -> dict[str, Any]:
+    """Compare with the champion, re-scored on the same test split.
+
+    A decision made before a kill stays while it speaks of the present champion, or made this
+    version the champion; after somebody else's promotion it is made anew.
+    """
+    champion = promotion.champion(client, work.name)
+    made = json.loads(version.tags.get(tracking.DECISION, "null"))
+    holder = champion.version if champion else None
+    if made and holder in (made["champion"], version.version):
+        return dict(made)
+    challenger = read(work.scratch / "evaluation.json")["miou"]
+    decision = gate.decide(
+        challenger,
+        champion=_rescore(work, champion) if champion else None,
+        floor=work.params.promotion.floor[work.params.dataset],
+    )
+    result = asdict(decision) | {"version": version.version, "champion": champion.version if champion else None}
+    promotion.tag(client, version, {tracking.DECISION: json.dumps(result)})
+    print(f"gate: {'promoted' if decision.promote else 'rejected'}: {decision.reason}")
+    return result
+
+
+def _rescore(work: Work, champion: ModelVersion) -> float:
+    from segline.evaluation import evaluate as library
+    from segline.inference import bundle
+
+    network = bundle.load(promotion.download(champion, work.scratch / "champion"))
+    split: Any = work.prepared.split("test")
+    if network.short_side != split.short_side:
+        places, name = work.settings, work.params.dataset
+        split = split.rescaled(
+            raw=places.raw(name), manifest_folder=places.manifest(name), short_side=network.short_side
+        )
+    return library.evaluate(network, split, progress=progress(f"re-score version {champion.version}")).miou
