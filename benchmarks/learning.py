@@ -40,7 +40,7 @@ from segline.training.fit import fit
 from segline.training.job import Job
 
 NETWORKS = [name for name in networks.CONFIGS if not name.endswith("/xception_65")]  # that one takes a GPU
-CROPS = {"oxford_pets": (128, 128), "kitti": (128, 256)}
+SHORT_SIDES = {"oxford_pets": 128, "kitti": 192}  # and crops of as many pixels a side
 RECIPE: dict[str, Any] = {
     "batch": 8,
     "weight_decay": 0.01,
@@ -51,7 +51,6 @@ RECIPE: dict[str, Any] = {
     "threads": 2,
 }
 RATE, STRENGTH, EPOCHS, SEED = 3e-3, 0.5, 12, 1
-SHORT_SIDE = 128
 RESAMPLES, CONFIDENCE = 2000, 0.95
 
 
@@ -71,7 +70,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", choices=sorted(CROPS), required=True)
+    parser.add_argument("--dataset", choices=sorted(SHORT_SIDES), required=True)
     parser.add_argument("--task", help="another task of the dataset than its first, such as road")
     parser.add_argument("--minutes", type=float, default=4.0, help="of training, validation included (%(default)s)")
     parser.add_argument("--network", action="append", choices=NETWORKS, help="may be given again (all)")
@@ -90,7 +89,7 @@ def _prepared(dataset: Dataset, options: argparse.Namespace) -> Prepared:
     if not raw.exists():
         extract(dataset, archives=options.source / dataset.name, folder=raw)
     if not place.exists():
-        work.prepared_real(dataset, raw, place, short_side=SHORT_SIDE)
+        work.prepared_real(dataset, raw, place, short_side=SHORT_SIDES[dataset.name])
     return Prepared(place / "prepared")
 
 
@@ -102,18 +101,18 @@ def _learn(name: str, dataset: Dataset, prepared: Prepared, path: Path, *, minut
     model_config = config.ModelConfig.model_validate({"classes": len(dataset.label_map), **networks.CONFIGS[name]})
     with _batches(dataset, prepared) as batches:
         # The first fit traces the network and says how long a step and a validation take.
-        probe = _fit(model_config, batches, crop=CROPS[dataset.name], steps=24, epochs=2)
+        probe = _fit(model_config, batches, crop=_crop(dataset), steps=24, epochs=2)
         speed = probe.history[-1]["images_per_second"]
         steps = _steps(minutes, speed=speed, validation=_validation_seconds(probe.model, batches[1]))
         started = time.monotonic()
-        result = _fit(model_config, batches, crop=CROPS[dataset.name], steps=steps, epochs=EPOCHS)
+        result = _fit(model_config, batches, crop=_crop(dataset), steps=steps, epochs=EPOCHS)
         seconds = time.monotonic() - started
     bundle = Bundle(
         network=result.model,
         dataset=dataset.name,
         family=model_config.network,
         labels=dataset.label_map,
-        short_side=SHORT_SIDE,
+        short_side=SHORT_SIDES[dataset.name],
         stride=models.stride(model_config),
     )
     evaluation = scoring.evaluate(bundle, prepared.split("test"), progress=lambda *_: None)
@@ -129,9 +128,13 @@ def _learn(name: str, dataset: Dataset, prepared: Prepared, path: Path, *, minut
     print(f"{name}: test mIoU {evaluation.miou:.4f}, {seconds / 60:.1f} min, {told['images']} images")
 
 
+def _crop(dataset: Dataset) -> tuple[int, int]:
+    return SHORT_SIDES[dataset.name], SHORT_SIDES[dataset.name]
+
+
 @contextmanager
 def _batches(dataset: Dataset, prepared: Prepared) -> Iterator[tuple[Any, Any]]:
-    augmenter = Augmenter(crop=CROPS[dataset.name], strength=STRENGTH, mirrored=dataset.mirrored)
+    augmenter = Augmenter(crop=_crop(dataset), strength=STRENGTH, mirrored=dataset.mirrored)
     crops = loader.Crops(prepared.split("train"), augmenter=augmenter, batch=RECIPE["batch"], seed=SEED)
     with loader.on_processes(1) as put:
         yield put(crops), loader.Whole(prepared.split("validation"), batch=RECIPE["batch"], multiple=config.MULTIPLE)
