@@ -102,7 +102,8 @@ class Training(Strict):
     clip: Annotated[float, Field(gt=0.0)] | None = None
     """Gradients of a larger norm, over all weights, are scaled down to it."""
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    """Momentum of the weights' moving average, which is validated and kept instead of the weights."""
+    """Momentum of the weights' moving average, which is validated and kept instead of the weights; the first steps
+    have a lower one (`training.optimizers`)."""
     patience: Positive | None = None
     """Epochs without a better validation after which the fit ends early."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
