@@ -6,8 +6,10 @@
 
 `fit`: Segline's fit, which augments each crop in a process beside it, over a bare Keras `fit` of the
 same network, loss and metric on tensors that are in memory already. `networks`: images/s, peak memory and
-latency of each. `xla`: with it over without. `gpu`: images/s of the same fit, the GPU's utilisation and
-the share of time that waits for batches. `benchmarks/README.md` says what was last seen.
+latency of each. `xla`: with it over without. `gpu`: images/s of the same fit with as many loaders as a
+training has, in single and in mixed precision, the GPU's utilisation after the first epoch (short validations
+included), and the share of time that a bare fit does not take: what is lost to input is at most that.
+`benchmarks/README.md` says what was last seen.
 """
 
 import argparse
@@ -22,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -38,13 +41,15 @@ from segline.data import loader
 from segline.data.archives import extract
 from segline.data.prepared import Prepared
 from segline.datasets import sample
+from segline.training import backend
 from segline.training.backend import make_deterministic
 from segline.training.fit import fit
 from segline.training.job import Job
 
 PETS = "oxford_pets"
 PARTS = ("fit", "networks", "xla", "gpu")
-STEPS, EPOCHS = 40, 4  # measured; the first epoch traces and does not count
+STEPS, EPOCHS = 80, 4  # the first epoch traces and does not count; five batches of the next wait while one validates
+LOADERS = 8  # that a training has at most
 
 
 def main() -> None:
@@ -96,7 +101,15 @@ def _prepared(folder: Path, source: Path) -> Path:
     return folder / "prepared" / "prepared"
 
 
-def _segline_fit(name: str, prepared: Path, threads: int) -> float:
+def _segline_fit(
+    name: str,
+    prepared: Path,
+    threads: int,
+    *,
+    loaders: int = 1,
+    precision: str = "float32",
+    tracker: Any = None,
+) -> float:
     """Seconds of an epoch, as the fit itself reports its speed: without validation."""
     training = Training(
         crop=work.CROP,
@@ -107,9 +120,10 @@ def _segline_fit(name: str, prepared: Path, threads: int) -> float:
         warm_up=0.1,
         dropout=0.2,
         threads=threads,
+        precision=precision,
     )
     splits = Prepared(prepared)
-    with loader.on_processes(1) as put:
+    with loader.on_processes(loaders) as put:
         result = fit(
             Job(
                 model_config=networks.model_config(name),
@@ -120,7 +134,7 @@ def _segline_fit(name: str, prepared: Path, threads: int) -> float:
             ),
             train=put(work.crops(prepared)),
             validation=loader.Whole(splits.split("validation"), batch=networks.BATCH, multiple=MULTIPLE),
-            tracker=networks.Unheard(),
+            tracker=tracker or networks.Unheard(),
         )
     keras.backend.clear_session()
     return STEPS * networks.BATCH / statistics.median(entry["images_per_second"] for entry in result.history[1:])
@@ -186,21 +200,39 @@ def _gpu(folder: Path, options: argparse.Namespace) -> None:
         print(f"  no GPU that Keras on {keras.backend.backend()} can see")
         return
     prepared = _prepared(folder, options.source)
+    loaders = min(LOADERS, max(1, (os.cpu_count() or 1) - options.threads))
     for name in options.network or ("xception_unet", "unet"):
-        with _utilisation() as busy:
-            whole = _segline_fit(name, prepared, options.threads)
-        bare = _bare_fit(name, prepared)
-        print(
-            f"  {name} on {keras.backend.backend()}: {STEPS * networks.BATCH / whole:.0f} images/s, utilisation "
-            f"{statistics.mean(busy or [float('nan')]):.0f} %, {100 * max(0.0, 1 - bare / whole):.1f} % of the time "
-            "lost to input"
-        )
+        for precision in ("float32", "mixed_bfloat16"):
+            epochs = _Epochs()
+            with _utilisation() as busy:
+                whole = _segline_fit(
+                    name, prepared, options.threads, loaders=loaders, precision=precision, tracker=epochs
+                )
+            later = [percent for moment, percent in busy if moment >= epochs.ends[0]]
+            with backend.precision(precision):
+                bare = _bare_fit(name, prepared)
+            print(
+                f"  {name}, {precision}, {loaders} loaders, on {keras.backend.backend()}: "
+                f"{STEPS * networks.BATCH / whole:.0f} images/s, utilisation "
+                f"{statistics.mean(later or [float('nan')]):.0f} %, at most {100 * max(0.0, 1 - bare / whole):.1f} % "
+                "of the time lost to input"
+            )
+
+
+class _Epochs:
+    """A tracker that remembers when epochs ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+
+    def log_metrics(self, metrics: Any, step: int) -> None:  # noqa: ARG002
+        self.ends.append(time.monotonic())
 
 
 @contextmanager
-def _utilisation() -> Iterator[list[float]]:
-    """Percent of the first GPU, sampled by ``nvidia-smi`` twice a second."""
-    seen: list[float] = []
+def _utilisation() -> Iterator[list[tuple[float, float]]]:
+    """When, and percent of the first GPU, sampled by ``nvidia-smi`` twice a second."""
+    seen: list[tuple[float, float]] = []
     ended = threading.Event()
 
     def watch() -> None:
@@ -208,7 +240,7 @@ def _utilisation() -> Iterator[list[float]]:
             command = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--id=0"]
             told = subprocess.run(command, capture_output=True, text=True)
             if told.returncode == 0:
-                seen.append(float(told.stdout.strip()))
+                seen.append((time.monotonic(), float(told.stdout.strip())))
 
     thread = threading.Thread(target=watch)
     thread.start()
