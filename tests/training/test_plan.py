@@ -234,6 +234,21 @@ def test_what_is_given_holds_is_marked_and_decides_what_follows() -> None:
     assert made.section("training")["loss"] == {"class_weights": "equal"}
 
 
+@pytest.mark.parametrize(("weights", "encoders"), [("imagenet", 2), ("classification", 2), ("known.npz", 1)])
+def test_first_weights_make_networks_with_an_encoder_the_candidates(weights: str, encoders: int) -> None:
+    def made(**search: Any) -> dict[str, Any]:
+        training = Training(plan="auto", memory=16.0, threads=1)
+        known = replace(FACTS, samples=2_000)
+        return values(plan.make(known, short_side=512, training=training, search=Search.model_validate(search)))
+
+    drawn, pretrained = made(), made(weights=weights)
+    assert (drawn["search.weights"], drawn["search.networks"]) == (None, ["xception_unet"])
+    assert "search.encoders" not in drawn
+    assert pretrained["search.networks"] == ["deeplab_v3_plus"]
+    assert len(pretrained["search.encoders"]) == encoders
+    assert pretrained["search.learning_rate"][1] < drawn["search.learning_rate"][1]
+
+
 def test_a_budget_too_small_for_any_crop_says_what_the_smallest_takes() -> None:
     with pytest.raises(ConfigError) as caught:
         make(memory=0.2, search={"networks": ["unet", "encoder_decoder"]})

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from segline import models
-from segline.config import MULTIPLE, Params, Search, Training, largest_crop, merged
+from segline.config import CLASSIFICATION, IMAGENET, MULTIPLE, Params, Search, Training, largest_crop, merged
 from segline.errors import ConfigError
 from segline.storage import atomic_file
 from segline.training.facts import Facts
@@ -26,6 +26,11 @@ from segline.training.room import Room, Size, multiple_above, multiple_below, sh
 MEMORY = 4.0  # GiB, where no budget is stated
 PIXELS = 1e9  # in all crops of the final fit, where no amount is stated
 NETWORKS = ("xception_unet",)  # candidates, the most promising first: crops are made to fit that one
+PRETRAINED = ("deeplab_v3_plus",)  # those where first weights are stated: they begin with an encoder
+ENCODERS = (
+    (0, ("mobilenet_v2",)),
+    (400e6, ("mobilenet_v2", "xception")),
+)  # from so many training pixels on
 WIDTHS = (
     (0, (16, 24)),
     (20e6, (16, 24, 32)),
@@ -43,6 +48,7 @@ FEW, MANY = 100, 10_000  # images: the strongest augmentation up to here, the we
 STRENGTH = (0.85, 0.2)  # middle of the range at FEW and at MANY
 SPREAD = 0.15  # the range on either side of it
 LEARNING_RATE = (4e-3, 1.2e-2)  # for the wanted batch
+PRETRAINED_RATE = (5e-4, 4e-3)  # that does not forget what the encoder knows
 TRIALS = 4
 SEARCH_SHARE = 0.25  # crops that all trials see, over those of the final fit
 FIXED: Mapping[str, tuple[Any, str]] = {
@@ -131,9 +137,8 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
         draft.settle(f"training.{key}", value, why)
     _settle_sampling(draft, facts)
     networks, widths = draft.given("search.networks"), draft.given("search.width")
-    if any(models.has_option(network, "skips") for network in networks or NETWORKS):
-        skips = tuple(draft.settle("search.skips", [True], "what the bottom loses: edges, small things"))
-        search = search.model_copy(update={"skips": skips})
+    candidates = networks or _settle_weights(draft)
+    search = search.model_copy(update=_settle_options(draft, facts, candidates))
     room = Room(
         budget=round(budget * GIBIBYTE),
         classes=facts.classes,
@@ -142,7 +147,7 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
         edge=EDGE,
         depths=draft.given("search.depth"),
     )
-    certain = _certain(room, networks, widths or _widths(facts)[:1])
+    certain = _certain(room, candidates, widths or _widths(facts)[:1], given=networks is not None)
     crop = tuple(draft.settle("training.crop", *_crop(facts, certain, short_side, given=draft.given("training.batch"))))
     batch = draft.settle("training.batch", *_batch(facts, certain, crop))
     _check_given(certain, crop, batch)
@@ -150,7 +155,7 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
     images = draft.settle(
         "training.images", amount, f"the final fit's crops: {PIXELS:.2g} pixels, where none are stated"
     )
-    peaks = _settle_candidates(draft, room, networks or NETWORKS, widths or _widths(facts), crop=crop, batch=batch)
+    peaks = _settle_candidates(draft, room, candidates, widths or _widths(facts), crop=crop, batch=batch)
     _settle_validation(draft, facts, room, peaks.values(), batch)
     _settle_amount(draft, facts, images=images, batch=batch)
     return Plan(
@@ -248,6 +253,30 @@ def _section(lines: Sequence[Line], name: str) -> dict[str, Any]:
     return values
 
 
+def _settle_weights(draft: _Draft) -> tuple[str, ...]:
+    """First weights of encoders, and which networks are candidates with or without them."""
+    none = "none are stated; with `imagenet`, `classification` or a file networks with an encoder are planned"
+    return NETWORKS if draft.settle("search.weights", None, none) is None else PRETRAINED
+
+
+def _settle_options(draft: _Draft, facts: Facts, candidates: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """What some of the candidates are offered: fields of `Search` -> values."""
+    options: dict[str, tuple[Any, ...]] = {}
+    if any(models.has_option(network, "skips") for network in candidates):
+        skips = draft.settle("search.skips", [True], "what the bottom loses: edges, small things")
+        options["skips"] = tuple(skips)
+    if any(models.has_option(network, "encoder") for network in candidates):
+        weights = draft.given("search.weights")
+        derived = _encoders(facts)[: 1 if weights not in (None, IMAGENET, CLASSIFICATION) else None]
+        encoders = draft.settle("search.encoders", derived, "those with published weights; larger for more pixels")
+        options["encoders"] = tuple(encoders)
+    return options
+
+
+def _encoders(facts: Facts) -> tuple[str, ...]:
+    return next(encoders for least, encoders in reversed(ENCODERS) if facts.pixels >= least)
+
+
 def _settle_sampling(draft: _Draft, facts: Facts) -> None:
     """Which crops are seen: flips, rare classes, augmentation."""
     legal = [name for name, (is_legal, _) in facts.flips.items() if is_legal]
@@ -297,17 +326,17 @@ class _Certain:
         return f"{' or '.join(self.networks)} with {batch} crops takes {_gibibytes(self.takes(crop, batch))}"
 
 
-def _certain(room: Room, given: Sequence[str] | None, widths: Sequence[int]) -> _Certain:
-    """The networks that were given, or else the first whose smallest fit is within the budget.
+def _certain(room: Room, candidates: Sequence[str], widths: Sequence[int], *, given: bool) -> _Certain:
+    """All candidates where they were given, or else the first whose smallest fit is within the budget.
 
     Raises:
         ConfigError: not even the smallest crops fit.
     """
     smallest, batch, width = (MULTIPLE, MULTIPLE), BATCH[0], max(widths)
-    needs = {network: room.takes(network, width, crop=smallest, batch=batch) for network in given or NETWORKS}
+    needs = {network: room.takes(network, width, crop=smallest, batch=batch) for network in candidates}
     fitting = [network for network, need in needs.items() if need <= room.budget]
-    if given and len(fitting) == len(given):
-        return _Certain(room, tuple(given), width)
+    if given and len(fitting) == len(candidates):
+        return _Certain(room, tuple(candidates), width)
     if fitting and not given:
         return _Certain(room, (fitting[0],), width)
     each = ", ".join(f"{network} {_gibibytes(need)}" for network, need in needs.items())
@@ -443,10 +472,15 @@ def _settle_amount(draft: _Draft, facts: Facts, *, images: int, batch: int) -> N
         f"all trials together see {SEARCH_SHARE:.0%} of what the final fit sees",
     )
     factor = math.sqrt(batch / BATCH[1])
+    rates, known = (
+        (LEARNING_RATE, "")
+        if draft.given("search.weights") is None
+        else (PRETRAINED_RATE, " and an encoder that knows something")
+    )
     draft.settle(
         "search.learning_rate",
-        [float(f"{min(1.0, rate * factor):.2g}") for rate in LEARNING_RATE],
-        f"for AdamW, with the square root of the batch (1 at {BATCH[1]})",
+        [float(f"{min(1.0, rate * factor):.2g}") for rate in rates],
+        f"for AdamW{known}, with the square root of the batch (1 at {BATCH[1]})",
     )
 
 
