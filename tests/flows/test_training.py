@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from flows import training
+from flows import fitting, judging, training
 from flows.training import _alone
 from segline.core.labels import label_map
 from segline.errors import TrainingError
@@ -32,7 +32,7 @@ def judged(tmp_path, monkeypatch):
     client.create_registered_model("segline-x")
     (tmp_path / "evaluation.json").write_text('{"miou": 0.5}')
     scores = {}
-    monkeypatch.setattr(training, "_rescore", lambda work, champion: scores[int(champion.version)])
+    monkeypatch.setattr(judging, "_rescore", lambda work, champion: scores[int(champion.version)])
     work = SimpleNamespace(
         name="segline-x",
         scratch=tmp_path,
@@ -46,7 +46,7 @@ def judged(tmp_path, monkeypatch):
 
     def judge(version):
         (tmp_path / "evaluation.json").write_text(json.dumps({"miou": scores[int(version.version)]}))
-        return training.judge.fn(work, client, client.get_model_version("segline-x", version.version))
+        return judging.judge.fn(work, client, client.get_model_version("segline-x", version.version))
 
     return SimpleNamespace(client=client, new=new, judge=judge, promote=lambda v: training.promote.fn(client, v))
 
@@ -109,7 +109,7 @@ def test_a_binary_task_gets_its_threshold_from_validation_or_params(tmp_path, wa
         prepared=SimpleNamespace(split=lambda name: {"validation": Brightness()}[name]),
         tracker=SimpleNamespace(log_metrics=lambda metrics, step: logged.update(metrics)),
     )
-    found = training._threshold(work, bundle)
+    found = fitting._threshold(work, bundle)
     if classes == 3:
         assert found is None
     elif wanted == 0.45:
