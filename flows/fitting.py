@@ -21,7 +21,7 @@ def pretrain(work: Work) -> None:
     from segline.training import search as library
     from segline.training.backend import make_deterministic
 
-    settings, fit = work.params.classification, work.params.training
+    settings, fit = work.params.classification, work.training
     make_deterministic(seed=work.params.seed, threads=fit.threads)
     task, label = work.dataset.image_label(settings.task)
     ids = [name for split in ("train", "validation") for name in work.prepared.split(split).ids]

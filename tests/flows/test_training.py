@@ -1,12 +1,15 @@
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from flows import training
+from flows import fitting, judging, training
 from flows.training import _alone
+from flows.work import Work
+from segline import config
 from segline.core.labels import label_map
 from segline.errors import TrainingError
 from segline.inference.bundle import Bundle
@@ -32,7 +35,7 @@ def judged(tmp_path, monkeypatch):
     client.create_registered_model("segline-x")
     (tmp_path / "evaluation.json").write_text('{"miou": 0.5}')
     scores = {}
-    monkeypatch.setattr(training, "_rescore", lambda work, champion: scores[int(champion.version)])
+    monkeypatch.setattr(judging, "_rescore", lambda work, champion: scores[int(champion.version)])
     work = SimpleNamespace(
         name="segline-x",
         scratch=tmp_path,
@@ -46,7 +49,7 @@ def judged(tmp_path, monkeypatch):
 
     def judge(version):
         (tmp_path / "evaluation.json").write_text(json.dumps({"miou": scores[int(version.version)]}))
-        return training.judge.fn(work, client, client.get_model_version("segline-x", version.version))
+        return judging.judge.fn(work, client, client.get_model_version("segline-x", version.version))
 
     return SimpleNamespace(client=client, new=new, judge=judge, promote=lambda v: training.promote.fn(client, v))
 
@@ -74,6 +77,43 @@ def test_a_decision_stays_after_a_kill_but_not_after_somebody_elses_promotion(ju
     again = judged.judge(first)  # resumed late: it must not take the title back
     assert not again["promote"]
     assert again["bar"] == 0.8
+
+
+def test_an_encoder_is_trained_with_the_steps_of_one_pass(tmp_path, monkeypatch):
+    """Which both presets ask for; the fit itself has its own tests."""
+    from segline.training import backend, classify
+
+    given = []
+    monkeypatch.setattr(backend, "make_deterministic", lambda **options: None)
+    monkeypatch.setattr(fitting, "batches_of", lambda *arguments, **options: (None, None))
+    monkeypatch.setattr(classify, "pretrain", lambda encoder, training, *_, **__: given.append((encoder, training)))
+    params = config.Params.model_construct(
+        seed=1,
+        training=config.Training(batch=4, steps=0, threads=1),
+        search=config.Search(networks=("deeplab_v3_plus",), encoders=("mini_xception",)),
+        classification=config.Classification(),
+    )
+
+    class OneDataset(Work):
+        dataset = SimpleNamespace(image_label=lambda task: ("breed", lambda name: name[0]))
+
+    work = OneDataset(
+        settings=Settings(root=tmp_path, tracking_uri="sqlite://", workers=1),
+        params=params,
+        prepared=SimpleNamespace(split=lambda name: SplitOfNine()),
+        tracker=SimpleNamespace(child=lambda key, name: nullcontext()),
+        scratch=tmp_path,
+        tags={},
+    )
+    fitting.pretrain.fn(work)
+    assert [(encoder, training.steps) for encoder, training in given] == [("mini_xception", 3)]
+
+
+class SplitOfNine:
+    ids = tuple("aaaabbbbb")
+
+    def __len__(self):
+        return 9
 
 
 class Brightness:
@@ -109,7 +149,7 @@ def test_a_binary_task_gets_its_threshold_from_validation_or_params(tmp_path, wa
         prepared=SimpleNamespace(split=lambda name: {"validation": Brightness()}[name]),
         tracker=SimpleNamespace(log_metrics=lambda metrics, step: logged.update(metrics)),
     )
-    found = training._threshold(work, bundle)
+    found = fitting._threshold(work, bundle)
     if classes == 3:
         assert found is None
     elif wanted == 0.45:

@@ -199,6 +199,15 @@ def test_what_is_done_is_not_done_again(trained: tuple[dict, RecordingTracker, P
     assert again.metrics[3]["accuracy"] == tracker.metrics[3]["accuracy"]
 
 
+def test_memory_that_runs_out_is_told_with_its_estimate(tmp_path: Path) -> None:
+    class Greedy(Shades):
+        def batch(self, number: int, /) -> tuple[Image, Mask]:
+            raise MemoryError
+
+    with pytest.raises(TrainingError, match=r"none left for batches of 6 crops .*estimated to take \d\.\d+ GiB"):
+        run(tmp_path, train=Greedy(1, [(6, *SIDES)]))
+
+
 def test_killed_after_an_epoch_it_ends_with_the_same_weights(
     trained: tuple[dict, RecordingTracker, Path],  # type: ignore[type-arg]
     tmp_path: Path,

@@ -220,6 +220,12 @@ def test_a_crop_that_the_network_cannot_take_is_refused_with_the_nearest_that_it
     )
 
 
+def test_an_epoch_without_steps_is_refused() -> None:
+    job = Job(**{**vars(JOB), "training": TRAINING.model_copy(update={"steps": 0})})
+    with pytest.raises(ConfigError, match=r"training\.steps: 0, expected the batches of an epoch, at least 1"):
+        run(job)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "garbage", "empty", "array", "other network"])
 def test_a_checkpoint_that_cannot_be_used_is_put_aside_and_the_next_fit_begins_anew(
     tmp_path: Path, damage: str, finished: Path

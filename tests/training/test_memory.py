@@ -8,6 +8,7 @@ import pytest
 
 from segline.config import Loss, ModelConfig, Training
 from segline.training import memory
+from segline.training.job import Job
 from segline.training.memory import Dilated, footprint
 
 TRAINING = Training(threads=2)
@@ -70,6 +71,14 @@ def test_memory_grows_with_crop_batch_width_classes_averages_and_sorting() -> No
         assert other.of_training(crop=(64, 96), batch=2) > start
     for less in ({"optimizer": "sgd"}, {"precision": "mixed_bfloat16"}):
         assert footprint(config, TRAINING.model_copy(update=less)).of_training(crop=(64, 96), batch=2) < start
+
+
+def test_an_estimate_builds_no_network_once_the_fit_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = ModelConfig(network="unet", classes=3, width=3, depth=2)
+    job = Job(model_config=config, training=TRAINING, learning_rate=0.1, epochs=1, seed=1)
+    estimate = memory.by_batch(job)
+    monkeypatch.setattr(memory, "footprint", None)
+    assert estimate(2) > estimate(1) > 0
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,14 @@ def test_crops_shrink_along_the_side_that_is_largest_for_the_image() -> None:
     assert (96, 320) in crops
 
 
+def test_a_crop_is_explained_by_the_batch_that_it_was_tried_with() -> None:
+    for given, tried in (({"batch": 5}, 5), ({}, 2)):
+        known = replace(FACTS, thing=(240, 320), validated=(64, 64))
+        crop = next(line for line in make(known, memory=1.2, **given).lines if line.key == "training.crop")
+        assert f"unet with {tried} crops takes 1." in crop.why
+        assert "objects want 480x640" in crop.why
+
+
 def test_the_context_of_objects_comes_before_the_batch() -> None:
     small, large = (values(make(replace(FACTS, thing=thing), memory=2.0)) for thing in ((60, 80), (240, 320)))
     assert prod(small["training.crop"]) < 480 * 640
@@ -203,6 +211,11 @@ def test_rare_classes_are_sought_out_where_they_are_rare() -> None:
     assert [each["training.rare"] > 0 for each in made] == [False, True, True]
 
 
+def test_crops_that_are_not_drawn_seek_out_nothing() -> None:
+    rare = replace(FACTS, shares={"a": 0.6, "b": 0.3, "c": 0.001})
+    assert values(make(rare, augmentation={"kind": "none"}))["training.rare"] == 0
+
+
 def test_one_class_alone_is_not_imbalanced() -> None:
     assert values(make(replace(FACTS, shares={"a": 1.0})))["training.rare"] == 0
 
@@ -219,6 +232,32 @@ def test_the_deepest_features_have_an_edge_of_four_to_eight() -> None:
     for size, depths in (((64, 90), [3, 4]), ((128, 200), [4, 5]), ((200, 200), [5]), ((32, 40), [2, 3])):
         made = values(make(replace(FACTS, size=size, thing=None), memory=6.0, short_side=None))
         assert made["search.depth"] == depths
+
+
+def test_a_network_halves_as_often_as_the_heads_and_the_crop_that_are_given_allow() -> None:
+    assert values(make(crop=(64, 96)))["search.depth"] == [3, 4]
+    assert values(make(crop=(64, 96), search={"heads": [1, 4]}))["search.depth"] == [4]
+    assert values(make(crop=(144, 144)))["search.depth"] == [4]  # at 5 its deepest would be of 4.5 pixels
+    assert values(make(crop=(40, 56)))["search.depth"] == [3]
+    with pytest.raises(ConfigError, match=r"training\.crop: \[50, 64\], expected multiples of 4"):
+        make(crop=(50, 64))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rates", "name"),
+    [
+        ("adamw", [0.004, 0.012], "for AdamW"),
+        ("adam", [0.004, 0.012], "for Adam,"),
+        ("rmsprop", [0.0012, 0.0036], "for RMSprop"),
+        ("sgd", [0.04, 0.12], "for SGD"),
+    ],
+)
+def test_learning_rates_are_those_of_the_optimizer(optimizer: str, rates: list[float], name: str) -> None:
+    line = next(
+        line for line in make(batch=8, crop=(64, 96), optimizer=optimizer).lines if line.key == "search.learning_rate"
+    )
+    assert line.value == rates
+    assert line.why.startswith(name)
 
 
 def test_what_is_given_holds_is_marked_and_decides_what_follows() -> None:
@@ -269,6 +308,19 @@ def test_a_given_crop_that_does_not_fit_is_refused() -> None:
 def test_a_validation_image_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"validating one whole image, which has up to 6000x9000 pixels"):
         make(replace(FACTS, validated=(6000, 9000)), short_side=None)
+
+
+def test_validation_is_counted_as_padded_and_a_given_number_of_images_is_checked() -> None:
+    little = {"memory": 0.7, "crop": (32, 32), "batch": 8}
+    narrow, padded = (replace(FACTS, validated=size) for size in ((5000, 33), (5024, 64)))
+    fitting = values(make(narrow, **little))["training.validation_batch"]
+    assert fitting == values(make(padded, **little))["training.validation_batch"]
+    assert 0 < fitting < 8
+    assert make(narrow, **little, validation_batch=fitting)
+    for given in (fitting + 1, None):  # none is as many as crops
+        with pytest.raises(ConfigError, match=r"training\.validation_batch: \d images of up to 5000x33") as caught:
+            make(narrow, **little, validation_batch=given)
+        assert f"lower it to {fitting}, or raise" in str(caught.value)
 
 
 def test_neighbours_tell_what_another_budget_changes() -> None:

@@ -16,7 +16,7 @@ from segline.config.names import (
     refuse_unknown,
 )
 from segline.config.network import ModelConfig
-from segline.config.params import Evaluation, Params, Promotion, largest_crop, load, merged
+from segline.config.params import Evaluation, Params, Promotion, completed, largest_crop, load, merged
 from segline.config.source import Source
 from segline.config.training import Augmentation, Classification, Loss, Search, Training
 
@@ -41,6 +41,7 @@ __all__ = [
     "Strict",
     "Training",
     "Validation",
+    "completed",
     "dataset_names",
     "encoder_names",
     "largest_crop",

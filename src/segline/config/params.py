@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from segline.config.data import Options, Prepare, Validation
@@ -113,12 +113,16 @@ class Params(Strict):
         return all(key in getattr(self, section).model_fields_set for section, keys in _STATED.items() for key in keys)
 
     def planned(self, *, training: Mapping[str, Any], search: Mapping[str, Any]) -> Self:
-        """With a plan's values under `training` and `search`, wherever ``params.yaml`` gave none of its own."""
+        """With a plan's values under `training` and `search`, wherever ``params.yaml`` gave none of its own.
+
+        Raises:
+            ConfigError: what it gave contradicts them.
+        """
         given = {section: getattr(self, section).model_dump(exclude_unset=True) for section in _STATED}
         return self.model_copy(
             update={
-                "training": Training.model_validate(merged(training, given["training"])),
-                "search": Search.model_validate(merged(search, given["search"])),
+                "training": completed(Training, training, given["training"]),
+                "search": completed(Search, search, given["search"]),
             }
         )
 
@@ -155,6 +159,26 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Both, `over` winning key by key, inside sections too."""
     both = {key: merged(under[key], over[key]) for key in under if key in over and isinstance(over[key], Mapping)}
     return {**under, **over, **both}
+
+
+Section = TypeVar("Section", Training, Search)
+
+
+def completed(kind: type[Section], derived: Mapping[str, Any], given: Mapping[str, Any]) -> Section:
+    """The section of that `kind` with what ``params.yaml`` gives, and a plan's `derived` values for the rest.
+
+    Raises:
+        ConfigError: the two contradict each other.
+    """
+    try:
+        return kind.model_validate(merged(derived, given))
+    except ValidationError as error:
+        raise ConfigError(
+            f"params.yaml {kind.__name__.lower()}",
+            found=f"{', '.join(given)}, which contradict what the plan derives",
+            expected="; ".join(detail["msg"] for detail in error.errors()),
+            remedy="change what is given, or give the other value as well",
+        ) from error
 
 
 def load(path: Path, *, dataset: str | None = None) -> Params:

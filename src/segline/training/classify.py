@@ -22,6 +22,7 @@ from segline.storage import atomic_file
 from segline.training.batches import Batch, ValidationBatches
 from segline.training.fit import fit
 from segline.training.job import Job
+from segline.training.memory import budget, by_batch
 from segline.training.tracker import Tracker
 
 _MOST = 254  # an image's class is a mask's pixel, whose highest id is void
@@ -203,6 +204,8 @@ def pretrain(
             tracker=tracker,
             checkpoint=folder / f"{encoder}.checkpoint.npz",
             report=report,
+            memory=by_batch(job),
+            budget=budget(training),
         )
         encoders.save_weights(result.model.get_layer(encoders.NAME), weights)
         counts = _counts(result.model, answers, classes=len(classes.names))

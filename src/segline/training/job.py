@@ -57,11 +57,18 @@ class Job:
         }
 
     def check(self) -> None:
-        """Refuse what the network cannot take.
+        """Refuse what cannot be fitted.
 
         Raises:
-            ConfigError: the crop's sides are no multiples of its stride.
+            ConfigError: an epoch has no steps, or the crop's sides are no multiples of the network's stride.
         """
+        if self.training.steps < 1:
+            raise ConfigError(
+                "training.steps",
+                found=str(self.training.steps),
+                expected="the batches of an epoch, at least 1",
+                remedy="state a number, or have those of one pass counted first (`Training.over`)",
+            )
         stride = models.stride(self.model_config)
         crop = self.training.crop
         if not any(side % stride for side in crop):

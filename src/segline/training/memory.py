@@ -127,9 +127,12 @@ def footprint(model_config: ModelConfig, training: Training) -> Footprint:
 
 
 def by_batch(job: Job) -> Callable[[int], float]:
-    """The estimate for a job's crops: batch -> bytes. Nothing is counted before it is asked."""
-    training = job.training
-    return lambda batch: footprint(job.model_config, training).of_training(crop=training.crop, batch=batch)
+    """The estimate for a job's crops: batch -> bytes.
+
+    It is counted here and now: once memory has run out there is none to build a network in.
+    """
+    counted, crop = footprint(job.model_config, job.training), job.training.crop
+    return lambda batch: counted.of_training(crop=crop, batch=batch)
 
 
 def budget(training: Training) -> float | None:

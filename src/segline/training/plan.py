@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from segline import models
-from segline.config import CLASSIFICATION, IMAGENET, MULTIPLE, Params, Search, Training, largest_crop, merged
+from segline.config import CLASSIFICATION, IMAGENET, MULTIPLE, Params, Search, Training, completed, largest_crop
 from segline.errors import ConfigError
 from segline.storage import atomic_file
 from segline.training.facts import Facts
@@ -128,8 +128,8 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
     It builds the candidates to count what they take, which needs some seconds.
 
     Raises:
-        ConfigError: the budget is too small for any crop, for the crop that was given, or for an image
-            of the validation split.
+        ConfigError: the budget is too small for any crop, for what was given, or for an image of the
+            validation split; or what was given contradicts itself.
     """
     draft = _Draft(training, search)
     budget = draft.settle("training.memory", MEMORY, "GiB that a fit may take, where none are stated")
@@ -234,10 +234,18 @@ class _Draft:
 
     def training(self) -> Training:
         """What is settled of the training, and what is given."""
-        return Training.model_validate(merged(_section(self.lines, "training"), self._said["training"]))
+        return completed(Training, _section(self.lines, "training"), self._said["training"])
 
 
 _ABSENT = object()
+
+_OPTIMIZERS = {"adamw": ("AdamW", 1.0), "adam": ("Adam", 1.0), "rmsprop": ("RMSprop", 0.3), "sgd": ("SGD", 10.0)}
+"""Names, and learning rates over those of AdamW, by reasoning: only AdamW's are measured.
+
+Adam's steps are AdamW's. RMSprop averages no gradients: where Adam's momentum of 0.9 evens steps out, its
+steps are up to 4 times as long, sqrt((1 + 0.9) / (1 - 0.9)). nnU-Net's 0.01 for SGD with a momentum of 0.99
+moves as far as 0.1 does with ours of 0.9.
+"""
 
 
 def _section(lines: Sequence[Line], name: str) -> dict[str, Any]:
@@ -284,7 +292,11 @@ def _settle_sampling(draft: _Draft, facts: Facts) -> None:
     draft.settle("training.flips", legal, reasons)
     imbalance = _imbalance(facts)
     said = f"the median class has {imbalance:.3g} times the pixels of the rarest"
-    draft.settle("training.rare", round(RARE, 3) if imbalance >= IMBALANCE else 0.0, f"{said}; from {IMBALANCE:g} on")
+    if draft.given("training.augmentation.kind") == "none":
+        draft.settle("training.rare", 0.0, "crops are not drawn where the augmentation is none")
+    else:
+        share = round(RARE, 3) if imbalance >= IMBALANCE else 0.0
+        draft.settle("training.rare", share, f"{said}; from {IMBALANCE:g} on")
     draft.settle(
         "search.augmentation", _strengths(facts.samples), f"{facts.samples} training images: the fewer, the stronger"
     )
@@ -363,10 +375,11 @@ def _crop(facts: Facts, certain: _Certain, short_side: int | None, *, given: int
         if certain.fits(crop, batch):
             full = "the median prepared image" if crop == whole else "as large as fits into memory"
             return crop, f"{full}: {certain.said(crop, batch)}"
-    for crop in (enough[-1], *shrinking(enough[-1])):
-        if certain.fits(crop, given or BATCH[0]):
+    batch = given or BATCH[0]
+    for crop in shrinking(enough[-1]):
+        if certain.fits(crop, batch):
             known = f"with their context, objects want {context[0]}x{context[1]}"
-            return crop, f"as large as fits into memory with fewer than {BATCH[1]} at a time; {known}"
+            return crop, f"as large as fits into memory: {certain.said(crop, batch)}; {known}"
     return (MULTIPLE, MULTIPLE), "the smallest"
 
 
@@ -438,13 +451,14 @@ def _settle_validation(draft: _Draft, facts: Facts, room: Room, peaks: Collectio
     """As many whole images at a time as fit, and no more than there are crops in a batch.
 
     Raises:
-        ConfigError: a single one does not fit.
+        ConfigError: a single one does not fit, or as many as ``params.yaml`` says do not.
     """
 
     def most(images: int) -> int:
-        return max(peak.of_validation(size=facts.validated, batch=images) for peak in peaks)
+        return max(peak.of_validation(size=padded, batch=images) for peak in peaks)
 
     height, width = facts.validated
+    padded = multiple_above(height), multiple_above(width)  # as `data.loader.Whole` gives them
     fitting = next((number for number in range(batch, 0, -1) if most(number) <= room.budget), 0)
     if fitting == 0:
         raise ConfigError(
@@ -453,7 +467,15 @@ def _settle_validation(draft: _Draft, facts: Facts, room: Room, peaks: Collectio
             expected=f"{_gibibytes(most(1))} for validating one whole image, which has up to {height}x{width} pixels",
             remedy=f"lower prepare.short_side, or raise training.memory to {_rounded_up(most(1))}",
         )
-    draft.settle("training.validation_batch", fitting, f"whole images of up to {height}x{width}, as fit")
+    settled = draft.settle("training.validation_batch", fitting, f"whole images of up to {height}x{width}, as fit")
+    images = settled or batch
+    if most(images) > room.budget:
+        raise ConfigError(
+            "training.validation_batch",
+            found=f"{images} images of up to {height}x{width} pixels, which take {_gibibytes(most(images))}",
+            expected=f"at most {_gibibytes(room.budget)} (training.memory)",
+            remedy=f"lower it to {fitting}, or raise training.memory to {_rounded_up(most(images))}",
+        )
 
 
 def _settle_amount(draft: _Draft, facts: Facts, *, images: int, batch: int) -> None:
@@ -471,16 +493,15 @@ def _settle_amount(draft: _Draft, facts: Facts, *, images: int, batch: int) -> N
         max(1, round(SEARCH_SHARE * epochs / trials)),
         f"all trials together see {SEARCH_SHARE:.0%} of what the final fit sees",
     )
-    factor = math.sqrt(batch / BATCH[1])
-    rates, known = (
-        (LEARNING_RATE, "")
-        if draft.given("search.weights") is None
-        else (PRETRAINED_RATE, " and an encoder that knows something")
-    )
+    optimizer, over_adamw = _OPTIMIZERS[draft.training().optimizer]
+    factor = over_adamw * math.sqrt(batch / BATCH[1])
+    rates, knowing = LEARNING_RATE, ""
+    if draft.given("search.weights") is not None:
+        rates, knowing = PRETRAINED_RATE, " and an encoder that knows something"
     draft.settle(
         "search.learning_rate",
         [float(f"{min(1.0, rate * factor):.2g}") for rate in rates],
-        f"for AdamW{known}, with the square root of the batch (1 at {BATCH[1]})",
+        f"for {optimizer}{knowing}, with the square root of the batch (1 at {BATCH[1]})",
     )
 
 

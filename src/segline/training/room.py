@@ -6,6 +6,7 @@ from itertools import product
 
 from segline import models
 from segline.config import MULTIPLE, ModelConfig, Search, Training
+from segline.errors import ConfigError
 from segline.training.memory import Footprint, footprint
 
 Size = tuple[int, int]
@@ -35,11 +36,29 @@ class Room:
     depths: tuple[int, ...] | None = None
 
     def depths_for(self, crop: Size) -> tuple[int, ...]:
-        """How often to halve until the crop's shorter side is within `edge`; the nearest if none does."""
+        """How often to halve until the crop's shorter side is within `edge`; the nearest if none does.
+
+        Only what halves both sides evenly, and often enough for the heads that are offered.
+
+        Raises:
+            ConfigError: nothing does.
+        """
         if self.depths:
             return self.depths
-        found = tuple(depth for depth in _HALVINGS if self.edge[0] <= min(crop) / 2**depth <= self.edge[1])
-        return found or (_HALVINGS[-1] if min(crop) / 2 ** _HALVINGS[-1] > self.edge[1] else _HALVINGS[0],)
+        heads = max(self.search.heads)
+        legal = [depth for depth in _HALVINGS if depth >= heads and not any(side % 2**depth for side in crop)]
+        if not legal:
+            least = max(heads, _HALVINGS[0])
+            raise ConfigError(
+                "training.crop",
+                found=str(list(crop)),
+                expected=f"multiples of {2**least}: networks halve it at least {least} times",
+                remedy=f"take multiples of {MULTIPLE}" + (", or fewer search.heads" if heads > 1 else ""),
+            )
+        deepest = {depth: min(crop) / 2**depth for depth in legal}
+        found = tuple(depth for depth, side in deepest.items() if self.edge[0] <= side <= self.edge[1])
+        nearest = min(legal, key=lambda depth: max(self.edge[0] / deepest[depth], deepest[depth] / self.edge[1]))
+        return found or (nearest,)
 
     def footprint(self, network: str, width: int, crop: Size) -> Footprint:
         """What that network takes in the form that takes most, at its greatest depth."""
