@@ -24,16 +24,16 @@ from segline.training.room import Room, Size, multiple_above, multiple_below, sh
 # What the rules are made of. Everything that experience may change is here.
 
 MEMORY = 4.0  # GiB, where no budget is stated
-PIXELS = 1e9  # in all crops of the final fit, where no amount is stated
-NETWORKS = ("xception_unet",)  # candidates, the most promising first: crops are made to fit that one
+PIXELS = 4e8  # in all crops of the final fit, where no amount is stated
+NETWORKS = ("unet",)  # candidates, the most promising first: crops are made to fit that one
 PRETRAINED = ("deeplab_v3_plus",)  # those where first weights are stated: they begin with an encoder
 ENCODERS = (
     (0, ("mobilenet_v2",)),
     (400e6, ("mobilenet_v2", "xception")),
 )  # from so many training pixels on
 WIDTHS = (
-    (0, (16, 24)),
-    (20e6, (16, 24, 32)),
+    (0, (12,)),
+    (20e6, (12, 16, 24)),
     (400e6, (24, 32, 48)),
 )  # from so many training pixels on; crops fit the first
 EDGE = (4, 8)  # pixels that the deepest features of a crop have a side
@@ -47,7 +47,7 @@ RARE = 1 / 3  # of the crops, which are then centred on one of them
 FEW, MANY = 100, 10_000  # images: the strongest augmentation up to here, the weakest from there on
 STRENGTH = (0.85, 0.2)  # middle of the range at FEW and at MANY
 SPREAD = 0.15  # the range on either side of it
-LEARNING_RATE = (4e-3, 1.2e-2)  # for the wanted batch
+LEARNING_RATE = (3e-3, 8e-3)  # for the wanted batch
 PRETRAINED_RATE = (5e-4, 4e-3)  # that does not forget what the encoder knows
 TRIALS = 4
 SEARCH_SHARE = 0.25  # crops that all trials see, over those of the final fit
