@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segline.data.scale import scale_image, scale_mask, scaled_size
+from segline.data.scale import pad_image, scale_image, scale_mask, scaled_size
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(32, 1024))
@@ -28,3 +28,10 @@ def test_mask_keeps_its_ids_and_matches_the_image():
 def test_small_images_stay_as_they_are():
     image = np.arange(3 * 5 * 3, dtype=np.uint8).reshape(3, 5, 3)
     assert scale_image(image, short_side=64) is image
+
+
+def test_padding_repeats_the_edge_at_the_bottom_and_right_up_to_whole_multiples():
+    image = np.random.default_rng(1).integers(0, 256, (33, 64, 3)).astype(np.uint8)
+    padded = pad_image(image, multiple=32)
+    np.testing.assert_array_equal(padded, np.pad(image, [(0, 31), (0, 0), (0, 0)], mode="edge"))
+    np.testing.assert_array_equal(pad_image(padded, multiple=32), padded)

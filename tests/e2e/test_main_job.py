@@ -72,7 +72,7 @@ def test_the_validation_images_are_scored_by_the_registered_network(trained):
     with np.load(client.download_artifacts(parent.info.run_id, "validation/validation.npz")) as content:
         counts = content["per_image"]
     curve = [point.value for point in client.get_metric_history(parent.info.run_id, "val_miou")]
-    # Training pads whole images to its own multiple with black, `predict` with the image's edge.
+    # Both pad whole images with their edges: training to multiples that suit any network, `predict` to this one's.
     assert mean_iou(counts.sum(axis=0)) == pytest.approx(max(curve), abs=0.03)
 
 

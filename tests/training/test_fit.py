@@ -11,11 +11,11 @@ from recording_tracker import RecordingTracker
 from synthetic import CLASSES, Train, Validation
 
 from segline import models
-from segline.config import Loss, ModelConfig, Training
+from segline.config import Loss, ModelConfig, Training, network_names
 from segline.core.labels import VOID, Image, Mask
 from segline.errors import TrainingError
 from segline.models import encoders
-from segline.training import backend, optimizers
+from segline.training import backend, epochs, optimizers
 from segline.training.checkpoint import assign, values
 from segline.training.fit import FitResult, fit
 from segline.training.job import Job
@@ -152,6 +152,49 @@ def test_averaged_weights_are_validated_and_the_others_trained_on() -> None:
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
     scores = [[metrics["val_loss"] for metrics in result.history] for result in (averaged, plain)]
     assert min(abs(one - other) for one, other in zip(*scores, strict=True)) > 1e-3
+
+
+def test_the_kept_weights_are_the_average_over_the_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[list[np.ndarray]] = []
+    momenta = set()
+    tell = epochs.EpochEnd.on_train_batch_end
+
+    def remember(self: epochs.EpochEnd, batch: int, logs: object = None) -> None:
+        steps.append(list(values(self.model.trainable_variables)))
+        momenta.add(self.model.optimizer.ema_momentum)
+        tell(self, batch, logs)
+
+    monkeypatch.setattr(epochs.EpochEnd, "on_train_batch_end", remember)
+    result = run(training=TRAINING.model_copy(update={"ema": 0.7, "optimizer": "sgd", "steps": 4}), epochs=2)
+    assert momenta == {0.7}
+    assert len(steps) == 8
+    average = steps[0]
+    for weights in steps[1 : 4 * result.best_epoch]:
+        average = [0.7 * before + 0.3 * now for before, now in zip(average, weights, strict=True)]
+    last = steps[4 * result.best_epoch - 1]
+    for kept, expected, trained in zip(values(result.model.trainable_variables), average, last, strict=True):
+        np.testing.assert_allclose(kept, expected, rtol=1e-5, atol=1e-6)
+        assert np.abs(kept - trained).max() > 1e-5
+
+
+NARROW = {"deeplab_v3_plus": {"encoder": "mini_xception", "width": 1}}
+
+
+@pytest.mark.parametrize("network", network_names())
+def test_every_network_is_trained_in_half_precision(network: str) -> None:
+    smallest = NARROW.get(network, {"width": 2, "depth": 2})
+    with backend.precision("mixed_float16"):
+        model = models.build(ModelConfig.model_validate({"network": network, "classes": CLASSES, **smallest}))
+    training = TRAINING.model_copy(update={"precision": "mixed_float16"})
+    optimizer = optimizers.build(training, WarmUpDecay(0.01, steps=4), model)
+    model.compile(optimizer, loss=SegmentationLoss(), jit_compile=False, auto_scale_loss=False)
+    before = values(model.trainable_variables)
+    image, mask = Train().batch(0)
+    losses = [float(model.train_on_batch(image[:, :, :32], mask[:, :, :32])) for _ in range(2)]
+    assert np.isfinite(losses).all()
+    moved = [np.abs(new - old).max() for new, old in zip(values(model.trainable_variables), before, strict=True)]
+    assert np.isfinite(moved).all()
+    assert max(moved) > 0
 
 
 def test_clipped_gradients_are_as_long_as_asked_for() -> None:

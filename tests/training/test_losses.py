@@ -97,13 +97,21 @@ def test_it_equals_its_definition(term: str, batch: Batch) -> None:
 
 
 @every_term
-@given(batch=batches(), seed=st.integers(0, 2**32))
-@settings(max_examples=10, deadline=None)
-def test_what_void_pixels_hold_does_not_matter(term: str, batch: Batch, seed: int) -> None:
+@given(batch=batches(), seed=st.integers(0, 2**32), unusual=st.sampled_from([np.nan, np.inf, -np.inf, 3e38]))
+@settings(max_examples=15, deadline=None)
+def test_what_void_pixels_hold_does_not_matter(term: str, batch: Batch, seed: int, unusual: float) -> None:
     mask, logits = batch
     other = logits.copy()
-    other[mask == VOID] = np.random.default_rng(seed).normal(0, 50, other[mask == VOID].shape)
+    rng = np.random.default_rng(seed)
+    other[mask == VOID] = rng.normal(0, 50, other[mask == VOID].shape)
+    other[(mask == VOID)[..., None] & (rng.random(other.shape) < 0.5)] = unusual
     assert loss(mask, other, term) == loss(mask, logits, term)
+    variable = tensorflow.Variable(other)
+    with tensorflow.GradientTape() as tape:
+        value = segmentation_loss(mask, variable, TERMS[term])
+    gradient = tape.gradient(value, variable).numpy()
+    assert np.isfinite(gradient).all()
+    assert not gradient[mask == VOID].any()
 
 
 @given(batches())

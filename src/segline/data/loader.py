@@ -25,6 +25,7 @@ from segline.core.labels import VOID
 from segline.data import parallel
 from segline.data.augment import Augmenter
 from segline.data.prepared import PLACES, PreparedSplit
+from segline.data.scale import pad_image
 from segline.storage import reporting_storage
 
 Images = npt.NDArray[np.uint8]
@@ -233,11 +234,12 @@ def on_processes(workers: int) -> Iterator[Callable[[Crops], Crops | Ahead]]:
 class Whole:
     """Whole images of a split in batches of one padded size each, for validation while training.
 
-    Images are padded at the bottom and right to multiples of `multiple`, their masks with void.
+    Images are padded at the bottom and right to multiples of `multiple`, as `predict` pads them (`pad_image`),
+    their masks with void.
     """
 
     def __init__(self, split: PreparedSplit, *, batch: int, multiple: int) -> None:
-        self._split = split
+        self._split, self._multiple = split, multiple
         by_size: dict[tuple[int, int], list[int]] = {}
         for index in range(len(split)):
             height, width = split.size(index)
@@ -256,12 +258,11 @@ class Whole:
     def batch(self, number: int) -> tuple[Images, Masks]:
         """Batch `number`: uint8 (N, H, W, 3) and uint8 (N, H, W)."""
         (height, width), members = self._batches[number]
-        images = np.zeros((len(members), height, width, 3), dtype=np.uint8)
+        images = np.stack([pad_image(self._split.image(index), multiple=self._multiple) for index in members])
         masks = np.full((len(members), height, width), VOID, dtype=np.uint8)
         for place, index in enumerate(members):
-            image = self._split.image(index)
-            images[place, : image.shape[0], : image.shape[1]] = image
-            masks[place, : image.shape[0], : image.shape[1]] = self._split.mask(index)
+            mask = self._split.mask(index)
+            masks[place, : mask.shape[0], : mask.shape[1]] = mask
         return images, masks
 
     def ids(self, number: int) -> list[str]:

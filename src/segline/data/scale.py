@@ -1,4 +1,4 @@
-"""One rule for the size a network sees, used by `prepare` and by `predict` alike (no train/serve skew)."""
+"""One rule for the size a network sees, in `prepare`, validation and `predict` alike (no train/serve skew)."""
 
 import cv2
 import numpy as np
@@ -23,6 +23,15 @@ def scale_image(image: Image, *, short_side: int | None) -> Image:
     if (height, width) == image.shape[:2]:
         return image
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def pad_image(image: Image, *, multiple: int) -> Image:
+    """Bring uint8 (H, W, 3) to sides that are multiples of `multiple`, at the bottom and at the right.
+
+    Replicated edges disturb the border less than a black frame would.
+    """
+    bottom, right = (-side % multiple for side in image.shape[:2])
+    return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
 
 
 def scale_mask(mask: Mask, *, short_side: int | None) -> Mask:

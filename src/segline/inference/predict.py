@@ -10,7 +10,7 @@ import numpy as np
 from segline.core.labels import Image, Mask
 from segline.core.threshold import Logits, above
 from segline.data.images import read_image, write_png
-from segline.data.scale import scale_image
+from segline.data.scale import pad_image, scale_image
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import overlay, with_legend
@@ -22,10 +22,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", 
 def logits_of(bundle: Bundle, image: Image) -> Logits:
     """Logits float32 (h, w, C) of an already scaled image, uint8 (h, w, 3)."""
     height, width = image.shape[:2]
-    bottom, right = -height % bundle.stride, -width % bundle.stride
-    # Replicated edges disturb the border less than a black frame would.
-    padded = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
-    answer = bundle.network.predict_on_batch(padded[None])
+    answer = bundle.network.predict_on_batch(pad_image(image, multiple=bundle.stride)[None])
     return np.asarray(keras.ops.convert_to_numpy(answer), dtype=np.float32)[0, :height, :width]
 
 

@@ -63,8 +63,11 @@ def segmentation_loss(
         Scalar, float32: in 0 .. infinity.
     """
     chosen = settings or Loss()
-    log_probability = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
-    truth = labelled_one_hot(mask, log_probability.shape[-1])
+    exact = ops.cast(logits, "float32")
+    truth = labelled_one_hot(mask, exact.shape[-1])
+    # Void goes before the arithmetic: 0 times what is no number would be none either.
+    known = ops.where(ops.any(truth > 0, axis=-1, keepdims=True), exact, 0.0)
+    log_probability = ops.log_softmax(known, axis=-1)
     weights = ops.convert_to_tensor(class_weights or [1.0] * log_probability.shape[-1], dtype="float32")
     entropy = pixel_cross_entropy(truth, log_probability, label_smoothing=chosen.label_smoothing)
     weighted = ops.sum(truth * weights, axis=-1)  # of each pixel's class; 0 where void
@@ -114,6 +117,15 @@ def focal(truth: Any, log_probability: Any, weighted: Any, *, gamma: float) -> A
     """Cross-entropy in which what is already right counts less: (1 - p) ** gamma times as much.
 
     Lin et al. 2017 (arXiv:1708.02002), averaged over the labelled pixels.
+
+    Args:
+        truth: float32 (N, H, W, C), one-hot; all zero where void.
+        log_probability: float32 (N, H, W, C), finite where void too.
+        weighted: float32 (N, H, W), the weight of each pixel's class; 0 where void. The mean is by these.
+        gamma: not below 0.
+
+    Returns:
+        Scalar, float32.
     """
     chosen = ops.sum(truth * log_probability, axis=-1)
     # A probability of 1 has no finite slope to a power below 1: kept a hair away from it.
@@ -125,18 +137,35 @@ def hard_examples(entropy: Any, truth: Any, *, share: float) -> Any:
     """Mean cross-entropy of the hardest `share` of the labelled pixels, at least one.
 
     Online hard example mining (Shrivastava et al. 2016, arXiv:1604.03540).
+
+    Args:
+        entropy: float32 (N, H, W), not below 0. Times the weights of the classes, where there are some: a
+            rare class's pixels are harder then. What is summed is divided by the plain number of pixels.
+        truth: float32 (N, H, W, C), one-hot; all zero where void.
+        share: above 0, at most 1.
+
+    Returns:
+        Scalar, float32.
     """
-    labelled = ops.reshape(gathered(ops.sum(truth, axis=-1)), (-1,))
-    ordered = -ops.sort(-ops.where(labelled > 0, ops.reshape(gathered(entropy), (-1,)), _LAST))
-    count = ops.ceil(share * ops.sum(labelled))
-    kept = ops.cast(ops.cumsum(ops.ones_like(ordered)) <= count, "float32")
-    return _ratio(ops.sum(kept * ops.maximum(ordered, 0.0)), ops.sum(kept))
+    labelled = ops.reshape(gathered(ops.sum(truth, axis=-1)), (-1,)) > 0
+    ordered = -ops.sort(-ops.where(labelled, ops.reshape(gathered(entropy), (-1,)), _LAST))
+    counted = ops.cast(labelled, "int32")  # float32 cannot count beyond 2 ** 24
+    count = ops.ceil(share * ops.cast(ops.sum(counted), "float32"))
+    kept = ops.cumsum(ops.ones_like(counted)) <= ops.cast(count, "int32")
+    return _ratio(ops.sum(ops.where(kept, ops.maximum(ordered, 0.0), 0.0)), count)
 
 
 def soft_dice(truth: Any, probability: Any) -> Any:
     """Mean over present classes of 1 - 2 |truth * probability| / (|truth| + |probability|).
 
     Without squares, per class over the whole batch (Drozdzal et al. 2016, arXiv:1608.04117).
+
+    Args:
+        truth: float32 (N, H, W, C), one-hot; all zero where void.
+        probability: float32 (N, H, W, C), no logits; finite where void too.
+
+    Returns:
+        Scalar, float32: in 0 .. 1.
     """
     labelled = ops.sum(truth, axis=-1, keepdims=True)
     axes = tuple(range(len(truth.shape) - 1))
@@ -152,17 +181,26 @@ def lovasz_softmax(truth: Any, probability: Any) -> Any:
 
     Berman et al. 2018 (arXiv:1705.08790), algorithm 1: errors in falling order, each weighted by what
     it adds to the Jaccard loss.
+
+    Args:
+        truth: float32 (N, H, W, C), one-hot; all zero where void.
+        probability: float32 (N, H, W, C), no logits.
+
+    Returns:
+        Scalar, float32: in 0 .. 1.
     """
     classes = truth.shape[-1]
-    flat = ops.reshape(gathered(truth), (-1, classes))
+    one_hot = ops.reshape(gathered(truth), (-1, classes))
+    flat = ops.cast(one_hot, "int32")  # float32 cannot count beyond 2 ** 24
     labelled = ops.sum(flat, axis=-1, keepdims=True)
-    errors = ops.where(labelled > 0, ops.abs(flat - ops.reshape(gathered(probability), (-1, classes))), _LAST)
+    errors = ops.where(labelled > 0, ops.abs(one_hot - ops.reshape(gathered(probability), (-1, classes))), _LAST)
     order = ops.argsort(-errors, axis=0)
     ordered = ops.maximum(ops.take_along_axis(errors, order, axis=0), 0.0)
     here = ops.take_along_axis(flat, order, axis=0)
     elsewhere = ops.take_along_axis(labelled - flat, order, axis=0)
     size = ops.sum(flat, axis=0)
-    jaccard = 1 - (size - ops.cumsum(here, axis=0)) / ops.maximum(size + ops.cumsum(elsewhere, axis=0), 1.0)
+    shared, union = size - ops.cumsum(here, axis=0), ops.maximum(size + ops.cumsum(elsewhere, axis=0), 1)
+    jaccard = 1 - ops.cast(shared, "float32") / ops.cast(union, "float32")
     added = jaccard - ops.concatenate([ops.zeros_like(jaccard[:1]), jaccard[:-1]], axis=0)
     return _mean_of_present(ops.sum(ordered * ops.stop_gradient(added), axis=0), size)
 
