@@ -37,7 +37,8 @@ class RecordingTracker:
 
     @contextmanager
     def child(self, key: str, name: str) -> Iterator["RecordingTracker"]:
-        child = self.children.setdefault(key, RecordingTracker(name))
+        artifacts = self._artifacts / key if self._artifacts else None
+        child = self.children.setdefault(key, RecordingTracker(name, artifacts=artifacts))
         child.status = "RUNNING"
         try:
             yield child

@@ -92,12 +92,13 @@ def test_a_loss_that_is_no_number_stops_the_fit_within_the_epoch(tmp_path: Path)
     checkpoint = tmp_path / "fit.npz"
     train = Overflowing(step=5)  # the second of the second epoch
     with pytest.raises(TrainingError) as caught:
-        run(train=train, checkpoint=checkpoint)
+        run(train=train, checkpoint=checkpoint, tracker=RecordingTracker(artifacts=tmp_path / "logged"))
     assert "epoch 2, step 2 of 4: loss nan at learning rate" in str(caught.value)
     assert "with the samples band_5_0, band_5_1 (all in " in str(caught.value)
     assert "remedy: lower search.learning_rate" in str(caught.value)
     kept = json.loads((tmp_path / "fit.diverged.json").read_text())
     assert kept["ids"] == ["band_5_0", "band_5_1"]
+    assert json.loads((tmp_path / "logged" / "fit.diverged.json").read_text()) == kept
     assert (kept["epoch"], kept["step"], kept["steps"]) == (2, 2, 4)
     assert kept["learning_rate"] == pytest.approx(float(JOB.schedule()(5)))
     lines: list[str] = []
@@ -108,14 +109,14 @@ def test_a_loss_that_is_no_number_stops_the_fit_within_the_epoch(tmp_path: Path)
 def test_a_gradient_that_is_no_number_names_its_own_step_not_the_next(with_layer, tmp_path: Path) -> None:
     with_layer(BadSlope(step=7))  # the third of the second epoch
     with pytest.raises(TrainingError, match=r"epoch 2, step 3 of 4: a gradient that is no number"):
-        run(checkpoint=tmp_path / "fit.npz")
+        run(checkpoint=tmp_path / "fit.npz", tracker=RecordingTracker(artifacts=tmp_path / "logged"))
     assert json.loads((tmp_path / "fit.diverged.json").read_text())["ids"] == ["band_6_0", "band_6_1"]
 
 
 def test_a_gradient_that_is_no_number_in_an_epochs_last_step_stops_it(with_layer, tmp_path: Path) -> None:
     with_layer(BadSlope(step=4))
     with pytest.raises(TrainingError, match=r"epoch 1, step 4 of 4: a gradient that is no number"):
-        run(checkpoint=tmp_path / "fit.npz")
+        run(checkpoint=tmp_path / "fit.npz", tracker=RecordingTracker(artifacts=tmp_path / "logged"))
     assert not (tmp_path / "fit.npz").exists()
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from segline.config import Loss
 from segline.core.labels import VOID
-from segline.training.losses import SegmentationLoss, balanced_weights, segmentation_loss
+from segline.training.losses import SegmentationLoss, balanced_weights, hard_examples, lovasz_softmax, segmentation_loss
 
 Batch = tuple[np.ndarray, np.ndarray]
 
@@ -213,6 +213,15 @@ def test_half_precision_logits_are_computed_in_float32() -> None:
         assert keras.backend.standardize_dtype(value.dtype) == "float32"
         assert np.isfinite(float(value))
     assert loss(mask, logits) == pytest.approx(reference(mask, logits), rel=1e-4)
+
+
+@pytest.mark.slow
+def test_pixels_are_counted_beyond_what_float32_can_count() -> None:
+    pixels = 2**25
+    truth = np.ones((1, 2, pixels // 2, 1), np.float32)
+    half = np.repeat(np.float32([[[1], [0]]]), pixels // 2, axis=2)
+    assert float(hard_examples(half, truth, share=0.5)) == pytest.approx(1.0)
+    assert float(lovasz_softmax(truth, 0.25 * truth)) == pytest.approx(0.75, rel=1e-3)
 
 
 def test_it_survives_serialisation() -> None:

@@ -260,6 +260,13 @@ def test_learning_rates_are_those_of_the_optimizer(optimizer: str, rates: list[f
     assert line.why.startswith(name)
 
 
+def test_depth_is_explained_where_a_network_has_one() -> None:
+    for network, why in (("unet", "the deepest features are 8 or 4 pixels"), ("deeplab_v3_plus", "unused")):
+        search = {"networks": [network], "width": [2], "encoders": ["mini_xception"]}
+        lines = make(crop=(64, 96), batch=2, search=search).lines
+        assert next(line.why for line in lines if line.key == "search.depth").startswith(why)
+
+
 def test_what_is_given_holds_is_marked_and_decides_what_follows() -> None:
     made = make(crop=(64, 96), ema=None, loss={"dice": 0.5}, search={"trials": 2})
     lines = {line.key: line for line in made.lines}

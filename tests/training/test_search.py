@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from recording_tracker import RecordingTracker
 from synthetic import Train, Validation
@@ -111,6 +112,7 @@ def test_only_networks_with_an_encoder_get_one_and_its_first_weights(
         "output_stride": (8, 16),
         "residual": (False, True),
         "weights": "classification",
+        "trials": 24,
         "freeze": True,
     }
     _, tracker, _ = run(monkeypatch, tmp_path, fits, files=WEIGHTS, **options)
@@ -118,7 +120,7 @@ def test_only_networks_with_an_encoder_get_one_and_its_first_weights(
     assert {config.network for config in configs} == {"unet", "deeplab_v3_plus"}
     for config, child in zip(configs, tracker.children.values(), strict=True):
         models._family(config)  # it has every option that it is given
-        for name in ("encoder", "output_stride", "residual"):
+        for name in ("depth", "encoder", "output_stride", "residual"):
             assert child.params.get(name, getattr(config, name)) == getattr(config, name)
         if config.network == "unet":
             assert (config.encoder, config.weights, config.freeze, config.output_stride) == (None, None, False, 16)
@@ -126,7 +128,7 @@ def test_only_networks_with_an_encoder_get_one_and_its_first_weights(
         else:
             assert config.weights == WEIGHTS[config.encoder]
             assert config.freeze
-            assert "residual" not in child.params
+            assert not {"depth", "residual"} & set(child.params)
     of_deeplab = [config for config in configs if config.network == "deeplab_v3_plus"]
     assert {config.encoder for config in of_deeplab} == set(WEIGHTS)
     assert {config.output_stride for config in of_deeplab} == {8, 16}
@@ -217,6 +219,29 @@ def test_a_trial_that_fails_is_marked_and_the_others_go_on(monkeypatch: pytest.M
     assert [child.status for child in tracker.children.values()] == ["FAILED", "FINISHED", "FAILED", "FINISHED"]
     assert choice.trial_id in {"1", "3"}
     assert "failed: epoch 1: loss nan" in lines[0]
+
+
+def test_a_trial_that_diverges_leaves_its_samples_in_its_own_run(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="all 1 trials failed"):
+        searching.search(
+            space(trials=1, networks=("unet",), width=(2,), depth=(2,), learning_rate=(1.0, 1.0)),
+            TRAINING,
+            classes=3,
+            make_batches=lambda strength: (NoNumbers(), Validation()),
+            seed=0,
+            tracker=RecordingTracker(artifacts=tmp_path / "logged"),
+            folder=tmp_path / "search",
+        )
+    kept = json.loads((tmp_path / "logged" / "trial-0" / "trial-0.diverged.json").read_text())
+    assert kept["ids"] == ["band_0_0", "band_0_1"]
+
+
+class NoNumbers(Train):
+    """Images as a broken loader may give them."""
+
+    def batch(self, step: int) -> tuple[Any, Any]:
+        images, masks = super().batch(step)
+        return np.full(images.shape, np.nan), masks
 
 
 def test_where_no_trial_completes_the_first_traceback_is_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

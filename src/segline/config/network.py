@@ -9,15 +9,15 @@ from segline.config.fields import Depth, EncoderName, FamilyName, Positive, Stri
 
 
 class ModelConfig(Strict):
-    """One network, completely described; what follows ``dropout`` only some families have (their ``OPTIONS``)."""
+    """One network, completely described; from ``depth`` on, what only some families have (their ``OPTIONS``)."""
 
     network: FamilyName
     classes: Positive
     width: Positive = 16
     """Filters of the first level; each level below doubles them."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     depth: Depth = 4
     """How often the network halves its input's sides."""
-    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     batch_norm: bool = True
     penultimate: Positive | None = None
     """Channels of a 3x3 convolution put before the head (the classic U-Net has 2), or none."""

@@ -132,6 +132,7 @@ class Search(Strict):
     networks: Offered[NetworkName] = ("unet",)
     width: Offered[Positive] = (16,)
     depth: Offered[Depth] = (4,)
+    """Of networks that have one; ``deeplab_v3_plus`` halves as `output_stride` says."""
     learning_rate: Annotated[tuple[Rate, Rate], BeforeValidator(sequence), AfterValidator(ascending)] = (1e-3, 1e-2)
     augmentation: Annotated[tuple[Share, Share], BeforeValidator(sequence), AfterValidator(ascending)] = (0.0, 0.7)
     """Range of the augmentation strength: 0 leaves flips and crops, 1 is strong."""

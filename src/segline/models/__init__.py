@@ -7,9 +7,10 @@ Every family keeps the same contract:
   own first layer rescales it, so that training and serving cannot differ;
 - output logits, float32, ``(N, H, W, classes)``. With ``heads`` above 1 further logits follow for
   training to look at, the most important first, ``(N, h, w, classes)`` with sides that divide H and W;
-- every field of `ModelConfig` means the same thing: ``width`` filters at the first level, doubling
-  per level; ``depth`` halvings; ``dropout`` at the deepest levels. The further fields are those that
-  the family lists in ``OPTIONS``.
+- ``width`` filters at the first level, doubling per level, and ``dropout`` at the deepest levels; a
+  family that begins with an encoder says itself what it makes of them. The further fields of
+  `ModelConfig`, ``depth`` halvings first, are those that the family lists in ``OPTIONS``, and mean the
+  same thing in all that have them.
 
 Importing this package imports no Keras: a family is loaded when it is built.
 """
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import keras
 
 _OPTIONAL = (
+    "depth",
     "batch_norm",
     "penultimate",
     "residual",

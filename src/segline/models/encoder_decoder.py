@@ -9,7 +9,7 @@ import keras
 from segline.config import ModelConfig
 from segline.models import blocks
 
-OPTIONS = frozenset({"batch_norm", "penultimate", "separable"})
+OPTIONS = frozenset({"depth", "batch_norm", "penultimate", "separable"})
 
 
 def build(config: ModelConfig) -> keras.Model:

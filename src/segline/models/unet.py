@@ -15,7 +15,7 @@ from keras import layers
 from segline.config import ModelConfig
 from segline.models import blocks
 
-OPTIONS = frozenset({"batch_norm", "penultimate", "residual", "separable", "heads"})
+OPTIONS = frozenset({"depth", "batch_norm", "penultimate", "residual", "separable", "heads"})
 
 
 def build(config: ModelConfig) -> keras.Model:

@@ -17,7 +17,7 @@ from segline.config import ModelConfig
 from segline.errors import ConfigError
 from segline.models import blocks
 
-OPTIONS = frozenset({"batch_norm", "penultimate", "residual", "separable", "heads"})
+OPTIONS = frozenset({"depth", "batch_norm", "penultimate", "residual", "separable", "heads"})
 
 
 def build(config: ModelConfig) -> keras.Model:

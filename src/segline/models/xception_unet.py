@@ -19,7 +19,7 @@ from keras import layers
 from segline.config import ModelConfig
 from segline.models import blocks
 
-OPTIONS = frozenset({"batch_norm", "penultimate", "skips"})
+OPTIONS = frozenset({"depth", "batch_norm", "penultimate", "skips"})
 
 
 def build(config: ModelConfig) -> keras.Model:

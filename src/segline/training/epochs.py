@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -38,13 +39,15 @@ class EpochEnd(keras.callbacks.Callback):
         bars: EpochBars,
         tracker: Tracker,
         keeper: Checkpoint | None,
+        diverged: Path | None,
         report: Callable[[str], None],
     ) -> None:
         super().__init__()
         self.progress = progress
         self._job, self._steps, self._schedule = job, job.training.steps, job.schedule()
         self._train, self._validate = train, validate
-        self._bars, self._tracker, self._keeper, self._report = bars, tracker, keeper, report
+        self._bars, self._tracker, self._report = bars, tracker, report
+        self._keeper, self._diverged = keeper, diverged
         self._losses: dict[int, float] = {}
         self._started = self._first = time.monotonic()
         self._epochs_before = progress.epochs
@@ -124,15 +127,17 @@ class EpochEnd(keras.callbacks.Callback):
             raise self._divergence(min(bad), bad[min(bad)])
 
     def _divergence(self, step: int, what: str) -> Exception:
-        path = None if self._keeper is None else self._keeper.path.with_suffix(".diverged.json")
-        return Divergence(
+        error = Divergence(
             what=what,
             epoch=self.progress.epochs + 1,
             step=step + 1,
             steps=self._steps,
             learning_rate=self._learning_rate(step),
             ids=self._train.ids(self._done + step),
-        ).error(path)
+        ).error(self._diverged)
+        if self._diverged is not None:
+            self._tracker.log_artifact(self._diverged)
+        return error
 
     def _line(self, metrics: Mapping[str, float]) -> str:
         now = time.monotonic()

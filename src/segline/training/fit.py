@@ -52,6 +52,7 @@ def fit(
     validation: ValidationBatches,
     tracker: Tracker,
     checkpoint: Path | None = None,
+    diverged: Path | None = None,
     report: Callable[[str], None] = lambda _: None,
     memory: Memory | None = None,
     budget: float | None = None,
@@ -70,7 +71,9 @@ def fit(
         validation: the split that chooses.
         tracker: hears of every epoch's metrics.
         checkpoint: file that keeps the progress after each epoch; without it a kill loses all. A fit that
-            diverges leaves the file as it is, and the batch's samples in ``<its name>.diverged.json``.
+            diverges leaves the file as it is.
+        diverged: file that a fit which diverges leaves the batch's samples in, and gives `tracker`; by
+            default ``<the checkpoint's name>.diverged.json``.
         report: takes one line of text an epoch.
         memory: an estimate by batch, to name what would fit where memory runs out.
         budget: bytes that `memory` was to keep to.
@@ -106,6 +109,7 @@ def fit(
             bars=bars,
             tracker=tracker,
             keeper=keeper,
+            diverged=diverged or (checkpoint and checkpoint.with_suffix(".diverged.json")),
             report=report,
         )
         if progress.epochs:

@@ -88,14 +88,14 @@ class _Watching(keras.optimizers.Optimizer):
         self.bad_step.assign(ops.where(ops.logical_and(bad, ops.equal(noted, 0)), step, noted))
 
     def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
-        """Keras's, with a momentum that rises from 0.1 to `ema_momentum`, as TensorFlow's `num_updates` has it.
+        """Keras's, with a momentum that rises from 0 to `ema_momentum`, much as TensorFlow's `num_updates` has it.
 
-        At a flat 0.99 the first weights, which know nothing, are a third of the average after 100 steps.
+        At a flat 0.99 the weights of the first step, which know nothing, are a third of the average after 100.
         """
         if not self.use_ema:
             return
         step = ops.cast(self.iterations, "float32")
-        momentum = ops.minimum(self.ema_momentum, (1 + step) / (10 + step))
+        momentum = ops.minimum(self.ema_momentum, step / (9 + step))
         for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
             average.assign(momentum * average + (1 - momentum) * variable)
 

@@ -442,7 +442,9 @@ def _settle_candidates(
     )
     depths = room.depths_for(crop)
     edges = " or ".join(str(min(crop) // 2**depth) for depth in depths)
-    draft.settle("search.depth", depths, f"the deepest features are {edges} pixels high or wide")
+    halving = [name for name in draft.given("search.networks", kept) if models.has_option(name, "depth")]
+    why = f"the deepest features are {edges} pixels high or wide" if halving else "unused: these networks have none"
+    draft.settle("search.depth", depths, why)
     widest = max(draft.given("search.width", wide))
     return {name: room.footprint(name, widest, crop) for name in draft.given("search.networks", kept)}
 

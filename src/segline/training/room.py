@@ -66,10 +66,10 @@ class Room:
             "network": network,
             "classes": self.classes,
             "width": width,
-            "depth": max(self.depths_for(crop)),
             "dropout": self.training.dropout,
         }
-        own = {option: values for option, values in self.search.offered.items() if models.has_option(network, option)}
+        offered = {"depth": (max(self.depths_for(crop)),), **self.search.offered}
+        own = {option: values for option, values in offered.items() if models.has_option(network, option)}
         forms = (
             ModelConfig.model_validate({**common, **dict(zip(own, values, strict=True))})
             for values in product(*own.values())

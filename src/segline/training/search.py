@@ -102,6 +102,7 @@ def search(
         tracker=tracker,
         weights=weights or {},
         class_weights=class_weights,
+        folder=folder,
         report=report,
     )
     with contextlib.redirect_stdout(io.StringIO()):  # it says "Reloading" with a path; nothing else is lost
@@ -115,7 +116,7 @@ def search(
 
 def _check(space: Search, training: Training, *, classes: int) -> None:
     """See, before a trial is spent, that every candidate can be built and takes the crops."""
-    offered = {"network": space.networks, "width": space.width[:1], "depth": space.depth, **_options(space)}
+    offered = {"network": space.networks, "width": space.width[:1], **_options(space)}
     for drawn in itertools.product(*offered.values()):
         config = _candidate(space, training, classes=classes, values=dict(zip(offered, drawn, strict=True)))
         stride = models.stride(config)
@@ -139,23 +140,27 @@ def _candidate(space: Search, training: Training, *, classes: int, values: Mappi
         network=values["network"],
         classes=classes,
         width=values["width"],
-        depth=values["depth"],
         dropout=training.dropout,
         **options,
     )
 
 
 def _space(space: Search) -> keras_tuner.HyperParameters:
-    parameters = keras_tuner.HyperParameters()
-    parameters.Choice("network", list(space.networks))
-    parameters.Choice("width", list(space.width))
-    parameters.Choice("depth", list(space.depth))
-    parameters.Float("learning_rate", *space.learning_rate, sampling="log")
-    parameters.Float("strength", *space.augmentation)
-    for name, offered in _options(space).items():
+    parameters, options = keras_tuner.HyperParameters(), _options(space)
+
+    def offer(name: str) -> None:
         if takers := _takers(space.networks, name):
             with parameters.conditional_scope("network", takers):
-                parameters.Choice(name, list(offered))
+                parameters.Choice(name, list(options[name]))
+
+    parameters.Choice("network", list(space.networks))
+    parameters.Choice("width", list(space.width))
+    offer("depth")  # here, because the place of a choice decides what is drawn for it
+    parameters.Float("learning_rate", *space.learning_rate, sampling="log")
+    parameters.Float("strength", *space.augmentation)
+    for name in options:
+        if name != "depth":
+            offer(name)
     return parameters
 
 
@@ -179,7 +184,7 @@ def _options(space: Search) -> dict[str, tuple[Any, ...]]:
                 expected=f"a network that can: {', '.join(_takers(network_names(), name))}",
                 remedy="add one of them to search.networks, or delete the line",
             )
-    return {"encoder": space.encoders, **asked}
+    return {"depth": space.depth, "encoder": space.encoders, **asked}
 
 
 def encoders_of(space: Search) -> tuple[str, ...]:
@@ -205,12 +210,13 @@ class _Trials:
         tracker: Tracker,
         weights: Mapping[str, str],
         class_weights: tuple[float, ...] | None,
+        folder: Path,
         report: Callable[[str], None],
     ) -> None:
         self._space, self._training, self._classes = space, training, classes
         self._weights, self._class_weights = weights, class_weights
         self._make_batches, self._seed = make_batches, seed
-        self._tracker, self._report = tracker, report
+        self._tracker, self._folder, self._report = tracker, folder, report
 
     def model_config(self, trial: Trial) -> ModelConfig:
         """The network that `trial` describes."""
@@ -253,6 +259,7 @@ class _Trials:
             train=train,
             validation=validation,
             tracker=child,
+            diverged=self._folder / f"trial-{trial.trial_id}.diverged.json",
             memory=by_batch(job),
             budget=budget(self._training),
         )
