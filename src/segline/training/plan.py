@@ -49,8 +49,8 @@ STRENGTH = (0.85, 0.2)  # middle of the range at FEW and at MANY
 SPREAD = 0.15  # the range on either side of it
 LEARNING_RATE = (3e-3, 8e-3)  # for the wanted batch
 PRETRAINED_RATE = (5e-4, 4e-3)  # that does not forget what the encoder knows
-TRIALS = 4
-SEARCH_SHARE = 0.25  # crops that all trials see, over those of the final fit
+TRIALS = 3
+SEARCH_SHARE = 0.15  # crops that all trials see, over those of the final fit
 FIXED: Mapping[str, tuple[Any, str]] = {
     "optimizer": ("adamw", "converges at any width without being tuned"),
     "weight_decay": (0.01, "AdamW's default"),
@@ -489,7 +489,7 @@ def _settle_amount(draft: _Draft, facts: Facts, *, images: int, batch: int) -> N
         f"{passes:.3g} passes over {facts.samples} images, validated {EPOCHS[0]} to {EPOCHS[1]} times",
     )
     draft.settle("training.steps", max(1, round(images / (epochs * batch))), f"{images} crops in {epochs} epochs")
-    trials = draft.settle("search.trials", TRIALS, "random search: enough to meet one of the better third")
+    trials = draft.settle("search.trials", TRIALS, "random search over ranges that are narrow already")
     draft.settle(
         "search.epochs",
         max(1, round(SEARCH_SHARE * epochs / trials)),
