@@ -315,14 +315,20 @@ def predict(
         str, typer.Option(help="A registered model (`segline-oxford_pets@champion`, `name/3`) or a model folder.")
     ],
     output: Annotated[Path, typer.Option(help="Folder for `<stem>_labels.png` and `<stem>_overlay.png`.")],
+    head: Annotated[
+        int | None, typer.Option(help="Of a U-Net++ with several heads: answer by this one alone, which is faster.")
+    ] = None,
 ) -> None:
     """Label every pixel: label maps (the dataset's own ids) and overlays, at the images' own size."""
     from rich.progress import track
 
+    from segline.inference.bundle import pruned
     from segline.inference.predict import image_files, predict_files
 
     files = image_files(source)
     bundle = _bundle(model)
+    if head is not None:
+        bundle = pruned(bundle, head=head)
     written = predict_files(bundle, source, output=output, report=_complain)
     count = sum(1 for _ in track(written, description="predict", total=len(files), disable=not sys.stderr.isatty()))
     typer.echo(f"{count} label maps and overlays are in {output}")

@@ -6,13 +6,15 @@ import keras
 import numpy as np
 import pytest
 
+from segline import models
+from segline.config import ModelConfig
 from segline.core.labels import VOID
 from segline.datasets.kitti import ROAD
-from segline.errors import DataError
+from segline.errors import ConfigError, DataError
 from segline.inference import bundle as bundles
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import colourise, overlay, with_legend
-from segline.inference.predict import image_files, mask_of, predict, predict_files
+from segline.inference.predict import image_files, logits_of, mask_of, predict, predict_files
 
 
 @pytest.mark.parametrize("size", [(40, 60), (33, 51), (97, 200), (300, 40), (5, 7)])
@@ -118,6 +120,20 @@ def test_an_unreadable_image_is_named_and_the_others_are_done(bundle, stripes, t
         list(predict_files(bundle, tmp_path / "in", output=tmp_path / "out", report=said.append))
     assert "bad.png" in said[0]
     assert (tmp_path / "out" / "good_labels.png").is_file()
+
+
+def test_a_head_of_a_saved_unet_plus_plus_answers_alone(bundle, stripes, tmp_path):
+    with pytest.raises(ConfigError, match="several heads"):
+        bundles.pruned(bundle, head=1)
+    wanted = ModelConfig(network="unet_plus_plus", classes=3, width=2, depth=2, heads=2)
+    network = models.deployed(models.build(wanted))
+    bundles.save(replace(bundle, network=network, stride=4), tmp_path)
+    whole, image = bundles.load(tmp_path), stripes(40, 52)[0]
+    heads = [bundles.pruned(whole, head=number) for number in (1, 2)]
+    mean = np.mean([logits_of(head, image) for head in heads], axis=0)
+    np.testing.assert_allclose(logits_of(whole, image), mean, rtol=1e-4, atol=1e-5)
+    assert heads[0].network.count_params() < heads[1].network.count_params()
+    assert predict(heads[0], image).shape == (40, 52)
 
 
 def test_images_that_would_write_the_same_file_are_refused(bundle, stripes, tmp_path):

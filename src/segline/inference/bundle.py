@@ -5,7 +5,7 @@ what comes out (the label map, a binary task's threshold) and what it was traine
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import keras
 
 from segline.core.labels import BINARY, LabelClass, LabelMap
 from segline.errors import DataError
+from segline.models import unet_plus_plus
 from segline.storage import atomic_folder
 
 NETWORK, DESCRIPTION = "network.keras", "segline.json"
@@ -46,6 +47,15 @@ class Bundle:
     def __post_init__(self) -> None:
         if self.threshold is not None and (len(self.labels) != BINARY or not 0 < self.threshold < 1):
             raise ValueError(f"threshold {self.threshold} of {len(self.labels)} classes")
+
+
+def pruned(bundle: Bundle, *, head: int) -> Bundle:
+    """The same, answering by one head of its U-Net++ alone: the paper's fast mode.
+
+    Raises:
+        ConfigError: its network has no such head.
+    """
+    return replace(bundle, network=unet_plus_plus.prune(bundle.network, head=head))
 
 
 def save(bundle: Bundle, folder: Path) -> None:

@@ -57,8 +57,10 @@ def prune(model: keras.Model, *, head: int) -> keras.Model:
         raise ConfigError(
             f"{model.name} head {head}",
             found="no such head",
-            expected=f"one of {', '.join(sorted(name.removeprefix('logits_') for name in known))}",
-            remedy="train it with more `heads`, or name one of those",
+            expected=f"one of {', '.join(sorted(name.removeprefix('logits_') for name in known))}"
+            if known
+            else "a U-Net++ that was trained with several heads",
+            remedy="train `unet_plus_plus` with more of `search.heads`, or ask for a head that is there",
         )
     return keras.Model(model.input, model.get_layer(f"logits_{head}").output, name=model.name)
 
