@@ -36,7 +36,7 @@ WIDTHS = (
     (20e6, (12, 16, 24)),
     (400e6, (24, 32, 48)),
 )  # from so many training pixels on; crops fit the first
-EDGE = (4, 8)  # pixels that the deepest features of a crop have a side
+EDGE = (4, 7)  # pixels that the deepest features of a crop have a side: nnU-Net halves until they are below 8
 CONTEXT = 2.0  # sides of the smallest crop over those of an object
 SIDE = 1024  # of a crop, at most
 BATCH = (2, 8, 8)  # crops: at least, wanted before a crop is made smaller, at most
