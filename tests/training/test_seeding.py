@@ -15,7 +15,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 def built(network: str, seed: int) -> list[np.ndarray]:
     random.seed()  # whatever Keras draws from must not matter
-    model = models.build(ModelConfig(network=network, classes=4, width=8, depth=2, dropout=0.3))
+    small = {"depth": 2} if models.has_option(network, "depth") else {}
+    model = models.build(ModelConfig.model_validate({"network": network, "classes": 4, "width": 8, **small}))
     reseed(model, seed)
     return [keras.ops.convert_to_numpy(variable) for variable in model.variables]
 
