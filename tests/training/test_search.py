@@ -186,8 +186,9 @@ def test_a_candidate_that_cannot_be_is_named_before_a_trial(
 
 
 def test_a_crop_need_suit_no_network_that_is_not_a_candidate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    narrow = TRAINING.model_copy(update={"crop": (48, 72)})
-    run(monkeypatch, tmp_path, Fits(), training=narrow, trials=1, networks=("unet",), depth=(3,))
+    narrow, fits = TRAINING.model_copy(update={"crop": (48, 72)}), Fits()
+    run(monkeypatch, tmp_path, fits, training=narrow, trials=1, networks=("unet",), depth=(3,))
+    assert [call["model_config"].depth for call in fits.calls] == [3]
 
 
 def test_it_prints_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
