@@ -54,7 +54,7 @@ LOADERS = 8  # that a training has at most
 
 def main() -> None:
     options = _options()
-    print(machine.line("tensorflow", "keras", "numpy", "albumentations"))
+    print(machine.line(keras.backend.backend(), "keras", "numpy", "albumentations"))
     with tempfile.TemporaryDirectory(prefix="segline-benchmark-") as folder:
         for part in options.part:
             print(f"\n{part}")
@@ -65,6 +65,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", action="append", choices=PARTS, help="may be given again (all but gpu)")
     parser.add_argument("--source", type=Path, default=machine.MIRROR, help="a mirror of the archives (%(default)s)")
+    parser.add_argument("--prepared", type=Path, help="Pets that are prepared already, instead of a mirror")
+    parser.add_argument("--batch", type=int, default=networks.BATCH, help="crops a step of fit and gpu (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=5, help="of each timing (%(default)s)")
     parser.add_argument("--threads", type=int, default=2, help="of the arithmetic (%(default)s)")
     parser.add_argument("--network", action="append", choices=sorted(networks.CONFIGS), help="may be given again (all)")
@@ -74,17 +76,17 @@ def _options() -> argparse.Namespace:
 
 
 def _fit(folder: Path, options: argparse.Namespace) -> None:
-    prepared = _prepared(folder, options.source)
+    prepared = options.prepared or _prepared(folder, options.source)
     make_deterministic(seed=networks.SEED, threads=options.threads)
     for name in options.network or ("xception_unet", "unet"):
         seconds = interleaved(
             {
-                "segline": lambda name=name: _segline_fit(name, prepared, options.threads),
-                "bare": lambda name=name: _bare_fit(name, prepared),
+                "segline": lambda name=name: _segline_fit(name, prepared, options),
+                "bare": lambda name=name: _bare_fit(name, prepared, options.batch),
             },
             repetitions=options.repetitions,
         )
-        images = STEPS * networks.BATCH / statistics.median(seconds["segline"])
+        images = STEPS * options.batch / statistics.median(seconds["segline"])
         relative = ratio(seconds["bare"], seconds["segline"])
         print(f"  {name}: images/s of Segline's fit over a bare Keras fit's {relative:.2f} ({images:.1f} images/s)")
 
@@ -104,7 +106,7 @@ def _prepared(folder: Path, source: Path) -> Path:
 def _segline_fit(
     name: str,
     prepared: Path,
-    threads: int,
+    options: argparse.Namespace,
     *,
     loaders: int = 1,
     precision: str = "float32",
@@ -113,13 +115,13 @@ def _segline_fit(
     """Seconds of an epoch, as the fit itself reports its speed: without validation."""
     training = Training(
         crop=work.CROP,
-        batch=networks.BATCH,
+        batch=options.batch,
         steps=STEPS,
         epochs=EPOCHS,
         weight_decay=0.01,
         warm_up=0.1,
         dropout=0.2,
-        threads=threads,
+        threads=options.threads,
         precision=precision,
     )
     splits = Prepared(prepared)
@@ -132,28 +134,26 @@ def _segline_fit(
                 epochs=EPOCHS,
                 seed=networks.SEED,
             ),
-            train=put(work.crops(prepared)),
-            validation=loader.Whole(splits.split("validation"), batch=networks.BATCH, multiple=MULTIPLE),
+            train=put(work.crops(prepared, batch=options.batch)),
+            validation=loader.Whole(splits.split("validation"), batch=options.batch, multiple=MULTIPLE),
             tracker=tracker or networks.Unheard(),
         )
     keras.backend.clear_session()
-    return STEPS * networks.BATCH / statistics.median(entry["images_per_second"] for entry in result.history[1:])
+    return STEPS * options.batch / statistics.median(entry["images_per_second"] for entry in result.history[1:])
 
 
-def _bare_fit(name: str, prepared: Path) -> float:
+def _bare_fit(name: str, prepared: Path, batch: int) -> float:
     """Seconds of an epoch on the same crops, made beforehand."""
-    crops = work.crops(prepared)
+    crops = work.crops(prepared, batch=batch)
     batches = [crops.batch(step) for step in range(STEPS)]
-    images, masks = (np.concatenate([batch[place] for batch in batches]) for place in (0, 1))
+    images, masks = (np.concatenate([pair[place] for pair in batches]) for place in (0, 1))
     begun: list[float] = []
     ended: list[float] = []
     clock = keras.callbacks.LambdaCallback(
         on_epoch_begin=lambda *_: begun.append(time.perf_counter()),
         on_epoch_end=lambda *_: ended.append(time.perf_counter()),
     )
-    networks.bare(name).fit(
-        images, masks, batch_size=networks.BATCH, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[clock]
-    )
+    networks.bare(name).fit(images, masks, batch_size=batch, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[clock])
     keras.backend.clear_session()
     return statistics.median(end - begin for begin, end in list(zip(begun, ended, strict=True))[1:])
 
@@ -195,28 +195,34 @@ def _apart(what: str, name: str, options: argparse.Namespace) -> dict[str, float
 
 
 def _gpu(folder: Path, options: argparse.Namespace) -> None:
-    devices = keras.distribution.list_devices("gpu")
-    if not devices:
+    if not _has_gpu():
         print(f"  no GPU that Keras on {keras.backend.backend()} can see")
         return
-    prepared = _prepared(folder, options.source)
+    prepared = options.prepared or _prepared(folder, options.source)
     loaders = min(LOADERS, max(1, (os.cpu_count() or 1) - options.threads))
     for name in options.network or ("xception_unet", "unet"):
         for precision in ("float32", "mixed_bfloat16"):
             epochs = _Epochs()
             with _utilisation() as busy:
-                whole = _segline_fit(
-                    name, prepared, options.threads, loaders=loaders, precision=precision, tracker=epochs
-                )
+                whole = _segline_fit(name, prepared, options, loaders=loaders, precision=precision, tracker=epochs)
             later = [percent for moment, percent in busy if moment >= epochs.ends[0]]
             with backend.precision(precision):
-                bare = _bare_fit(name, prepared)
+                bare = _bare_fit(name, prepared, options.batch)
             print(
-                f"  {name}, {precision}, {loaders} loaders, on {keras.backend.backend()}: "
-                f"{STEPS * networks.BATCH / whole:.0f} images/s, utilisation "
+                f"  {name}, {precision}, batch {options.batch}, {loaders} loaders, on {keras.backend.backend()}: "
+                f"{STEPS * options.batch / whole:.0f} images/s, utilisation "
                 f"{statistics.mean(later or [float('nan')]):.0f} %, at most {100 * max(0.0, 1 - bare / whole):.1f} % "
-                "of the time lost to input"
+                "of the time lost to input",
+                flush=True,
             )
+
+
+def _has_gpu() -> bool:
+    if keras.backend.backend() == "torch":  # Keras has no list of its devices
+        import torch
+
+        return bool(torch.cuda.is_available())
+    return bool(keras.distribution.list_devices("gpu"))
 
 
 class _Epochs:

@@ -1,4 +1,7 @@
-"""What the benchmark's processes call: importable, because workers do not import the main module."""
+"""What the benchmark's processes call: importable, because workers do not import the main module.
+
+Great Expectations is imported where data are judged alone: a machine lent for its GPU has none.
+"""
 
 import os
 import sys
@@ -11,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from segline.data import checks, loader, manifest
+from segline.data import loader
 from segline.data.augment import Augmenter
 from segline.data.loader import Crops
 from segline.data.prepare import prepare
@@ -34,9 +37,9 @@ def decode(pair: Pair, *, raw: Path) -> None:
         assert cv2.imdecode(np.frombuffer(data, np.uint8), flag) is not None
 
 
-def crops(folder: Path) -> Crops:
+def crops(folder: Path, *, batch: int = BATCH) -> Crops:
     augmenter = Augmenter(crop=CROP, strength=0.7, mirrored=True)
-    return Crops(Prepared(folder).split("train"), augmenter=augmenter, batch=BATCH, seed=1, rare=1 / 3)
+    return Crops(Prepared(folder).split("train"), augmenter=augmenter, batch=batch, seed=1, rare=1 / 3)
 
 
 @lru_cache(maxsize=2)
@@ -102,6 +105,8 @@ MANY = Dataset(
 
 
 def validate_many(place: Path, workers: int) -> None:
+    from segline.data import checks
+
     checks.validate(
         MANY,
         raw=place / "raw",
@@ -115,6 +120,8 @@ def validate_many(place: Path, workers: int) -> None:
 
 def manifest_many(place: Path) -> None:
     """The manifest alone, in one process, for what comes after it."""
+    from segline.data import manifest
+
     found = _pairs(place / "raw")
     splits = assign(found, validation_share=0.2)
     (place / "manifest").mkdir()
@@ -148,6 +155,8 @@ STAGES = {"validate": validate_many, "prepare": prepare_many, "loader": load_man
 
 def prepared_real(dataset: Dataset, raw: Path, place: Path, *, short_side: int = CROP[0]) -> tuple[list[Pair], Path]:
     """Whole pairs of `dataset`, and a folder prepared from them."""
+    from segline.data import manifest
+
     found = [pair for pair in dataset.pairs(raw) if pair.image and pair.mask]
     splits = assign(found, validation_share=0.2)
     table = manifest.build(dataset, found, raw=raw, splits=splits, workers=1)

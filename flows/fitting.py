@@ -6,8 +6,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.work import Work, batches_of, class_weights_of, loaders_of, progress, read, write
+from flows.work import Work, batches_of, class_weights_of, flips_of, loaders_of, progress, read, write
 from segline import config
+from segline.config.fields import Flip
 from segline.core.labels import BINARY
 
 _BATCHES = 2  # training batches that are drawn
@@ -134,7 +135,24 @@ def train(work: Work, choice: dict[str, Any]) -> None:
         short_side=work.params.prepare.short_side,
         stride=models.stride(model_config),
     )
+    network = replace(network, mirrors=_mirrors(work, network))
     bundle.save(replace(network, threshold=_threshold(work, network)), folder)
+
+
+def _mirrors(work: Work, network: Any) -> tuple[Flip, ...]:
+    """The flips whose mirror images predictions average."""
+    wanted, flips = work.params.training.mirrors, flips_of(work)
+    if not (wanted and flips):
+        return ()
+    if wanted != "validation":
+        return flips
+    from segline.evaluation import mirrors
+
+    chosen = mirrors.choose(network, work.prepared.split("validation"), flips=flips, progress=progress("mirror images"))
+    work.tracker.log_metrics({"mirrored_val_miou": chosen.miou, "unmirrored_val_miou": chosen.miou_without}, step=0)
+    figures = f"validation mIoU {chosen.miou:.4f} with mirror images, {chosen.miou_without:.4f} without"
+    print(f"mirrors {', '.join(chosen.flips) or 'none'}: {figures}")
+    return chosen.flips
 
 
 def _threshold(work: Work, network: Any) -> float | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segline import config, datasets, settings
+from segline.config.fields import Flip
 from segline.data.prepared import Prepared
 from segline.datasets.base import Dataset
 from segline.registry import promotion, tracking
@@ -71,13 +72,20 @@ def class_weights_of(work: Work) -> tuple[float, ...] | None:
     return balanced_weights(work.prepared.split("train").pixels)
 
 
+def flips_of(work: Work) -> tuple[Flip, ...]:
+    """Those that give one more image of the dataset."""
+    given = work.params.training.flips
+    if given is not None:
+        return given
+    return ("left_right",) if work.dataset.mirrored else ()
+
+
 def batches_of(work: Work, strength: float, put: Any, *, rare: float | None = None) -> tuple[Any, Any]:
     """Batches of both splits, those to train on made where `put` puts them; `rare` other than params.yaml's."""
     from segline.data import loader
     from segline.data.augment import Augmenter
 
-    fit = work.params.training
-    flips = ("left_right",) * work.dataset.mirrored if fit.flips is None else fit.flips
+    fit, flips = work.params.training, flips_of(work)
     augmenter = Augmenter(
         crop=fit.crop,
         strength=strength,

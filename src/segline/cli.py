@@ -318,8 +318,13 @@ def predict(
     head: Annotated[
         int | None, typer.Option(help="Of a U-Net++ with several heads: answer by this one alone, which is faster.")
     ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Answer each image once, without the mirror images that the model averages.")
+    ] = False,
 ) -> None:
     """Label every pixel: label maps (the dataset's own ids) and overlays, at the images' own size."""
+    from dataclasses import replace
+
     from rich.progress import track
 
     from segline.inference.bundle import pruned
@@ -329,6 +334,8 @@ def predict(
     bundle = _bundle(model)
     if head is not None:
         bundle = pruned(bundle, head=head)
+    if fast:
+        bundle = replace(bundle, mirrors=())
     written = predict_files(bundle, source, output=output, report=_complain)
     count = sum(1 for _ in track(written, description="predict", total=len(files), disable=not sys.stderr.isatty()))
     typer.echo(f"{count} label maps and overlays are in {output}")

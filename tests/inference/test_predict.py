@@ -74,16 +74,58 @@ def test_a_binary_bundle_keeps_its_threshold_and_its_label_maps_digest(binary, t
     assert again.labels.digest == ROAD.digest  # merged raw ids are part of it
 
 
-def test_a_bundle_of_the_format_before_thresholds_is_read(binary, tmp_path):
-    bundles.save(binary, tmp_path / "model")
+def test_bundles_of_earlier_formats_are_read(binary, tmp_path):
+    bundles.save(replace(binary, mirrors=("left_right",)), tmp_path / "model")
     path = tmp_path / "model" / bundles.DESCRIPTION
     description = json.loads(path.read_text())
+    assert bundles.load(tmp_path / "model").mirrors == ("left_right",)
+    del description["mirrors"]
+    path.write_text(json.dumps(description | {"format": 2}))
+    assert bundles.load(tmp_path / "model").mirrors == ()
     del description["threshold"]
     path.write_text(json.dumps(description | {"format": 1}))
     assert bundles.load(tmp_path / "model").threshold is None
-    path.write_text(json.dumps(description | {"format": 3}))
-    with pytest.raises(DataError, match="format 3, expected format 1 or 2"):
+    path.write_text(json.dumps(description | {"format": 4}))
+    with pytest.raises(DataError, match="format 4, expected format 3 or an earlier one"):
         bundles.load(tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def lopsided():
+    """Answers by what lies to the right and below: another network for a mirror image."""
+    image = keras.Input((None, None, 3))
+    conv = keras.layers.Conv2D(2, 3, padding="same")
+    network = keras.Model(image, conv(image))
+    kernel = np.random.default_rng(5).normal(size=(3, 3, 3, 2)) / 255
+    kernel[:, 0] = kernel[0] = 0
+    conv.set_weights([kernel, np.zeros(2)])
+    return Bundle(network=network, dataset="drawn", family="unet", labels=ROAD, short_side=None, stride=4)
+
+
+@pytest.mark.parametrize(
+    ("mirrors", "axes"),
+    [((), [()]), (("left_right",), [(), (1,)]), (("left_right", "up_down"), [(), (0,), (1,), (0, 1)])],
+)
+def test_mirror_images_are_answered_and_averaged(lopsided, mirrors, axes):
+    image = np.random.default_rng(6).integers(0, 256, (13, 22, 3), dtype=np.uint8)
+    answers = [np.flip(logits_of(lopsided, np.flip(image, view)), view).astype(np.float64) for view in axes]
+    odds = [np.exp(answer) / np.exp(answer).sum(axis=-1, keepdims=True) for answer in answers]
+    found = logits_of(replace(lopsided, mirrors=mirrors), image)
+    assert (found.dtype, found.shape) == (np.float32, (13, 22, 2))
+    probability = np.exp(found) / np.exp(found).sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(probability, np.mean(odds, axis=0), atol=1e-5)
+    for view in axes[1:]:  # the answer to a mirror image is the answer's mirror image
+        np.testing.assert_allclose(
+            logits_of(replace(lopsided, mirrors=mirrors), np.flip(image, view)), np.flip(found, view), atol=1e-5
+        )
+
+
+def test_certain_answers_stay_finite_and_extreme(lopsided):
+    white = np.full((8, 8, 3), 255, np.uint8)
+    certain = replace(lopsided, network=keras.Sequential([lopsided.network, keras.layers.Rescaling(1e4)]))
+    logits = logits_of(replace(certain, mirrors=("left_right",)), white)
+    assert np.isfinite(logits).all()
+    assert np.abs(logits[2:-2, 2:-2, 0] - logits[2:-2, 2:-2, 1]).min() > 80
 
 
 def test_a_threshold_of_three_classes_or_outside_0_to_1_is_refused(bundle, binary):

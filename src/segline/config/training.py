@@ -109,6 +109,9 @@ class Training(Strict):
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     threshold: Annotated[Literal["validation"] | float, BeforeValidator(as_threshold)] = "validation"
     """Of a binary task: the foreground's probability above which a pixel is foreground, or the best on validation."""
+    mirrors: Literal["validation"] | bool = False
+    """Whether predictions average the answers to an image and to its mirror images, those of `flips`, which takes
+    twice the time for each flip; `validation`: where that scores better there."""
     augmentation: Augmentation = Augmentation()
     threads: Positive
     """CPU threads of the arithmetic: pinned, because another count gives other last digits."""

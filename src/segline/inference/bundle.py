@@ -1,7 +1,8 @@
 """A trained network with all it needs to be used: one folder, readable without MLflow.
 
 ``network.keras`` holds architecture and weights; ``segline.json`` says what goes in (the scale),
-what comes out (the label map, a binary task's threshold) and what it was trained on.
+what comes out (the label map, a binary task's threshold, the mirror images that are answered too)
+and what it was trained on.
 """
 
 import json
@@ -11,14 +12,15 @@ from typing import Any
 
 import keras
 
+from segline.config.fields import Flip
 from segline.core.labels import BINARY, LabelClass, LabelMap
 from segline.errors import DataError
 from segline.models import unet_plus_plus
 from segline.storage import atomic_folder
 
 NETWORK, DESCRIPTION = "network.keras", "segline.json"
-FORMAT = 2
-_BEFORE_THRESHOLDS = 1  # the format of bundles whose binary tasks were decided by argmax
+FORMAT = 3
+_EARLIER = {1, 2}  # without thresholds, which were argmax then, and without mirror images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +33,7 @@ class Bundle:
         short_side: images are scaled down to this before they go in; None: not at all.
         threshold: of a binary task, the foreground's probability above which a pixel is foreground;
             None: the higher logit decides, as always with more classes.
+        mirrors: flips whose mirror images are answered too, one after the other and together, and averaged.
 
     Raises:
         ValueError: a threshold where there are not two classes, or one outside 0..1.
@@ -43,6 +46,7 @@ class Bundle:
     short_side: int | None
     stride: int
     threshold: float | None = None
+    mirrors: tuple[Flip, ...] = ()
 
     def __post_init__(self) -> None:
         if self.threshold is not None and (len(self.labels) != BINARY or not 0 < self.threshold < 1):
@@ -71,6 +75,7 @@ def save(bundle: Bundle, folder: Path) -> None:
         "short_side": bundle.short_side,
         "stride": bundle.stride,
         "threshold": bundle.threshold,
+        "mirrors": list(bundle.mirrors),
         "classes": [asdict(item) for item in bundle.labels.classes],
         "void": list(bundle.labels.void),
     }
@@ -95,11 +100,11 @@ def load(folder: Path) -> Bundle:
             expected="a model folder, or a registered model such as segline-oxford_pets@champion",
             remedy="name one of those with --model",
         ) from error
-    if description["format"] not in (_BEFORE_THRESHOLDS, FORMAT):
+    if description["format"] not in {*_EARLIER, FORMAT}:
         raise DataError(
             folder / DESCRIPTION,
             found=f"format {description['format']}",
-            expected=f"format {_BEFORE_THRESHOLDS} or {FORMAT}",
+            expected=f"format {FORMAT} or an earlier one",
             remedy="use the Segline release that wrote it",
         )
     import segline.models.blocks  # noqa: F401  (its layers must be known by name)
@@ -112,6 +117,7 @@ def load(folder: Path) -> Bundle:
         short_side=description["short_side"],
         stride=description["stride"],
         threshold=description.get("threshold"),
+        mirrors=tuple(description.get("mirrors", ())),
     )
 
 

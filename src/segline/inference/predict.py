@@ -1,6 +1,7 @@
 """Images -> masks at the images' own size."""
 
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -16,14 +17,36 @@ from segline.inference.bundle import Bundle
 from segline.inference.overlay import overlay, with_legend
 from segline.storage import atomic_file
 
+_AXES = {"left_right": 1, "up_down": 0}  # of an image (H, W, C)
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 
 
 def logits_of(bundle: Bundle, image: Image) -> Logits:
-    """Logits float32 (h, w, C) of an already scaled image, uint8 (h, w, 3)."""
+    """Logits float32 (h, w, C) of an already scaled image, uint8 (h, w, 3).
+
+    With `Bundle.mirrors` they are the logarithm of the probabilities' mean over the image and its mirror
+    images, as nnU-Net predicts (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z).
+    """
     height, width = image.shape[:2]
-    answer = bundle.network.predict_on_batch(pad_image(image, multiple=bundle.stride)[None])
-    return np.asarray(keras.ops.convert_to_numpy(answer), dtype=np.float32)[0, :height, :width]
+    views = _views(bundle)
+    batch = np.stack([pad_image(np.flip(image, axes), multiple=bundle.stride) for axes in views])
+    answer = keras.ops.convert_to_numpy(bundle.network.predict_on_batch(batch))
+    logits: Logits = np.asarray(answer, dtype=np.float32)[:, :height, :width]
+    if len(views) == 1:
+        return np.asarray(logits[0])
+    mean = np.mean([np.flip(_softmax(each), axes) for each, axes in zip(logits, views, strict=True)], axis=0)
+    return np.asarray(np.log(np.maximum(mean, np.finfo(np.float32).tiny)), dtype=np.float32)
+
+
+def _views(bundle: Bundle) -> list[tuple[int, ...]]:
+    """Axes that each view is flipped along: none, each of the bundle's, and all together."""
+    axes = [_AXES[flip] for flip in bundle.mirrors]
+    return [view for count in range(len(axes) + 1) for view in combinations(axes, count)]
+
+
+def _softmax(logits: Logits) -> Logits:
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 
 def mask_of(logits: Logits, *, height: int, width: int, threshold: float | None) -> Mask:

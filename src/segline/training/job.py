@@ -47,7 +47,7 @@ class Job:
         return {
             "model": self.model_config.model_dump(mode="json", exclude={"weights"}),
             "weights": models.weights_digest(self.model_config.weights),
-            "training": self.training.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json", exclude={"mirrors"}),  # of predictions alone
             "learning_rate": self.learning_rate,
             "epochs": self.epochs,
             "class_weights": None if self.class_weights is None else list(self.class_weights),
