@@ -82,7 +82,7 @@ def _fit(folder: Path, options: argparse.Namespace) -> None:
         seconds = interleaved(
             {
                 "segline": lambda name=name: _segline_fit(name, prepared, options),
-                "bare": lambda name=name: _bare_fit(name, prepared, options.batch),
+                "bare": lambda name=name: _bare_fit(name, prepared, options),
             },
             repetitions=options.repetitions,
         )
@@ -142,10 +142,11 @@ def _segline_fit(
     return STEPS * options.batch / statistics.median(entry["images_per_second"] for entry in result.history[1:])
 
 
-def _bare_fit(name: str, prepared: Path, batch: int) -> float:
+def _bare_fit(name: str, prepared: Path, options: argparse.Namespace, *, loaders: int = 1) -> float:
     """Seconds of an epoch on the same crops, made beforehand."""
-    crops = work.crops(prepared, batch=batch)
-    batches = [crops.batch(step) for step in range(STEPS)]
+    with loader.on_processes(loaders) as put:
+        crops = put(work.crops(prepared, batch=options.batch))
+        batches = [crops.batch(step) for step in range(STEPS)]
     images, masks = (np.concatenate([pair[place] for pair in batches]) for place in (0, 1))
     begun: list[float] = []
     ended: list[float] = []
@@ -153,7 +154,9 @@ def _bare_fit(name: str, prepared: Path, batch: int) -> float:
         on_epoch_begin=lambda *_: begun.append(time.perf_counter()),
         on_epoch_end=lambda *_: ended.append(time.perf_counter()),
     )
-    networks.bare(name).fit(images, masks, batch_size=batch, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[clock])
+    networks.bare(name).fit(
+        images, masks, batch_size=options.batch, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[clock]
+    )
     keras.backend.clear_session()
     return statistics.median(end - begin for begin, end in list(zip(begun, ended, strict=True))[1:])
 
@@ -206,15 +209,15 @@ def _gpu(folder: Path, options: argparse.Namespace) -> None:
             with _utilisation() as busy:
                 whole = _segline_fit(name, prepared, options, loaders=loaders, precision=precision, tracker=epochs)
             later = [percent for moment, percent in busy if moment >= epochs.ends[0]]
-            with backend.precision(precision):
-                bare = _bare_fit(name, prepared, options.batch)
             print(
                 f"  {name}, {precision}, batch {options.batch}, {loaders} loaders, on {keras.backend.backend()}: "
                 f"{STEPS * options.batch / whole:.0f} images/s, utilisation "
-                f"{statistics.mean(later or [float('nan')]):.0f} %, at most {100 * max(0.0, 1 - bare / whole):.1f} % "
-                "of the time lost to input",
-                flush=True,
+                f"{statistics.mean(later or [float('nan')]):.0f} %",
+                flush=True,  # a lent machine may be taken back before the next figure
             )
+            with backend.precision(precision):
+                bare = _bare_fit(name, prepared, options, loaders=loaders)
+            print(f"    at most {100 * max(0.0, 1 - bare / whole):.1f} % of the time lost to input", flush=True)
 
 
 def _has_gpu() -> bool:
