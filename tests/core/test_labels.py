@@ -76,3 +76,5 @@ def test_categories_group_train_ids_and_are_no_part_of_the_identity():
     assert grouped.categories == {"flat": (0, 2), "built": (1,)}
     assert plain.categories == label_map(rows, categories={"flat": ["road"]}).categories == {}
     assert (grouped, grouped.digest) == (plain, plain.digest)
+    with pytest.raises(ValueError, match="hedge"):
+        label_map(rows, categories={"flat": ["road", "hedge"]})

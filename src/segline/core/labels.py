@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -138,15 +137,21 @@ def label_map(
     rows: Sequence[tuple[int, str, tuple[int, int, int]]],
     *,
     void: Sequence[int] = (),
-    categories: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    categories: Mapping[str, Sequence[str]] | None = None,
 ) -> LabelMap:
     """Build a `LabelMap` from (raw id, name, colour) rows in the order of train ids.
 
     Args:
         void: raw ids that are legal but neither trained on nor scored.
         categories: category -> names of its classes.
+
+    Raises:
+        ValueError: as for `LabelMap`, or a category names a class that there is not.
     """
-    category = {name: of for of, names in categories.items() for name in names}
+    category = {name: of for of, names in (categories or {}).items() for name in names}
+    unknown = category.keys() - {name for _, name, _ in rows}
+    if unknown:
+        raise ValueError(f"categories name {sorted(unknown)}, which are no classes")
     return LabelMap(
         classes=tuple(
             LabelClass(raw=raw, name=name, colour=colour, category=category.get(name, "")) for raw, name, colour in rows
