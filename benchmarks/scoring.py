@@ -196,7 +196,10 @@ def _scikit_learn(truth: Mask, prediction: Mask, *, classes: int) -> np.ndarray:
 
 
 def _official(label_map: LabelMap) -> Callable[[Mask, Mask], np.ndarray]:
-    """The official evaluator's count of one pair, from memory: what it reads are pictures, not files."""
+    """The official evaluator's count of one pair, from memory: what it reads are pictures, not files.
+
+    Its Cython part, which the wheel does not bring, is used where somebody has built it.
+    """
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         os.environ["CITYSCAPES_DATASET"] = folder  # asked for when it is imported, and not used

@@ -59,8 +59,10 @@ def _by_run(first: Mask, second: Mask, ends: Flags, width: int) -> Counts:
 
 
 def _by_pixel(first: Mask, second: Mask, width: int) -> Counts:
-    counts = np.zeros((BYTES, BYTES), dtype=np.int64)
+    counts = np.zeros((BYTES, width), dtype=np.int64)
     for start in range(0, first.size, _EXACT):
-        part = [values[np.newaxis, start : start + _EXACT] for values in (first, second)]
-        counts += cv2.calcHist(part, [0, 1], None, [BYTES, BYTES], [0, BYTES, 0, BYTES]).astype(np.int64)
-    return np.concatenate([counts[:, : width - 1], counts[:, width - 1 :].sum(axis=1, keepdims=True)], axis=1)
+        rows, columns = (values[np.newaxis, start : start + _EXACT] for values in (first, second))
+        _, columns = cv2.threshold(columns, width - 1, 0, cv2.THRESH_TRUNC)  # a minimum, far faster than NumPy's
+        part = cv2.calcHist([rows, columns], [0, 1], None, [BYTES, width], [0, BYTES, 0, width])
+        counts += part.astype(np.int64)
+    return counts
