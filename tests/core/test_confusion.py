@@ -1,16 +1,28 @@
+from fractions import Fraction
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, jaccard_score, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    jaccard_score,
+    precision_recall_fscore_support,
+    recall_score,
+)
 
 from segline.core.confusion import (
+    accuracy,
     confusion,
     constant,
     f1,
+    frequency_weighted_iou,
     iou,
     macro_f1,
+    mean_class_accuracy,
     mean_iou,
     merged,
     outcomes,
@@ -22,10 +34,12 @@ from segline.core.labels import VOID
 
 CLASSES = 4
 SHAPE = (6, 9)
+unhurried = settings(deadline=None)  # scikit-learn takes its time, more so on a busy machine
 truths = hnp.arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 1, 2, 3, VOID]))
 predictions = hnp.arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 1, 2, 3, 7, VOID]))
 
 
+@unhurried
 @given(truths, predictions)
 def test_counts_equal_scikit_learn_with_void_left_out(truth, prediction):
     counts = confusion(truth, prediction, classes=CLASSES)
@@ -39,6 +53,7 @@ def test_counts_equal_scikit_learn_with_void_left_out(truth, prediction):
     np.testing.assert_array_equal(counts, expected[:CLASSES])
 
 
+@unhurried
 @given(truths, predictions)
 def test_iou_equals_scikit_learn(truth, prediction):
     counts = confusion(truth, prediction, classes=CLASSES)
@@ -53,6 +68,7 @@ def test_iou_equals_scikit_learn(truth, prediction):
             assert value == pytest.approx(expected, abs=1e-12)
 
 
+@unhurried
 @given(truths, truths)
 def test_precision_recall_and_f1_equal_scikit_learn(truth, prediction):
     labelled = (truth != VOID) & (prediction != VOID)
@@ -66,6 +82,23 @@ def test_precision_recall_and_f1_equal_scikit_learn(truth, prediction):
         np.testing.assert_allclose(found, column, atol=1e-12)
     assert macro_f1(counts) == pytest.approx(f1_score(truth, prediction, average="macro", zero_division=0))
     assert pixel_accuracy(counts) == pytest.approx(accuracy_score(truth, prediction))
+
+
+@unhurried
+@given(truths, predictions)
+def test_weighted_iou_and_class_accuracy_equal_scikit_learn(truth, prediction):
+    counts = confusion(truth, prediction, classes=CLASSES)
+    labelled = truth != VOID
+    if not labelled.any():
+        assert np.isnan([frequency_weighted_iou(counts), mean_class_accuracy(counts), accuracy(counts)]).all()
+        return
+    answered = np.where(prediction < CLASSES, prediction, CLASSES)[labelled]
+    true, present = truth[labelled], np.unique(truth[labelled])
+    weighted = jaccard_score(true, answered, labels=present, average="weighted", zero_division=0)
+    assert frequency_weighted_iou(counts) == pytest.approx(weighted, abs=1e-12)
+    found = recall_score(true, answered, labels=present, average=None, zero_division=0).mean()
+    assert mean_class_accuracy(counts) == pytest.approx(found, abs=1e-12)
+    assert accuracy(counts) == pytest.approx(accuracy_score(true, answered))
 
 
 @given(truths, predictions, st.integers(1, SHAPE[1] - 1))
@@ -127,4 +160,63 @@ def test_merging_counts_equals_counting_merged_masks(truth, prediction):
     table = np.full(256, VOID, dtype=np.uint8)
     table[[0, 2, 1]] = [0, 0, 1]
     counts = confusion(truth, prediction, classes=CLASSES)
-    np.testing.assert_array_equal(merged(counts, [[0, 2], [1]]), confusion(table[truth], table[prediction], classes=2))
+    expected = confusion(table[truth], table[prediction], classes=2)
+    np.testing.assert_array_equal(merged(counts, [[0, 2], [1]]), expected)
+    np.testing.assert_array_equal(merged(np.stack([counts, 3 * counts]), [[0, 2], [1]]), [expected, 3 * expected])
+
+
+def test_counts_past_32_bits_stay_exact():
+    """As a split has: matrices added up. Each ratio is the fraction's nearest float64."""
+    rng = np.random.default_rng(6)
+    truth, prediction = rng.integers(0, CLASSES, (2, 40, 70), dtype=np.uint8)
+    truth[:3] = VOID
+    prediction[5] = 9
+    once = confusion(truth, prediction, classes=CLASSES)
+    times = (1 << 33) + 1
+    total = np.zeros_like(once)
+    for part in (1 << 33, 1):
+        total += part * once
+    assert total.dtype == np.int64
+    assert total.min() > 1 << 31
+    assert total.tolist() == [[times * int(count) for count in row] for row in once]
+    result = outcomes(total)
+    for place, value in enumerate(iou(total)):
+        parts = [int(values[place]) for values in vars(result).values()]
+        assert value == float(Fraction(parts[0], sum(parts)))
+    whole = Fraction(sum(int(total[place, place]) for place in range(CLASSES)), sum(map(sum, total.tolist())))
+    assert pixel_accuracy(total) == float(whole)
+
+
+@given(st.lists(st.tuples(truths, predictions), min_size=1, max_size=4))
+def test_many_matrices_are_scored_each_as_if_alone(pairs):
+    per_image = np.stack([confusion(*pair, classes=CLASSES) for pair in pairs])
+    for ratio in (
+        iou,
+        mean_iou,
+        frequency_weighted_iou,
+        precision,
+        recall,
+        mean_class_accuracy,
+        f1,
+        macro_f1,
+        accuracy,
+    ):
+        np.testing.assert_array_equal(ratio(per_image), [ratio(counts) for counts in per_image])
+
+
+def test_one_class_is_scored_like_any_number():
+    truth = np.array([[0, 0, 0, VOID]], np.uint8)
+    counts = confusion(truth, np.array([[0, 0, 5, 0]], np.uint8), classes=1)
+    np.testing.assert_array_equal(counts, [[2, 1]])
+    assert mean_iou(counts) == pixel_accuracy(counts) == pytest.approx(2 / 3)
+    nothing = confusion(np.full((1, 4), VOID, np.uint8), truth, classes=1)
+    assert np.isnan([mean_iou(nothing), macro_f1(nothing), mean_class_accuracy(nothing), accuracy(nothing)]).all()
+
+
+def test_a_class_that_is_claimed_but_not_there_scores_zero_and_counts():
+    counts = confusion(np.zeros((2, 3), np.uint8), np.array([[0, 0, 1]] * 2, np.uint8), classes=3)
+    np.testing.assert_allclose(iou(counts), [2 / 3, 0, np.nan])
+    assert mean_iou(counts) == pytest.approx(1 / 3)
+    np.testing.assert_allclose(recall(counts), [2 / 3, np.nan, np.nan])
+    np.testing.assert_allclose(precision(counts), [1, 0, np.nan])
+    assert mean_class_accuracy(counts) == frequency_weighted_iou(counts) == pytest.approx(2 / 3)

@@ -67,3 +67,14 @@ def test_core_imports_nothing_heavier_than_numpy():
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_categories_group_train_ids_and_are_no_part_of_the_identity():
+    rows = [(7, "road", (1, 2, 3)), (11, "wall", (4, 5, 6)), (8, "pavement", (7, 8, 9))]
+    plain = label_map(rows, void=[0])
+    grouped = label_map(rows, void=[0], categories={"built": ["wall"], "flat": ["pavement", "road"]})
+    assert grouped.categories == {"flat": (0, 2), "built": (1,)}
+    assert plain.categories == label_map(rows, categories={"flat": ["road"]}).categories == {}
+    assert (grouped, grouped.digest) == (plain, plain.digest)
+    with pytest.raises(ValueError, match="hedge"):
+        label_map(rows, categories={"flat": ["road", "hedge"]})

@@ -6,8 +6,8 @@ that are neither trained on nor scored.
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -32,12 +32,14 @@ class LabelClass:
         raw: the id that the publisher's masks hold, 0..255; the one written where `mask` is decoded.
         colour: RGB, 0..255.
         merged: further raw ids that count as this class.
+        category: the publisher's name of the coarser class that it is one of; only scores by category use it.
     """
 
     name: str
     raw: int
     colour: tuple[int, int, int]
     merged: tuple[int, ...] = ()
+    category: str = field(default="", compare=False)
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -70,6 +72,16 @@ class LabelMap:
     def names(self) -> tuple[str, ...]:
         """Class names in the order of train ids."""
         return tuple(item.name for item in self.classes)
+
+    @cached_property
+    def categories(self) -> dict[str, tuple[int, ...]]:
+        """Category -> train ids, in the order of their first classes; empty where a class has none."""
+        names = dict.fromkeys(item.category for item in self.classes)
+        if "" in names:
+            return {}
+        return {
+            name: tuple(place for place, item in enumerate(self.classes) if item.category == name) for name in names
+        }
 
     @cached_property
     def legal(self) -> npt.NDArray[np.bool_]:
@@ -116,13 +128,33 @@ class LabelMap:
 
     @cached_property
     def digest(self) -> str:
-        """16 hex digits that change when an id, a name or their order changes (colours do not count)."""
+        """16 hex digits that change when an id, a name or their order changes (colours and categories do not count)."""
         content = [[item.name, *item.ids] for item in self.classes], sorted(self.void)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
-def label_map(rows: Sequence[tuple[int, str, tuple[int, int, int]]], *, void: Sequence[int] = ()) -> LabelMap:
-    """Build a `LabelMap` from (raw id, name, colour) rows in the order of train ids."""
+def label_map(
+    rows: Sequence[tuple[int, str, tuple[int, int, int]]],
+    *,
+    void: Sequence[int] = (),
+    categories: Mapping[str, Sequence[str]] | None = None,
+) -> LabelMap:
+    """Build a `LabelMap` from (raw id, name, colour) rows in the order of train ids.
+
+    Args:
+        void: raw ids that are legal but neither trained on nor scored.
+        categories: category -> names of its classes.
+
+    Raises:
+        ValueError: as for `LabelMap`, or a category names a class that there is not.
+    """
+    category = {name: of for of, names in (categories or {}).items() for name in names}
+    unknown = category.keys() - {name for _, name, _ in rows}
+    if unknown:
+        raise ValueError(f"categories name {sorted(unknown)}, which are no classes")
     return LabelMap(
-        classes=tuple(LabelClass(raw=raw, name=name, colour=colour) for raw, name, colour in rows), void=tuple(void)
+        classes=tuple(
+            LabelClass(raw=raw, name=name, colour=colour, category=category.get(name, "")) for raw, name, colour in rows
+        ),
+        void=tuple(void),
     )

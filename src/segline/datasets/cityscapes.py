@@ -33,6 +33,15 @@ LABEL_MAP = label_map(
         (33, "bicycle", (119, 11, 32)),
     ],
     void=[0, 1, 2, 3, 4, 5, 6, 9, 10, 14, 15, 16, 18, 29, 30],
+    categories={
+        "flat": ["road", "sidewalk"],
+        "construction": ["building", "wall", "fence"],
+        "object": ["pole", "traffic light", "traffic sign"],
+        "nature": ["vegetation", "terrain"],
+        "sky": ["sky"],
+        "human": ["person", "rider"],
+        "vehicle": ["car", "truck", "bus", "train", "motorcycle", "bicycle"],
+    },
 )
 
 VALIDATION_CITIES = frozenset({"tubingen", "ulm", "weimar"})
