@@ -128,6 +128,7 @@ def _labels(description: dict[str, Any]) -> LabelMap:
             raw=item["raw"],
             colour=tuple(item["colour"]),
             merged=tuple(item.get("merged", ())),
+            category=item.get("category", ""),
         )
         for item in description["classes"]
     )
