@@ -4,10 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-import pyarrow.compute as pc
-
-from segline.data import manifest
-from segline.data.prepare import split_digest
 from segline.datasets.base import SPLITS
 from segline.evaluation.folders import image_name
 
@@ -41,6 +37,14 @@ def read(folder: Path) -> Published:
     Raises:
         DataError: there is one, and it cannot be read.
     """
+    if not folder.is_dir():
+        return Published()
+    # A third of a second, for PyArrow.
+    import pyarrow.compute as pc
+
+    from segline.data import manifest
+    from segline.data.prepare import split_digest
+
     path = folder / manifest.FILE_NAME
     if not path.is_file():
         return Published()
