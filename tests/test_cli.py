@@ -16,7 +16,10 @@ def run(*arguments, cwd=None):
     )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["data", "--help"], ["predict", "--help"], ["models", "-h"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["data", "--help"], ["predict", "--help"], ["score", "--help"], ["models", "-h"]],
+)
 def test_help_imports_nothing_heavy(arguments):
     script = (
         "import sys\n"

@@ -1,0 +1,541 @@
+import importlib
+import json
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import jsonschema
+import numpy as np
+import pytest
+
+from segline import datasets
+from segline.core.coding import Colours
+from segline.core.confusion import confusion, iou, mean_iou
+from segline.core.labels import label_map
+from segline.data import manifest, split
+from segline.data.images import write_png
+from segline.data.prepare import prepare
+from segline.data.prepared import Prepared
+from segline.data.progress import silent
+from segline.datasets.base import Dataset, Pair
+from segline.errors import ConfigError, DataError
+from segline.evaluation import published, results
+from segline.evaluation import score as scoring
+from segline.evaluation.lock import lock_of
+
+SCHEMA = Path(__file__).parents[2] / "docs/score.schema.json"
+# Raw and train ids share 0 (void, and the first class) and 3 (the first class, and the last).
+LABELS = label_map(
+    [(3, "road", (128, 64, 128)), (5, "car", (0, 0, 142)), (9, "sky", (70, 130, 180)), (10, "tree", (9, 99, 9))],
+    void=[0, 200],
+)
+RAW = np.array([3, 5, 9, 10, 0, 200], dtype=np.uint8)
+
+
+def _pairs(raw):
+    return [
+        Pair(id=path.stem, image=f"images/{path.name}", mask=f"masks/{path.name}", split=path.stem.split("_")[0])
+        for path in sorted((raw / "images").iterdir())
+    ]
+
+
+TINY = Dataset(name="tiny", title="Tiny", terms="", archives=(), label_map=LABELS, protocol="tiny/1", pairs=_pairs)
+
+
+def score(root, dataset=TINY, **options):
+    given = {"truth": root / "truth", "prediction": root / "prediction", "ids": None, "truth_ids": None, "only": None}
+    rest = {"published": published.Published(), "workers": 1, "report": silent}
+    return scoring.score_folders(dataset, **{**given, **rest, **options})
+
+
+def refused(root, dataset=TINY, **options):
+    with pytest.raises(DataError) as error:
+        score(root, dataset, **options)
+    return error.value.found
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Seven pairs of different sizes, in raw ids, none of which says which ids it holds by its name."""
+    generator = np.random.default_rng(5)
+    for number in range(7):
+        shape = (11 + number, 17)
+        truth, prediction = generator.choice(RAW, shape), generator.choice(RAW, shape, p=[0.3, 0.2, 0.2, 0.1, 0.1, 0.1])
+        kept = generator.random(shape) < 0.5
+        for name, ids in (("truth", truth), ("prediction", np.where(kept, truth, prediction))):
+            (tmp_path / name).mkdir(exist_ok=True)
+            write_png(tmp_path / name / f"image_{number}.png", ids)
+    return tmp_path
+
+
+def read(path):
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def rewritten(folder, change):
+    for path in folder.iterdir():
+        write_png(path, change(read(path)))
+
+
+def test_counts_are_those_of_each_image_with_void_predictions_as_misses(root):
+    found = score(root)
+    evaluation = found.evaluation
+    assert evaluation.ids == tuple(f"image_{number}" for number in range(7))
+    for number, name in enumerate(evaluation.ids):
+        truth, prediction = (LABELS.encode(read(root / role / f"{name}.png")) for role in ("truth", "prediction"))
+        np.testing.assert_array_equal(evaluation.per_image[number], confusion(truth, prediction, classes=4))
+    assert evaluation.counts[:, -1].sum() > 0
+    pixels = sum(read(path).size for path in (root / "truth").iterdir())
+    assert evaluation.void_pixels == pixels - evaluation.counts.sum() > 0
+    assert (found.ids, found.split, found.warnings) == ("raw", None, ())
+    assert "image_0.png: id 5 in" in found.why
+
+
+def test_processes_and_order_of_files_change_nothing(root, monkeypatch):
+    from segline.data import parallel
+
+    monkeypatch.setattr(parallel, "_FEW", 0)  # so that a pool is started for seven files
+    alone = score(root)
+    for name in ("truth", "prediction"):  # names and folders move; sizes and contents stay
+        (root / "moved" / name / "sub").mkdir(parents=True)
+        for path in (root / name).iterdir():
+            shutil.copy(path, root / "moved" / name / "sub" / path.name)
+    pooled = score(root / "moved", workers=2)
+    np.testing.assert_array_equal(pooled.evaluation.per_image, alone.evaluation.per_image)
+    assert lock_of(pooled.evaluation) == lock_of(alone.evaluation)
+
+
+def test_raw_and_train_ids_of_the_same_predictions_score_the_same(root):
+    raw = score(root)
+    rewritten(root / "prediction", LABELS.encode)
+    train = score(root)
+    assert train.ids == "train"
+    np.testing.assert_array_equal(train.evaluation.per_image, raw.evaluation.per_image)
+    assert score(root, ids="train").evaluation.digest == raw.evaluation.digest
+    for path in (root / "prediction").iterdir():
+        np.save(path.with_suffix(".npy"), read(path).astype(np.int64))
+        path.unlink()
+    assert score(root).evaluation.digest == raw.evaluation.digest
+
+
+def test_truth_in_train_ids_is_the_same_truth(root):
+    raw = score(root)
+    rewritten(root / "truth", LABELS.encode)
+    assert "--truth-ids" in refused(root)
+    stated = score(root, truth_ids="train")
+    assert stated.evaluation.digest == raw.evaluation.digest
+    assert lock_of(stated.evaluation) == lock_of(raw.evaluation)
+    for path in list((root / "truth").iterdir()):
+        path.rename(path.with_name(f"{path.stem}_gtFine_labelTrainIds.png"))
+    assert lock_of(score(root).evaluation) == lock_of(raw.evaluation)
+
+
+def test_ids_that_may_be_either_have_to_be_said(root):
+    rewritten(root / "prediction", lambda ids: np.where(ids == 3, np.uint8(3), np.uint8(0)))
+    found = refused(root)
+    assert "say --ids raw or --ids train" in found
+    assert "as raw ids" in found
+    assert "as train ids 0.0% of the labelled pixels" in found
+    raw, train = score(root, ids="raw"), score(root, ids="train")
+    assert raw.evaluation.digest != train.evaluation.digest
+    for path in list((root / "prediction").iterdir()):
+        path.rename(path.with_name(f"{path.stem}_labelTrainIds.png"))
+    named = score(root)
+    assert (named.ids, named.why) == ("train", "the files' names say so")
+
+
+def test_ids_that_mean_the_same_either_way_need_not_be_said(root):
+    same = replace(TINY, label_map=label_map([(0, "a", (0, 0, 0)), (1, "b", (1, 1, 1)), (2, "c", (2, 2, 2))], void=[7]))
+    for name in ("truth", "prediction"):
+        rewritten(root / name, lambda ids: ids % 3)
+    assert "the same" in score(root, same).why
+
+
+def test_a_folder_of_both_kinds_of_ids_is_refused(root):
+    path = root / "prediction" / "image_4.png"
+    write_png(path, LABELS.encode(read(path)))
+    found = refused(root)
+    assert "kinds of ids, of which a folder should hold one: 2" in found
+    assert "image_4.png: id 1 in" in found
+
+
+def test_everything_that_is_wrong_is_named_at_once(root):
+    folder = root / "prediction"
+    (folder / "image_0.png").unlink()
+    (folder / "image_1.png").write_bytes((folder / "image_1.png").read_bytes()[:-30])
+    write_png(folder / "image_2.png", read(folder / "image_2.png").T.copy())
+    odd = read(folder / "image_3.png")
+    odd[0, :5] = 77
+    write_png(folder / "image_3.png", odd)
+    write_png(folder / "image_4.png", np.zeros((15, 17, 3), dtype=np.uint8))
+    cv2.imwrite(str(folder / "image_5.png"), read(folder / "image_5.png").astype(np.uint16))
+    write_png(folder / "stranger.png", odd)
+    (root / "truth" / "image_6.png").write_bytes(b"")
+    found = refused(root)
+    for said in (
+        "images without a prediction, of 7: 1 (image_0)",
+        "predictions without a truth: 1 (stranger.png)",
+        "image_1.png: a damaged PNG: cut short",
+        "predictions of another size than their truth: 1 (image_2.png: 13 x 17, expected 17 x 13)",
+        "no raw and no train ids of the dataset: 1 (image_3.png: id 77 in 5 pixels)",
+        "image_4.png: a coloured picture",
+        "image_5.png: a PNG of mode I;16, 16 bits",
+        "image_6.png: an empty file",
+    ):
+        assert said in found
+    assert "mIoU" not in found
+
+
+def test_examples_are_few_however_many_files_are_wrong(root):
+    for path in (root / "prediction").iterdir():
+        path.unlink()
+    write_png(root / "prediction" / "other.png", np.zeros((2, 3), dtype=np.uint8))
+    assert "images without a prediction, of 7: 7 (image_0; image_1; image_2; and 4 more)" in refused(root)
+
+
+@pytest.mark.parametrize("ids", [None, "raw", "train"])
+def test_ids_of_no_kind_are_refused_and_not_counted_as_misses(root, ids):
+    if ids == "train":
+        rewritten(root / "prediction", LABELS.encode)
+    path = root / "prediction" / "image_6.png"
+    odd = read(path)
+    odd[-1, -1] = 33
+    write_png(path, odd)
+    assert "id 33 in 1 pixels" in refused(root, ids=ids)
+
+
+def test_stated_ids_that_are_the_other_kind_are_refused_with_the_remedy(root):
+    assert "no train ids of the dataset (the other kind of ids would do: --ids): 7" in refused(root, ids="train")
+    rewritten(root / "prediction", LABELS.encode)
+    assert "no raw ids of the dataset (the other kind of ids would do: --ids): 7" in refused(root, ids="raw")
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.full((11, 17, 4), 0.25, dtype=np.float32), "float32 of shape (11, 17, 4): probabilities or logits"),
+        (np.full((11, 17), 0.25), "float64 of shape (11, 17): probabilities or logits"),
+        (np.zeros((11, 17, 4), dtype=np.uint8), "uint8 of shape (11, 17, 4)"),
+        (np.full((11, 17), -1), "ids -1..-1"),
+        (np.full((11, 17), 256), "ids 256..256"),
+    ],
+)
+def test_arrays_that_hold_no_ids_are_refused(root, array, said):
+    (root / "prediction" / "image_0.png").unlink()
+    np.save(root / "prediction" / "image_0.npy", array)
+    assert said in refused(root)
+
+
+def test_an_array_that_would_run_code_or_is_none_is_refused(root):
+    (root / "prediction" / "image_0.png").unlink()
+    np.save(root / "prediction" / "image_0.npy", np.array([[{}]]), allow_pickle=True)
+    assert "no NumPy array" in refused(root)
+    (root / "prediction" / "image_0.npy").write_bytes(b"PK")
+    assert "no NumPy array" in refused(root)
+
+
+def test_grey_probabilities_are_recognised_as_such(root):
+    generator = np.random.default_rng(1)
+    rewritten(root / "prediction", lambda ids: generator.integers(0, 256, ids.shape, dtype=np.uint8))
+    assert "they look like probabilities" in refused(root)
+
+
+def test_a_jpeg_is_no_label_map(root):
+    path = root / "prediction" / "image_0.png"
+    cv2.imwrite(str(path.with_suffix(".jpg")), read(path))
+    path.unlink()
+    assert "image_0.jpg: a JPEG" in refused(root)
+
+
+def test_labels_of_another_dataset_are_known_by_their_names_and_ids(root):
+    pets = datasets.load("oxford_pets")
+    found = refused(root, pets)
+    assert "truths with ids that the dataset does not have" in found
+    for name in ("truth", "prediction"):
+        rewritten(root / name, lambda ids: np.where(ids > 100, np.uint8(33), ids))
+    assert "(they would be raw ids of cityscapes or kitti): 7" in refused(root, pets)
+    for name in ("truth", "prediction"):
+        for path in list((root / name).iterdir()):
+            path.rename(path.with_name(f"00000{path.stem[-1]}_10.png"))
+    assert "images named as those of kitti, though the dataset is cityscapes: 7" in refused(
+        root, datasets.load("cityscapes")
+    )
+    assert score(root, datasets.load("kitti")).evaluation.protocol == "kitti-semantics/1"
+
+
+def test_predictions_of_another_dataset_are_named(root):
+    for path in list((root / "prediction").iterdir()):
+        path.rename(path.with_name(f"00000{path.stem[-1]}_10.png"))
+    assert "(the predictions are named as those of kitti)" in refused(root)
+
+
+def test_truth_without_a_label_cannot_be_scored_on(root):
+    rewritten(root / "truth", np.zeros_like)
+    assert "labels without a labelled pixel" in refused(root)
+
+
+def test_the_truth_against_itself_is_perfect_and_warned_of(root):
+    found = score(root, prediction=root / "truth")
+    assert found.evaluation.miou == 1.0
+    assert "against itself" in found.warnings[0]
+    shutil.rmtree(root / "prediction")
+    shutil.copytree(root / "truth", root / "prediction")
+    assert "a copy of the truth?" in score(root).warnings[0]
+
+
+def test_equal_truth_has_an_equal_digest_and_other_truth_another(root):
+    first = score(root).evaluation
+    rewritten(root / "prediction", lambda ids: np.full_like(ids, 5))
+    other = score(root).evaluation
+    assert lock_of(other) == lock_of(first)
+    assert other.digest != first.digest
+    path = root / "truth" / "image_3.png"
+    label = read(path)
+    _, data = cv2.imencode(".png", label, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    path.write_bytes(data.tobytes())
+    assert score(root).evaluation.split_digest == first.split_digest  # other bytes, the same pixels
+    label[0, 0] = 9 if label[0, 0] != 9 else 5
+    write_png(path, label)
+    assert score(root).evaluation.split_digest != first.split_digest
+    for name in ("truth", "prediction"):
+        (root / name / "image_6.png").rename(root / name / "image_9.png")
+    renamed = score(root).evaluation.split_digest
+    for name in ("truth", "prediction"):
+        (root / name / "image_9.png").unlink()
+    assert len({first.split_digest, renamed, score(root).evaluation.split_digest}) == 3
+
+
+def test_coloured_masks_take_coloured_predictions_of_their_own_colours_alone(root):
+    colours = {(255, 0, 255): 3, (255, 0, 0): 5}
+    coloured = replace(TINY, colours=Colours(ids=colours, otherwise=0))
+    picture = np.zeros((9, 17, 3), dtype=np.uint8)
+    picture[:4, :, :] = (255, 0, 255)
+    picture[4:8, :, :] = (255, 0, 0)  # and a black, void row
+    answer = np.full((9, 17), 3, dtype=np.uint8)
+    for folder in ("truth", "prediction"):
+        shutil.rmtree(root / folder)
+        (root / folder).mkdir()
+    write_png(root / "truth" / "a.png", picture)
+    write_png(root / "prediction" / "a.png", answer)
+    by_ids = score(root, coloured, ids="raw").evaluation
+    assert by_ids.counts[0, 0] == by_ids.counts[1, 0] == 4 * 17
+    assert by_ids.void_pixels == 17
+    painted = np.full_like(picture, (255, 0, 255))
+    write_png(root / "prediction" / "a.png", painted)
+    assert score(root, coloured, ids="raw").evaluation.digest == by_ids.digest
+    painted[0, 0] = (1, 2, 3)
+    write_png(root / "prediction" / "a.png", painted)
+    assert "colours that stand for no class: (1, 2, 3) in 1 pixels" in refused(root, coloured, ids="raw")
+
+
+# --- a dataset of this project ---
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A validated and prepared dataset of three splits, larger than the scale it is prepared at."""
+    root = tmp_path_factory.mktemp("project")
+    generator = np.random.default_rng(8)
+    for name in ("images", "masks"):
+        (root / "raw" / name).mkdir(parents=True)
+    for part, count in (("train", 2), ("validation", 3), ("test", 4)):
+        for number in range(count):
+            ids = generator.choice(RAW, (9, 13)).repeat(8, 0).repeat(8, 1)
+            image = np.clip(LABELS.encode(ids)[..., None].astype(int) * 60 + generator.integers(0, 50, 3), 0, 255)
+            write_png(root / "raw/images" / f"{part}_{number}.png", image.astype(np.uint8))
+            write_png(root / "raw/masks" / f"{part}_{number}.png", ids)
+    found = TINY.pairs(root / "raw")
+    table = manifest.build(TINY, found, raw=root / "raw", splits=split.assign(found, validation_share=0.2), workers=1)
+    (root / "manifest").mkdir()
+    manifest.write(table, root / "manifest" / manifest.FILE_NAME)
+    prepare(
+        TINY,
+        raw=root / "raw",
+        manifest_folder=root / "manifest",
+        folder=root / "prepared",
+        short_side=40,
+        workers=1,
+        report=silent,
+    )
+    return root
+
+
+def test_what_predict_writes_scores_as_evaluate_does(project, tmp_path):
+    import keras
+
+    from segline.evaluation.evaluate import evaluate
+    from segline.inference.bundle import Bundle
+    from segline.inference.predict import predict_files
+
+    image = keras.Input((None, None, 3))
+    head = keras.layers.Conv2D(4, 1)
+    network = Bundle(
+        network=keras.Model(image, head(keras.layers.Rescaling(1 / 255)(image))),
+        dataset="tiny",
+        family="unet",
+        labels=LABELS,
+        short_side=40,
+        stride=8,
+    )
+    head.set_weights([np.array([[[[0, 1, 2, 3]] * 3]]).reshape(1, 1, 3, 4), np.array([0.0, -0.2, -0.9, -2.0])])
+    images = tmp_path / "images"
+    images.mkdir()
+    for path in (project / "raw/images").glob("test_*.png"):
+        shutil.copy(path, images)
+    assert len(list(predict_files(network, images, output=tmp_path / "answers", report=silent))) == 4
+    expected = evaluate(network, Prepared(project / "prepared").split("test"), progress=lambda *_: None)
+    assert 0.02 < expected.miou < 0.9
+    known = published.read(project / "manifest")
+    found = score(tmp_path, truth=project / "raw/masks", prediction=tmp_path / "answers", only="test", published=known)
+    assert found.split == "test"
+    assert found.evaluation.digest == expected.digest
+    assert vars(found.evaluation).keys() == vars(expected).keys()
+    for name, value in vars(expected).items():
+        np.testing.assert_array_equal(getattr(found.evaluation, name), value)
+
+
+def test_a_published_split_is_recognised_and_has_its_digest(project, tmp_path):
+    known, prepared = published.read(project / "manifest"), Prepared(project / "prepared")
+    for part in ("train", "validation", "test"):
+        for name in ("truth", "prediction"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for path in (project / "raw/masks").glob(f"{part}_*.png"):
+                shutil.copy(path, tmp_path / part / name)
+        found = score(tmp_path / part, published=known)
+        assert found.split == part
+        assert found.evaluation.split_digest == prepared.split(part).digest
+        unknown = score(tmp_path / part).evaluation
+        assert (unknown.split, unknown.split_digest == found.evaluation.split_digest) == ("", False)
+    changed = tmp_path / "test/truth/test_0.png"
+    write_png(changed, np.where(read(changed) == 5, np.uint8(9), read(changed)))
+    found = score(tmp_path / "test", published=known)
+    assert found.split is None
+    assert found.evaluation.split_digest != prepared.split("test").digest
+    asked = score(tmp_path / "test", published=known, only="test")
+    assert "not those that were validated as the test split" in asked.warnings[0]
+
+
+def test_predictions_of_one_split_alone_are_told_how_to_be_scored(project, tmp_path):
+    known = published.read(project / "manifest")
+    (tmp_path / "prediction").mkdir()
+    for path in (project / "raw/masks").glob("test_*.png"):
+        shutil.copy(path, tmp_path / "prediction")
+    found = refused(tmp_path, truth=project / "raw/masks", published=known)
+    assert "the predictions are of the test split: --split test?" in found
+    assert score(tmp_path, truth=project / "raw/masks", published=known, only="test").evaluation.miou == 1.0
+    (tmp_path / "prediction/test_0.png").unlink()
+    assert "without a prediction, of 4: 1 (test_0)" in refused(
+        tmp_path, truth=project / "raw/masks", published=known, only="test"
+    )
+
+
+def test_a_split_nobody_knows_or_that_the_truth_lacks_is_refused(project, root):
+    with pytest.raises(ConfigError, match=r"--split test.*no manifest"):
+        score(root, only="test")
+    with pytest.raises(DataError, match=r"no label of 4 of the 4 images of the test split \(test_0"):
+        score(root, only="test", published=published.read(project / "manifest"))
+    assert published.read(root).digests == {}
+
+
+# --- what is written ---
+
+
+def document(found, dataset=TINY):
+    return scoring.document(
+        found, dataset, truth=Path("truth"), prediction=Path("prediction"), resamples=200, confidence=0.9
+    )
+
+
+def test_what_is_written_follows_the_published_schema(root, project):
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    write_png(root / "truth/image_0.png", np.zeros((11, 17), dtype=np.uint8))  # all void: no score of its own
+    content = document(score(root))
+    jsonschema.validate(json.loads(json.dumps(content, allow_nan=False)), schema)
+    assert content["per_image_miou"]["image_0"] is None
+    assert content["miou_low"] <= content["miou"] <= content["miou_high"]
+    assert content.keys() == set(schema["required"]) == schema["properties"].keys()
+    for wrong in ({"miou": 1.5}, {"split_digest": ""}, {"images": 0}, {"schema_version": 2}, {"news": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(content | wrong, schema)
+
+
+def test_figures_are_those_of_the_counts(root):
+    found = score(root)
+    content, counts = document(found), found.evaluation.counts
+    assert content["miou"] == pytest.approx(float(mean_iou(counts)))
+    assert list(content["per_class_iou"].values()) == pytest.approx(iou(counts).tolist())
+    assert content["confusion"] == counts.tolist()
+    assert content["pixel_accuracy"] == pytest.approx(np.trace(counts[:, :4]) / counts.sum())
+    assert content["images"] == len(content["per_image_miou"]) == 7
+    assert lock_of(content) == lock_of(found.evaluation)
+
+
+def test_pets_scores_have_their_two_foreground_scores_even_where_undefined(root):
+    pets = datasets.load("oxford_pets")
+    for name in ("truth", "prediction"):
+        rewritten(root / name, lambda ids: ids % 3 + np.uint8(1))
+    content = document(score(root, pets), pets)
+    assert content["extra_scores"].keys() == {"foreground_iou_border_rest", "foreground_iou_border_void"}
+    assert all(0 < value < 1 for value in content["extra_scores"].values())
+    for name in ("truth", "prediction"):
+        rewritten(root / name, lambda ids: np.maximum(ids, np.uint8(2)))
+    content = document(score(root, pets, ids="raw"), pets)
+    assert content["extra_scores"] == {"foreground_iou_border_rest": None, "foreground_iou_border_void": None}
+    jsonschema.validate(content, json.loads(SCHEMA.read_text()))
+
+
+def test_counts_that_were_saved_are_bound_to_the_same(root, tmp_path):
+    evaluation = score(root).evaluation
+    results.save(evaluation, tmp_path / "counts.npz")
+    again = results.load(tmp_path / "counts.npz")
+    assert lock_of(again) == lock_of(evaluation)
+    np.testing.assert_array_equal(again.per_image, evaluation.per_image)
+
+
+# --- the referee ---
+
+
+@pytest.fixture(scope="module")
+def referee(tmp_path_factory):
+    """cityscapesscripts' pixel-level evaluator."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CITYSCAPES_DATASET", str(tmp_path_factory.mktemp("nothing")))
+        name = "cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling"
+        sys.modules.pop(name, None)
+        module = importlib.import_module(name)
+        sys.modules.pop(name, None)
+        patch.setattr(module.args, "quiet", True)
+        patch.setattr(module.args, "JSONOutput", False)
+        patch.setattr(module.args, "evalInstLevelScore", False)
+        yield module
+
+
+@pytest.mark.filterwarnings("ignore:`in1d` is deprecated:DeprecationWarning")
+def test_cityscapes_folders_score_as_cityscapesscripts_does_void_predictions_included(referee, tmp_path, monkeypatch):
+    if not hasattr(np, "in1d"):
+        monkeypatch.setattr(np, "in1d", np.isin, raising=False)
+    generator = np.random.default_rng(2)
+    known = np.delete(np.arange(34, dtype=np.uint8), [12, 31])  # wall and train are absent from both
+    for number in range(20):
+        city = ("lindau", "munster")[number % 2]
+        shape = (24 + number, 40)
+        truth = generator.choice(known, (6, 8)).repeat(8, 0).repeat(5, 1)[: shape[0]]
+        prediction = np.where(generator.random(truth.shape) < 0.7, truth, generator.choice(known, truth.shape))
+        name = f"{city}_{number:06d}_000019"
+        for path, ids in (
+            (tmp_path / "truth" / city / f"{name}_gtFine_labelIds.png", truth),
+            (tmp_path / "prediction" / f"{name}_leftImg8bit.png", prediction),
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png(path, ids)
+    found = score(tmp_path, datasets.load("cityscapes")).evaluation
+    truths = sorted(map(str, (tmp_path / "truth").rglob("*.png")))
+    answers = sorted(map(str, (tmp_path / "prediction").glob("*.png")))
+    expected = referee.evaluateImgLists(answers, truths, referee.args)
+    assert found.miou == pytest.approx(expected["averageScoreClasses"], rel=1e-15)  # a sum in another order
+    for name, value in zip(found.names, iou(found.counts), strict=True):
+        np.testing.assert_equal(value, expected["classScores"][name])
+    assert found.counts[:, -1].sum() > 1000

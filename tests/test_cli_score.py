@@ -1,0 +1,127 @@
+"""`segline score` as people call it: in a process of its own, mostly outside of any project."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from segline.data.images import write_png
+
+SCHEMA = json.loads((Path(__file__).parents[1] / "docs/score.schema.json").read_text())
+NEVER = {"keras", "tensorflow", "mlflow", "great_expectations", "prefect", "albumentations", "matplotlib"}
+# The modules are told even where the command ends with exit code 1.
+SCRIPT = """
+import sys
+from segline.cli import main
+try:
+    main()
+finally:
+    print("MODULES", *sorted({name.split(".")[0] for name in sys.modules}))
+"""
+
+
+def run(*arguments, cwd):
+    command = [sys.executable, "-c", SCRIPT, "score", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+
+
+def imported(answer):
+    return set(answer.stdout.splitlines()[-1].removeprefix("MODULES ").split())
+
+
+@pytest.fixture
+def kitti(tmp_path):
+    """Three KITTI frames and their predictions."""
+    generator = np.random.default_rng(4)
+    for frame in range(3):
+        truth = generator.choice(np.array([0, 7, 8, 23, 26], dtype=np.uint8), (14, 25))
+        wrong = generator.random(truth.shape) < 0.3
+        prediction = np.where(wrong, np.uint8(26), truth)
+        for name, ids in ((f"truth/{frame:06d}_10", truth), (f"prediction/{frame:06d}_10_labels", prediction)):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            write_png(tmp_path / f"{name}.png", ids)
+    return tmp_path
+
+
+ASKED = ("--dataset", "kitti", "--truth", "truth", "--prediction", "prediction")
+
+
+def test_a_score_is_printed_and_written_without_a_model_a_project_or_anything_heavy(kitti):
+    answer = run(*ASKED, "--json", "out/score.json", "--counts", "out/counts.npz", "--resamples", "200", cwd=kitti)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert imported(answer) & NEVER == set()
+    content = json.loads((kitti / "out/score.json").read_text())
+    jsonschema.validate(content, SCHEMA)
+    assert (content["images"], content["resamples"], content["prediction_ids"]) == (3, 200, "raw")
+    figures = ("miou", "miou_low", "miou_high", "pixel_accuracy")
+    assert all(f"{content[name]:.4f}" in answer.stdout for name in figures)
+    assert all(content[name] in answer.stdout for name in ("protocol", "split_digest", "label_map_digest", "caveat"))
+    assert f"{content['per_class_iou']['car']:.4f}" in answer.stdout
+    assert f"{content['void_pixels']:,} void" in answer.stdout
+
+    from segline.evaluation import results
+
+    assert results.load(kitti / "out/counts.npz").digest == content["counts_digest"]
+
+
+def test_another_task_has_another_protocol(kitti):
+    answer = run(*ASKED, "--task", "road", "--json", "score.json", cwd=kitti)
+    assert answer.returncode == 0
+    content = json.loads((kitti / "score.json").read_text())
+    assert (content["task"], content["protocol"]) == ("road", "kitti-semantics-road/1")
+    assert list(content["per_class_iou"]) == ["not road", "road"]
+
+
+def test_what_cannot_be_scored_prints_no_score_and_writes_no_file(kitti):
+    (kitti / "prediction/000001_10_labels.png").unlink()
+    (kitti / "score.json").write_text("of last week")
+    answer = run(*ASKED, "--json", "score.json", cwd=kitti)
+    assert answer.returncode == 1
+    assert answer.stdout.startswith("MODULES")
+    assert "images without a prediction, of 3: 1 (000001_10)" in answer.stderr
+    assert "remedy:" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert (kitti / "score.json").read_text() == "of last week"
+
+
+def test_the_same_folder_twice_is_scored_with_a_warning(kitti):
+    answer = run("--dataset", "kitti", "--truth", "truth", "--prediction", "truth", cwd=kitti)
+    assert answer.returncode == 0
+    assert "mIoU                        1.0000" in answer.stdout
+    assert "warning: the predictions are the truth's own files" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code", "said"),
+    [
+        ("--dataset", "kiti", 1, "'kitti'?"),
+        ("--task", "rod", 1, "'road'?"),
+        ("--truth", "nowhere", 1, "--truth nowhere: no such folder"),
+        ("--split", "test", 1, "no manifest"),
+        ("--split", "val", 2, "'validation'"),
+        ("--ids", "colour", 2, "'raw'"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(kitti, option, value, code, said):
+    answer = run(*ASKED, option, value, cwd=kitti)
+    assert answer.returncode == code
+    assert said in answer.stderr
+
+
+def test_in_a_project_its_params_say_what_is_scored(kitti):
+    text = (Path(__file__).parents[1] / "params.yaml").read_text()
+    changed = text.replace("  kitti: {}", "  kitti: {task: road, split: last_30}").replace(
+        "resamples: 1000", "resamples: 150"
+    )
+    assert changed.count("last_30}") == 1
+    (kitti / "params.yaml").write_text(changed)
+    answer = run(*ASKED, "--json", "score.json", cwd=kitti)
+    assert answer.returncode == 0, answer.stderr
+    content = json.loads((kitti / "score.json").read_text())
+    assert (content["protocol"], content["resamples"]) == ("kitti-semantics-road/1+last_30", 150)
+    run(*ASKED, "--task", "semantics", "--json", "score.json", cwd=kitti)
+    assert json.loads((kitti / "score.json").read_text())["protocol"] == "kitti-semantics/1+last_30"
