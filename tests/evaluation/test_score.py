@@ -535,7 +535,7 @@ def test_cityscapes_folders_score_as_cityscapesscripts_does_void_predictions_inc
     truths = sorted(map(str, (tmp_path / "truth").rglob("*.png")))
     answers = sorted(map(str, (tmp_path / "prediction").glob("*.png")))
     expected = referee.evaluateImgLists(answers, truths, referee.args)
-    assert found.miou == pytest.approx(expected["averageScoreClasses"], rel=1e-15)  # a sum in another order
+    assert found.miou == expected["averageScoreClasses"]
     for name, value in zip(found.names, iou(found.counts), strict=True):
         np.testing.assert_equal(value, expected["classScores"][name])
     assert found.counts[:, -1].sum() > 1000

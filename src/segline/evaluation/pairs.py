@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.core.coding import Colours
-from segline.core.confusion import Counts, confusion
+from segline.core.joint import Counts, joint_histogram
 from segline.core.labels import VOID, LabelMap, Mask
 from segline.data.images import decode_mask
 from segline.errors import DataError
@@ -101,7 +101,7 @@ def count(
     joint = None
     if truth is not None and prediction is not None:
         if truth.shape == prediction.shape:
-            joint = _joint(truth, prediction)
+            joint = joint_histogram(truth, prediction)  # one pass, whatever the ids will mean
         else:
             kind = "predictions of another size than their truth"
             result.problems.append((kind, f"{pair.prediction.name}: {_size(prediction)}, expected {_size(truth)}"))
@@ -135,15 +135,6 @@ def _content(truth: Mask, table: Mask) -> str:
     digest.update(last[kept].astype("<u8").tobytes())
     digest.update(ids[kept].tobytes())
     return digest.hexdigest()
-
-
-def _joint(truth: Mask, prediction: Mask) -> Counts:
-    """Pixels by the bytes of truth and prediction, int64 (256, 256): one pass, whatever the ids will mean."""
-    joint = np.zeros((256, 256), dtype=np.int64)
-    joint[:VOID] = confusion(truth, prediction, classes=VOID)
-    if joint.sum() < truth.size:  # what `confusion` does not count
-        joint[VOID] = _histogram(prediction[truth == VOID])
-    return joint
 
 
 def _folded(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts:
