@@ -105,7 +105,7 @@ def samples(whole: Counts, count: int, trials: int, *, group_of: np.ndarray | No
         yield whole[:, np.concatenate(chosen)], names
 
 
-def percentile(counts: Counts, *, groups: None, resamples: int, confidence: float, seed: int) -> Interval:
+def percentile(counts: Counts, *, groups: None, resamples: int, confidence: float, seed: int) -> Interval:  # noqa: ARG001
     """The plain percentile interval, to compare with."""
     images, flat = len(counts), counts.reshape(len(counts), -1).astype(float)
     drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
