@@ -1,6 +1,6 @@
 """Do the intervals hold the truth as often as they say, and does the comparison cry wolf?
 
-    .venv/bin/python benchmarks/intervals.py                    # about a quarter of an hour on an idle core
+    .venv/bin/python benchmarks/intervals.py                    # some minutes on an idle core
     .venv/bin/python benchmarks/intervals.py --trials 300       # coarser
 
 Populations of images are drawn whose contents and difficulty differ, so that the true score is known;

@@ -23,8 +23,8 @@ def simulation():
 
 
 def chance(share, trials):
-    """What binomial chance adds to or takes from `share`, once in some 15,000 times more than this."""
-    return 4 * math.sqrt(share * (1 - share) / trials)
+    """What binomial chance adds to or takes from `share`, once in some 370 times more than this."""
+    return 3 * math.sqrt(share * (1 - share) / trials)
 
 
 def accuracy(counts):
