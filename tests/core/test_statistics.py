@@ -1,8 +1,34 @@
+import importlib
+import math
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from segline.core.confusion import confusion, mean_iou
-from segline.core.statistics import bootstrap_mean_iou, compare_mean_iou
+from segline.core import statistics
+from segline.core.confusion import confusion, iou, mean_iou, outcomes
+from segline.core.statistics import bootstrap, bootstrap_mean_iou, caveat, compare, compare_mean_iou, student
+
+
+@pytest.fixture(scope="module")
+def simulation():
+    """`benchmarks/intervals.py`, which runs the same in full."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+        yield importlib.import_module("intervals")
+
+
+def chance(share, trials):
+    """What binomial chance adds to or takes from `share`, once in some 370 times more than this."""
+    return 3 * math.sqrt(share * (1 - share) / trials)
+
+
+def accuracy(counts):
+    return outcomes(counts).true_positive.sum(axis=-1) / counts.sum(axis=(-2, -1))
 
 
 def images(count, seed):
@@ -37,22 +63,126 @@ def test_interval_narrows_with_images_and_widens_with_confidence():
     assert width(of(few, 0.99)) > width(of(few, 0.8))
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says():
-    """A small simulation: of 200 samples of 200 images, 95 % intervals hold the population's score."""
-    population = images(4000, seed=5)
-    truth = mean_iou(population.sum(axis=0))
-    generator = np.random.default_rng(6)
-    held = 0
-    for number in range(200):
-        chosen = population[generator.integers(0, len(population), 200)]
-        interval = bootstrap_mean_iou(chosen, resamples=200, confidence=0.95, seed=number)
-        held += interval.low <= truth <= interval.high
-    assert 0.90 <= held / 200 <= 0.99
+@pytest.mark.parametrize("scene", ["street", "pets"])
+def test_95_percent_intervals_of_200_images_hold_the_truth_95_percent_of_the_time(simulation, scene):
+    """Street scenes have classes that one image in twenty shows."""
+    whole = simulation.population(simulation.SCENES[scene], 4000, seed=1)
+    held = simulation.coverage(whole, 200, trials=300, resamples=400)
+    assert abs(held - 0.95) < 0.02 + chance(0.95, 300)
 
 
-def test_few_images_carry_a_caveat():
+def test_of_few_images_too_they_hold_it_far_more_often_than_percentiles_do(simulation):
+    whole = simulation.population(simulation.STREET, 4000, seed=1)
+    assert simulation.coverage(whole, 20, trials=300, resamples=300) > 0.92 - chance(0.92, 300)
+    percentiles = simulation.coverage(whole, 20, trials=300, resamples=300, interval=simulation.percentile)
+    assert percentiles < 0.85
+
+
+def test_intervals_over_groups_hold_the_truth_where_those_over_images_do_not(simulation):
+    group_of = simulation.uneven(400, seed=2)
+    whole = simulation.population(simulation.PETS, len(group_of), seed=1, group_of=group_of)
+    held = simulation.coverage(whole, 40, trials=300, resamples=300, group_of=group_of)
+    assert abs(held - 0.95) < 0.02 + chance(0.95, 300)
+    truth, blind = mean_iou(whole[0].sum(axis=0)), 0
+    for (counts,), _ in simulation.samples(whole, 40, 200, group_of=group_of, seed=3):
+        found = bootstrap_mean_iou(counts, resamples=200, confidence=0.95, seed=0)
+        blind += found.low <= truth <= found.high
+    assert blind / 200 < 0.85
+
+
+def test_groups_are_drawn_whole_and_an_image_without_one_is_its_own():
+    per_image = images(90, seed=7)
+    names = [str(number // 3) for number in range(90)]
+    by_group = per_image.reshape(30, 3, 3, 4).sum(axis=1)
+    options = {"resamples": 300, "confidence": 0.95, "seed": 1}
+    found, summed = bootstrap(per_image, groups=names, **options), bootstrap(by_group, **options)
+    assert (found.low, found.high, found.images, found.groups) == (summed.low, summed.high, 90, 30)
+    # Names, and where the images of a group are, do not matter.
+    order = np.random.default_rng(0).permutation(90)
+    mixed = bootstrap(per_image[order], groups=[f"drive {names[place]}" for place in order], **options)
+    assert mixed.low == pytest.approx(found.low, abs=0.02)
+    alone = bootstrap(per_image, groups=[""] * 90, **options)
+    assert alone == bootstrap(per_image, **options)
+    assert alone.groups is None
+    assert bootstrap(per_image, groups=["", *["a"] * 2, *[""] * 87], **options).groups == 89
+    with pytest.raises(ValueError, match="90 images, but 89 names"):
+        bootstrap(per_image, groups=names[1:], **options)
+
+
+def test_any_score_of_summed_counts_has_an_interval():
+    per_image = images(150, seed=4)
+    options = {"resamples": 500, "confidence": 0.95, "seed": 2}
+    right = bootstrap(per_image, score=accuracy, **options)
+    assert right.low < accuracy(per_image.sum(axis=0)) < right.high
+    # All images are of one size, so this is a mean, whose interval Student (1908) gave.
+    each = accuracy(per_image)
+    expected = scipy.stats.t.interval(0.95, 149, each.mean(), scipy.stats.sem(each))
+    assert (right.low, right.high) == pytest.approx(expected, abs=0.1 * (expected[1] - expected[0]))
+    one_class = bootstrap(per_image, score=lambda counts: iou(counts)[..., 2], **options)
+    assert one_class.low < iou(per_image.sum(axis=0))[2] < one_class.high
+
+
+def test_a_single_image_says_nothing_of_others_and_images_all_alike_say_it_exactly():
+    per_image = images(1, seed=3)
+    options = {"resamples": 50, "confidence": 0.95, "seed": 0}
+    found = bootstrap(per_image, **options)
+    assert (found.low, found.high) == (0, 1)
+    grouped = bootstrap(images(9, seed=3), groups=["a"] * 9, **options)
+    assert (grouped.low, grouped.high, grouped.groups) == (0, 1, 1)
+    alike = bootstrap(per_image.repeat(30, axis=0), **options)
+    assert (alike.low, alike.high) == pytest.approx((float(mean_iou(per_image[0])),) * 2)
+    void = bootstrap(np.zeros((5, 3, 4), np.int64), **options)
+    assert math.isnan(void.low)
+    assert math.isnan(void.high)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 12), st.integers(0, 1000))
+def test_an_interval_holds_its_score_and_stays_within_0_and_1(count, seed):
+    per_image = images(count, seed)
+    per_image[:: seed % 3 + 1] = 0  # nothing is labelled
+    found = bootstrap(per_image, resamples=40, confidence=0.95, seed=seed)
+    score = mean_iou(per_image.sum(axis=0))
+    assert math.isnan(score) == math.isnan(found.low)
+    assert math.isnan(score) or 0 <= found.low <= score <= found.high <= 1
+
+
+def test_memory_does_not_grow_with_resamples(monkeypatch):
+    per_image = np.random.default_rng(0).integers(0, 50, (60, 12, 13))
+
+    def peak(resamples):
+        tracemalloc.start()
+        found = bootstrap(per_image, resamples=resamples, confidence=0.95, seed=0)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most, found
+
+    monkeypatch.setattr(statistics, "_NUMBERS_AT_ONCE", 1 << 12)
+    few, many = peak(200), peak(4000)
+    assert many[0] < few[0] + 4000 * 8 * 4  # a few floats a resample
+    monkeypatch.setattr(statistics, "_NUMBERS_AT_ONCE", 1 << 22)
+    whole = peak(4000)
+    assert whole[0] > 5 * many[0]
+    assert whole[1] == many[1]  # how much is held at a time changes nothing
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 3.7, 8, 30, 1000])
+def test_tails_are_students(freedom):
+    for tail in (0.9, 0.95, 0.975, 0.995):
+        assert student(tail, freedom) == pytest.approx(scipy.stats.t.ppf(tail, freedom), rel=0.01)
+
+
+def test_few_images_or_groups_carry_a_caveat():
     assert "60 images" in bootstrap_mean_iou(images(60, 1), resamples=100, confidence=0.95, seed=0).caveat
     assert bootstrap_mean_iou(images(200, 1), resamples=100, confidence=0.95, seed=0).caveat == ""
+    names = [str(number // 20) for number in range(200)]
+    grouped = bootstrap(images(200, 1), groups=names, resamples=100, confidence=0.95, seed=0)
+    assert "10 groups" in grouped.caveat
+    assert "images" not in grouped.caveat
+    assert "about 94 %" in caveat(60)
+    assert caveat(500, 100) == caveat(500) == ""
+    assert "30 images" in caveat(30, 5)
+    assert "5 groups" in caveat(30, 5)
     with pytest.raises(ValueError, match="at least one"):
         bootstrap_mean_iou(images(1, 1)[:0], resamples=100, confidence=0.95, seed=0)
 
@@ -79,10 +209,40 @@ def test_a_better_model_is_told_from_a_worse_one_and_the_order_turns_the_sign():
     assert alone[0].low < alone[1].high
 
 
-def test_equally_good_models_are_called_different_as_often_as_chance_says():
-    """150 pairs of 60 images, 5 % of them wanted; with 150 tosses 1 % to 10 % is what chance allows."""
-    wrong = sum(compared(*models(60, seed, skills=(8, 8)), seed=seed).p <= 0.05 for seed in range(150))
-    assert 1 <= wrong <= 16
+@pytest.mark.parametrize("groups", [None, ["a", "b"] * 25])
+def test_by_groups_too_a_model_does_not_differ_from_itself(groups):
+    per_image = images(50, seed=1)
+    found = compare(per_image, per_image, groups=groups, resamples=100, confidence=0.95, seed=0)
+    assert (found.difference, found.interval.low, found.interval.high, found.p) == (0, 0, 0, 1)
+    one = compare(per_image[:1], per_image[:1], resamples=100, confidence=0.95, seed=0)
+    assert (one.difference, one.interval.low, one.interval.high, one.p) == (0, 0, 0, 1)
+
+
+def test_a_comparison_is_reproducible_and_that_of_any_score():
+    good, bad = models(40, 3, skills=(9, 7))
+    assert compared(good, bad) == compared(good, bad)
+    found = compare(good, bad, score=accuracy, resamples=400, confidence=0.95, seed=0)
+    assert found.difference == pytest.approx(accuracy(good.sum(axis=0)) - accuracy(bad.sum(axis=0)))
+    assert found.interval.low < found.difference < found.interval.high
+
+
+def test_whole_groups_are_swapped():
+    """Of 3 groups, the 8 ways to swap them leave a difference as large in at least 2, however many the images."""
+    good, bad = models(60, 3, skills=(9, 6))
+    by_group = compare(good, bad, groups=["a", "b", "c"] * 20, resamples=4000, confidence=0.95, seed=0)
+    assert by_group.p == pytest.approx(1 / 4, abs=chance(1 / 4, 4000))
+    assert by_group.interval.groups == 3
+    assert compared(good, bad).p < 0.01
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_equally_good_models_are_called_different_as_often_as_chance_says(simulation, grouped):
+    group_of = simulation.uneven(300, seed=2) if grouped else None
+    images = 3000 if group_of is None else len(group_of)
+    whole = simulation.population(simulation.PETS, images, seed=3, group_of=group_of, models=2)
+    called, held = simulation.verdicts(whole, 30, trials=400, resamples=300, group_of=group_of)
+    assert abs(called - 0.05) < chance(0.05, 400)
+    assert abs(held - 0.95) < 0.03 + chance(0.95, 400)
 
 
 def test_other_images_cannot_be_compared():

@@ -28,7 +28,8 @@ def pairs(raw):
     )
     of = ("train", "train", "validation", "test")
     return [
-        Pair(id=name, image=image, mask=mask, split=of[number % 4]) for number, (name, image, mask) in enumerate(found)
+        Pair(id=name, image=image, mask=mask, split=of[number % 4], group=f"{of[number % 4]} {number // 8}")
+        for number, (name, image, mask) in enumerate(found)
     ]
 
 
@@ -92,6 +93,9 @@ def prepared(make):
 def test_samples_come_back_scaled_and_labels_native(prepared, raw):
     test = prepared.split("test")
     assert len(test) == 5
+    group_of = {pair.id: pair.group for pair in pairs(raw)}
+    assert test.groups == [group_of[name] for name in test.ids]
+    assert len(set(test.groups)) == 3
     for index, name in enumerate(test.ids):
         native = cv2.imread(str(raw / "masks" / f"{name}.png"), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(test.label(index), PETS.label_map.encode(native))
@@ -244,6 +248,7 @@ def test_a_split_is_rescaled_from_the_raw_files(make, raw):
     folder = make(short_side=32)
     native = Prepared(folder).split("test")
     larger = native.rescaled(raw=raw, manifest_folder=folder.parent / "manifest", short_side=48)
+    assert larger.groups == native.groups
     expected = Prepared(make(short_side=48)).split("test")
     assert (larger.ids, larger.digest, larger.short_side) == (expected.ids, expected.digest, 48)
     for index in range(len(larger)):

@@ -78,6 +78,7 @@ class PreparedSplit:
         self.label_map: str = meta["label_map"]
         self.pixels: list[int] = meta["splits"][name]["pixels"]
         self.ids: list[str] = index["id"].to_pylist()
+        self.groups: list[str] = index["group"].to_pylist()  # "" for a sample that stands for itself
         self.short_side: int | None = meta["short_side"]
         self._folder, self._meta = folder, meta
         self._sizes, self._native = (_columns(index, f"{kind}height", f"{kind}width") for kind in ("", "native_"))
@@ -142,7 +143,7 @@ class RescaledSplit:
 
     def __init__(self, split: PreparedSplit, files: dict[str, Path], *, short_side: int | None) -> None:
         self.name, self.digest, self.protocol = split.name, split.digest, split.protocol
-        self.label_map, self.ids, self.short_side = split.label_map, split.ids, short_side
+        self.label_map, self.ids, self.groups, self.short_side = split.label_map, split.ids, split.groups, short_side
         self._split, self._files = split, files
 
     def __len__(self) -> int:
