@@ -33,7 +33,9 @@ from segline.data.archives import extract
 from segline.data.augment import Augmenter
 from segline.data.prepared import Prepared
 from segline.datasets.base import Dataset
+from segline.errors import ComparisonError
 from segline.evaluation import evaluate as scoring
+from segline.evaluation.lock import lock_of, refuse_differences
 from segline.inference.bundle import Bundle
 from segline.training.backend import make_deterministic
 from segline.training.fit import fit
@@ -189,8 +191,10 @@ def _score(evaluation: scoring.Evaluation) -> str:
 def _compared(planned: scoring.Evaluation | None, evaluation: scoring.Evaluation) -> str:
     if planned is None:
         return ""
-    if (planned.split_digest, planned.label_map) != (evaluation.split_digest, evaluation.label_map):
-        return "(another split: not compared) "
+    try:
+        refuse_differences({"plan: auto": lock_of(planned), "this": lock_of(evaluation)})
+    except ComparisonError as error:
+        return f"(not compared: {error.found}) "
     found = compare_mean_iou(
         planned.per_image, evaluation.per_image, resamples=RESAMPLES, confidence=CONFIDENCE, seed=scoring.BOOTSTRAP_SEED
     )

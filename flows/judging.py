@@ -114,8 +114,10 @@ def judge(work: Work, client: Any, version: ModelVersion) -> dict[str, Any]:
 
 
 def _rescore(work: Work, champion: ModelVersion) -> float:
+    """The champion's mean IoU on the split that the challenger was scored on."""
     from segline.evaluation import evaluate as library
     from segline.evaluation import splits
+    from segline.evaluation.lock import lock_of, refuse_differences
     from segline.inference import bundle
 
     network = bundle.load(promotion.download(champion, work.scratch / "champion"))
@@ -123,4 +125,7 @@ def _rescore(work: Work, champion: ModelVersion) -> float:
     split = splits.fitting(
         network, work.prepared, name="test", raw=places.raw(name), manifest_folder=places.manifest(name)
     )
-    return library.evaluate(network, split, progress=progress(f"re-score version {champion.version}")).miou
+    rescored = library.evaluate(network, split, progress=progress(f"re-score version {champion.version}"))
+    challenger = read(work.scratch / "evaluation.json")
+    refuse_differences({"the challenger": lock_of(challenger), f"version {champion.version}": lock_of(rescored)})
+    return rescored.miou

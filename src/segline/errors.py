@@ -7,6 +7,7 @@ SeglineError
  │    ├── ChecksumError    a file's digest differs from the one published or pinned
  │    ├── ArchiveError     an archive is corrupt, hostile or lacks its folders
  │    └── ValidationError  the judged manifest has findings of severity stop
+ ├── ComparisonError    two scores are not of the same thing
  ├── StorageError       no room, or no right, to write
  ├── TrainingError      a search or a fit cannot go on
  └── TrackingError      MLflow cannot be reached, or lacks the model that was asked for
@@ -67,6 +68,10 @@ class ArchiveError(DataError):
 
 class ValidationError(DataError):
     """The judged manifest has findings that stop the pipeline."""
+
+
+class ComparisonError(SeglineError):
+    """Two scores are not of the same thing, so that their difference would mean nothing."""
 
 
 class StorageError(SeglineError):

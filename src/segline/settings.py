@@ -74,29 +74,55 @@ def load() -> Settings:
     Raises:
         ConfigError: no ``params.yaml`` here or above, or a variable with an impossible value.
     """
+    settings = find()
+    if settings is None:
+        raise ConfigError(
+            Path.cwd() / "params.yaml",
+            found="no such file here or in any folder above",
+            expected="a Segline project",
+            remedy="run from the project's folder, or set SEGLINE_ROOT to it",
+        )
+    return settings
+
+
+def find() -> Settings | None:
+    """As `load`, for what needs no project: None where none is here or above, and none is stated.
+
+    Raises:
+        ConfigError: SEGLINE_ROOT is no project, or a variable has an impossible value.
+    """
     root = _root()
+    if root is None:
+        return None
     return Settings(
         root=root,
         tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}",
-        workers=_workers(),
+        workers=workers(),
     )
 
 
-def _root() -> Path:
+def _root() -> Path | None:
     stated = os.environ.get("SEGLINE_ROOT")
     start = Path(stated) if stated else Path.cwd()
     for folder in (start.absolute(), *(() if stated else start.absolute().parents)):
         if (folder / "params.yaml").is_file():
             return folder
-    raise ConfigError(
-        start / "params.yaml",
-        found="no such file here" + ("" if stated else " or in any folder above"),
-        expected="a Segline project",
-        remedy="run from the project's folder, or set SEGLINE_ROOT to it",
-    )
+    if stated:
+        raise ConfigError(
+            start / "params.yaml",
+            found="no such file here",
+            expected="a Segline project",
+            remedy="run from the project's folder, or set SEGLINE_ROOT to it",
+        )
+    return None
 
 
-def _workers() -> int:
+def workers() -> int:
+    """Processes for per-sample data work.
+
+    Raises:
+        ConfigError: SEGLINE_WORKERS is no whole number from 1 up.
+    """
     text = os.environ.get("SEGLINE_WORKERS", "")
     if not text:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

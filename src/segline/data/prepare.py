@@ -214,7 +214,7 @@ def _meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> dict[str,
         "splits": {
             name: {
                 "samples": own.num_rows,
-                "digest": _digest(name, own),
+                "digest": split_digest(name, own),
                 "pixels": _pixels(own, len(dataset.label_map)),
             }
             for name, own in of.items()
@@ -222,8 +222,11 @@ def _meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> dict[str,
     }
 
 
-def _digest(name: str, rows: pa.Table) -> str:
-    """The mask's content belongs to the split's identity: a relabelled image is another test."""
+def split_digest(name: str, rows: pa.Table) -> str:
+    """Digest of the split `name`, whose samples are the `rows` of a manifest.
+
+    The mask's content belongs to the split's identity: a relabelled image is another test.
+    """
     columns = (rows[column].to_pylist() for column in ("id", "image_sha256", "mask_sha256"))
     return split.digest({key: f"{name} {image} {mask}" for key, image, mask in zip(*columns, strict=True)})
 

@@ -1,74 +1,40 @@
 """Score a network on a prepared split, at the labels' native size, from counts."""
 
-import hashlib
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from segline.core.confusion import Counts, confusion, constant, iou, mean_iou, merged, pixel_accuracy
+from segline.core.confusion import confusion
 from segline.core.labels import VOID, Image, Mask
-from segline.core.statistics import Interval, bootstrap_mean_iou
 from segline.data.prepared import PreparedSplit, RescaledSplit
 from segline.errors import DataError
+from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, load, save, summary
 from segline.inference.bundle import Bundle
 from segline.inference.predict import predict_scaled
-from segline.storage import atomic_file
 
-BOOTSTRAP_SEED = 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """What was counted, and under which rules.
-
-    Args:
-        per_image: int64 (N, C, C + 1), one confusion matrix an image, in the order of `ids`.
-    """
-
-    dataset: str
-    split: str
-    protocol: str
-    split_digest: str
-    label_map: str
-    names: tuple[str, ...]
-    ids: tuple[str, ...]
-    void_pixels: int
-    per_image: Counts
-
-    @property
-    def counts(self) -> Counts:
-        """The split's one confusion matrix, int64 (C, C + 1)."""
-        total: Counts = self.per_image.sum(axis=0)
-        return total
-
-    @property
-    def miou(self) -> float:
-        """Mean IoU over the classes that occur."""
-        return float(mean_iou(self.counts))
-
-    @property
-    def digest(self) -> str:
-        """Changes with any bit of any image's confusion matrix."""
-        return hashlib.sha256(np.ascontiguousarray(self.per_image).tobytes()).hexdigest()[:16]
-
-    def interval(self, *, resamples: int, confidence: float) -> Interval:
-        """Bootstrap interval of `miou` over the images, reproducible."""
-        return bootstrap_mean_iou(self.per_image, resamples=resamples, confidence=confidence, seed=BOOTSTRAP_SEED)
-
-    def baseline(self, *, commonest: int) -> float:
-        """Mean IoU of always answering class `commonest` on the same images."""
-        return float(mean_iou(constant(self.counts, prediction=commonest)))
+__all__ = [
+    "BOOTSTRAP_SEED",
+    "AtTrainingScale",
+    "Evaluation",
+    "Split",
+    "evaluate",
+    "extra_scores",
+    "load",
+    "save",
+    "summary",
+]
 
 
 class AtTrainingScale:
-    """A prepared split labelled by the masks of its own scale, as training sees it: to look at, not to publish."""
+    """A prepared split labelled by the masks of its own scale, as training sees it: to look at, not to publish.
+
+    Its protocol says at which scale, so that its scores are never compared with those of native labels.
+    """
 
     def __init__(self, split: PreparedSplit) -> None:
-        self.name, self.digest, self.protocol = split.name, split.digest, split.protocol
+        self.name, self.digest = split.name, split.digest
+        scaled = split.short_side is not None
+        self.protocol = f"{split.protocol} at short side {split.short_side}" if scaled else split.protocol
         self.label_map, self.ids, self.short_side = split.label_map, split.ids, split.short_side
         self._split = split
 
@@ -138,59 +104,3 @@ def _refuse_mismatch(bundle: Bundle, split: Split) -> None:
         raise DataError(
             f"{bundle.dataset} {split.name} split", found="no sample", expected="at least one", remedy="run dvc repro"
         )
-
-
-def extra_scores(evaluation: Evaluation) -> dict[str, float]:
-    """Scores that a dataset's protocol always reports beside the mean IoU.
-
-    Oxford Pets: foreground against the rest, and foreground IoU with the border as void.
-    """
-    if evaluation.names != ("foreground", "background", "border"):
-        return {}
-    merge, void = merged(evaluation.counts, [[0], [1, 2]]), merged(evaluation.counts, [[0], [1]])
-    return {"foreground_iou_border_rest": float(iou(merge)[0]), "foreground_iou_border_void": float(iou(void)[0])}
-
-
-def summary(evaluation: Evaluation, *, interval: Interval, baseline: float) -> dict[str, Any]:
-    """Plain values for JSON: every figure with its protocol, digests and interval."""
-    ratios = iou(evaluation.counts)
-    return {
-        "dataset": evaluation.dataset,
-        "split": evaluation.split,
-        "protocol": evaluation.protocol,
-        "split_digest": evaluation.split_digest,
-        "label_map_digest": evaluation.label_map,
-        "images": len(evaluation.ids),
-        "labelled_pixels": int(evaluation.counts.sum()),
-        "void_pixels": evaluation.void_pixels,
-        "miou": evaluation.miou,
-        "miou_low": interval.low,
-        "miou_high": interval.high,
-        "confidence": interval.confidence,
-        "caveat": interval.caveat,
-        "baseline_miou": baseline,
-        "pixel_accuracy": pixel_accuracy(evaluation.counts),
-        "per_class_iou": {
-            name: None if np.isnan(value) else float(value)
-            for name, value in zip(evaluation.names, ratios, strict=True)
-        },
-        **extra_scores(evaluation),
-        "confusion": evaluation.counts.tolist(),
-        "counts_digest": evaluation.digest,
-    }
-
-
-def save(evaluation: Evaluation, path: Path) -> None:
-    """Write an evaluation, per-image counts included, whole or not at all."""
-    fields = {key: value for key, value in vars(evaluation).items() if key != "per_image"}
-    with atomic_file(path) as partial, partial.open("wb") as handle:
-        np.savez_compressed(handle, per_image=evaluation.per_image, fields=np.array(json.dumps(fields)))
-
-
-def load(path: Path) -> Evaluation:
-    """Read what `save` wrote."""
-    with np.load(path, allow_pickle=False) as content:
-        fields = json.loads(str(content["fields"]))
-        per_image = content["per_image"]
-    fields["names"], fields["ids"] = tuple(fields["names"]), tuple(fields["ids"])
-    return Evaluation(per_image=per_image, **fields)

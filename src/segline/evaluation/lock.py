@@ -1,0 +1,84 @@
+"""What a score is bound to, and what refuses to compare scores that are bound to different things.
+
+Two figures say something of two models only where the same rules were applied to the same labels of
+the same images (PROTOCOLS, rule 5).
+"""
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from segline.errors import ComparisonError
+from segline.evaluation.results import Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """What must be equal for two scores to be compared.
+
+    Args:
+        protocol: name and version of the scoring rules.
+        split_digest: which images, with which labels.
+        label_map_digest: which classes.
+        images: how many.
+    """
+
+    protocol: str
+    split_digest: str
+    label_map_digest: str
+    images: int
+
+
+_CALLED = ("protocol", "split digest", "label-map digest", "number of images")  # in the order of the fields
+
+
+def lock_of(score: Evaluation | Mapping[str, Any]) -> Lock:
+    """What a score is bound to.
+
+    Args:
+        score: an evaluation, or what `results.summary` or ``segline score --json`` wrote of one.
+
+    Raises:
+        ComparisonError: it does not say.
+    """
+    if isinstance(score, Evaluation):
+        return Lock(
+            protocol=score.protocol,
+            split_digest=score.split_digest,
+            label_map_digest=score.label_map,
+            images=len(score.ids),
+        )
+    missing = [name for name in Lock.__dataclass_fields__ if name not in score]
+    if missing:
+        raise ComparisonError(
+            "a score",
+            found=f"no {', '.join(missing)}",
+            expected="what it is bound to: protocol, digests and number of images",
+            remedy="score again, with this version",
+        )
+    return Lock(**{name: score[name] for name in Lock.__dataclass_fields__})
+
+
+def refuse_differences(locks: Mapping[str, Lock]) -> None:
+    """See that scores may be compared.
+
+    Args:
+        locks: what each score is bound to, by a name that tells it from the others.
+
+    Raises:
+        ComparisonError: two of them differ; it names each difference with both values.
+    """
+    named = list(locks.items())
+    differences = [
+        f"{called} is {mine!r} of {named[0][0]}, but {theirs!r} of {name}"
+        for name, other in named[1:]
+        for called, mine, theirs in zip(_CALLED, astuple(named[0][1]), astuple(other), strict=True)
+        if mine != theirs
+    ]
+    if differences:
+        raise ComparisonError(
+            f"comparison of {', '.join(locks)}",
+            found="; ".join(differences),
+            expected="scores of the same images and labels, under the same rules",
+            remedy="score all of them on the same split, task and version of Segline",
+        )

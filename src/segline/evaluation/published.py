@@ -1,0 +1,58 @@
+"""The splits of a dataset as its validated manifest has them: what a folder of labels is recognised by."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pyarrow.compute as pc
+
+from segline.data import manifest
+from segline.data.prepare import split_digest
+from segline.datasets.base import SPLITS
+from segline.evaluation.folders import image_name
+
+_READ = ("id", "split", "mask", "image_sha256", "mask_sha256")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A dataset's splits; none where nothing is known of them.
+
+    Args:
+        labels: split -> name of an image -> SHA-256 of its label's file.
+        digests: split -> the digest that a prepared split has, and every score on it.
+    """
+
+    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+    def recognise(self, files: Mapping[str, str]) -> str | None:
+        """The split that consists of these labels, given as name of an image -> SHA-256; None if none does."""
+        return next((name for name, labels in self.labels.items() if labels and labels == files), None)
+
+    def called(self, names: frozenset[str]) -> str | None:
+        """The split that consists of images of these names; None if none does."""
+        return next((name for name, labels in self.labels.items() if labels and labels.keys() == names), None)
+
+
+def read(folder: Path) -> Published:
+    """The splits of the manifest in `folder`; none if there is no manifest.
+
+    Raises:
+        DataError: there is one, and it cannot be read.
+    """
+    path = folder / manifest.FILE_NAME
+    if not path.is_file():
+        return Published()
+    rows = manifest.read(path, columns=_READ)
+    of = {name: rows.filter(pc.equal(rows["split"], name)) for name in SPLITS}
+    return Published(
+        labels={
+            name: {
+                image_name(PurePosixPath(mask).stem): digest
+                for mask, digest in zip(own["mask"].to_pylist(), own["mask_sha256"].to_pylist(), strict=True)
+            }
+            for name, own in of.items()
+        },
+        digests={name: split_digest(name, own) for name, own in of.items()},
+    )

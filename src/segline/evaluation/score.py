@@ -1,0 +1,348 @@
+"""Score a folder of predictions, from whatever tool, against a folder of ground truth.
+
+Every pair is decoded and counted once, on a pool of processes; what is kept of an image is its counts.
+Everything that is wrong with the folders is collected over all files, and nothing is scored unless all
+of it is well.
+
+Ids follow ``cityscapesscripts``: a prediction that is a known void id is a miss of the true class, and
+one that is no id of the dataset has no meaning and is refused (there it lies outside of the matrix and
+ends the script). Whether a folder holds raw ids or train ids is seen from all ids in it; where both
+would do and give different counts, it has to be said.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segline.core.confusion import Counts, mean_iou, pixel_accuracy
+from segline.data import split
+from segline.data.parallel import stream_samples
+from segline.data.progress import Report
+from segline.datasets.base import Dataset
+from segline.errors import ConfigError, DataError
+from segline.evaluation import folders
+from segline.evaluation.folders import FilePair, Ids, LabelFolder
+from segline.evaluation.pairs import Counted, Reading, count, hint, readings, strange_ids
+from segline.evaluation.published import Published
+from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, summary
+
+SCHEMA, SCHEMA_VERSION = "segline/score", 1
+"""Name and version of what `document` gives; docs/score.schema.json describes it."""
+
+_SHOWN = 3  # examples of each problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderScore:
+    """What a folder of predictions scored.
+
+    Args:
+        split: the dataset's published split whose labels these are; None where they are of none.
+        ids: how the predictions were read.
+        why: why they were.
+        warnings: what a reader of the score should know.
+    """
+
+    evaluation: Evaluation
+    split: str | None
+    ids: Ids
+    why: str
+    warnings: tuple[str, ...]
+
+
+def score_folders(
+    dataset: Dataset,
+    *,
+    truth: Path,
+    prediction: Path,
+    ids: Ids | None,
+    truth_ids: Ids | None,
+    only: str | None,
+    published: Published,
+    workers: int,
+    report: Report,
+) -> FolderScore:
+    """Count the predictions under `prediction` against the labels under `truth`.
+
+    Args:
+        dataset: of the task that is scored.
+        ids: what the predictions hold; None to see it from them.
+        truth_ids: what the truth holds; None for what its files' names say, else the publisher's raw ids.
+        only: one of `published`'s splits, whose images alone are scored; None for all that have a truth.
+        published: the dataset's splits, as far as they are known here.
+        report: takes lines of progress where there is no terminal.
+
+    Raises:
+        ConfigError: nothing is known of the split `only`.
+        DataError: anything is wrong with the folders; it names all of it, with counts and examples.
+    """
+    there = folders.look(truth, role="--truth")
+    answered = folders.look(prediction, role="--prediction", nested=there.nested)
+    if only is not None:
+        there, answered = _narrowed(there, answered, only=only, published=published)
+    problems = _Problems()
+    pairs = _paired(dataset, there, answered, problems, published=Published() if only else published)
+    both = readings(dataset.label_map)
+    truth_held: Ids = truth_ids or there.ids or "raw"
+    counted = partial(
+        count,
+        truth_reading=both[truth_held],
+        other_reading=both["train" if truth_held == "raw" else "raw"],
+        readings=both if ids is None else {ids: both[ids]},
+        colours=dataset.colours,
+        truth_colours=None if truth_ids else dataset.colours,
+        classes=len(dataset.label_map),
+    )
+    sums = _Sums(problems, both, stated=ids)
+    for one in stream_samples(counted, pairs, workers=workers, description=f"score {dataset.name}", report=report):
+        sums.take(one)
+    chosen, why = sums.decide(named=answered.ids)
+    per_image = sums.per_image(chosen)
+    if pairs and not problems and not per_image.any():
+        problems.add("labels without a labelled pixel, so that nothing can be scored", *(pair.id for pair in pairs))
+    if problems:
+        raise DataError(
+            f"{prediction} against {truth}",
+            found="nothing was scored, because of\n" + "\n".join(f"  - {line}" for line in problems.lines()),
+            remedy="correct these, then score again; a score of the rest would not be one of the whole",
+        )
+    name = published.recognise(sums.files)
+    evaluation = Evaluation(
+        dataset=dataset.name,
+        split=name or "",
+        protocol=dataset.protocol,
+        split_digest=published.digests[name] if name else split.digest(sums.contents),
+        label_map=dataset.label_map.digest,
+        names=dataset.label_map.names,
+        ids=tuple(sums.contents),
+        void_pixels=sums.void_pixels,
+        per_image=per_image,
+    )
+    warnings = _warnings(evaluation, pairs, unlike=only if only != name else None)
+    return FolderScore(evaluation=evaluation, split=name, ids=chosen, why=why, warnings=warnings)
+
+
+class _Problems:
+    """Kinds of problems in the order they were met, each with how many files have it and the first few."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[str, tuple[int, list[str]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._kinds)
+
+    def add(self, kind: str, *examples: str) -> None:
+        """Note that each of `examples` is of that `kind`."""
+        if examples:
+            count, shown = self._kinds.get(kind, (0, []))
+            self._kinds[kind] = count + len(examples), [*shown, *examples][:_SHOWN]
+
+    def lines(self) -> list[str]:
+        """One a kind."""
+        return [
+            f"{kind}: {count} ({'; '.join(shown)}{f'; and {count - len(shown)} more' if count > len(shown) else ''})"
+            for kind, (count, shown) in self._kinds.items()
+        ]
+
+
+def _narrowed(
+    there: LabelFolder, answered: LabelFolder, *, only: str, published: Published
+) -> tuple[LabelFolder, LabelFolder]:
+    """Both folders without the images of other splits than `only`; what is of no split stays, to be reported."""
+    wanted = published.labels.get(only)
+    if not wanted:
+        raise ConfigError(
+            f"--split {only}",
+            found="no manifest that says which images it consists of" if wanted is None else "no image in it",
+            expected="a validated dataset, in this project",
+            remedy="run `dvc repro` there, or give a --truth folder that holds the wanted images alone",
+        )
+    if there.nested:
+        raise ConfigError(
+            f"--split {only}",
+            found=f"equal names in several subfolders of {there.folder}",
+            expected="names that tell which image of the split each is",
+            remedy="give the --truth folder that holds the split alone",
+        )
+    others = {name for labels in published.labels.values() for name in labels} - wanted.keys()
+
+    def kept(folder: LabelFolder) -> LabelFolder:
+        return replace(
+            folder,
+            files={name: path for name, path in folder.files.items() if name not in others},
+            clashes={name: paths for name, paths in folder.clashes.items() if name not in others},
+        )
+
+    narrowed = kept(there)
+    absent = sorted(wanted.keys() - narrowed.files.keys() - narrowed.clashes.keys())
+    if absent:
+        raise DataError(
+            f"--truth {there.folder}",
+            found=f"no label of {len(absent)} of the {len(wanted)} images of the {only} split "
+            f"({', '.join(absent[:_SHOWN])}{', ...' if len(absent) > _SHOWN else ''})",
+            expected="all of them",
+            remedy="give the folder of the dataset's own labels",
+        )
+    return narrowed, kept(answered)
+
+
+def _paired(
+    dataset: Dataset, there: LabelFolder, answered: LabelFolder, problems: _Problems, *, published: Published
+) -> list[FilePair]:
+    """The pairs; what has no partner goes to `problems`."""
+    found = folders.pair(there, answered)
+    known = folders.dataset_named(there.files)
+    if known not in (None, dataset.name) and dataset.own is None:
+        problems.add(f"images named as those of {known}, though the dataset is {dataset.name}", *there.files)
+    covered = published.called(frozenset(answered.files)) if found.missing and not found.extra else None
+    hint = f" (the predictions are of the {covered} split: --split {covered}?)" if covered else ""
+    if not found.pairs and (other := folders.dataset_named(answered.files)):
+        hint = f" (the predictions are named as those of {other})"
+    problems.add(f"images without a prediction, of {len(there.files)}{hint}", *found.missing)
+    problems.add("predictions without a truth", *(_shown(path, answered) for path in found.extra))
+    for folder, what in ((there, "truth"), (answered, "prediction")):
+        clashes = (", ".join(_shown(path, folder) for path in paths) for paths in folder.clashes.values())
+        problems.add(f"images with several files that may each be the {what}", *clashes)
+    return list(found.pairs)
+
+
+def _shown(path: Path, folder: LabelFolder) -> str:
+    return path.relative_to(folder.folder).as_posix()
+
+
+class _Sums:
+    """What is kept of all pairs: counts under each reading that all of them permit.
+
+    Args:
+        problems: what is wrong with any pair goes there.
+        both: all readings.
+        stated: the one that the predictions are said to be of.
+    """
+
+    def __init__(self, problems: _Problems, both: Mapping[Ids, Reading], *, stated: Ids | None) -> None:
+        self.contents: dict[str, str] = {}
+        self.files: dict[str, str] = {}
+        self.void_pixels = 0
+        self._problems, self._both, self._stated = problems, both, stated
+        self._tried = dict(both) if stated is None else {stated: both[stated]}
+        self._counts: dict[Ids, list[Counts]] = {name: [] for name in self._tried}
+        self._refuted: dict[Ids, str] = {}
+        self._agree = True
+
+    def take(self, one: Counted) -> None:
+        """Add one pair."""
+        for kind, example in one.problems:
+            self._problems.add(kind, example)
+        if one.seen is None:
+            return
+        refuted = [name for name, reading in self._tried.items() if not reading.permits(one.seen)]
+        if len(refuted) == len(self._tried):
+            other = next((reading for name, reading in self._both.items() if name not in self._tried), None)
+            self._problems.add(
+                f"predictions with ids that are no {' and no '.join(self._tried)} ids of the dataset"
+                + hint(one.seen, other, option="--ids"),
+                strange_ids(one.prediction, one.seen, *self._tried.values()),
+            )
+            return
+        for name in refuted:
+            self._refuted.setdefault(name, strange_ids(one.prediction, one.seen, self._tried[name]))
+            self._counts[name].clear()
+        if not one.counts:
+            return
+        self.contents[one.id], self.files[one.id] = one.content, one.file
+        self.void_pixels += one.void_pixels
+        for name in self._tried.keys() - self._refuted.keys():
+            self._counts[name].append(one.counts[name])
+        first, *others = one.counts.values()
+        self._agree = self._agree and all(np.array_equal(first, other) for other in others)
+
+    def decide(self, *, named: Ids | None) -> tuple[Ids, str]:
+        """How the predictions are to be read, and why.
+
+        Args:
+            named: what their files' names say.
+        """
+        if self._stated is not None:
+            return self._stated, "said so"
+        left: list[Ids] = [name for name in self._tried if name not in self._refuted]
+        if len(left) == 1:
+            (other,) = self._refuted
+            return left[0], f"not {other} ids: {self._refuted[other]}"
+        if not left:
+            mixed = (f"no {name} ids: {example}" for name, example in self._refuted.items())
+            self._problems.add("kinds of ids, of which a folder should hold one", *mixed)
+        elif self._agree:
+            return "raw", "raw and train ids count the same here"
+        elif named is not None:
+            return named, "the files' names say so"
+        elif not self._problems:
+            shares = (
+                f"as {name} ids {self._outside(name):.1%} of the labelled pixels are of no class" for name in left
+            )
+            self._problems.add("ways to read the ids that would both do: say --ids raw or --ids train", *shares)
+        return "raw", ""
+
+    def per_image(self, chosen: Ids) -> Counts:
+        """Counts of all pairs under one reading, int64 (N, C, C + 1); without rows where there are none."""
+        counts = self._counts[chosen]
+        return np.stack(counts) if counts else np.zeros((0, 1, 2), dtype=np.int64)
+
+    def _outside(self, name: Ids) -> float:
+        total = self.per_image(name).sum(axis=0)
+        return float(total[:, -1].sum() / max(1, total.sum()))
+
+
+def _warnings(evaluation: Evaluation, pairs: list[FilePair], *, unlike: str | None) -> tuple[str, ...]:
+    """What a reader of the score should know.
+
+    Args:
+        unlike: the split that was asked for, where the labels are not those that were validated.
+    """
+    found = []
+    if all(pair.truth.samefile(pair.prediction) for pair in pairs):
+        found.append("the predictions are the truth's own files: it was scored against itself")
+    elif pixel_accuracy(evaluation.counts) == 1.0:
+        found.append("every labelled pixel is right: are the predictions a copy of the truth?")
+    if unlike is not None:
+        found.append(f"the labels are not those that were validated as the {unlike} split")
+    return tuple(found)
+
+
+def document(
+    score: FolderScore, dataset: Dataset, *, truth: Path, prediction: Path, resamples: int, confidence: float
+) -> dict[str, Any]:
+    """Plain values for JSON, as docs/score.schema.json describes them."""
+    evaluation = score.evaluation
+    interval = evaluation.interval(resamples=resamples, confidence=confidence)
+    figures = summary(evaluation, interval=interval, baseline=None)
+    extra = {name: _number(figures.pop(name)) for name in extra_scores(evaluation)}
+    return {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "segline": metadata.version("segline"),
+        **figures,
+        "task": dataset.task,
+        "split": score.split,
+        "resamples": resamples,
+        "seed": BOOTSTRAP_SEED,
+        "extra_scores": extra,
+        "truth": str(truth),
+        "prediction": str(prediction),
+        "prediction_ids": score.ids,
+        "prediction_ids_because": score.why,
+        "warnings": list(score.warnings),
+        "per_image_miou": {
+            name: _number(value)
+            for name, value in zip(evaluation.ids, mean_iou(evaluation.per_image).tolist(), strict=True)
+        },
+    }
+
+
+def _number(value: float) -> float | None:
+    """`value`, which JSON has no word for where it is undefined."""
+    return None if np.isnan(value) else value
