@@ -484,21 +484,20 @@ def _evaluations(runs: list[str], places: "Settings") -> list[tuple[str, "Evalua
     """Names that tell them apart, and what was counted; MLflow is asked only for what is no file."""
     import tempfile
 
-    from segline.evaluation import evaluate as scoring
-    from segline.evaluation import record
+    from segline.evaluation import comparison
 
-    found = []
-    for place, run in enumerate(runs):
-        file = Path(run) / record.COUNTS if Path(run).is_dir() else Path(run)
-        if file.is_file():
-            found.append((run, scoring.load(file)))
-            continue
+    read = {run: comparison.read(Path(run)) for run in runs}
+    files = [run for run, found in read.items() if found is not None]
+    names = dict(zip(files, comparison.short_names([Path(run) for run in files]), strict=True))
+    if len(files) < len(read):
         from segline.registry import evaluations, tracking
 
-        with tempfile.TemporaryDirectory() as folder:
-            name, file = evaluations.fetch(tracking.connect(places), run, Path(folder) / str(place))
-            found.append((name, scoring.load(file)))
-    return found
+        client = tracking.connect(places)
+        for run in read.keys() - names.keys():
+            with tempfile.TemporaryDirectory() as folder:
+                names[run], file = evaluations.fetch(client, run, Path(folder))
+                read[run] = comparison.read(file)
+    return [(names[run], found) for run in runs if (found := read[run]) is not None]
 
 
 def _console() -> "Console":  # type: ignore[name-defined]  # noqa: F821

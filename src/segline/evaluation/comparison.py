@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +13,12 @@ from segline.core.confusion import Counts, Ratios, iou, mean_iou, pixel_accuracy
 from segline.core.statistics import Comparison, Interval, compare_mean_iou
 from segline.errors import ComparisonError, DataError
 from segline.evaluation import lock
-from segline.evaluation.evaluate import BOOTSTRAP_SEED, Evaluation
+from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, load
 
 FEWEST = 2
+COUNTS = "evaluation.npz"
+"""What an evaluation's counts are called in its folder."""
+
 _DIFFERING = 10  # images that are named
 
 
@@ -38,6 +43,33 @@ class Entry:
     def pixel_accuracy(self) -> float:
         """Share of the labelled pixels that are right."""
         return pixel_accuracy(self.evaluation.counts)
+
+
+def read(path: Path) -> Evaluation | None:
+    """The evaluation in a file, or in a folder's `COUNTS`; None where there is no such file.
+
+    Raises:
+        DataError: the file is no evaluation.
+    """
+    file = path / COUNTS if path.is_dir() else path
+    if not file.is_file():
+        return None
+    try:
+        return load(file)
+    except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
+        raise DataError(
+            file,
+            found=f"no counts of an evaluation ({error})",
+            expected="what segline evaluate, segline score --counts or a training run wrote",
+            remedy="name one of those",
+        ) from error
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path that tells something; the whole path where two would be called the same."""
+    short = [(path.parent if path.name == COUNTS else path).absolute() for path in paths]
+    names = [path.stem if path.suffix == ".npz" else path.name for path in short]
+    return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
 
 
 def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confidence: float) -> list[Entry]:

@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from segline.evaluation import cost, evaluate
-from segline.evaluation.evaluate import Evaluation, Split
+from segline.evaluation import cost, results
+from segline.evaluation.comparison import COUNTS
+from segline.evaluation.evaluate import Split
 from segline.evaluation.page import evaluated, exhibits
+from segline.evaluation.results import Evaluation
 from segline.inference.bundle import Bundle
 from segline.storage import atomic_file
 
-COUNTS, FIGURES, COST, PAGE = "evaluation.npz", "evaluation.json", "cost.json", "evaluation.html"
+FIGURES, COST, PAGE = "evaluation.json", "cost.json", "evaluation.html"
 
 
 def write(
@@ -53,7 +55,7 @@ def write(
         cost=measured,
         calibration=calibration,
     )
-    evaluate.save(evaluation, folder / COUNTS)
+    results.save(evaluation, folder / COUNTS)
     for name, text in ((FIGURES, _json(summary)), (COST, _json(measured)), (PAGE, page)):
         with atomic_file(folder / name) as partial:
             partial.write_text(text, encoding="utf-8")

@@ -1,16 +1,18 @@
 """The page of one evaluation: scores, classes, confusion, confidence, cost and pictures."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from segline.core.confusion import f1, precision, recall
 from segline.core.labels import LabelMap
 from segline.data.pages import percent
-from segline.evaluation.evaluate import Evaluation
 from segline.evaluation.page import charts, rendering
-from segline.evaluation.page.exhibits import Exhibit
+from segline.evaluation.results import Evaluation
+
+if TYPE_CHECKING:
+    from segline.evaluation.page.exhibits import Exhibit  # which needs Keras, and the page does not
 
 _SEEN = 0.005  # share below which a cell of the confusion matrix stays empty
 
@@ -21,7 +23,7 @@ def page(
     *,
     labels: LabelMap,
     model: str,
-    pictures: Sequence[Exhibit],
+    pictures: "Sequence[Exhibit]",
     cost: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
 ) -> str:

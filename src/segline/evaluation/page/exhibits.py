@@ -17,7 +17,8 @@ from segline.core.confusion import mean_iou
 from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.core.palette import safe_colours
 from segline.data.thumbnails import uri
-from segline.evaluation.evaluate import Evaluation, Split
+from segline.evaluation.evaluate import Split
+from segline.evaluation.results import Evaluation
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import present
 from segline.inference.predict import predict_scaled
