@@ -44,6 +44,7 @@ def evaluate(work: Work) -> None:
         model=f"{work.name}, run {work.tracker.run_id} ({network.family})",
         file=work.scratch / "bundle" / bundle.NETWORK,
         threads=work.params.training.threads,
+        calibration=_calibrated(work, network, split),
     )
     for path in (*written, work.scratch / "confusion.png"):
         work.tracker.log_artifact(path, "evaluation")
@@ -51,6 +52,16 @@ def evaluate(work: Work) -> None:
     for path in report.example_pictures(network, split, evaluation, work.scratch / "examples"):
         work.tracker.log_artifact(path, "examples")
     _show_validation(work, network)
+
+
+def _calibrated(work: Work, network: Any, split: Any) -> Any:
+    """How far the winner's confidences on `split` are probabilities, with a temperature fitted on validation."""
+    from segline.evaluation import calibration
+
+    fitted = calibration.fit(network, work.prepared.split("validation"), progress=progress("fit a temperature"))
+    return calibration.calibrate(
+        network, split, fitted=fitted, fitted_on="validation", progress=progress("judge confidences")
+    )
 
 
 def _publish(work: Work, written: Iterable[Path]) -> None:

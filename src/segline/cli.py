@@ -380,6 +380,10 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to write; default: a folder in reports/DATASET.")
     ] = None,
+    confidence: Annotated[
+        bool,
+        typer.Option(help="Also judge how far its confidences are probabilities; takes a pass more over both splits."),
+    ] = True,
 ) -> None:
     """Score a model on a split of prepared data: figures, per-image counts and a page with pictures.
 
@@ -387,6 +391,8 @@ def evaluate(
     own size. Written are `evaluation.html` (the page), `evaluation.json`, `cost.json`, and `evaluation.npz`
     (the counts, for `segline compare`).
     """
+    from functools import partial
+
     from rich.progress import Progress
 
     from segline import config, settings
@@ -400,18 +406,29 @@ def evaluate(
     prepared = Prepared(places.prepared(dataset))
     with _bundle_folder(model) as (name, files):
         network = bundle.load(files)
-        samples = splits.fitting(
-            network,
-            prepared,
-            name=split,
-            raw=places.raw(dataset),
-            manifest_folder=places.manifest(dataset),
+        fitting = partial(
+            splits.fitting, network, prepared, raw=places.raw(dataset), manifest_folder=places.manifest(dataset)
         )
+        samples = fitting(name=split)
         with Progress(disable=not sys.stderr.isatty(), transient=True) as bar:
-            task = bar.add_task("evaluate", total=len(samples))
-            found = scoring.evaluate(
-                network, samples, progress=lambda done, total: bar.update(task, completed=done, total=total)
-            )
+            found = scoring.evaluate(network, samples, progress=_stage(bar, "evaluate"))
+            judged = None
+            if confidence:
+                from segline.evaluation import calibration
+
+                # On the split that chose the weights no temperature can be fitted and judged at once.
+                fitted = (
+                    None
+                    if split == "validation"
+                    else calibration.fit(network, fitting(name="validation"), progress=_stage(bar, "fit a temperature"))
+                )
+                judged = calibration.calibrate(
+                    network,
+                    samples,
+                    fitted=fitted,
+                    fitted_on=None if fitted is None else "validation",
+                    progress=_stage(bar, "judge confidences"),
+                )
         pixels = prepared.split("train").pixels
         summary = scoring.summary(
             found,
@@ -427,9 +444,15 @@ def evaluate(
             summary=summary,
             model=f"{name} ({network.family})",
             file=files / bundle.NETWORK,
+            calibration=judged,
         )
     _show_evaluation(summary)
     typer.echo(f"page: {written[-1]}")
+
+
+def _stage(bar: "Progress", what: str) -> Callable[[int, int], None]:  # type: ignore[name-defined]  # noqa: F821
+    task = bar.add_task(what, total=None)
+    return lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _show_evaluation(summary: dict[str, object]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from segline.core.calibration import Calibration
 from segline.evaluation import cost, results
 from segline.evaluation.comparison import COUNTS
 from segline.evaluation.evaluate import Split
@@ -15,7 +16,7 @@ from segline.evaluation.results import Evaluation
 from segline.inference.bundle import Bundle
 from segline.storage import atomic_file
 
-FIGURES, COST, PAGE = "evaluation.json", "cost.json", "evaluation.html"
+FIGURES, COST, CONFIDENCE, PAGE = "evaluation.json", "cost.json", "calibration.json", "evaluation.html"
 
 
 def write(
@@ -28,19 +29,19 @@ def write(
     model: str,
     file: Path | None = None,
     threads: int | None = None,
-    calibration: Mapping[str, Any] | None = None,
+    calibration: Calibration | None = None,
 ) -> tuple[Path, ...]:
-    """Measure the cost, answer the images that are shown, and write all four files.
+    """Measure the cost, answer the images that are shown, and write all files.
 
     Args:
         summary: of `evaluation`.
         model: what a person calls the network.
         file: the network's, for its size.
         threads: that the arithmetic is limited to, for the record.
-        calibration: of `core.calibration.Calibration.as_json`.
+        calibration: of its confidences on `split`.
 
     Returns:
-        The files: `COUNTS`, `FIGURES`, `COST`, `PAGE`.
+        The files: `COUNTS`, `FIGURES`, `COST`, where it is given `CONFIDENCE`, and `PAGE`, last.
 
     Raises:
         StorageError: no room or no right to write.
@@ -53,13 +54,16 @@ def write(
         model=model,
         pictures=exhibits.exhibits(bundle, split, evaluation),
         cost=measured,
-        calibration=calibration,
+        calibration=calibration.as_json() if calibration else None,
     )
+    texts = {FIGURES: _json(summary), COST: _json(measured)}
+    if calibration:
+        texts[CONFIDENCE] = _json(calibration.as_json())
     results.save(evaluation, folder / COUNTS)
-    for name, text in ((FIGURES, _json(summary)), (COST, _json(measured)), (PAGE, page)):
+    for name, text in (texts | {PAGE: page}).items():
         with atomic_file(folder / name) as partial:
             partial.write_text(text, encoding="utf-8")
-    return tuple(folder / name for name in (COUNTS, FIGURES, COST, PAGE))
+    return tuple(folder / name for name in (COUNTS, *texts, PAGE))
 
 
 def _cost(bundle: Bundle, split: Split, *, file: Path | None, threads: int | None) -> cost.Cost:

@@ -49,15 +49,20 @@ def _softmax(logits: Logits) -> Logits:
     return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
 
 
+def resized(logits: Logits, *, height: int, width: int) -> Logits:
+    """Logits (h, w, C) at (height, width), linear between them; themselves where that is their size."""
+    if logits.shape[:2] != (height, width):
+        logits = np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    return logits.reshape(height, width, -1)
+
+
 def mask_of(logits: Logits, *, height: int, width: int, threshold: float | None) -> Mask:
     """Bring logits (h, w, C) to (height, width), then choose the class: train ids, uint8.
 
     Args:
         threshold: as `Bundle` has it; None for the highest logit.
     """
-    if logits.shape[:2] != (height, width):
-        logits = np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
-    whole = logits.reshape(height, width, -1)
+    whole = resized(logits, height=height, width=width)
     return np.asarray(whole.argmax(axis=-1), dtype=np.uint8) if threshold is None else above(whole, threshold)
 
 

@@ -12,7 +12,7 @@ LABELS = label_map(
 
 
 class Split:
-    """Samples with the interface of `PreparedSplit`: the last rows answered wrongly, more of them from image to image."""
+    """Samples with the interface of `PreparedSplit`; from image to image more of the last rows are wrong."""
 
     name, digest, protocol, label_map, short_side = "test", "0123", "drawn/1", LABELS.digest, 30
 

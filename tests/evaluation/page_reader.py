@@ -20,9 +20,7 @@ class Page(HTMLParser):
         found = dict(attrs)
         self.elements.append((tag, found))
         self.ids += [found["id"]] if "id" in found else []
-        self.addresses += [
-            value for key, value in attrs if key in _ADDRESSES and not (tag, key) == ("data", "value")
-        ]
+        self.addresses += [value for key, value in attrs if key in _ADDRESSES and (tag, key) != ("data", "value")]
         if tag == "data":
             self._figure = found
 

@@ -1,0 +1,123 @@
+"""Temperature scaling: one number that all logits are divided by, so that confidences come nearer to probabilities.
+
+Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4. It leaves every answer as it
+is. It is fitted on a split that nothing is reported of.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segline.core.labels import VOID, Mask
+
+Logits = npt.NDArray[np.float32]
+Probabilities = npt.NDArray[np.float32]
+
+TEMPERATURES = (0.05, 20.0)
+"""Temperatures are looked for between these."""
+
+_AT_ONCE = 1 << 14  # pixels whose logits are float64 at a time
+
+
+def softmax(logits: Logits, *, temperature: float = 1.0) -> Probabilities:
+    """Probabilities float32 (..., C) of logits float32 (..., C), divided by `temperature` first.
+
+    The highest logit has the highest probability whatever the temperature, to the last bit; others can be
+    rounded to the same, which is why answers are taken from logits and never from probabilities.
+    """
+    _refuse_temperature(temperature)
+    shifted: Probabilities = logits - logits.max(axis=-1, keepdims=True)
+    shifted /= np.float32(temperature)
+    np.exp(shifted, out=shifted)
+    shifted /= shifted.sum(axis=-1, keepdims=True)
+    return shifted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """Some labelled pixels, to fit a temperature on.
+
+    Args:
+        logits: float32 (P, C).
+        truth: uint8 (P,), train ids.
+        weights: float64 (P,), how many labelled pixels each stands for.
+    """
+
+    logits: Logits
+    truth: Mask
+    weights: npt.NDArray[np.float64]
+
+
+def drawn(truth: Mask, logits: Logits, *, most: int, generator: np.random.Generator) -> Pixels:
+    """At most `most` labelled pixels of one image, without replacement, each standing for equally many.
+
+    Args:
+        truth: uint8 (H, W), train ids and `VOID`.
+        logits: float32 (H, W, C).
+        most: at least 1.
+
+    Raises:
+        ValueError: sizes differ.
+    """
+    if truth.shape != logits.shape[:-1]:
+        raise ValueError(f"truth is {truth.shape}, but logits are {logits.shape}")
+    places = np.flatnonzero(truth.ravel() != VOID)
+    labelled = places.size
+    if labelled > most:
+        places = generator.choice(places, most, replace=False, shuffle=False)
+    weight = labelled / max(places.size, 1)
+    return Pixels(
+        logits=np.asarray(logits.reshape(-1, logits.shape[-1])[places]),
+        truth=np.asarray(truth.ravel()[places]),
+        weights=np.full(places.size, weight),
+    )
+
+
+def joined(parts: Sequence[Pixels]) -> Pixels:
+    """The pixels of all `parts`, at least one."""
+    return Pixels(
+        logits=np.concatenate([part.logits for part in parts]),
+        truth=np.concatenate([part.truth for part in parts]),
+        weights=np.concatenate([part.weights for part in parts]),
+    )
+
+
+def fit(pixels: Pixels) -> float:
+    """The temperature with the lowest log loss within `TEMPERATURES`, of equally low ones the highest.
+
+    The loss is convex in the inverse temperature b: its slope is the mean, under softmax(b z), of the
+    logits z, less the true class's logit, and rises with b. The root is found by halving, to 1e-7 of itself.
+
+    Raises:
+        ValueError: no pixel, or a true id that is no class.
+    """
+    if not pixels.truth.size:
+        raise ValueError("a temperature needs at least one labelled pixel")
+    if int(pixels.truth.max()) >= pixels.logits.shape[-1]:
+        raise ValueError(f"truth holds id {pixels.truth.max()}, but there are {pixels.logits.shape[-1]} classes")
+    lowest, highest = (math.log(1 / temperature) for temperature in reversed(TEMPERATURES))
+    while highest - lowest > 1e-7:
+        middle = (lowest + highest) / 2
+        lowest, highest = (middle, highest) if _slope(pixels, math.exp(middle)) < 0 else (lowest, middle)
+    return math.exp(-(lowest + highest) / 2)
+
+
+def _slope(pixels: Pixels, inverse: float) -> float:
+    """The derivative of the log loss, summed by weight, at an inverse temperature."""
+    total = 0.0
+    for start in range(0, len(pixels.truth), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        logits, truth = pixels.logits[part].astype(np.float64), pixels.truth[part]
+        logits -= logits.max(axis=-1, keepdims=True)
+        shares = np.exp(inverse * logits)
+        expected = np.einsum("nc,nc->n", shares, logits) / shares.sum(axis=-1)
+        total += float(pixels.weights[part] @ (expected - logits[np.arange(len(truth)), truth]))
+    return total
+
+
+def _refuse_temperature(temperature: float) -> None:
+    if not (math.isfinite(temperature) and temperature > 0):
+        raise ValueError(f"temperature {temperature}, but it must be above 0")

@@ -1,0 +1,105 @@
+"""How far a network's confidences can be taken for probabilities, on prepared splits at the labels' native size."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from segline.core import calibration, temperature
+from segline.core.calibration import Calibration
+from segline.core.temperature import Logits
+from segline.errors import DataError
+from segline.evaluation.evaluate import Split, _refuse_mismatch
+from segline.inference.bundle import Bundle
+from segline.inference.predict import logits_of, mask_of, resized
+
+PIXELS = 1 << 18
+"""Labelled pixels that a temperature is fitted on, drawn over all images alike."""
+
+SEED = 21
+
+
+def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -> float:
+    """The temperature that `bundle`'s logits are to be divided by.
+
+    One pass; memory does not grow with the number of images, because as many fewer pixels of each are kept.
+
+    Args:
+        split: validation, never the one that is reported.
+        progress: called with (done, total) after each image.
+
+    Raises:
+        DataError: `split` does not fit the bundle, or has no labelled pixel.
+    """
+    _refuse_mismatch(bundle, split)
+    generator = np.random.default_rng(SEED)
+    parts = []
+    for index in range(len(split)):
+        truth, logits = split.label(index), _native(bundle, split, index)
+        parts.append(temperature.drawn(truth, logits, most=max(1, PIXELS // len(split)), generator=generator))
+        progress(index + 1, len(split))
+    pixels = temperature.joined(parts)
+    if not pixels.truth.size:
+        raise DataError(
+            f"{bundle.dataset} {split.name} split",
+            found="no labelled pixel",
+            expected="some to fit the temperature on",
+            remedy="look at the masks",
+        )
+    return temperature.fit(pixels)
+
+
+def calibrate(
+    bundle: Bundle,
+    split: Split,
+    *,
+    fitted: float | None,
+    fitted_on: str | None,
+    progress: Callable[[int, int], None],
+) -> Calibration:
+    """Run `bundle` over `split` once and say what its confidences are worth, before and after a temperature.
+
+    Answers are those of `evaluate`: a binary task's threshold decides as it does there, and confidence is
+    the probability of the class that was answered. A bundle with mirrors has its averaged probabilities judged.
+
+    Args:
+        fitted: what `fit` gave on another split; None for the softmax alone.
+        fitted_on: the name of that split, None together with `fitted`.
+        progress: called with (done, total) after each image.
+
+    Raises:
+        ValueError: `fitted_on` is `split` itself, or only one of the two is given.
+        DataError: `split` does not fit the bundle.
+    """
+    if (fitted is None) != (fitted_on is None):
+        raise ValueError(f"temperature {fitted}, fitted on {fitted_on}: both are needed, or none")
+    if fitted_on == split.name:
+        raise ValueError(f"the temperature was fitted on {split.name}, so its calibration there says nothing")
+    _refuse_mismatch(bundle, split)
+    before = after = calibration.none(len(bundle.labels))
+    for index in range(len(split)):
+        truth, logits = split.label(index), _native(bundle, split, index)
+        answer = mask_of(logits, height=truth.shape[0], width=truth.shape[1], threshold=bundle.threshold)
+        before += calibration.count(truth, answer, temperature.softmax(logits))
+        if fitted is not None:
+            after += calibration.count(truth, answer, temperature.softmax(logits, temperature=fitted))
+        progress(index + 1, len(split))
+    return Calibration(
+        dataset=bundle.dataset,
+        split=split.name,
+        protocol=split.protocol,
+        split_digest=split.digest,
+        label_map=split.label_map,
+        names=bundle.labels.names,
+        images=len(split),
+        labelled_pixels=before.pixels,
+        before=calibration.scored(before, temperature=1.0),
+        after=None if fitted is None else calibration.scored(after, temperature=fitted),
+        fitted_on=fitted_on,
+        abstention=calibration.abstention(before if fitted is None else after),
+    )
+
+
+def _native(bundle: Bundle, split: Split, index: int) -> Logits:
+    """Logits float32 (H, W, C) at the native size of the label."""
+    height, width = split.label(index).shape
+    return resized(logits_of(bundle, split.image(index)), height=height, width=width)
