@@ -9,6 +9,7 @@ import pytest
 from segline import models
 from segline.config import ModelConfig
 from segline.core.labels import VOID
+from segline.data.images import read_image, write_png
 from segline.datasets.kitti import ROAD
 from segline.errors import ConfigError, DataError
 from segline.inference import bundle as bundles
