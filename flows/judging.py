@@ -1,16 +1,20 @@
 """The steps of a training run that score the winner: evaluate -> judge."""
 
 import json
+import shutil
+from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from mlflow.entities.model_registry import ModelVersion
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from flows.work import Work, progress, read, write
+from flows.work import Work, progress, read
 from segline.core import gate
 from segline.registry import promotion, summary, tracking
+from segline.storage import atomic_file
 
 _EXTREMES = 4  # of the worst and of the best validation images, drawn
 
@@ -19,7 +23,7 @@ _EXTREMES = 4  # of the worst and of the best validation images, drawn
 def evaluate(work: Work) -> None:
     """Score the winner on the test split at the labels' native size, and draw the pictures."""
     from segline.evaluation import evaluate as library
-    from segline.evaluation import report
+    from segline.evaluation import record, report
     from segline.inference import bundle
 
     stored, split = work.scratch / "evaluation.npz", work.prepared.split("test")
@@ -30,13 +34,44 @@ def evaluate(work: Work) -> None:
     work.tracker.set_tags({"segline.network": network.family})
     result = _summarise(work, evaluation)
     work.tracker.log_metrics(summary.metrics(result), step=0)
-    write(work.scratch / "evaluation.json", result)
     report.confusion_picture(evaluation, work.scratch / "confusion.png")
-    for path in (work.scratch / "evaluation.json", stored, work.scratch / "confusion.png"):
+    written = record.write(
+        work.scratch,
+        bundle=network,
+        split=split,
+        evaluation=evaluation,
+        summary=result,
+        model=f"{work.name}, run {work.tracker.run_id} ({network.family})",
+        file=work.scratch / "bundle" / bundle.NETWORK,
+        threads=work.params.training.threads,
+        calibration=_calibrated(work, network, split),
+    )
+    for path in (*written, work.scratch / "confusion.png"):
         work.tracker.log_artifact(path, "evaluation")
+    _publish(work, written)
     for path in report.example_pictures(network, split, evaluation, work.scratch / "examples"):
         work.tracker.log_artifact(path, "examples")
     _show_validation(work, network)
+
+
+def _calibrated(work: Work, network: Any, split: Any) -> Any:
+    """How far the winner's confidences on `split` are probabilities, with a temperature fitted on validation."""
+    from segline.evaluation import calibration
+
+    fitted = calibration.fit(network, work.prepared.split("validation"), progress=progress("fit a temperature"))
+    return calibration.calibrate(
+        network, split, fitted=fitted, fitted_on="validation", progress=progress("judge confidences")
+    )
+
+
+def _publish(work: Work, written: Iterable[Path]) -> None:
+    """Copy the files to `reports/<dataset>/<run id>`, and say where the page is."""
+    folder = work.settings.reports / work.params.dataset / work.tracker.run_id
+    for path in written:
+        with atomic_file(folder / path.name) as partial:
+            shutil.copyfile(path, partial)
+        if path.suffix == ".html":
+            print(f"report: {folder / path.name}")
 
 
 def _show_validation(work: Work, network: Any) -> None:
@@ -92,16 +127,15 @@ def judge(work: Work, client: Any, version: ModelVersion) -> dict[str, Any]:
 def _rescore(work: Work, champion: ModelVersion) -> float:
     """The champion's mean IoU on the split that the challenger was scored on."""
     from segline.evaluation import evaluate as library
+    from segline.evaluation import splits
     from segline.evaluation.lock import lock_of, refuse_differences
     from segline.inference import bundle
 
     network = bundle.load(promotion.download(champion, work.scratch / "champion"))
-    split: Any = work.prepared.split("test")
-    if network.short_side != split.short_side:
-        places, name = work.settings, work.params.dataset
-        split = split.rescaled(
-            raw=places.raw(name), manifest_folder=places.manifest(name), short_side=network.short_side
-        )
+    places, name = work.settings, work.params.dataset
+    split = splits.fitting(
+        network, work.prepared, name="test", raw=places.raw(name), manifest_folder=places.manifest(name)
+    )
     rescored = library.evaluate(network, split, progress=progress(f"re-score version {champion.version}"))
     challenger = read(work.scratch / "evaluation.json")
     refuse_differences({"the challenger": lock_of(challenger), f"version {champion.version}": lock_of(rescored)})

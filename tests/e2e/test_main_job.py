@@ -50,7 +50,10 @@ def test_the_parent_run_holds_what_a_reader_looks_for(trained):
         assert [point.step for point in client.get_metric_history(parent.info.run_id, name)] == [1, 2, 3, 4], name
     assert parent.data.params["search.trials"] == "2"
     for folder, expected in {
-        "evaluation": {"confusion.png", "evaluation.json", "evaluation.npz"},
+        "evaluation": {
+            *("confusion.png", "cost.json", "calibration.json"),
+            *("evaluation.html", "evaluation.json", "evaluation.npz"),
+        },
         "lineage": {"augmentation.json"},
     }.items():
         names = {item.path.split("/")[-1] for item in client.list_artifacts(parent.info.run_id, folder)}

@@ -9,6 +9,7 @@ import pytest
 from segline import models
 from segline.config import ModelConfig
 from segline.core.labels import VOID
+from segline.data.images import read_image, write_png
 from segline.datasets.kitti import ROAD
 from segline.errors import ConfigError, DataError
 from segline.inference import bundle as bundles
@@ -203,9 +204,41 @@ def test_an_overlay_tints_the_classes_and_leaves_void_alone(bundle, stripes):
     np.testing.assert_array_equal(overlay(image, mask, bundle.labels, opacity=0.0), image)
 
 
-def test_ids_beyond_the_colour_table_are_refused(bundle):
+def test_an_overlay_tints_only_the_classes_shown(bundle, stripes):
+    image, mask = stripes(30, 60)
+    mask[:10] = VOID
+    tinted = overlay(image, mask, bundle.labels, shown=[1])
+    np.testing.assert_array_equal(tinted[mask != 1], image[mask != 1])
+    np.testing.assert_array_equal(tinted[mask == 1], overlay(image, mask, bundle.labels)[mask == 1])
+    np.testing.assert_array_equal(overlay(image, mask, bundle.labels, shown=[]), image)
+
+
+def test_ids_beyond_the_colour_table_are_refused(bundle, stripes):
+    stray = np.array([[0, 7]], dtype=np.uint8)
     with pytest.raises(ValueError, match="train id 7"):
-        colourise(np.array([[0, 7]], dtype=np.uint8), bundle.labels)
+        colourise(stray, bundle.labels)
+    with pytest.raises(ValueError, match="train id 7"):
+        overlay(np.zeros((1, 2, 3), np.uint8), stray, bundle.labels)
+    image, mask = stripes(30, 60)
+    with pytest.raises(ValueError, match="train id 3"):
+        overlay(image, mask, bundle.labels, shown=[0, 3])
+    with pytest.raises(ValueError, match="train id 3"):
+        with_legend(image, [3], bundle.labels)
+
+
+@pytest.mark.parametrize("opacity", [-0.1, 1.5, float("nan")])
+def test_an_opacity_is_within_0_and_1(bundle, stripes, opacity):
+    image, mask = stripes(30, 60)
+    with pytest.raises(ValueError, match="opacity"):
+        overlay(image, mask, bundle.labels, opacity=opacity)
+
+
+def test_files_are_tinted_as_strongly_as_asked(bundle, stripes, tmp_path):
+    image, mask = stripes(40, 60)
+    write_png(tmp_path / "a.png", image)
+    list(predict_files(bundle, tmp_path / "a.png", output=tmp_path / "out", report=print, opacity=1.0))
+    drawn = read_image(tmp_path / "out" / "a_overlay.png")[:40, :60]
+    np.testing.assert_array_equal(drawn, bundle.labels.colours[mask])
 
 
 def test_the_legend_shows_the_classes_present_and_no_other(bundle, stripes):

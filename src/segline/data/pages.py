@@ -1,6 +1,7 @@
 """The pages of `reports/data/<dataset>`: one head, one row of links, one style; nothing from elsewhere."""
 
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
@@ -26,21 +27,27 @@ def render(template: str, *, name: str, title: str, **content: Any) -> str:
     return _environment().get_template(template).render(name=name, title=title, links=_LINKS, **content)
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_source),
+def environment(packages: Sequence[str]) -> jinja2.Environment:
+    """Strict, escaping templates from the `templates` folders of `packages`, the first that has the file."""
+    made = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.FunctionLoader(partial(_source, package)) for package in packages]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "length": len}
-    return environment
+    made.filters |= {"percent": percent, "length": len}
+    return made
 
 
-def _source(name: str) -> str:
-    return files("segline.data").joinpath("templates", name).read_text("utf-8")
+@cache
+def _environment() -> jinja2.Environment:
+    return environment(("segline.data",))
+
+
+def _source(package: str, name: str) -> str | None:
+    file = files(package).joinpath("templates", name)
+    return file.read_text("utf-8") if file.is_file() else None
 
 
 def percent(share: float | None) -> str:

@@ -8,7 +8,7 @@ from segline.core import calibration, temperature
 from segline.core.calibration import Calibration
 from segline.core.temperature import Logits
 from segline.errors import DataError
-from segline.evaluation.evaluate import Split, _refuse_mismatch
+from segline.evaluation.evaluate import Split, refuse_mismatch
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, mask_of, resized
 
@@ -30,7 +30,7 @@ def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -
     Raises:
         DataError: `split` does not fit the bundle, or has no labelled pixel.
     """
-    _refuse_mismatch(bundle, split)
+    refuse_mismatch(bundle, split)
     generator = np.random.default_rng(SEED)
     parts = []
     for index in range(len(split)):
@@ -74,7 +74,7 @@ def calibrate(
         raise ValueError(f"temperature {fitted}, fitted on {fitted_on}: both are needed, or none")
     if fitted_on == split.name:
         raise ValueError(f"the temperature was fitted on {split.name}, so its calibration there says nothing")
-    _refuse_mismatch(bundle, split)
+    refuse_mismatch(bundle, split)
     before = after = calibration.none(len(bundle.labels))
     for index in range(len(split)):
         truth, logits = split.label(index), _native(bundle, split, index)

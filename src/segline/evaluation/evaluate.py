@@ -26,10 +26,15 @@ __all__ = [
 
 
 class AtTrainingScale:
-    """A prepared split labelled by the masks of its own scale, as training sees it: to look at, not to publish."""
+    """A prepared split labelled by the masks of its own scale, as training sees it: to look at, not to publish.
+
+    Its protocol says at which scale, so that its scores are never compared with those of native labels.
+    """
 
     def __init__(self, split: PreparedSplit) -> None:
-        self.name, self.digest, self.protocol = split.name, split.digest, split.protocol
+        self.name, self.digest = split.name, split.digest
+        scaled = split.short_side is not None
+        self.protocol = f"{split.protocol} at short side {split.short_side}" if scaled else split.protocol
         self.label_map, self.ids, self.short_side = split.label_map, split.ids, split.short_side
         self._split = split
 
@@ -57,7 +62,7 @@ def evaluate(bundle: Bundle, split: Split, *, progress: Callable[[int, int], Non
     Raises:
         DataError: the network answers other classes than the split's labels have, or no image is there.
     """
-    _refuse_mismatch(bundle, split)
+    refuse_mismatch(bundle, split)
     classes = len(bundle.labels)
     per_image = np.zeros((len(split), classes, classes + 1), dtype=np.int64)
     void_pixels = 0
@@ -80,7 +85,7 @@ def evaluate(bundle: Bundle, split: Split, *, progress: Callable[[int, int], Non
     )
 
 
-def _refuse_mismatch(bundle: Bundle, split: Split) -> None:
+def refuse_mismatch(bundle: Bundle, split: Split) -> None:
     if bundle.labels.digest != split.label_map:
         raise DataError(
             f"{bundle.dataset} {split.name} split",

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from segline.core.confusion import mean_iou
-from segline.core.labels import VOID, Image, Mask
+from segline.core.labels import VOID, Image
 from segline.data.images import write_png
 from segline.evaluation.evaluate import Evaluation, Split
 from segline.inference.bundle import Bundle
-from segline.inference.overlay import overlay, with_legend
+from segline.inference.overlay import overlay, present, with_legend
 from segline.inference.predict import predict_scaled
 from segline.storage import atomic_file
 
@@ -90,12 +90,7 @@ def _panels(bundle: Bundle, split: Split, index: int, *, score: float) -> Image:
     panels = [image, overlay(image, label, bundle.labels), overlay(image, predicted, bundle.labels), error]
     titles = [split.ids[index], "truth", f"prediction, mIoU {score:.3f}", "errors"]
     row = np.concatenate([_titled(panel, title) for panel, title in zip(panels, titles, strict=True)], axis=1)
-    return with_legend(row, _present(label, predicted), bundle.labels)
-
-
-def _present(label: Mask, answer: Mask) -> list[int]:
-    ids: list[int] = np.union1d(label, answer).tolist()
-    return [value for value in ids if value != VOID]
+    return with_legend(row, present(label, predicted), bundle.labels)
 
 
 def _titled(panel: Image, title: str) -> Image:

@@ -1,12 +1,15 @@
 """Pictures of masks: colours, tints and the legend that tells which is which."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from segline.core.labels import VOID, Image, LabelMap, Mask
+
+OPACITY = 0.5
+"""Of the colours over the image, where nobody says another."""
 
 _ROW = 18  # pixels of a legend row
 _COLUMN = 190  # pixels of the legend
@@ -19,23 +22,40 @@ def colourise(mask: Mask, labels: LabelMap) -> Image:
     Raises:
         ValueError: `mask` holds an id beyond the colour table.
     """
-    ids = np.unique(mask)
-    stray = ids[(ids >= len(labels)) & (ids != VOID)]
-    if stray.size:
-        raise ValueError(f"mask holds train id {int(stray[0])}, but there are {len(labels)} colours")
+    _refuse_stray(np.unique(mask), labels)
     return np.asarray(labels.colours[mask], dtype=np.uint8)
 
 
-def overlay(image: Image, mask: Mask, labels: LabelMap, *, opacity: float = 0.5) -> Image:
-    """Tint `image` with the mask's colours; pixels of void keep the image's own.
+def overlay(
+    image: Image, mask: Mask, labels: LabelMap, *, opacity: float = OPACITY, shown: Collection[int] | None = None
+) -> Image:
+    """Tint `image` with the mask's colours; void, and classes that are not shown, keep the image's own.
 
     Args:
         image: uint8 (H, W, 3).
         mask: uint8 (H, W) train ids.
         opacity: 0 shows the image, 1 the colours.
+        shown: train ids of the classes to tint; None: all.
+
+    Raises:
+        ValueError: `mask` or `shown` holds an id beyond the colour table, or `opacity` is outside 0..1.
     """
+    if not 0.0 <= opacity <= 1.0:
+        raise ValueError(f"opacity is {opacity}, but must be within 0..1")
+    chosen = np.zeros(256, dtype=bool)
+    chosen[: len(labels)] = True
+    if shown is not None:
+        _refuse_stray(np.array(sorted(shown), dtype=np.int64), labels)
+        chosen[:] = False
+        chosen[[train_id for train_id in shown if train_id != VOID]] = True
     tinted = cv2.addWeighted(image, 1.0 - opacity, colourise(mask, labels), opacity, 0.0)
-    return np.where((mask == VOID)[..., None], image, tinted).astype(np.uint8)
+    return np.where(chosen[mask][..., None], tinted, image).astype(np.uint8)
+
+
+def present(*masks: Mask) -> list[int]:
+    """Train ids of the classes in any of `masks`, ascending, void left out: what a legend should list."""
+    ids = np.unique(np.concatenate([np.unique(mask) for mask in masks]))
+    return [int(train_id) for train_id in ids if train_id != VOID]
 
 
 def hatched(picture: Image, where: npt.NDArray[np.bool_]) -> Image:
@@ -48,13 +68,18 @@ def hatched(picture: Image, where: npt.NDArray[np.bool_]) -> Image:
     return np.where(where[..., None], np.rint(striped), picture).astype(np.uint8)
 
 
-def with_legend(picture: Image, present: Sequence[int], labels: LabelMap) -> Image:
-    """Put the names of the classes `present` (train ids) at the right of `picture`."""
-    height = max(picture.shape[0], _ROW * len(present) + 8)
+def with_legend(picture: Image, listed: Sequence[int], labels: LabelMap) -> Image:
+    """Put the names of the classes `listed` (train ids) at the right of `picture`.
+
+    Raises:
+        ValueError: one of them is beyond the colour table.
+    """
+    _refuse_stray(np.array(listed, dtype=np.int64), labels)
+    height = max(picture.shape[0], _ROW * len(listed) + 8)
     canvas = np.full((height, picture.shape[1] + _COLUMN, 3), 255, dtype=np.uint8)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
     left = picture.shape[1] + 8
-    for row, train_id in enumerate(present):
+    for row, train_id in enumerate(listed):
         top = 4 + row * _ROW
         item = labels.classes[train_id]
         cv2.rectangle(canvas, (left, top), (left + 14, top + 12), item.colour, thickness=-1)
@@ -62,3 +87,9 @@ def with_legend(picture: Image, present: Sequence[int], labels: LabelMap) -> Ima
             canvas, item.name, (left + 22, top + 11), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (30, 30, 30), 1, cv2.LINE_AA
         )
     return canvas
+
+
+def _refuse_stray(ids: npt.NDArray[np.integer], labels: LabelMap) -> None:
+    stray = ids[((ids < 0) | (ids >= len(labels))) & (ids != VOID)]
+    if stray.size:
+        raise ValueError(f"mask holds train id {int(stray[0])}, but there are {len(labels)} colours")

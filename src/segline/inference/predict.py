@@ -14,7 +14,7 @@ from segline.data.images import read_image, write_png
 from segline.data.scale import pad_image, scale_image
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
-from segline.inference.overlay import overlay, with_legend
+from segline.inference.overlay import OPACITY, overlay, present, with_legend
 from segline.storage import atomic_file
 
 _AXES = {"left_right": 1, "up_down": 0}  # of an image (H, W, C)
@@ -96,11 +96,14 @@ def image_files(source: Path) -> list[Path]:
     return found
 
 
-def predict_files(bundle: Bundle, source: Path, *, output: Path, report: Callable[[str], None]) -> Iterator[Path]:
+def predict_files(
+    bundle: Bundle, source: Path, *, output: Path, report: Callable[[str], None], opacity: float = OPACITY
+) -> Iterator[Path]:
     """Write ``<stem>_labels.png`` (raw ids) and ``<stem>_overlay.png`` for every image of `source`.
 
     Args:
         report: takes one line about each image that cannot be read; the others go on.
+        opacity: of the overlays' colours, 0..1.
 
     Yields:
         Each image, once its files are written.
@@ -120,7 +123,7 @@ def predict_files(bundle: Bundle, source: Path, *, output: Path, report: Callabl
             report(str(error))
             continue
         mask = predict(bundle, image)
-        picture = with_legend(overlay(image, mask, bundle.labels), np.unique(mask).tolist(), bundle.labels)
+        picture = with_legend(overlay(image, mask, bundle.labels, opacity=opacity), present(mask), bundle.labels)
         for name, content in (("labels", bundle.labels.decode(mask)), ("overlay", picture)):
             with atomic_file(output / f"{path.stem}_{name}.png") as partial:
                 write_png(partial, content)

@@ -7,7 +7,7 @@ import numpy as np
 
 from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.data.images import write_png
-from segline.inference.overlay import hatched, overlay, with_legend
+from segline.inference.overlay import hatched, overlay, present, with_legend
 from segline.storage import atomic_file
 from segline.training.batches import Batch
 
@@ -31,9 +31,8 @@ def batch_picture(batch: Batch, labels: LabelMap, path: Path) -> None:
     grid = np.concatenate(
         [np.concatenate(cells[start : start + columns], axis=1) for start in range(0, len(cells), columns)]
     )
-    present = [train_id for train_id in np.unique(masks[:_SHOWN]).tolist() if train_id != VOID]
     with atomic_file(path) as partial:
-        write_png(partial, with_legend(grid, present, labels))
+        write_png(partial, with_legend(grid, present(masks[:_SHOWN]), labels))
 
 
 def _cell(image: Image, mask: Mask, labels: LabelMap) -> Image:

@@ -1,0 +1,277 @@
+"""What a network costs: parameters, multiply-adds, bytes, time and memory, on the machine that is named.
+
+Multiply-adds are counted layer by layer from the shapes, for one image: convolutions (ordinary, grouped,
+depthwise, separable, transposed) and dense layers. Biases, normalisation, activations, pooling, resizing
+and sums are left out, as in the papers whose figures one compares with (MobileNetV2's 300 M at 224 pixels:
+Sandler et al. 2018, arXiv:1801.04381, table 4).
+"""
+
+import math
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+import psutil
+from keras import layers
+
+from segline.core.labels import Image
+from segline.data.scale import pad_image
+from segline.inference.bundle import Bundle
+from segline.inference.predict import predict
+
+REAL_TIME = 25.0
+"""Frames per second that a film needs."""
+
+BATCH = 8
+"""Images at a time, where the throughput of many is measured."""
+
+_WARM_UP = 3  # calls that are not counted: the first traces the network
+_FEWEST, _MOST = 5, 200  # calls that are
+_SECONDS = 2.0  # that each figure may take, once it has its fewest calls
+_GLANCE = 0.005  # seconds between two looks at the memory
+_COUNTED = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
+_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """How long a call takes, over `calls` calls after the warm-up.
+
+    Args:
+        median: milliseconds.
+        p95: milliseconds that 95 % of the calls stay within.
+    """
+
+    median: float
+    p95: float
+    calls: int
+
+    @property
+    def per_second(self) -> float:
+        """Calls a second, by the median."""
+        return 1000.0 / self.median
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where something was measured.
+
+    Args:
+        cores: logical ones that this process may use.
+        threads: that the arithmetic was limited to; None: it was not.
+        devices: what Keras computes on.
+        versions: package -> version, Python's too.
+    """
+
+    processor: str
+    cores: int
+    threads: int | None
+    devices: tuple[str, ...]
+    system: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What answering images takes.
+
+    Args:
+        parameters: weights, those that are not trained included.
+        multiply_adds: for one image, all its mirror views included.
+        views: how often the network sees one image.
+        file_bytes: of the network's file; None where there is none.
+        input_size: height and width that the network is given.
+        image_size: height and width of the image, before it is scaled down.
+        single: the network on one image with its views.
+        batch: images of the batched figure.
+        batched: the network on that many images, without mirror views.
+        whole: from a decoded image to its mask at the image's own size, scaling and views included.
+        peak_bytes: the process's greatest resident memory meanwhile, libraries included; host memory only.
+    """
+
+    parameters: int
+    multiply_adds: int
+    views: int
+    file_bytes: int | None
+    input_size: tuple[int, int]
+    image_size: tuple[int, int]
+    single: Latency
+    batch: int
+    batched: Latency
+    whole: Latency
+    peak_bytes: int
+    machine: Machine
+
+    @property
+    def frames_per_second(self) -> float:
+        """Images a second, one after the other, by the median of `whole`."""
+        return self.whole.per_second
+
+    @property
+    def real_time(self) -> bool:
+        """Whether that is enough for a film."""
+        return self.frames_per_second >= REAL_TIME
+
+
+def measure(
+    bundle: Bundle,
+    image: Image,
+    *,
+    size: tuple[int, int],
+    file: Path | None = None,
+    batch: int = BATCH,
+    threads: int | None = None,
+    seconds: float = _SECONDS,
+) -> Cost:
+    """Count and time `bundle` here and now; it takes about ``3 * seconds``.
+
+    Args:
+        image: an already scaled one, uint8 (h, w, 3); what it shows changes nothing.
+        size: height and width that such an image has before it is scaled.
+        file: the network's, for its size.
+        threads: that the arithmetic is limited to, for the record.
+        seconds: that each of the three times may take, once it has its fewest calls.
+    """
+    padded = pad_image(image, multiple=bundle.stride)
+    height, width = padded.shape[:2]
+    views = 2 ** len(bundle.mirrors)
+    one, many = np.stack([padded] * views), np.stack([padded] * batch)
+    native = np.ascontiguousarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR))
+    with _watching_memory() as peak:
+        single = _timed(lambda: bundle.network.predict_on_batch(one), seconds)
+        batched = _timed(lambda: bundle.network.predict_on_batch(many), seconds)
+        whole = _timed(lambda: predict(bundle, native), seconds)
+    return Cost(
+        parameters=bundle.network.count_params(),
+        multiply_adds=views * multiply_adds(bundle.network, height=height, width=width),
+        views=views,
+        file_bytes=file.stat().st_size if file else None,
+        input_size=(height, width),
+        image_size=(size[0], size[1]),
+        single=single,
+        batch=batch,
+        batched=batched,
+        whole=whole,
+        peak_bytes=peak(),
+        machine=machine(threads=threads),
+    )
+
+
+def multiply_adds(network: keras.Model, *, height: int, width: int) -> int:
+    """Multiply-adds of `network` for one image (height, width, 3); see above for what counts."""
+    total = 0
+
+    def call(layer: Any, *arguments: Any, **options: Any) -> Any:
+        nonlocal total
+        given = layer(*arguments, **options)
+        if isinstance(layer, keras.Model):
+            total += counted(layer, keras.tree.map_structure(_input_like, arguments[0]))
+        else:
+            total += _of_layer(layer, arguments, given)
+        return given
+
+    def counted(model: keras.Model, inputs: Any) -> int:
+        nonlocal total
+        before, total = total, 0
+        # A copy, because calling the layers themselves would add to the network's own graph.
+        keras.models.clone_model(model, input_tensors=inputs, call_function=call)
+        found, total = total, before
+        return found
+
+    return counted(network, keras.Input(batch_shape=(1, height, width, 3)))
+
+
+def _input_like(tensor: Any) -> Any:
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)
+
+
+def _of_layer(layer: Any, arguments: tuple[Any, ...], given: Any) -> int:
+    if not isinstance(layer, _COUNTED):
+        return 0
+    taken, made = (tuple(map(int, tensor.shape[1:])) for tensor in (arguments[0], given))
+    if isinstance(layer, layers.Dense):
+        return math.prod(taken) * int(layer.units)
+    kernel = math.prod(map(int, layer.kernel_size))
+    if isinstance(layer, layers.Conv2DTranspose):
+        return math.prod(taken) * kernel * int(layer.filters)
+    if isinstance(layer, layers.DepthwiseConv2D):
+        return math.prod(made) * kernel
+    if isinstance(layer, layers.SeparableConv2D):
+        between = math.prod(made[:2]) * taken[-1] * int(layer.depth_multiplier)
+        return between * (kernel + int(layer.filters))
+    return math.prod(made) * kernel * (taken[-1] // int(layer.groups))
+
+
+def machine(*, threads: int | None = None) -> Machine:
+    """Name the machine that this runs on."""
+    versions = {"python": platform.python_version(), "backend": keras.backend.backend()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    affinity = getattr(os, "sched_getaffinity", None)
+    return Machine(
+        processor=_processor(),
+        cores=len(affinity(0)) if affinity else os.cpu_count() or 1,
+        threads=threads,
+        devices=tuple(sorted(str(device) for device in keras.distribution.list_devices())),
+        system=f"{platform.system()} {platform.machine()}",
+        versions=versions,
+    )
+
+
+def summary(cost: Cost) -> dict[str, Any]:
+    """Plain values for JSON."""
+    return asdict(cost) | {"frames_per_second": cost.frames_per_second, "real_time": cost.real_time}
+
+
+def _processor() -> str:
+    """The processor's name; what Python knows of it where the system does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names and names[0] else platform.processor() or platform.machine() or "unknown"
+
+
+def _timed(call: Callable[[], object], seconds: float) -> Latency:
+    for _ in range(_WARM_UP):
+        call()
+    times: list[float] = []
+    begun = time.perf_counter()
+    while len(times) < _FEWEST or (len(times) < _MOST and time.perf_counter() - begun < seconds):
+        start = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - start))
+    return Latency(median=float(np.median(times)), p95=float(np.percentile(times, 95)), calls=len(times))
+
+
+@contextmanager
+def _watching_memory() -> Iterator[Callable[[], int]]:
+    """Yield a function that tells the greatest resident memory seen since, bytes."""
+    process, stop = psutil.Process(), threading.Event()
+    most = [process.memory_info().rss]
+
+    def look() -> None:
+        while not stop.wait(_GLANCE):
+            most[0] = max(most[0], process.memory_info().rss)
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield lambda: max(most[0], process.memory_info().rss)
+    finally:
+        stop.set()
+        watcher.join()

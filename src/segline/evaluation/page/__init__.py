@@ -1,0 +1,1 @@
+"""Pages of scores for people: one file each, nothing from elsewhere."""

@@ -1,0 +1,66 @@
+"""Plots as numbers: where lines, bars and dots lie in a drawing that is as wide as it is high."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SIDE = 100.0
+"""Units of a plot's side: x to the right and y downward, as SVG has them."""
+
+_MARGIN = 0.02  # of the axis, at either end
+
+
+def line(across: Sequence[float], upward: Sequence[float]) -> str:
+    """Points in 0..1 by 0..1 -> an SVG polyline's points."""
+    return " ".join(f"{SIDE * x:.2f},{SIDE * (1 - y):.2f}" for x, y in zip(across, upward, strict=True))
+
+
+def reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
+    """A reliability diagram of `core.calibration.Reliability`, in plain values.
+
+    Returns:
+        Bars of accuracy with the gap to the mean confidence, and the share of the pixels that each holds.
+    """
+    count, total = len(diagram["pixels"]), sum(diagram["pixels"])
+    bars = []
+    for place in range(count):
+        accuracy, confidence = diagram["accuracy"][place], diagram["confidence"][place]
+        if accuracy is None or confidence is None:
+            continue
+        low, high = sorted((accuracy, confidence))
+        bars.append(
+            {
+                "x": round(SIDE * place / count, 2),
+                "width": round(SIDE / count, 2),
+                "top": round(SIDE * (1 - accuracy), 2),
+                "height": round(SIDE * accuracy, 2),
+                "gap_top": round(SIDE * (1 - high), 2),
+                "gap_height": round(SIDE * (high - low), 2),
+                "accuracy": accuracy,
+                "confidence": confidence,
+                "share": diagram["pixels"][place] / total,
+            }
+        )
+    return {"bars": bars, "ece": diagram["ece"], "mce": diagram["mce"], "pixels": total}
+
+
+def abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
+    """The curves of `core.calibration.Abstention`, in plain values: share answered to the right."""
+    shares = curve["answered"]
+    rows: list[dict[str, Any]] = []
+    for wanted in (1.0, 0.95, 0.9, 0.8):
+        fitting = [place for place, share in enumerate(shares) if share >= wanted]
+        if fitting and not (rows and rows[-1]["place"] == fitting[-1]):
+            rows.append({"place": fitting[-1], **{key: curve[key][fitting[-1]] for key in curve}})
+    return {"miou": line(shares, curve["miou"]), "accuracy": line(shares, curve["pixel_accuracy"]), "rows": rows}
+
+
+def axis(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
+    """Ends of an axis that holds all `values` and what it must `include`, with a little room."""
+    low, high = min((*values, *include)), max((*values, *include))
+    room = _MARGIN * (high - low or 1.0)
+    return low - room, high + room
+
+
+def place(value: float, ends: tuple[float, float]) -> float:
+    """Percent of the way along an axis."""
+    return round(100 * (value - ends[0]) / (ends[1] - ends[0]), 2)

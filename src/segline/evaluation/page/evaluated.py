@@ -1,0 +1,118 @@
+"""The page of one evaluation: scores, classes, confusion, confidence, cost and pictures."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segline.core.confusion import f1, precision, recall
+from segline.core.labels import LabelMap
+from segline.data.pages import percent
+from segline.evaluation.page import charts, rendering
+from segline.evaluation.results import Evaluation
+
+if TYPE_CHECKING:
+    from segline.evaluation.page.exhibits import Exhibit  # which needs Keras, and the page does not
+
+_SEEN = 0.005  # share below which a cell of the confusion matrix stays empty
+
+
+def page(
+    evaluation: Evaluation,
+    summary: Mapping[str, Any],
+    *,
+    labels: LabelMap,
+    model: str,
+    pictures: "Sequence[Exhibit]",
+    cost: Mapping[str, Any] | None = None,
+    calibration: Mapping[str, Any] | None = None,
+) -> str:
+    """The page, as one HTML document that asks for nothing else.
+
+    Args:
+        summary: of `evaluation`, whose figures are the ones shown.
+        model: what a person calls the network.
+        cost: of `cost.summary`.
+        calibration: of `core.calibration.Calibration.as_json`.
+    """
+    return rendering.render(
+        "evaluation.html",
+        title=f"{summary['dataset']} {summary['split']}: mIoU {summary['miou']:.3f}",
+        model=model,
+        summary=summary,
+        swatches=rendering.swatches(labels),
+        classes=_classes(evaluation, summary),
+        confusion=_confusion(evaluation),
+        extra={name: value for name, value in summary.items() if name.startswith("foreground_iou")},
+        pictures=pictures,
+        cost=cost,
+        calibration=calibration and _calibration(calibration, evaluation.names),
+    )
+
+
+def _classes(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    counts = evaluation.counts
+    true, total = counts.sum(axis=-1), counts.sum()
+    columns = {"precision": precision(counts), "recall": recall(counts), "f1": f1(counts)}
+    return [
+        {
+            "name": name,
+            "iou": summary["per_class_iou"][name],
+            "share": percent(float(true[place] / total)) if total else percent(None),
+            **{key: None if np.isnan(values[place]) else float(values[place]) for key, values in columns.items()},
+        }
+        for place, name in enumerate(evaluation.names)
+    ]
+
+
+def _confusion(evaluation: Evaluation) -> dict[str, Any]:
+    """Rows of shares of a true class; the column of answers outside the classes only where there are some."""
+    counts = evaluation.counts
+    outside = bool(counts[:, -1].any())
+    shown = counts if outside else counts[:, :-1]
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(shown, totals, out=np.zeros(shown.shape), where=totals > 0)
+    heads = [*evaluation.names, *(["outside"] if outside else [])]
+    rows = [
+        {
+            "name": name,
+            "pixels": int(totals[place, 0]),
+            "cells": [
+                {
+                    "share": round(float(share), 4),
+                    "words": f"{100 * share:.0f}" if share >= _SEEN else "",
+                    "title": f"{name} taken for {head}: {percent(float(share))}, {int(shown[place, column])} pixels",
+                    "right": place == column,
+                    "dark": share > 0.5,
+                }
+                for column, (head, share) in enumerate(zip(heads, shares[place], strict=True))
+            ],
+        }
+        for place, name in enumerate(evaluation.names)
+    ]
+    return {"heads": heads, "rows": rows}
+
+
+def _calibration(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    diagrams = [
+        {"title": title, "temperature": content[key]["temperature"], **charts.reliability(content[key]["overall"])}
+        for key, title in (("before", "softmax as it is"), ("after", "with the temperature"))
+        if content[key]
+    ]
+    last = content["after"] or content["before"]
+    return {
+        "statement": content["statement"],
+        "diagrams": diagrams,
+        "log_loss": last["log_loss"],
+        "brier": last["brier"],
+        "classes": [
+            {
+                "name": name,
+                "before": content["before"]["per_class"][place]["ece"],
+                "after": content["after"] and content["after"]["per_class"][place]["ece"],
+            }
+            for place, name in enumerate(names)
+        ],
+        "fitted": bool(content["after"]),
+        "abstention": charts.abstention(content["abstention"]),
+    }

@@ -1,0 +1,76 @@
+"""What an evaluation leaves behind in one folder: counts, figures, cost and the page that shows them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segline.core.calibration import Calibration
+from segline.evaluation import cost, results
+from segline.evaluation.comparison import COUNTS
+from segline.evaluation.evaluate import Split
+from segline.evaluation.page import evaluated, exhibits
+from segline.evaluation.results import Evaluation
+from segline.inference.bundle import Bundle
+from segline.storage import atomic_file
+
+FIGURES, COST, CONFIDENCE, PAGE = "evaluation.json", "cost.json", "calibration.json", "evaluation.html"
+
+
+def write(
+    folder: Path,
+    *,
+    bundle: Bundle,
+    split: Split,
+    evaluation: Evaluation,
+    summary: Mapping[str, Any],
+    model: str,
+    file: Path | None = None,
+    threads: int | None = None,
+    calibration: Calibration | None = None,
+) -> tuple[Path, ...]:
+    """Measure the cost, answer the images that are shown, and write all files.
+
+    Args:
+        summary: of `evaluation`.
+        model: what a person calls the network.
+        file: the network's, for its size.
+        threads: that the arithmetic is limited to, for the record.
+        calibration: of its confidences on `split`.
+
+    Returns:
+        The files: `COUNTS`, `FIGURES`, `COST`, where it is given `CONFIDENCE`, and `PAGE`, last.
+
+    Raises:
+        StorageError: no room or no right to write.
+    """
+    measured = cost.summary(_cost(bundle, split, file=file, threads=threads))
+    page = evaluated.page(
+        evaluation,
+        summary,
+        labels=bundle.labels,
+        model=model,
+        pictures=exhibits.exhibits(bundle, split, evaluation),
+        cost=measured,
+        calibration=calibration.as_json() if calibration else None,
+    )
+    texts = {FIGURES: _json(summary), COST: _json(measured)}
+    if calibration:
+        texts[CONFIDENCE] = _json(calibration.as_json())
+    results.save(evaluation, folder / COUNTS)
+    for name, text in (texts | {PAGE: page}).items():
+        with atomic_file(folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return tuple(folder / name for name in (COUNTS, *texts, PAGE))
+
+
+def _cost(bundle: Bundle, split: Split, *, file: Path | None, threads: int | None) -> cost.Cost:
+    """Measured on the first image."""
+    height, width = split.label(0).shape
+    return cost.measure(bundle, np.asarray(split.image(0)), size=(height, width), file=file, threads=threads)
+
+
+def _json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"

@@ -1,0 +1,85 @@
+"""Find the counts that were logged of a run or a model version, to compare them."""
+
+import re
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from segline.errors import TrackingError
+from segline.registry import promotion
+from segline.registry.tracking import reporting_tracking
+
+COUNTS = "evaluation/evaluation.npz"
+"""The artifact that the training flow logs."""
+
+_RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def fetch(client: MlflowClient, wanted: str, folder: Path) -> tuple[str, Path]:
+    """Bring the counts of `wanted` into `folder`.
+
+    Args:
+        wanted: a model version (``name@alias``, ``name/3``, a bare name for its champion), or an MLflow run by
+            its id or its name, the newest of that name.
+
+    Returns:
+        A name for a person to read, and the file.
+
+    Raises:
+        TrackingError: there is none of these, or it has no counts.
+    """
+    name, run_id = _located(client, wanted)
+    folder.mkdir(parents=True, exist_ok=True)
+    with reporting_tracking(wanted):
+        held = {item.path for item in client.list_artifacts(run_id, COUNTS.rpartition("/")[0])}
+        if COUNTS not in held:
+            raise TrackingError(
+                wanted,
+                found=f"run {run_id} has no {COUNTS}",
+                expected="the counts that a finished training run logs",
+                remedy="let the run finish, or score the model: segline evaluate, then compare what it wrote",
+            )
+        return name, Path(
+            mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=COUNTS, dst_path=str(folder))
+        )
+
+
+def _located(client: MlflowClient, wanted: str) -> tuple[str, str]:
+    """A readable name and the run's id."""
+    if _RUN_ID.fullmatch(wanted):
+        try:
+            run = client.get_run(wanted)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        else:
+            return f"{run.info.run_name} ({wanted[:8]})", wanted
+    named = [] if "@" in wanted or "/" in wanted else _runs_named(client, wanted)
+    if named:
+        return wanted, named[0].info.run_id
+    try:
+        version = promotion.resolve(client, wanted)
+    except TrackingError as error:
+        raise TrackingError(
+            wanted,
+            found="no file, run or model of that name",
+            expected="an evaluation.npz or its folder, an MLflow run's id or name, or a model such as "
+            f"{error.expected}",
+            remedy="correct it; segline models list and MLflow's page (`make up`) show what there is",
+        ) from error
+    return f"{version.name}/{version.version}", str(version.run_id)
+
+
+def _runs_named(client: MlflowClient, name: str) -> list[Run]:
+    """Newest first."""
+    if '"' in name:
+        return []
+    experiments = [item.experiment_id for item in client.search_experiments()]
+    return list(
+        client.search_runs(
+            experiments, f'attributes.run_name = "{name}"', order_by=["attributes.start_time DESC"], max_results=1
+        )
+    )

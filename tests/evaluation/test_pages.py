@@ -1,0 +1,266 @@
+"""What the pages of scores say, read as a browser would, and once by a browser."""
+
+import base64
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from drawn_split import LABELS, Split, bundle
+from page_reader import Page, value_of
+
+from segline.core.confusion import mean_iou
+from segline.core.labels import VOID
+from segline.core.palette import safe_colours
+from segline.errors import ComparisonError, DataError
+from segline.evaluation import calibration, comparison, record
+from segline.evaluation import evaluate as library
+from segline.evaluation.page import compared, exhibits
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def evaluated(bias=0.0):
+    return library.evaluate(bundle(bias), Split(), progress=lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The folder of an evaluation with all that a page can hold."""
+    folder, network, split, evaluation = tmp_path_factory.mktemp("report"), bundle(), Split(), evaluated()
+    judged = calibration.calibrate(network, split, fitted=1.5, fitted_on="validation", progress=lambda *_: None)
+    summary = library.summary(
+        evaluation,
+        interval=evaluation.interval(resamples=100, confidence=0.9),
+        baseline=evaluation.baseline(commonest=1),
+    )
+    record.write(
+        folder,
+        bundle=network,
+        split=split,
+        evaluation=evaluation,
+        summary=summary,
+        model="drawn & quartered",
+        threads=2,
+        calibration=judged,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    return Page((written / record.PAGE).read_text(encoding="utf-8"))
+
+
+def test_an_evaluations_page_asks_for_nothing_and_names_all_it_holds(page, written):
+    page.check()
+    text = " ".join(page.text)
+    summary = json.loads((written / record.FIGURES).read_text())
+    assert summary["caveat"] in text
+    assert "drawn & quartered" in text
+    assert "sample <8>" in text
+    for key in ("protocol", "split_digest", "label_map_digest", "counts_digest"):
+        assert summary[key] in text
+    assert {"scores", "classes", "confusion", "calibration", "cost", "pictures"} <= set(page.ids)
+    assert (written / record.PAGE).stat().st_size < 1 << 20
+
+
+def test_every_figure_on_it_is_the_summarys(page, written):
+    summary = json.loads((written / record.FIGURES).read_text())
+    whole = summary | {
+        "cost": json.loads((written / record.COST).read_text()),
+        "calibration": json.loads((written / record.CONFIDENCE).read_text()),
+    }
+    checked = [name for name in page.figures if name.partition(".")[0] in whole]
+    for name in checked:
+        for value, shown in page.figures[name]:
+            assert value == value_of(whole, name), name
+            assert float(shown) == pytest.approx(value, abs=0.051 if name.startswith("cost.") else 0.00051)
+    assert {"miou", "miou_low", "miou_high", "baseline_miou", "pixel_accuracy", "cost.whole.p95"} <= set(checked)
+    assert {f"per_class_iou.{name}" for name in LABELS.names[:3]} <= set(checked)
+    assert {name.partition(".")[0] for name in page.figures} - set(whole) == {"precision", "recall", "f1"}
+
+
+def test_a_class_that_is_nowhere_has_a_dash_and_no_bar(page):
+    assert "per_class_iou.rest" not in page.figures
+    bars = [found["style"] for found in page.all("i") if "width" in found.get("style", "")]
+    assert len(bars) == 3
+
+
+def decoded(uri):
+    content = base64.b64decode(uri.partition(",")[2])
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+
+
+def test_the_worst_and_the_middle_images_are_shown_and_none_twice():
+    evaluation = evaluated()
+    order = np.argsort(mean_iou(evaluation.per_image), kind="stable").tolist()
+    assert exhibits.chosen(evaluation, worst=2, median=3) == [
+        ("worst", 1, order[0]),
+        ("worst", 2, order[1]),
+        *(("median", place + 1, order[place]) for place in (3, 4, 5)),
+    ]
+    few = library.evaluate(bundle(), Split(3), progress=lambda *_: None)
+    places = [place for _, place, _ in exhibits.chosen(few, worst=5, median=3)]
+    assert places == [1, 2, 3]
+
+
+def test_the_layers_are_truth_answer_and_errors_in_both_sets_of_colours():
+    network, split, evaluation = bundle(), Split(), evaluated()
+    shown = exhibits.exhibits(network, split, evaluation, worst=1, median=0)[0]
+    label = split.label(evaluation.ids.index(shown.id))
+    assert (shown.height, shown.width) == label.shape  # small enough to be shown as it is
+    for name, colours in (("official", [item.colour for item in LABELS.classes]), ("safe", safe_colours(4))):
+        truth = decoded(shown.layers[f"truth_{name}"])[..., 2::-1]
+        for train_id in range(3):
+            assert (truth[label == train_id] == colours[train_id]).all()
+        assert {tuple(colour) for colour in truth[label == VOID].reshape(-1, 3).tolist()} == {(96,) * 3, (176,) * 3}
+    errors = decoded(shown.layers["errors"])
+    red = (errors[..., 2] == 200) & (errors[..., 1] == 0)
+    assert red.sum() == pytest.approx(shown.wrong * (label != VOID).sum())
+    assert not red[label == VOID].any()
+    assert shown.classes == (0, 1, 2)
+    assert shown.void
+
+
+def test_ids_beyond_the_colours_are_refused():
+    with pytest.raises(ValueError, match="train id 4"):
+        exhibits.mask_uri(np.array([[0, 4]], np.uint8), LABELS, safe_colours(4))
+    with pytest.raises(ValueError, match="3 colours"):
+        exhibits.mask_uri(np.array([[0, 1]], np.uint8), LABELS, safe_colours(3))
+
+
+@pytest.fixture(scope="module")
+def entries():
+    named = [("first", evaluated()), ("biased <b>", evaluated(0.9)), ("again", evaluated())]
+    return comparison.compare(named, resamples=200, confidence=0.9)
+
+
+def test_a_comparisons_page_shows_the_summarys_figures(entries):
+    summary = comparison.summary(entries)
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    page = Page(compared.page(summary))
+    page.check()
+    for name, found in page.figures.items():
+        for value, _ in found:
+            assert value == value_of(summary, name), name
+    wanted = {f"runs.{run}.{key}" for run in range(3) for key in ("miou", "miou_low", "miou_high", "pixel_accuracy")}
+    wanted |= {f"runs.{run}.against_first.{key}" for run in (1, 2) for key in ("difference", "low", "high", "p")}
+    wanted |= {f"runs.{run}.per_class_iou.{place}" for run in range(3) for place in range(3)}
+    assert wanted <= set(page.figures)
+    text = " ".join(page.text)
+    assert "biased <b>" in text
+    assert "no difference at all" in text
+    assert "worse than the first" in text
+
+
+def test_differences_are_to_the_first_and_none_to_itself(entries):
+    first, biased, again = comparison.summary(entries)["runs"]
+    assert first["against_first"] is None
+    assert biased["against_first"]["difference"] == pytest.approx(biased["miou"] - first["miou"])
+    assert biased["against_first"]["per_class"][:3] == [
+        pytest.approx(theirs - own)
+        for theirs, own in zip(biased["per_class_iou"], first["per_class_iou"], strict=True)
+        if own
+    ]
+    assert again["against_first"]["difference"] == again["against_first"]["low"] == again["against_first"]["high"] == 0
+    assert again["against_first"]["p"] == 1
+
+
+def test_images_are_paired_by_their_id_whatever_their_order():
+    evaluation, biased = evaluated(), evaluated(0.9)
+    turned = replace(biased, ids=biased.ids[::-1], per_image=biased.per_image[::-1])
+    plain = comparison.compare([("a", evaluation), ("b", biased)], resamples=100, confidence=0.9)
+    other = comparison.compare([("a", evaluation), ("b", turned)], resamples=100, confidence=0.9)
+    assert plain[1].against == other[1].against
+    np.testing.assert_array_equal(comparison.image_scores(plain), comparison.image_scores(other))
+
+
+@pytest.mark.parametrize("changed", [{"protocol": "drawn/2"}, {"split_digest": "ffff"}, {"label_map": "eeee"}])
+def test_what_the_lock_refuses_is_not_compared(changed):
+    evaluation = evaluated()
+    with pytest.raises(ComparisonError, match=next(iter(changed.values()))):
+        comparison.compare([("a", evaluation), ("b", replace(evaluation, **changed))], resamples=100, confidence=0.9)
+
+
+def test_other_labels_other_images_one_run_and_one_name_twice_are_refused():
+    evaluation = evaluated()
+
+    def compare(*named):
+        return comparison.compare(named, resamples=100, confidence=0.9)
+
+    relabelled = evaluation.per_image.copy()
+    relabelled[0, 0, 0] += 1
+    with pytest.raises(ComparisonError, match="other labelled pixels"):
+        compare(("a", evaluation), ("b", replace(evaluation, per_image=relabelled)))
+    with pytest.raises(ComparisonError, match="without sample <0>"):
+        compare(("a", evaluation), ("b", replace(evaluation, ids=("other", *evaluation.ids[1:]))))
+    with pytest.raises(DataError, match="1 run"):
+        compare(("a", evaluation))
+    with pytest.raises(DataError, match="named twice"):
+        compare(("a", evaluation), ("a", evaluation))
+
+
+def test_counts_are_read_from_file_or_folder_and_other_files_refused(written, tmp_path):
+    expected = evaluated().digest
+    assert comparison.read(written).digest == expected
+    assert comparison.read(written / comparison.COUNTS).digest == expected
+    assert comparison.read(tmp_path / "nothing.npz") is None
+    (tmp_path / "text.npz").write_text("no counts")
+    with pytest.raises(DataError, match=r"text\.npz"):
+        comparison.read(tmp_path / "text.npz")
+    np.savez(tmp_path / "other.npz", per_image=np.zeros(3))
+    with pytest.raises(DataError, match="no counts"):
+        comparison.read(tmp_path / "other.npz")
+
+
+PROBE = """<script>
+const errors = [];
+addEventListener("error", (event) => errors.push(event.message));
+addEventListener("securitypolicyviolation", (event) => errors.push(event.blockedURI));
+addEventListener("load", () => {
+  const view = document.querySelector(".view"), slider = view.querySelector("input");
+  slider.value = 2;
+  slider.dispatchEvent(new Event("input"));
+  const clip = (name) => getComputedStyle(view.querySelector(name)).clipPath;
+  const hidden = () => getComputedStyle(view.querySelector(".safe")).display;
+  const before = hidden();
+  document.getElementById("palette-safe").click();
+  parent.postMessage({
+    errors, scroll: document.documentElement.scrollWidth, words: slider.getAttribute("aria-valuetext"),
+    truth: clip(".truth"), answer: clip(".answer"), mask_errors: clip(".errors"), before, after: hidden(),
+  }, "*");
+});
+</script>"""
+FRAME = """<iframe width=WIDTH height=900 src=page.html></iframe><pre></pre><script>
+addEventListener("message", (event) => { document.querySelector("pre").textContent = JSON.stringify(event.data); });
+</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here to look at the page with")
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_draws_it_without_an_error_or_a_sideways_scroll(written, tmp_path, width):
+    html = (written / record.PAGE).read_text(encoding="utf-8")
+    (tmp_path / "page.html").write_text(html.replace("</title>", f"</title>{PROBE}", 1), "utf-8")
+    # In a frame, because a window of Chromium is never narrower than 500 pixels.
+    (tmp_path / "frame.html").write_text(FRAME.replace("WIDTH", str(width)), "utf-8")
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    address, screenshot = (tmp_path / "frame.html").as_uri(), tmp_path / "page.png"
+    options = {"capture_output": True, "text": True, "timeout": 150, "check": True}
+    answer = subprocess.run(
+        [*command, "--window-size=1400,1000", "--virtual-time-budget=5000", "--dump-dom", address], **options
+    )
+    told = json.loads(re.search(r"<pre>(.*?)</pre>", answer.stdout)[1])
+    assert told["errors"] == []
+    assert told["scroll"] <= width
+    assert told["words"] == "prediction"
+    assert told["answer"] == "inset(0px 0%)"  # whole
+    assert told["truth"] != told["answer"] != told["mask_errors"]
+    assert (told["before"], told["after"]) == ("none", "block")
+    subprocess.run([*command, "--window-size=1400,1000", f"--screenshot={screenshot}", address], **options)
+    picture = cv2.imread(str(screenshot))
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 100
