@@ -31,6 +31,7 @@ def prepare(folder, short_side=30):
             rows.append(
                 {
                     "id": sample,
+                    "group": "",
                     "split": name,
                     "height": image.shape[0],
                     "width": image.shape[1],
