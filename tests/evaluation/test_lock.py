@@ -58,8 +58,10 @@ def test_all_differences_of_all_scores_are_named():
 
 
 def test_one_score_or_none_differs_from_nothing():
-    refuse_differences({})
-    refuse_differences({"only": LOCK})
+    for locks in ({}, {"only": LOCK}, {"one": LOCK, "same": Lock(**vars(LOCK))}):
+        refuse_differences(locks)
+    with pytest.raises(ComparisonError, match="number of images"):  # so that the silence above says something
+        refuse_differences({"one": LOCK, "other": Lock(**{**vars(LOCK), "images": LOCK.images + 1})})
 
 
 def test_a_score_that_does_not_say_what_it_is_bound_to_is_refused():
