@@ -1,0 +1,118 @@
+"""Before anything is trained: check, draw samples, set up one's own data, take a known recipe."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segline.cli.application import app, complain, console
+
+
+@app.command()
+def doctor(
+    dataset: Annotated[
+        str | None, typer.Option(help="What will be trained on, if not params.yaml's `dataset`.")
+    ] = None,
+) -> None:
+    """Check params.yaml, the data source, the disk, git and the tracking server before anything long is started."""
+    from segline import config, settings, storage
+    from segline.data.download import check_source
+    from segline.data.sources import without_secrets
+    from segline.registry.lineage import code_state
+
+    places = settings.load()
+    params = config.load(places.params, dataset=dataset)
+    typer.echo(f"params.yaml   good: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
+    public = [name for name in params.datasets if name not in params.own]
+    check_source(params.source, datasets=public, root=places.root, archives=places.archives)
+    for name in params.own:
+        from segline.data import own
+
+        typer.echo(f"{name:13} good: {own.locate(params.options[name], root=places.root)}")
+    typer.echo(f"source        good: {without_secrets(params.source)}")
+    free = storage.check_room(places.root, gibibytes=1.0)
+    typer.echo(f"disk          {free:.0f} GiB free")
+    code = code_state(places.root)
+    typer.echo(f"code          {code.commit[:12]}{' with uncommitted changes' if code.dirty else ''}")
+    if places.tracking_uri.startswith("http"):
+        from segline.registry.tracking import check_server  # imports MLflow, which takes seconds
+
+        check_server(places.tracking_uri)
+    typer.echo(f"tracking      {without_secrets(places.tracking_uri)}")
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the mirrors; made if missing.")],
+) -> None:
+    """Draw miniature mirrors of the datasets, in their official archive layouts.
+
+    Use them as `source: DIR` in params.yaml, or as a pattern for a mirror of your own.
+    """
+    from segline.datasets.sample import NAMES, draw
+
+    for name in NAMES:
+        draw(name, folder / name)
+        typer.echo(f"{folder / name}")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Your images and masks, at any depth.")],
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the class table and the params.yaml entry anew, over older ones.")
+    ] = False,
+) -> None:
+    """Set up your own data: guess what FOLDER holds, and write its class table and the params.yaml entry.
+
+    Understood are image and mask files paired by name (`images/1.jpg` with `masks/1.png`, or `1.jpg` with
+    `1_mask.png`, at any depth), a CSV with the columns image and mask (split and group if wanted), COCO
+    and LabelMe polygons. Masks may hold ids, a palette's indices, or colours. Names of classes come from a
+    classes.txt, labelmap.txt, class_dict.csv or the polygons; splits from folders or lists called train,
+    val and test, or from the CSV, else a fixed share is held out.
+
+    Nothing in FOLDER is changed but `classes.yaml`, which is yours to edit. Run it again at any time: what
+    is there is kept unless --force is given.
+    """
+    from segline import settings
+    from segline.data.setup import set_up
+
+    written = set_up(folder, params=settings.load().params, force=force, report=complain)
+    _show(written)
+
+
+def _show(written: "Written") -> None:  # type: ignore[name-defined]  # noqa: F821
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("", "guess", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for line in written.guess.lines:
+        table.add_row(*(escape(text) for text in (line.what, line.guess, line.why)))
+    console().print(table)
+    for doubt in written.guess.doubts:
+        typer.echo(f"doubt: {doubt}")
+    for change in written.changes:
+        typer.echo(change)
+    typer.echo("next: look at the class table, then dvc repro validate@folder (and then make run)")
+
+
+@app.command()
+def preset(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Which one to write into params.yaml; without it, the list.")
+    ] = None,
+) -> None:
+    """Set params.yaml to a well-known recipe, keeping its comments; say what was changed."""
+    from segline import presets, settings
+
+    if name is None:
+        width = max(map(len, presets.names()))
+        for known in presets.names():
+            typer.echo(f"{known:{width}}  {presets.title(known)}")
+        return
+    changes = presets.apply(name, settings.load().params)
+    for change in changes:
+        typer.echo(f"params.yaml: {change}")
+    typer.echo(
+        f"params.yaml: {len(changes)} keys changed" if changes else f"params.yaml: {name} is what it says already"
+    )

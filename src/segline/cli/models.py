@@ -1,0 +1,18 @@
+"""`segline models`: the registered models."""
+
+import typer
+
+from segline.cli.application import app, console
+
+models = typer.Typer(help="The registered models.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+
+@models.command("list")
+def list_models() -> None:
+    """List every registered version with its score, and who is champion."""
+    from segline import settings
+    from segline.registry import promotion, tracking
+
+    client = tracking.connect(settings.load())
+    console().print(promotion.table(client))

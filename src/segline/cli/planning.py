@@ -1,0 +1,53 @@
+"""`segline plan`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segline.cli.application import DatasetArgument, app, console
+
+
+@app.command("plan")
+def show_plan(
+    dataset: DatasetArgument,
+    memory: Annotated[
+        float | None, typer.Option(min=0.01, help="GiB that a fit may take, if not params.yaml's `training.memory`.")
+    ] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan there, too.")] = None,
+) -> None:
+    """Derive crop, batch, depth, epochs and more from the dataset's fingerprint and a memory budget.
+
+    `training.plan: auto` in params.yaml trains so. What params.yaml says itself holds, and is marked. The
+    dataset must be validated (`dvc repro validate@DATASET`); nothing is trained.
+    """
+    from segline import config, datasets, settings
+    from segline.training import facts, plan
+
+    places = settings.load()
+    params = config.load(places.params, dataset=dataset)
+    short_side = params.prepare.short_side
+    definition = datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset))
+    found = facts.read(places.manifest(dataset), definition, short_side=short_side)
+    training, search = plan.asked(params, memory=memory)
+    made = plan.make(found, short_side=short_side, training=training, search=search)
+    _show_plan(made)
+    for name, other in plan.neighbours(made, found, short_side=short_side, training=training, search=search):
+        typer.echo(f"{name}: {other}")
+    if params.training.plan is None:
+        typer.echo("not in use: params.yaml has no training.plan: auto")
+    if json:
+        made.write(json)
+
+
+def _show_plan(made: "Plan") -> None:  # type: ignore[name-defined]  # noqa: F821
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("what", "value", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for line in made.lines:
+        value = f"{line.value} (given)" if line.given else f"{line.value}"
+        why = f"the plan would say {line.derived}: {line.why}" if line.given else line.why
+        table.add_row(*(escape(text) for text in (line.key, value, why)))
+    console().print(table)
+    typer.echo(f"memory: {', '.join(f'{network} {size / 2**30:.2f} GiB' for network, size in made.memory.items())}")

@@ -1,0 +1,53 @@
+"""`segline predict`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segline.cli.application import app, complain
+from segline.cli.choosing import bundle_folder
+
+
+@app.command()
+def predict(
+    source: Annotated[Path, typer.Argument(metavar="IMAGE_OR_FOLDER", help="An image, or a folder of images.")],
+    model: Annotated[
+        str, typer.Option(help="A registered model (`segline-oxford_pets@champion`, `name/3`) or a model folder.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for `<stem>_labels.png` and `<stem>_overlay.png`.")],
+    head: Annotated[
+        int | None, typer.Option(help="Of a U-Net++ with several heads: answer by this one alone, which is faster.")
+    ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Answer each image once, without the mirror images that the model averages.")
+    ] = False,
+    opacity: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Of the overlays' colours: 0 shows the image, 1 the colours.")
+    ] = 0.5,
+) -> None:
+    """Label every pixel: label maps (the dataset's own ids) and overlays, at the images' own size."""
+    from dataclasses import replace
+
+    from rich.progress import track
+
+    from segline.inference.bundle import pruned
+    from segline.inference.predict import image_files, predict_files
+
+    files = image_files(source)
+    bundle = _bundle(model)
+    if head is not None:
+        bundle = pruned(bundle, head=head)
+    if fast:
+        bundle = replace(bundle, mirrors=())
+    written = predict_files(bundle, source, output=output, report=complain, opacity=opacity)
+    count = sum(1 for _ in track(written, description="predict", total=len(files), disable=not sys.stderr.isatty()))
+    typer.echo(f"{count} label maps and overlays are in {output}")
+
+
+def _bundle(model: str) -> "Bundle":  # type: ignore[name-defined]  # noqa: F821
+    from segline.inference import bundle
+
+    with bundle_folder(model) as (_, folder):
+        return bundle.load(folder)
