@@ -1,4 +1,4 @@
-"""Memory that fits really take, over what `segline.training.memory` says they would: goal 0.8 to 1.25.
+"""Memory that fits really take, over what `segline.training.memory` says they would: goal 0.75 to 1.25.
 
     .venv/bin/python benchmarks/memory_estimate.py                  # every case, each in a process of its own
     .venv/bin/python benchmarks/memory_estimate.py unet xception    # cases whose name holds one of these

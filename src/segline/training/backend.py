@@ -67,7 +67,7 @@ def precision(policy: str) -> Iterator[None]:
 def jit_compile(wanted: bool | None = None) -> bool | str:
     """Keras's ``jit_compile``: `wanted`, or XLA where it is worth it.
 
-    On a CPU, XLA halves the speed of TensorFlow's convolutions. JAX is nothing without it.
+    On a CPU it brings TensorFlow nothing (benchmarks/README.md). JAX is nothing without it.
     """
     if wanted is not None:
         return wanted
