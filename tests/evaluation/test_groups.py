@@ -252,10 +252,10 @@ def test_terminal_and_page_of_a_comparison_say_what_was_drawn_and_when_no_p_can_
         assert "bootstrap over 6 groups" in shown
         assert "no p can be" not in shown  # 6 groups can be swapped in 64 ways
     summary = comparison.summary(compare(("a", first), ("b", second), ("c", second)))
-    assert summary["caveat"].endswith("with 6 groups no p can be below 0.062")
+    assert summary["caveat"].endswith("with 6 groups no corrected p can be below about 0.062")
     fewer = tuple(name.replace("5", "4") for name in first.groups)
     summary = comparison.summary(compare(("a", replace(first, groups=fewer)), ("b", replace(second, groups=None))))
-    assert summary["caveat"].endswith("with 5 groups no p can be below 0.062")
+    assert summary["caveat"].endswith("with 5 groups no p can be below about 0.062")
     alone = comparison.summary(compare(("a", replace(first, groups=None)), ("b", replace(second, groups=None))))
     assert (alone["groups"], alone["interval_method"]) == (None, "bootstrap over images")
     assert "groups" not in told(alone)

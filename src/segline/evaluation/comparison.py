@@ -216,8 +216,8 @@ def _caveat(entries: Sequence[Entry]) -> str:
     least = min(1.0, comparisons * statistics.least_p(interval.groups or interval.images))
     if least <= 1 - interval.confidence:
         return interval.caveat
-    units = "groups" if interval.groups else "images"
-    limit = f"with {interval.groups or interval.images} {units} no p can be below {least:.2g}"
+    units = f"{interval.groups} groups" if interval.groups else f"{interval.images} images"
+    limit = f"with {units} no {'corrected p' if comparisons > 1 else 'p'} can be below about {least:.2g}"
     return "; ".join(filter(None, (interval.caveat, limit)))
 
 
