@@ -27,15 +27,14 @@ import work
 
 from segline import config, datasets, models
 from segline.core.confusion import iou
-from segline.core.statistics import compare_mean_iou
 from segline.data import loader
 from segline.data.archives import extract
 from segline.data.augment import Augmenter
 from segline.data.prepared import Prepared
 from segline.datasets.base import Dataset
 from segline.errors import ComparisonError
+from segline.evaluation import comparison
 from segline.evaluation import evaluate as scoring
-from segline.evaluation.lock import lock_of, refuse_differences
 from segline.inference.bundle import Bundle
 from segline.training.backend import make_deterministic
 from segline.training.fit import fit
@@ -191,13 +190,12 @@ def _score(evaluation: scoring.Evaluation) -> str:
 def _compared(planned: scoring.Evaluation | None, evaluation: scoring.Evaluation) -> str:
     if planned is None:
         return ""
+    both = [("this", evaluation), ("plan: auto", planned)]
     try:
-        refuse_differences({"plan: auto": lock_of(planned), "this": lock_of(evaluation)})
+        found = comparison.compare(both, resamples=RESAMPLES, confidence=CONFIDENCE)[1].against
     except ComparisonError as error:
         return f"(not compared: {error.found}) "
-    found = compare_mean_iou(
-        planned.per_image, evaluation.per_image, resamples=RESAMPLES, confidence=CONFIDENCE, seed=scoring.BOOTSTRAP_SEED
-    )
+    assert found is not None
     return (
         f"; plan: auto is {found.difference:+.3f} [{found.interval.low:+.3f}, {found.interval.high:+.3f}], "
         f"p {found.p:.4f} "

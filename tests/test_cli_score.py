@@ -68,6 +68,44 @@ def test_a_score_is_printed_and_written_without_a_model_a_project_or_anything_he
     assert results.load(kitti / "out/counts.npz").digest == content["counts_digest"]
 
 
+def test_in_a_project_the_drives_of_the_split_are_drawn_whole(kitti):
+    """The labels are those that the manifest lists as the test split; several of its frames are of one drive."""
+    from segline import datasets
+    from segline.data import manifest, split
+    from segline.datasets.kitti import drive_of
+    from segline.evaluation import results
+
+    definition, raw, frames = datasets.load("kitti"), kitti / "data/raw/kitti", range(82, 90)
+    generator = np.random.default_rng(9)
+    for folder in ("training/image_2", "training/semantic", "answers"):
+        (raw / folder).mkdir(parents=True)
+    for frame in frames:
+        truth = generator.choice(np.array([0, 7, 8, 23, 26], dtype=np.uint8), (14, 25))
+        write_png(raw / f"training/image_2/{frame:06d}_10.png", generator.integers(0, 256, (14, 25, 3), np.uint8))
+        write_png(raw / f"training/semantic/{frame:06d}_10.png", truth)
+        wrong = generator.random(truth.shape) < 0.3
+        write_png(raw / f"answers/{frame:06d}_10_labels.png", np.where(wrong, np.uint8(26), truth))
+    pairs = definition.pairs(raw)
+    table = manifest.build(definition, pairs, raw=raw, splits=split.assign(pairs, validation_share=0.2), workers=1)
+    (kitti / "data/manifest/kitti").mkdir(parents=True)
+    manifest.write(table, kitti / "data/manifest/kitti" / manifest.FILE_NAME)
+    (kitti / "params.yaml").write_text((Path(__file__).parents[1] / "params.yaml").read_text())
+    folders = ("--truth", raw / "training/semantic", "--prediction", raw / "answers")
+    written = ("--json", "score.json", "--counts", "counts.npz")
+    answer = run("--dataset", "kitti", *folders, "--split", "test", *written, cwd=kitti)
+    assert answer.returncode == 0, answer.stderr
+    drives = tuple(map(drive_of, frames))
+    groups = len(set(drives))
+    assert 1 < groups < len(frames)
+    content = json.loads((kitti / "score.json").read_text())
+    jsonschema.validate(content, SCHEMA)
+    assert (content["split"], content["groups"]) == ("test", groups)
+    assert f"(95 %, bootstrap over {groups} groups)" in answer.stdout
+    assert f"8 in {groups} groups" in answer.stdout
+    assert results.load(kitti / "counts.npz").groups == drives
+    assert imported(answer) & NEVER == set()
+
+
 def test_another_task_has_another_protocol(kitti):
     answer = run(*ASKED, "--task", "road", "--json", "score.json", cwd=kitti)
     assert answer.returncode == 0

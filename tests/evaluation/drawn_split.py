@@ -16,9 +16,10 @@ class Split:
 
     name, digest, protocol, label_map, short_side = "test", "0123", "drawn/1", LABELS.digest, 30
 
-    def __init__(self, count=9):
+    def __init__(self, count=9, groups=None):
         generator = np.random.default_rng(1)
         self.ids = [f"sample <{number}>" for number in range(count)]  # a page must escape it
+        self.groups = list(groups or [""] * count)
         self._labels, self._images = [], []
         for number in range(count):
             label = generator.integers(0, 3, (6 + number % 3, 9)).astype(np.uint8).repeat(10, 0).repeat(10, 1)

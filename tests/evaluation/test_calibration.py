@@ -29,7 +29,7 @@ class Split:
     def __init__(self, name="test", *, count=4, seed=0, labels=LABELS, void=False):
         generator = np.random.default_rng(seed)
         self.name, self.label_map = name, labels.digest
-        self.ids = [f"{name}_{number}" for number in range(count)]
+        self.ids, self.groups = [f"{name}_{number}" for number in range(count)], [""] * count
         self._samples = [self._draw(generator, number, len(labels)) for number in range(count)]
         if void:
             self._samples = [(image, np.full_like(label, VOID)) for image, label in self._samples]

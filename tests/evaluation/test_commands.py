@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent.parent
 def prepare(folder, short_side=30):
     """A prepared folder as `segline.data.prepare` leaves it, with the drawn samples in every split."""
     folder.mkdir(parents=True)
-    rows, splits, samples = [], {}, Split(6)
+    rows, splits, samples = [], {}, Split(6, groups=["drive", "drive", "", "", "", ""])
     for name in ("train", "validation", "test"):
         at = {"images": 0, "masks": 0, "labels": 0}
         parts = {"images": [], "masks": [], "labels": []}
@@ -31,7 +31,7 @@ def prepare(folder, short_side=30):
             rows.append(
                 {
                     "id": sample,
-                    "group": "",
+                    "group": samples.groups[index],
                     "split": name,
                     "height": image.shape[0],
                     "width": image.shape[1],
@@ -89,8 +89,14 @@ def test_evaluations_are_written_shown_and_compared(project, capsys):
     told = capsys.readouterr().out
     summary = json.loads((project / "out" / "evaluation.json").read_text())
     assert f"{summary['miou']:.4f}  [{summary['miou_low']:.4f}, {summary['miou_high']:.4f}]" in told
-    assert "6 images: intervals are honest only" in told
-    assert results.load(project / "out" / "evaluation.npz").miou == summary["miou"]
+    assert "6 images in 5 groups: intervals are honest only" in " ".join(told.replace("│", " ").split())
+    assert "bootstrap over 5 groups" in " ".join(told.replace("│", " ").split())
+    stored = results.load(project / "out" / "evaluation.npz")
+    assert stored.miou == summary["miou"]
+    assert stored.groups == ("drive", "drive", "", "", "", "")
+    page = (project / "out" / "evaluation.html").read_text()
+    assert "(bootstrap over 5 groups)" in page
+    assert "6 images in 5 groups, digest" in page
     for name in ("evaluation.html", "cost.json", "calibration.json"):
         assert (project / "out" / name).stat().st_size > 100
     assert json.loads((project / "out" / "calibration.json").read_text())["fitted_on"] == "validation"
@@ -110,6 +116,7 @@ def test_evaluations_are_written_shown_and_compared(project, capsys):
     assert [row["name"] for row in compared["runs"]] == ["out", "worse-test"]
     assert f"{compared['runs'][1]['against_first']['difference']:+.4f}" in told
     assert compared["runs"][1]["against_first"]["difference"] < 0
+    assert (compared["groups"], compared["interval_method"]) == (5, "bootstrap over 5 groups")
     assert (project / "reports" / "drawn" / "comparison" / "comparison.html").is_file()
 
 

@@ -1,76 +1,37 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from drawn_split import LABELS, Split, bundle
 
 from segline.core.confusion import confusion, mean_iou
-from segline.core.labels import VOID, label_map
+from segline.core.labels import VOID
 from segline.errors import DataError
 from segline.evaluation import evaluate as library
 from segline.evaluation import report
-from segline.inference.bundle import Bundle
 from segline.inference.predict import predict_scaled
-
-LABELS = label_map([(1, "foreground", (200, 0, 0)), (2, "background", (0, 200, 0)), (3, "border", (0, 0, 200))])
-
-
-class Split:
-    """Drawn samples with the interface of `PreparedSplit`: scaled images, native labels of another size."""
-
-    name, digest, protocol, label_map, short_side = "test", "0123", "drawn/1", LABELS.digest, 30
-
-    def __init__(self, count=6):
-        generator = np.random.default_rng(1)
-        self.ids = [f"sample_{number}" for number in range(count)]
-        self._labels, self._images = [], []
-        for number in range(count):
-            height, width = 60 + 10 * number, 90
-            label = generator.integers(0, 3, (height // 10, width // 10)).astype(np.uint8).repeat(10, 0).repeat(10, 1)
-            image = np.repeat((label * 100 + 30)[..., None], 3, axis=2)[::2, ::2].copy()
-            label[:5] = VOID
-            image[-6:] = 255  # so that something is wrong
-            self._labels.append(label)
-            self._images.append(image)
-
-    def __len__(self):
-        return len(self.ids)
-
-    def image(self, index):
-        return self._images[index]
-
-    def label(self, index):
-        return self._labels[index]
-
-    def mask(self, index):
-        return self._labels[index][::2, ::2]
 
 
 @pytest.fixture(scope="module")
 def network():
-    import keras
-
-    image = keras.Input((None, None, 3))
-    grey = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / (3 * 255)))
-    head = keras.layers.Conv2D(3, 1)
-    model = keras.Model(image, head(grey(image)))
-    head.set_weights([np.array([[[[0.0, 3.0, 6.0]]]]), np.array([0.0, -1.0, -3.0])])
-    return Bundle(network=model, dataset="drawn", family="unet", labels=LABELS, short_side=30, stride=8)
+    return bundle()
 
 
 @pytest.fixture(scope="module")
 def evaluation(network):
     done = []
-    result = library.evaluate(network, Split(), progress=lambda count, total: done.append((count, total)))
+    result = library.evaluate(network, Split(6), progress=lambda count, total: done.append((count, total)))
     assert done == [(number, 6) for number in range(1, 7)]
     return result
 
 
 def test_counts_are_those_of_native_labels_image_by_image(network, evaluation):
-    split = Split()
+    split = Split(6)
     for index in range(len(split)):
         label = split.label(index)
         mask = predict_scaled(network, split.image(index), height=label.shape[0], width=label.shape[1])
-        np.testing.assert_array_equal(evaluation.per_image[index], confusion(label, mask, classes=3))
+        np.testing.assert_array_equal(evaluation.per_image[index], confusion(label, mask, classes=4))
     labelled = sum(int((split.label(index) != VOID).sum()) for index in range(len(split)))
     assert evaluation.counts.sum() == labelled
     assert evaluation.void_pixels == sum(split.label(index).size for index in range(len(split))) - labelled
@@ -93,8 +54,9 @@ def test_a_score_carries_protocol_digests_and_interval(evaluation):
 
 
 def test_pets_report_their_two_foreground_scores(evaluation):
-    scores = library.extra_scores(evaluation)
-    counts = evaluation.counts
+    pets = replace(evaluation, names=LABELS.names[:3], per_image=evaluation.per_image[:, :3, [0, 1, 2, 4]])
+    assert pets.counts.sum() == evaluation.counts.sum()  # the class that is left out is nowhere
+    scores, counts = library.extra_scores(pets), pets.counts
     rest = counts[0, 0] / (counts[0].sum() + counts[1:, 0].sum())
     void = counts[0, 0] / (counts[0].sum() + counts[1, 0])
     assert scores["foreground_iou_border_rest"] == pytest.approx(rest)
@@ -110,20 +72,36 @@ def test_an_evaluation_survives_its_file(evaluation, tmp_path):
     assert again.names == evaluation.names
 
 
+def test_an_evaluation_has_the_groups_of_its_split_at_any_scale(network, tmp_path):
+    groups = ["north", "", "north", "south", "", "south"]
+    split = Split(6, groups=groups)
+    for one in (split, library.AtTrainingScale(split)):
+        found = library.evaluate(network, one, progress=lambda *_: None)
+        assert found.groups == tuple(groups)
+        assert found.interval(resamples=100, confidence=0.9).groups == 4
+    library.save(found, tmp_path / "evaluation.npz")
+    assert library.load(tmp_path / "evaluation.npz").groups == tuple(groups)
+
+
+def test_a_split_whose_images_stand_alone_has_none(network, evaluation):
+    assert evaluation.groups is None
+    apart = Split(6, groups=["a", "b", "c", "", "", "d"])
+    assert library.evaluate(network, apart, progress=lambda *_: None).groups is None
+
+
 def test_one_changed_pixel_changes_the_digest(evaluation):
     changed = evaluation.per_image.copy()
     changed[2, 0, 0] -= 1
     changed[2, 0, 1] += 1
-    fields = {**vars(evaluation), "per_image": changed}
-    assert library.Evaluation(**fields).digest != evaluation.digest
+    assert replace(evaluation, per_image=changed).digest != evaluation.digest
 
 
 def test_another_label_map_or_an_empty_split_is_refused(network):
-    other = Split()
+    other = Split(6)
     other.label_map = "ffff"
     with pytest.raises(DataError, match="ffff"):
         library.evaluate(network, other, progress=lambda *_: None)
-    other = Split()
+    other = Split(6)
     other.short_side = 64  # what it would be shown is not what `predict` shows it
     with pytest.raises(DataError, match="short side 64"):
         library.evaluate(network, other, progress=lambda *_: None)
@@ -136,7 +114,7 @@ def test_pictures_are_drawn_worst_first(network, evaluation, tmp_path):
 
     report.confusion_picture(evaluation, tmp_path / "confusion.png")
     assert cv2.imread(str(tmp_path / "confusion.png")).shape[0] > 300
-    paths = report.example_pictures(network, Split(), evaluation, tmp_path / "examples")
+    paths = report.example_pictures(network, Split(6), evaluation, tmp_path / "examples")
     scores = dict(zip(evaluation.ids, mean_iou(evaluation.per_image), strict=True))
     shown = [scores[path.stem.split("_", 2)[2]] for path in paths]
     assert shown == sorted(shown)
@@ -145,12 +123,12 @@ def test_pictures_are_drawn_worst_first(network, evaluation, tmp_path):
 
 
 def test_at_the_training_scale_the_masks_of_that_scale_count(network):
-    split = Split()
+    split = Split(6)
     scaled = library.evaluate(network, library.AtTrainingScale(split), progress=lambda *_: None)
     for index in range(len(split)):
         truth = split.mask(index)
         answer = predict_scaled(network, split.image(index), height=truth.shape[0], width=truth.shape[1])
-        np.testing.assert_array_equal(scaled.per_image[index], confusion(truth, answer, classes=3))
+        np.testing.assert_array_equal(scaled.per_image[index], confusion(truth, answer, classes=4))
 
 
 @pytest.mark.parametrize(("samples", "worst", "best"), [(6, 2, 2), (3, 2, 1), (1, 1, 0)])
@@ -171,4 +149,4 @@ def test_an_image_that_is_all_void_has_no_score_and_is_no_extreme(network, tmp_p
     split.label(1)[:] = VOID
     evaluation = library.evaluate(network, library.AtTrainingScale(split), progress=lambda *_: None)
     paths = report.extreme_pictures(network, library.AtTrainingScale(split), evaluation, tmp_path, count=2)
-    assert sorted(path.stem.split("_", 2)[2] for path in paths) == ["sample_0", "sample_2"]
+    assert sorted(path.stem.split("_", 2)[2] for path in paths) == ["sample <0>", "sample <2>"]

@@ -13,6 +13,7 @@ EVALUATION = results.Evaluation(
     label_map="b6df76be2bc4ec07",
     names=("a", "b"),
     ids=("x", "y", "z"),
+    groups=None,
     void_pixels=3,
     per_image=np.arange(18, dtype=np.int64).reshape(3, 2, 3),
 )

@@ -19,7 +19,8 @@ SHIFT = 3
 class Split:
     """Bright things, which the network sees too far to the left; their masks lie where `shift` says."""
 
-    name, digest, protocol, label_map, ids, short_side = "validation", "0", "drawn/1", LABELS.digest, ("a", "b"), None
+    name, digest, protocol, label_map, short_side = "validation", "0", "drawn/1", LABELS.digest, None
+    ids, groups = ("a", "b"), ("", "")
 
     def __init__(self, shift):
         self._shift = shift

@@ -63,6 +63,7 @@ def test_an_evaluations_page_asks_for_nothing_and_names_all_it_holds(page, writt
     assert summary["caveat"] in text
     assert "drawn & quartered" in text
     assert "sample <8>" in text
+    assert "(bootstrap over images)" in text
     for key in ("protocol", "split_digest", "label_map_digest", "counts_digest"):
         assert summary[key] in text
     assert {"scores", "classes", "confusion", "calibration", "cost", "pictures"} <= set(page.ids)
@@ -149,11 +150,15 @@ def test_a_comparisons_page_shows_the_summarys_figures(entries):
         for value, _ in found:
             assert value == value_of(summary, name), name
     wanted = {f"runs.{run}.{key}" for run in range(3) for key in ("miou", "miou_low", "miou_high", "pixel_accuracy")}
-    wanted |= {f"runs.{run}.against_first.{key}" for run in (1, 2) for key in ("difference", "low", "high", "p")}
+    wanted |= {
+        f"runs.{run}.against_first.{key}" for run in (1, 2) for key in ("difference", "low", "high", "p", "p_corrected")
+    }
     wanted |= {f"runs.{run}.per_class_iou.{place}" for run in range(3) for place in range(3)}
     assert wanted <= set(page.figures)
     text = " ".join(page.text)
     assert "biased <b>" in text
+    assert "bootstrap over images" in text
+    assert "Holm, 2 comparisons" in text
     assert "no difference at all" in text
     assert "worse than the first" in text
 

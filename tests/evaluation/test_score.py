@@ -36,7 +36,13 @@ RAW = np.array([3, 5, 9, 10, 0, 200], dtype=np.uint8)
 
 def _pairs(raw):
     return [
-        Pair(id=path.stem, image=f"images/{path.name}", mask=f"masks/{path.name}", split=path.stem.split("_")[0])
+        Pair(
+            id=path.stem,
+            image=f"images/{path.name}",
+            mask=f"masks/{path.name}",
+            split=path.stem.split("_")[0],
+            group="walk" if path.stem in {"test_1", "test_3"} else "",
+        )
         for path in sorted((raw / "images").iterdir())
     ]
 
@@ -391,6 +397,7 @@ def test_what_predict_writes_scores_as_evaluate_does(project, tmp_path):
     found = score(tmp_path, truth=project / "raw/masks", prediction=tmp_path / "answers", only="test", published=known)
     assert found.split == "test"
     assert found.evaluation.digest == expected.digest
+    assert found.evaluation.groups == ("", "walk", "", "walk")
     assert vars(found.evaluation).keys() == vars(expected).keys()
     for name, value in vars(expected).items():
         np.testing.assert_array_equal(getattr(found.evaluation, name), value)
@@ -408,10 +415,13 @@ def test_a_published_split_is_recognised_and_has_its_digest(project, tmp_path):
         assert found.evaluation.split_digest == prepared.split(part).digest
         unknown = score(tmp_path / part).evaluation
         assert (unknown.split, unknown.split_digest == found.evaluation.split_digest) == ("", False)
+        assert (found.evaluation.groups is not None) == (part == "test")
+        assert unknown.groups is None  # where there is no manifest, nobody said
     changed = tmp_path / "test/truth/test_0.png"
     write_png(changed, np.where(read(changed) == 5, np.uint8(9), read(changed)))
     found = score(tmp_path / "test", published=known)
     assert found.split is None
+    assert found.evaluation.groups is None
     assert found.evaluation.split_digest != prepared.split("test").digest
     asked = score(tmp_path / "test", published=known, only="test")
     assert "not those that were validated as the test split" in asked.warnings[0]
@@ -457,9 +467,27 @@ def test_what_is_written_follows_the_published_schema(root, project):
     assert content["per_image_miou"]["image_0"] is None
     assert content["miou_low"] <= content["miou"] <= content["miou_high"]
     assert content.keys() == set(schema["required"]) == schema["properties"].keys()
-    for wrong in ({"miou": 1.5}, {"split_digest": ""}, {"images": 0}, {"schema_version": 2}, {"news": 1}):
+    for wrong in (
+        {"miou": 1.5},
+        {"split_digest": ""},
+        {"images": 0},
+        {"schema_version": 1},
+        {"news": 1},
+        {"groups": 0},
+    ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(content | wrong, schema)
+
+
+def test_a_score_says_over_how_many_groups_its_interval_was_drawn(project, root):
+    known = published.read(project / "manifest")
+    truth = project / "raw/masks"
+    content = document(score(root, truth=truth, prediction=truth, only="test", published=known))
+    jsonschema.validate(json.loads(json.dumps(content, allow_nan=False)), json.loads(SCHEMA.read_text()))
+    assert (content["images"], content["groups"], content["interval_method"]) == (4, 3, "bootstrap over 3 groups")
+    assert "4 images in 3 groups" in content["caveat"]
+    content = document(score(root))
+    assert (content["images"], content["groups"], content["interval_method"]) == (7, None, "bootstrap over images")
 
 
 def test_figures_are_those_of_the_counts(root):

@@ -104,16 +104,16 @@ def _show_score(content: dict[str, Any]) -> None:
     for (name, value), row in zip(content["per_class_iou"].items(), content["confusion"], strict=True):
         table.add_row(escape(name), "absent" if value is None else f"{value:.4f}", f"{sum(row):,}")
     console().print(table)
-    share = f"{100 * content['confidence']:g} %"
+    drawn = f"{100 * content['confidence']:g} %, {content['interval_method']}"
     lines = {
-        "mIoU": f"{content['miou']:.4f}  [{content['miou_low']:.4f}, {content['miou_high']:.4f}] ({share}, bootstrap)",
+        "mIoU": f"{content['miou']:.4f}  [{content['miou_low']:.4f}, {content['miou_high']:.4f}] ({drawn})",
         "caveat": content["caveat"],
         "pixel accuracy": f"{content['pixel_accuracy']:.4f}",
         **{
             name.replace("_", " "): "undefined" if value is None else f"{value:.4f}"
             for name, value in content["extra_scores"].items()
         },
-        "images": f"{content['images']}",
+        "images": f"{content['images']}" + (f" in {content['groups']} groups" if content["groups"] else ""),
         "pixels": f"{content['labelled_pixels']:,} labelled, {content['void_pixels']:,} void",
         "dataset": f"{content['dataset']}, task {content['task']}",
         "protocol": content["protocol"],

@@ -43,21 +43,35 @@ _NUMBERS_AT_ONCE = 1 << 20  # of resampled counts: memory is this, whatever the 
 def caveat(images: int, groups: int | None = None) -> str:
     """What must be said beside an interval over `images` images in `groups` groups; empty where nothing must.
 
+    Where there are few groups, they are what limits it, however many images they hold.
+
     Args:
         groups: None where images are not grouped.
     """
-    said = [_caveat(images, "images", _HELD_BY_IMAGES)]
-    if groups is not None:
-        said.append(_caveat(groups, "groups", _HELD_BY_GROUPS))
-    return "; ".join(filter(None, said))
-
-
-def _caveat(count: int, what: str, held: Sequence[tuple[int, str]]) -> str:
+    if groups is not None and groups < HONEST_GROUPS:
+        count, what, held, limit = groups, f"{images} images in {groups} groups", _HELD_BY_GROUPS, " groups"
+    else:
+        count, what, held, limit = images, f"{images} images", _HELD_BY_IMAGES, ""
     share = next((share for below, share in held if count < below), None)
     if share is None:
         return ""
-    honest = f"{count} {what}: intervals are honest only from about {held[-1][0]} up"
+    honest = f"{what}: intervals are honest only from about {held[-1][0]}{limit} up"
     return f"{honest} (of 95 % ones {share} % held the truth in simulations)"
+
+
+def method(groups: int | None) -> str:
+    """How an interval over images in `groups` groups is made, for a person to read."""
+    return "bootstrap over images" if groups is None else f"bootstrap over {groups} groups"
+
+
+def group_places(groups: Sequence[str]) -> tuple[int, ...]:
+    """Which images belong together: of each, the place of the first of its group.
+
+    Args:
+        groups: names, one an image; an image without a name ("") is a group of its own.
+    """
+    first: dict[str, int] = {}
+    return tuple(first.setdefault(name, place) if name else place for place, name in enumerate(groups))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +92,11 @@ class Interval:
     def caveat(self) -> str:
         """What must be said beside the interval; empty where it can be taken at its word."""
         return caveat(self.images, self.groups)
+
+    @property
+    def method(self) -> str:
+        """How it was made, for a person to read."""
+        return method(self.groups)
 
 
 def bootstrap(
@@ -109,11 +128,6 @@ def bootstrap(
     units, grouped = _units(per_image, groups)
     low, high = _limits(units, score, limits, resamples, confidence, np.random.default_rng(seed))
     return Interval(low=low, high=high, confidence=confidence, images=len(per_image), groups=grouped)
-
-
-def bootstrap_mean_iou(per_image: Counts, *, resamples: int, confidence: float, seed: int) -> Interval:
-    """`bootstrap` of the mean IoU over images that each stand for themselves."""
-    return bootstrap(per_image, resamples=resamples, confidence=confidence, seed=seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,9 +199,23 @@ def compare(
     return Comparison(difference=found, interval=interval, p=(1 + extreme) / (1 + resamples))
 
 
-def compare_mean_iou(first: Counts, second: Counts, *, resamples: int, confidence: float, seed: int) -> Comparison:
-    """`compare` by the mean IoU over images that each stand for themselves."""
-    return compare(first, second, resamples=resamples, confidence=confidence, seed=seed)
+def least_p(units: int) -> float:
+    """The lowest p-value that `compare` can give: of all ways to swap units, none and all leave the difference."""
+    return 2.0 ** (1 - units)
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """P-values of several comparisons -> those that hold for all of them at once, in the same order.
+
+    Where no two models differ, the lowest of these is below 0.05 in at most 5 % of such families of comparisons,
+    however they depend on each other (Holm, Scandinavian Journal of Statistics 1979): the lowest counts as many
+    times as there are comparisons, the next one time less, and none is lower than one that was lower before.
+    """
+    corrected, highest = [1.0] * len(ps), 0.0
+    for rank, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
+        highest = max(highest, min(1.0, (len(ps) - rank) * ps[place]))
+        corrected[place] = highest
+    return corrected
 
 
 def _units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int | None]:
@@ -198,14 +226,12 @@ def _units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int
         return per_image, None
     if len(groups) != len(per_image):
         raise ValueError(f"{len(per_image)} images, but {len(groups)} names of groups")
-    keys = [(name, -1) if name else ("", index) for index, name in enumerate(groups)]
-    places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-    if len(places) == len(per_image):
+    firsts, unit_of = np.unique(group_places(groups), return_inverse=True)
+    if len(firsts) == len(per_image):
         return per_image, None
-    units = np.zeros((len(places), *per_image.shape[1:]), dtype=np.int64)
-    for key, counts in zip(keys, per_image, strict=True):
-        units[places[key]] += counts
-    return units, len(places)
+    units = np.zeros((len(firsts), *per_image.shape[1:]), dtype=np.int64)
+    np.add.at(units, unit_of, per_image)
+    return units, len(firsts)
 
 
 def _limits(

@@ -1,7 +1,7 @@
 """Evaluations side by side: scores with intervals, differences a class, and the same images paired."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -9,8 +9,9 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
+from segline.core import statistics
 from segline.core.confusion import Counts, Ratios, iou, mean_iou, pixel_accuracy
-from segline.core.statistics import Comparison, Interval, compare_mean_iou
+from segline.core.statistics import Comparison, Interval
 from segline.errors import ComparisonError, DataError
 from segline.evaluation import lock
 from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, load
@@ -31,6 +32,7 @@ class Entry:
         interval: of its mean IoU.
         classes: its IoU of each class, float64 (C,); NaN where the class is absent.
         against: the first one's comparison with it, taken as this one's less the first's; None for the first.
+        p_corrected: of `against`, for all comparisons with the first at once (Holm); None for the first.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Entry:
     interval: Interval
     classes: Ratios
     against: Comparison | None
+    p_corrected: float | None
 
     @property
     def pixel_accuracy(self) -> float:
@@ -75,11 +78,15 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confidence: float) -> list[Entry]:
     """Put evaluations side by side, each against the first.
 
+    Groups are the images': what any of the evaluations knows of them is used for all, so that one that was scored
+    where nobody said how images belong together (an older file, another tool's folder) is compared just as
+    carefully. Those that say different things of the same images are refused.
+
     Args:
         named: names and evaluations of one protocol, split and label map; at least two.
 
     Raises:
-        ComparisonError: they are not of the same rules, split, classes and images; each difference is named.
+        ComparisonError: they are not of the same rules, split, classes, images and groups; each difference is named.
         DataError: they are fewer than two, or two have one name.
     """
     if len(named) < FEWEST:
@@ -93,22 +100,57 @@ def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confiden
                 name, found="named twice", expected="runs that differ", remedy="name each run once, or copy its file"
             )
     lock.refuse_differences({name: lock.lock_of(evaluation) for name, evaluation in named})
-    first = named[0][1]
-    rows = [_ordered_as(first, evaluation, name, named[0][0]) for name, evaluation in named]
+    rows = [_ordered_as(named[0][1], evaluation, name, named[0][0]) for name, evaluation in named]
+    evaluations = _with_groups_of_all(named)
+    options: dict[str, Any] = {"resamples": resamples, "confidence": confidence}
+    against = [
+        statistics.compare(row, rows[0], groups=evaluations[0].groups, seed=BOOTSTRAP_SEED, **options)
+        for row in rows[1:]
+    ]
+    corrected = statistics.holm([comparison.p for comparison in against])
     return [
         Entry(
             name=name,
             evaluation=evaluation,
-            interval=evaluation.interval(resamples=resamples, confidence=confidence),
+            interval=evaluation.interval(**options),
             classes=iou(evaluation.counts),
-            against=compare_mean_iou(
-                per_image, rows[0], resamples=resamples, confidence=confidence, seed=BOOTSTRAP_SEED
-            )
-            if place
-            else None,
+            against=comparison,
+            p_corrected=p,
         )
-        for place, ((name, evaluation), per_image) in enumerate(zip(named, rows, strict=True))
+        for name, evaluation, comparison, p in zip(
+            names, evaluations, [None, *against], [None, *corrected], strict=True
+        )
     ]
+
+
+def _with_groups_of_all(named: Sequence[tuple[str, Evaluation]]) -> list[Evaluation]:
+    """Evaluations of the same images with the groups that any of them knows.
+
+    Raises:
+        ComparisonError: two of them know different ones.
+    """
+    known = [(name, evaluation) for name, evaluation in named if evaluation.groups is not None]
+    if not known:
+        return [evaluation for _, evaluation in named]
+    trusted, first = known[0]
+    group_of = dict(zip(first.ids, first.groups or (), strict=True))
+    with_groups = [replace(one, groups=tuple(group_of[image] for image in one.ids)) for _, one in named]
+    for (name, own), shared in zip(named, with_groups, strict=True):
+        if own.groups is None:
+            continue
+        places = zip(own.ids, _places(own), _places(shared), strict=True)
+        if elsewhere := [image for image, mine, theirs in places if mine != theirs]:
+            raise ComparisonError(
+                name,
+                found=f"other groups of the same images: {elsewhere[0]}, for one, is not with the same others",
+                expected=f"those of {trusted}",
+                remedy="score both on the same prepared data again",
+            )
+    return with_groups
+
+
+def _places(evaluation: Evaluation) -> tuple[int, ...]:
+    return statistics.group_places(evaluation.groups or ())
 
 
 def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Counts:
@@ -153,8 +195,11 @@ def summary(entries: Sequence[Entry]) -> dict[str, Any]:
         "split_digest": first.split_digest,
         "label_map_digest": first.label_map,
         "images": len(first.ids),
+        "groups": entries[0].interval.groups,
         "confidence": entries[0].interval.confidence,
-        "caveat": entries[0].interval.caveat,
+        "interval_method": entries[0].interval.method,
+        "caveat": _caveat(entries),
+        "correction": f"Holm, {len(entries) - 1} comparisons" if len(entries) > FEWEST else None,
         "classes": list(first.names),
         "runs": [_row(entry, entries[0]) for entry in entries],
         "images_that_differ": [
@@ -163,6 +208,17 @@ def summary(entries: Sequence[Entry]) -> dict[str, Any]:
             if spread[place] > 0
         ],
     }
+
+
+def _caveat(entries: Sequence[Entry]) -> str:
+    """What must be said of the intervals, and of p-values that no difference could make low."""
+    interval, comparisons = entries[0].interval, len(entries) - 1
+    least = min(1.0, comparisons * statistics.least_p(interval.groups or interval.images))
+    if least <= 1 - interval.confidence:
+        return interval.caveat
+    units = f"{interval.groups} groups" if interval.groups else f"{interval.images} images"
+    limit = f"with {units} no {'corrected p' if comparisons > 1 else 'p'} can be below about {least:.2g}"
+    return "; ".join(filter(None, (interval.caveat, limit)))
 
 
 def _row(entry: Entry, first: Entry) -> dict[str, Any]:
@@ -181,6 +237,7 @@ def _row(entry: Entry, first: Entry) -> dict[str, Any]:
             "low": against.interval.low,
             "high": against.interval.high,
             "p": against.p,
+            "p_corrected": entry.p_corrected,
             "per_class": _plain(entry.classes - first.classes),
         },
     }

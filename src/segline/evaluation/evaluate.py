@@ -8,7 +8,7 @@ from segline.core.confusion import confusion
 from segline.core.labels import VOID, Image, Mask
 from segline.data.prepared import PreparedSplit, RescaledSplit
 from segline.errors import DataError
-from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, load, save, summary
+from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, grouping, load, save, summary
 from segline.inference.bundle import Bundle
 from segline.inference.predict import predict_scaled
 
@@ -35,7 +35,8 @@ class AtTrainingScale:
         self.name, self.digest = split.name, split.digest
         scaled = split.short_side is not None
         self.protocol = f"{split.protocol} at short side {split.short_side}" if scaled else split.protocol
-        self.label_map, self.ids, self.short_side = split.label_map, split.ids, split.short_side
+        self.label_map, self.short_side = split.label_map, split.short_side
+        self.ids, self.groups = split.ids, split.groups
         self._split = split
 
     def __len__(self) -> int:
@@ -80,6 +81,7 @@ def evaluate(bundle: Bundle, split: Split, *, progress: Callable[[int, int], Non
         label_map=split.label_map,
         names=bundle.labels.names,
         ids=tuple(split.ids),
+        groups=grouping(split.groups),
         void_pixels=void_pixels,
         per_image=per_image,
     )

@@ -1,13 +1,14 @@
 """The splits of a dataset as its validated manifest has them: what a folder of labels is recognised by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from segline.datasets.base import SPLITS
 from segline.evaluation.folders import image_name
+from segline.evaluation.results import grouping
 
-_READ = ("id", "split", "mask", "image_sha256", "mask_sha256")
+_READ = ("id", "split", "group", "mask", "image_sha256", "mask_sha256")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,10 +17,12 @@ class Published:
 
     Args:
         labels: split -> name of an image -> SHA-256 of its label's file.
+        groups: split -> name of an image -> the group it is in; "" for one that stands for itself.
         digests: split -> the digest that a prepared split has, and every score on it.
     """
 
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
 
     def recognise(self, files: Mapping[str, str]) -> str | None:
@@ -29,6 +32,10 @@ class Published:
     def called(self, names: frozenset[str]) -> str | None:
         """The split that consists of images of these names; None if none does."""
         return next((name for name, labels in self.labels.items() if labels and labels.keys() == names), None)
+
+    def grouped(self, split: str, images: Iterable[str]) -> tuple[str, ...] | None:
+        """The groups of images of a split, as an evaluation has them."""
+        return grouping([self.groups[split][name] for name in images])
 
 
 def read(folder: Path) -> Published:
@@ -40,6 +47,7 @@ def read(folder: Path) -> Published:
     if not folder.is_dir():
         return Published()
     # A third of a second, for PyArrow.
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from segline.data import manifest
@@ -50,13 +58,13 @@ def read(folder: Path) -> Published:
         return Published()
     rows = manifest.read(path, columns=_READ)
     of = {name: rows.filter(pc.equal(rows["split"], name)) for name in SPLITS}
+
+    def by_image(own: pa.Table, column: str) -> dict[str, str]:
+        values = zip(own["mask"].to_pylist(), own[column].to_pylist(), strict=True)
+        return {image_name(PurePosixPath(mask).stem): value for mask, value in values}
+
     return Published(
-        labels={
-            name: {
-                image_name(PurePosixPath(mask).stem): digest
-                for mask, digest in zip(own["mask"].to_pylist(), own["mask_sha256"].to_pylist(), strict=True)
-            }
-            for name, own in of.items()
-        },
+        labels={name: by_image(own, "mask_sha256") for name, own in of.items()},
+        groups={name: by_image(own, "group") for name, own in of.items()},
         digests={name: split_digest(name, own) for name, own in of.items()},
     )

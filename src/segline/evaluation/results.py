@@ -6,6 +6,7 @@ Nothing here needs a network: `segline.evaluation.evaluate` counts what one answ
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from segline.core.confusion import Counts, constant, iou, mean_iou, merged, pixel_accuracy
-from segline.core.statistics import Interval, bootstrap_mean_iou
+from segline.core.statistics import Interval, bootstrap, group_places
 from segline.storage import atomic_file
 
 BOOTSTRAP_SEED = 20
@@ -24,7 +25,12 @@ class Evaluation:
     """What was counted, and under which rules.
 
     Args:
+        groups: what each image shows together with others (a drive, an animal), in the order of `ids`; "" for one
+            that stands for itself. None where all do, and where nobody said: `grouping`.
         per_image: int64 (N, C, C + 1), one confusion matrix an image, in the order of `ids`.
+
+    Raises:
+        ValueError: not as many groups as images.
     """
 
     dataset: str
@@ -34,8 +40,13 @@ class Evaluation:
     label_map: str
     names: tuple[str, ...]
     ids: tuple[str, ...]
+    groups: tuple[str, ...] | None
     void_pixels: int
     per_image: Counts
+
+    def __post_init__(self) -> None:
+        if self.groups is not None and len(self.groups) != len(self.ids):
+            raise ValueError(f"{len(self.ids)} images, but {len(self.groups)} groups")
 
     @property
     def counts(self) -> Counts:
@@ -54,12 +65,19 @@ class Evaluation:
         return hashlib.sha256(np.ascontiguousarray(self.per_image).tobytes()).hexdigest()[:16]
 
     def interval(self, *, resamples: int, confidence: float) -> Interval:
-        """Bootstrap interval of `miou` over the images, reproducible."""
-        return bootstrap_mean_iou(self.per_image, resamples=resamples, confidence=confidence, seed=BOOTSTRAP_SEED)
+        """Bootstrap interval of `miou` over the images, whole groups of them where there are any; reproducible."""
+        return bootstrap(
+            self.per_image, groups=self.groups, resamples=resamples, confidence=confidence, seed=BOOTSTRAP_SEED
+        )
 
     def baseline(self, *, commonest: int) -> float:
         """Mean IoU of always answering class `commonest` on the same images."""
         return float(mean_iou(constant(self.counts, prediction=commonest)))
+
+
+def grouping(names: Sequence[str]) -> tuple[str, ...] | None:
+    """Names of groups, one an image, as `Evaluation` has them: None where every image stands for itself."""
+    return tuple(names) if len(set(group_places(names))) < len(names) else None
 
 
 def extra_scores(evaluation: Evaluation) -> dict[str, float]:
@@ -87,12 +105,14 @@ def summary(evaluation: Evaluation, *, interval: Interval, baseline: float | Non
         "split_digest": evaluation.split_digest,
         "label_map_digest": evaluation.label_map,
         "images": len(evaluation.ids),
+        "groups": interval.groups,
         "labelled_pixels": int(evaluation.counts.sum()),
         "void_pixels": evaluation.void_pixels,
         "miou": evaluation.miou,
         "miou_low": interval.low,
         "miou_high": interval.high,
         "confidence": interval.confidence,
+        "interval_method": interval.method,
         "caveat": interval.caveat,
         **({} if baseline is None else {"baseline_miou": baseline}),
         "pixel_accuracy": pixel_accuracy(evaluation.counts),
@@ -114,9 +134,10 @@ def save(evaluation: Evaluation, path: Path) -> None:
 
 
 def load(path: Path) -> Evaluation:
-    """Read what `save` wrote."""
+    """Read what `save` wrote; a file from before there were groups has none."""
     with np.load(path, allow_pickle=False) as content:
         fields = json.loads(str(content["fields"]))
         per_image = content["per_image"]
+    groups = fields.pop("groups", None)
     fields["names"], fields["ids"] = tuple(fields["names"]), tuple(fields["ids"])
-    return Evaluation(per_image=per_image, **fields)
+    return Evaluation(per_image=per_image, groups=None if groups is None else tuple(groups), **fields)

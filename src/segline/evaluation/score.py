@@ -31,7 +31,7 @@ from segline.evaluation.pairs import Counted, Reading, count, hint, readings, st
 from segline.evaluation.published import Published
 from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, summary
 
-SCHEMA, SCHEMA_VERSION = "segline/score", 1
+SCHEMA, SCHEMA_VERSION = "segline/score", 2
 """Name and version of what `document` gives; docs/score.schema.json describes it."""
 
 _SHOWN = 3  # examples of each problem
@@ -120,6 +120,7 @@ def score_folders(
         label_map=dataset.label_map.digest,
         names=dataset.label_map.names,
         ids=tuple(sums.contents),
+        groups=published.grouped(name, sums.contents) if name else None,
         void_pixels=sums.void_pixels,
         per_image=per_image,
     )

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from rich.table import Table
 
-from segline.core.statistics import caveat
+from segline.core.statistics import caveat, method
 from segline.registry import promotion
 from segline.registry.tracking import DECISION
 
@@ -17,9 +17,10 @@ _FIGURES = ("miou", "miou_low", "miou_high", "confidence", "baseline_miou", "pix
 def metrics(result: dict[str, Any]) -> dict[str, float]:
     """What of an evaluation's summary goes to MLflow as metrics."""
     figures = {f"test_{name}": float(result[name]) for name in _FIGURES}
+    groups = {"test_groups": float(result["groups"])} if result["groups"] else {}
     extra = {f"test_{name}": float(value) for name, value in result.items() if name.startswith("foreground_iou")}
     classes = {f"test_iou/{name}": value for name, value in result["per_class_iou"].items() if value is not None}
-    return figures | extra | classes
+    return figures | groups | extra | classes
 
 
 def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:
@@ -28,6 +29,7 @@ def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:
     dataset = run.data.tags["segline.dataset"]
     model = client.get_experiment(run.info.experiment_id).name
     champion = promotion.champion(client, model)
+    groups = run.data.metrics.get("test_groups")
     return {
         "dataset": dataset,
         "model": model,
@@ -38,12 +40,13 @@ def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:
         "decision": decision,
         "champion": champion.version if champion else None,
         **{name: run.data.metrics[f"test_{name}"] for name in _FIGURES},
+        "groups": None if groups is None else round(groups),
     }
 
 
 def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
-    share = f"{100 * result['confidence']:.0f} %"
-    interval = f"{result['miou']:.4f}  [{result['miou_low']:.4f}, {result['miou_high']:.4f}] ({share}, bootstrap)"
+    drawn = f"{100 * result['confidence']:.0f} %, {method(result['groups'])}"
+    interval = f"{result['miou']:.4f}  [{result['miou_low']:.4f}, {result['miou_high']:.4f}] ({drawn})"
     champion = f"version {result['champion']}" if result["champion"] else "none yet"
     decision = result["decision"]
     verdict = f"version {decision['version']} {'promoted' if decision['promote'] else 'not promoted'}"
@@ -52,7 +55,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
         ("network", result["network"]),
         ("test mIoU", interval),
         ("always the commonest class", f"{result['baseline_miou']:.4f}"),
-        ("test images", caveat(round(result["images"])) or f"{result['images']:.0f}"),
+        ("test images", caveat(round(result["images"]), result["groups"]) or f"{result['images']:.0f}"),
         ("gate", f"{verdict}: {decision['reason']}"),
         ("champion", f"{result['model']}, {champion}"),
         (

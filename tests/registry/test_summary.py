@@ -1,0 +1,60 @@
+"""A run's few lines say what its interval was drawn over."""
+
+import json
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from rich.console import Console
+
+from segline.evaluation import results
+from segline.registry import summary, tracking
+
+
+def evaluated(groups):
+    generator = np.random.default_rng(2)
+    evaluation = results.Evaluation(
+        dataset="x",
+        split="test",
+        protocol="x/1",
+        split_digest="0123456789abcdef",
+        label_map="fedcba9876543210",
+        names=("a", "b"),
+        ids=tuple(map(str, range(12))),
+        groups=groups,
+        void_pixels=0,
+        per_image=generator.integers(1, 90, (12, 2, 3)),
+    )
+    interval = evaluation.interval(resamples=100, confidence=0.95)
+    return results.summary(evaluation, interval=interval, baseline=0.1)
+
+
+@pytest.mark.parametrize(
+    ("groups", "drawn", "caution"),
+    [
+        (tuple("aaabbbcccddd"), "(95 %, bootstrap over 4 groups)", "12 images in 4 groups: intervals are honest only"),
+        (None, "(95 %, bootstrap over images)", "12 images: intervals are honest only"),
+    ],
+)
+def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none(tmp_path, groups, drawn, caution):
+    address = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(address, address)
+    run = client.create_run(client.create_experiment("segline-x", artifact_location=str(tmp_path)))
+    logged = summary.metrics(evaluated(groups))
+    assert logged.get("test_groups") == (4 if groups else None)
+    for name, value in logged.items():
+        client.log_metric(run.info.run_id, name, value)
+    decision = {"promote": True, "reason": "first", "version": "1"}
+    for name, value in {
+        tracking.DECISION: json.dumps(decision),
+        "segline.dataset": "x",
+        "segline.network": "unet",
+    }.items():
+        client.set_tag(run.info.run_id, name, value)
+    found = summary.of_run(client, client.get_run(run.info.run_id), reused=False)
+    assert found["groups"] == (4 if groups else None)
+    console = Console(record=True, width=250)
+    console.print(summary.table(found))
+    for told in (console.export_text(), summary.markdown(found)):
+        assert drawn in told
+        assert caution in told
