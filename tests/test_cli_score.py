@@ -1,6 +1,7 @@
 """`segline score` as people call it: in a process of its own, mostly outside of any project."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,21 @@ def test_a_score_is_printed_and_written_without_a_model_a_project_or_anything_he
     from segline.evaluation import results
 
     assert results.load(kitti / "out/counts.npz").digest == content["counts_digest"]
+
+
+def test_categories_are_always_shown_and_edges_where_that_is_asked_for(kitti):
+    answer = run(*ASKED, "--boundary", "--json", "score.json", cwd=kitti)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert imported(answer) & NEVER == set()
+    content = json.loads((kitti / "score.json").read_text())
+    jsonschema.validate(content, SCHEMA)
+    lines = answer.stdout.splitlines()
+    car = f"{content['per_class_iou']['car']:.4f} +{content['per_class_boundary_iou']['car']:.4f} +"
+    assert any(re.fullmatch(f"car +{car}[0-9,]+ *", line) for line in lines)
+    assert any(re.fullmatch(f"flat +{content['per_category_iou']['flat']:.4f} *", line) for line in lines)
+    assert any(re.fullmatch("human +absent *", line) for line in lines)
+    assert any(re.fullmatch(f"boundary mIoU +{content['boundary_miou']:.4f} *", line) for line in lines)
+    assert any(re.fullmatch(f"mIoU of the categories +{content['mean_category_iou']:.4f} *", line) for line in lines)
 
 
 def test_another_task_has_another_protocol(kitti):

@@ -1,11 +1,11 @@
 """`segline score`: scores of label maps, from any tool."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from segline.cli.application import app, complain, console
+from segline.cli.application import app, complain, show
 
 
 @app.command()
@@ -25,6 +25,9 @@ def score(
         Literal["raw", "train"] | None, typer.Option(help="What labels hold, if not raw ids and not named so.")
     ] = None,
     resamples: Annotated[int | None, typer.Option(min=100, help="Bootstrap resamples of the interval.")] = None,
+    boundary: Annotated[
+        bool, typer.Option("--boundary", help="Score the edges too, by boundary IoU; takes several times as long.")
+    ] = False,
     json: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all of it there (docs/score.schema.json).")
     ] = None,
@@ -38,12 +41,10 @@ def score(
     stems, at any depth. Each is a lossless label map at its label's own size (or a `.npy` of ids). Nothing is
     scored unless every image has its prediction; all that is wrong is named at once.
     """
-    import json as library
-
     from segline import settings
-    from segline.evaluation import published, results
+    from segline.evaluation import published, results, tables
     from segline.evaluation import score as scoring
-    from segline.storage import atomic_file
+    from segline.storage import write_json
 
     places = settings.find()
     definition, wanted = _scored(dataset, task, places)
@@ -57,6 +58,7 @@ def score(
         published=published.read(places.manifest(dataset)) if places else published.Published(),
         workers=places.workers if places else settings.workers(),
         report=complain,
+        boundary=boundary,
     )
     content = scoring.document(
         result,
@@ -69,9 +71,10 @@ def score(
     if counts:
         results.save(result.evaluation, counts)
     if json:
-        with atomic_file(json) as partial:
-            partial.write_text(library.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    _show_score(content)
+        write_json(json, content)
+    show(*tables.evaluated(content))
+    for warning in result.warnings:
+        complain(f"warning: {warning}")
 
 
 def _scored(
@@ -92,37 +95,3 @@ def _scored(
         options = options.model_copy(update={"task": task})
     wanted = params.evaluation if params else config.Evaluation(resamples=1000, confidence=0.95)
     return datasets.load(name, options, raw=raw), wanted
-
-
-def _show_score(content: dict[str, Any]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("class", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("IoU", justify="right")
-    table.add_column("labelled pixels", justify="right")
-    for (name, value), row in zip(content["per_class_iou"].items(), content["confusion"], strict=True):
-        table.add_row(escape(name), "absent" if value is None else f"{value:.4f}", f"{sum(row):,}")
-    console().print(table)
-    share = f"{100 * content['confidence']:g} %"
-    lines = {
-        "mIoU": f"{content['miou']:.4f}  [{content['miou_low']:.4f}, {content['miou_high']:.4f}] ({share}, bootstrap)",
-        "caveat": content["caveat"],
-        "pixel accuracy": f"{content['pixel_accuracy']:.4f}",
-        **{
-            name.replace("_", " "): "undefined" if value is None else f"{value:.4f}"
-            for name, value in content["extra_scores"].items()
-        },
-        "images": f"{content['images']}",
-        "pixels": f"{content['labelled_pixels']:,} labelled, {content['void_pixels']:,} void",
-        "dataset": f"{content['dataset']}, task {content['task']}",
-        "protocol": content["protocol"],
-        "split": f"{content['split'] or 'none that is known here'}, digest {content['split_digest']}",
-        "label map": f"digest {content['label_map_digest']}",
-        "predictions": f"{content['prediction_ids']} ids: {content['prediction_ids_because']}",
-    }
-    for name, text in lines.items():
-        if text:
-            typer.echo(f"{name:26}  {text}")
-    for warning in content["warnings"]:
-        complain(f"warning: {warning}")
