@@ -7,6 +7,24 @@ import typer
 
 from segline.cli.application import app, complain, show
 
+_Split = Annotated[
+    Literal["train", "validation", "test"] | None,
+    typer.Option(help="Only the images of that split, as `dvc repro` divided the dataset in this project."),
+]
+_Ids = Annotated[
+    Literal["raw", "train"] | None, typer.Option(help="What predictions hold, if that cannot be seen from them.")
+]
+_TruthIds = Annotated[
+    Literal["raw", "train"] | None, typer.Option(help="What labels hold, if not raw ids and not named so.")
+]
+_Boundary = Annotated[
+    bool, typer.Option("--boundary", help="Score the edges too, by boundary IoU; takes several times as long.")
+]
+_Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all of it there (docs/score.schema.json).")]
+_Counts = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the counts of each image there (.npz), to compare by.")
+]
+
 
 @app.command()
 def score(
@@ -14,26 +32,13 @@ def score(
     truth: Annotated[Path, typer.Option(metavar="DIR", help="The dataset's labels, at any depth.")],
     prediction: Annotated[Path, typer.Option(metavar="DIR", help="Label maps to score, from any tool, at any depth.")],
     task: Annotated[str | None, typer.Option(help="One of the dataset's tasks, if not its own.")] = None,
-    split: Annotated[
-        Literal["train", "validation", "test"] | None,
-        typer.Option(help="Only the images of that split, as `dvc repro` divided the dataset in this project."),
-    ] = None,
-    ids: Annotated[
-        Literal["raw", "train"] | None, typer.Option(help="What predictions hold, if that cannot be seen from them.")
-    ] = None,
-    truth_ids: Annotated[
-        Literal["raw", "train"] | None, typer.Option(help="What labels hold, if not raw ids and not named so.")
-    ] = None,
+    split: _Split = None,
+    ids: _Ids = None,
+    truth_ids: _TruthIds = None,
     resamples: Annotated[int | None, typer.Option(min=100, help="Bootstrap resamples of the interval.")] = None,
-    boundary: Annotated[
-        bool, typer.Option("--boundary", help="Score the edges too, by boundary IoU; takes several times as long.")
-    ] = False,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all of it there (docs/score.schema.json).")
-    ] = None,
-    counts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the counts of each image there (.npz), to compare by.")
-    ] = None,
+    boundary: _Boundary = False,
+    json: _Json = None,
+    counts: _Counts = None,
 ) -> None:
     """Score a folder of predictions, from any tool, against a dataset's labels.
 

@@ -5,9 +5,12 @@ Cheng, Girshick, Dollár, Berg and Kirillov, CVPR 2021 (arXiv:2103.16562); the r
 within d pixels (by the larger of the two offsets) of a pixel that is not of it, or of the image's edge;
 d is 2 % of the image's diagonal. Boundary IoU is the IoU of the two boundaries.
 
-The reference is for single objects and knows no void. Here nothing about a void pixel counts: it is of
-no boundary, and beside it there is none, in truth and prediction alike, for where the class ends there
-is not known. So what is predicted on void never matters.
+The paper scores single objects. A class of a split is scored by its counts summed over the images, and the
+split by the mean over the classes that have a boundary, as for the mean IoU.
+
+The reference knows no void. Here nothing about a void pixel counts: it is of no boundary, and beside it
+there is none, in truth and prediction alike, for where the class ends there is not known. So what is
+predicted on void never matters.
 """
 
 import math

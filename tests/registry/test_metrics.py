@@ -10,6 +10,7 @@ RESULT = {
     "baseline_miou": 0.1,
     "pixel_accuracy": 0.8,
     "images": 12,
+    "groups": None,
     "mean_class_accuracy": 0.7,
     "frequency_weighted_iou": 0.75,
     "macro_f1": 0.65,
