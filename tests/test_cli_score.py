@@ -1,6 +1,7 @@
 """`segline score` as people call it: in a process of its own, mostly outside of any project."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -101,9 +102,24 @@ def test_in_a_project_the_drives_of_the_split_are_drawn_whole(kitti):
     jsonschema.validate(content, SCHEMA)
     assert (content["split"], content["groups"]) == ("test", groups)
     assert f"(95 %, bootstrap over {groups} groups)" in answer.stdout
-    assert f"8 in {groups} groups" in answer.stdout
+    assert f"8 images in {groups} groups" in answer.stdout
     assert results.load(kitti / "counts.npz").groups == drives
     assert imported(answer) & NEVER == set()
+
+
+def test_categories_are_always_shown_and_edges_where_that_is_asked_for(kitti):
+    answer = run(*ASKED, "--boundary", "--json", "score.json", cwd=kitti)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert imported(answer) & NEVER == set()
+    content = json.loads((kitti / "score.json").read_text())
+    jsonschema.validate(content, SCHEMA)
+    lines = answer.stdout.splitlines()
+    car = f"{content['per_class_iou']['car']:.4f} +{content['per_class_boundary_iou']['car']:.4f} +"
+    assert any(re.fullmatch(f"car +{car}[0-9,]+ *", line) for line in lines)
+    assert any(re.fullmatch(f"flat +{content['per_category_iou']['flat']:.4f} *", line) for line in lines)
+    assert any(re.fullmatch("human +absent *", line) for line in lines)
+    assert any(re.fullmatch(f"boundary mIoU +{content['boundary_miou']:.4f} *", line) for line in lines)
+    assert any(re.fullmatch(f"mIoU of the categories +{content['mean_category_iou']:.4f} *", line) for line in lines)
 
 
 def test_another_task_has_another_protocol(kitti):

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 import textwrap
@@ -6,7 +7,7 @@ import pytest
 
 from segline import storage
 from segline.errors import StorageError
-from segline.storage import atomic_file, atomic_folder, require_room
+from segline.storage import atomic_file, atomic_folder, require_room, write_json, write_text
 
 
 def test_a_file_appears_whole_and_replaces_the_old_one(tmp_path):
@@ -124,3 +125,19 @@ def test_room_is_what_the_disk_has_less_what_stays_free(tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "SPARE", room)
     with pytest.raises(StorageError, match=r"expected .* MiB for a test, and"):
         require_room(tmp_path, 1 << 60, purpose="for a test")
+
+
+def test_json_that_no_parser_could_read_is_not_written_and_the_old_file_stays(tmp_path):
+    file = tmp_path / "new" / "file.json"
+    write_json(file, {"name": "Stra\u00dfe", "value": None})
+    assert json.loads(file.read_text(encoding="utf-8")) == {"name": "Stra\u00dfe", "value": None}
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="JSON"):
+            write_json(file, {"value": value})
+    assert json.loads(file.read_text(encoding="utf-8"))["value"] is None
+    assert [entry.name for entry in file.parent.iterdir()] == ["file.json"]
+
+
+def test_text_is_written_as_it_is_in_utf_8(tmp_path):
+    write_text(tmp_path / "page.html", "9 \u2013 no\n")
+    assert (tmp_path / "page.html").read_bytes() == "9 \u2013 no\n".encode()

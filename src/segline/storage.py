@@ -6,11 +6,13 @@ old content or the new, never half of either.
 """
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from segline.errors import StorageError
 
@@ -87,6 +89,26 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             _exchange(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all.
+
+    Raises:
+        StorageError: no room or no right to write.
+    """
+    with atomic_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain values as JSON that any parser reads, whole or not at all.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON has no word for.
+        StorageError: no room or no right to write.
+    """
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _exchange(partial: Path, path: Path) -> None:

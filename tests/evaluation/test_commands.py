@@ -101,7 +101,10 @@ def test_evaluations_are_written_shown_and_compared(project, capsys):
         assert (project / "out" / name).stat().st_size > 100
     assert json.loads((project / "out" / "calibration.json").read_text())["fitted_on"] == "validation"
 
-    assert run("evaluate", "--model", project / "worse", "--dataset", "drawn", "--no-confidence") == 0
+    assert "boundary_miou" not in summary
+
+    assert run("evaluate", "--model", project / "worse", "--dataset", "drawn", "--no-confidence", "--boundary") == 0
+    told = capsys.readouterr().out
     folder = project / "reports" / "drawn" / "worse-test"
     assert {path.name for path in folder.iterdir()} == {
         "cost.json",
@@ -109,7 +112,9 @@ def test_evaluations_are_written_shown_and_compared(project, capsys):
         "evaluation.json",
         "evaluation.npz",
     }
-    capsys.readouterr()
+    summary = json.loads((folder / "evaluation.json").read_text())
+    assert f"boundary mIoU               {summary['boundary_miou']:.4f}" in told
+    assert summary["per_class_boundary_iou"]["rest"] is None
     assert run("compare", project / "out", folder / "evaluation.npz") == 0
     told = capsys.readouterr().out
     compared = json.loads((project / "reports" / "drawn" / "comparison" / "comparison.json").read_text())

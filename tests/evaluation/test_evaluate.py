@@ -1,15 +1,19 @@
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from drawn_split import LABELS, Split, bundle
+from sklearn.metrics import f1_score, precision_recall_curve
 
+from segline import config, datasets
+from segline.core.boundary import boundary_outcomes
 from segline.core.confusion import confusion, mean_iou
-from segline.core.labels import VOID
+from segline.core.labels import VOID, label_map
 from segline.errors import DataError
 from segline.evaluation import evaluate as library
-from segline.evaluation import report
+from segline.evaluation import report, results
 from segline.inference.predict import predict_scaled
 
 
@@ -107,6 +111,99 @@ def test_another_label_map_or_an_empty_split_is_refused(network):
         library.evaluate(network, other, progress=lambda *_: None)
     with pytest.raises(DataError, match="no sample"):
         library.evaluate(network, Split(count=0), progress=lambda *_: None)
+
+
+def test_a_split_without_a_labelled_pixel_is_refused(network):
+    split = Split(2)
+    for index in range(2):
+        split.label(index)[:] = VOID
+    with pytest.raises(DataError, match="no labelled pixel"):
+        library.evaluate(network, split, progress=lambda *_: None)
+
+
+def test_boundaries_are_counted_image_by_image_where_that_is_asked_for(network, evaluation):
+    split = Split(len(evaluation.ids))
+    found = library.evaluate(network, split, progress=lambda *_: None, boundary=True)
+    assert evaluation.boundary is None
+    assert found.digest == evaluation.digest
+    for index in range(len(split)):
+        label = split.label(index)
+        mask = predict_scaled(network, split.image(index), height=label.shape[0], width=label.shape[1])
+        expected = boundary_outcomes(label, mask, classes=len(LABELS))
+        for row, counts in zip(found.boundary[index], vars(expected).values(), strict=True):
+            np.testing.assert_array_equal(row, counts)
+
+
+ROAD = label_map([(8, "not road", (70, 70, 70)), (7, "road", (128, 64, 128))])
+
+
+class RoadSplit(Split):
+    """Where the drawn class is 0 there is road; brightness says so, with noise."""
+
+    label_map = ROAD.digest
+
+    def __init__(self):
+        super().__init__(4)
+        noise = np.random.default_rng(2)
+        for label, image in zip(self._labels, self._images, strict=True):
+            label[:] = np.where(label == VOID, VOID, label == 0)
+            image[:] = np.clip(image.astype(int) + noise.integers(-60, 60, image.shape), 0, 255)
+
+
+class Counting:
+    """A network that tells how often it was asked."""
+
+    def __init__(self, network):
+        self._network, self.asked = network, 0
+
+    def predict_on_batch(self, batch):
+        self.asked += 1
+        return self._network.predict_on_batch(batch)
+
+
+@pytest.fixture(scope="module")
+def road_network(network):
+    import keras
+
+    image = keras.Input((None, None, 3))
+    grey = keras.layers.Conv2D(1, 1, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / (3 * 255)))
+    head = keras.layers.Conv2D(2, 1)
+    model = keras.Model(image, head(grey(image)))
+    head.set_weights([np.array([[[[6.0, -6.0]]]]), np.array([-1.5, 1.5])])
+    return replace(network, network=model, labels=ROAD)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.8])
+def test_a_road_task_has_max_f_of_its_probabilities_without_asking_the_network_again(road_network, threshold):
+    split, counting = RoadSplit(), Counting(road_network.network)
+    asked = replace(road_network, network=counting, threshold=threshold)
+    found = library.evaluate(asked, split, progress=lambda *_: None)
+    assert counting.asked == len(split)
+    summary = library.summary(found, interval=found.interval(resamples=100, confidence=0.9), baseline=None)
+    scores = summary["road_image_space"]
+
+    truths, probabilities = [], []
+    for index in range(len(split)):
+        label = split.label(index)
+        logits = road_network.network.predict(split.image(index)[None], verbose=0)[0]
+        margin = cv2.resize(logits[..., 1] - logits[..., 0], label.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        truths.append(label[label != VOID])
+        probabilities.append(1 / (1 + np.exp(-margin[label != VOID])))
+    truth, confidence = np.concatenate(truths), np.round(255 * np.concatenate(probabilities))
+    levels = [f1_score(truth, confidence >= level) for level in range(256)]
+    assert scores["max_f"] == pytest.approx(max(levels), abs=2e-3)
+    assert 0.6 < scores["max_f"] < 0.99
+    precision, recall, _ = precision_recall_curve(truth, confidence)
+    eleven = [precision[recall >= least].max() for least in np.linspace(0, 1, 11)]
+    assert scores["average_precision"] == pytest.approx(np.mean(eleven), abs=2e-3)
+
+
+def test_other_tasks_have_no_road_scores(network, evaluation):
+    assert evaluation.road is None
+    swapped = label_map([(7, "road", (128, 64, 128)), (8, "not road", (70, 70, 70))])
+    assert swapped.names != results.ROAD == ROAD.names
+    for name, options in (("kitti", {"task": "road"}), ("kitti_road", {})):
+        assert datasets.load(name, config.Options(**options)).label_map.names == results.ROAD
 
 
 def test_pictures_are_drawn_worst_first(network, evaluation, tmp_path):

@@ -13,13 +13,16 @@ import pytest
 from drawn_split import LABELS, Split, bundle
 from page_reader import Page, value_of
 
-from segline.core.confusion import mean_iou
-from segline.core.labels import VOID
+from segline.core.boundary import boundary_counts
+from segline.core.confusion import confusion, mean_iou
+from segline.core.labels import VOID, label_map
 from segline.core.palette import safe_colours
+from segline.core.road import confidence_histogram
 from segline.errors import ComparisonError, DataError
-from segline.evaluation import calibration, comparison, record
+from segline.evaluation import calibration, comparison, record, results
 from segline.evaluation import evaluate as library
 from segline.evaluation.page import compared, exhibits
+from segline.evaluation.page import evaluated as evaluated_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -83,7 +86,59 @@ def test_every_figure_on_it_is_the_summarys(page, written):
             assert float(shown) == pytest.approx(value, abs=0.051 if name.startswith("cost.") else 0.00051)
     assert {"miou", "miou_low", "miou_high", "baseline_miou", "pixel_accuracy", "cost.whole.p95"} <= set(checked)
     assert {f"per_class_iou.{name}" for name in LABELS.names[:3]} <= set(checked)
-    assert {name.partition(".")[0] for name in page.figures} - set(whole) == {"precision", "recall", "f1"}
+    assert {f"per_class_{kind}.{name}" for kind in ("precision", "recall", "f1") for name in LABELS.names[:3]} <= set(
+        checked
+    )
+    assert {"mean_class_accuracy", "frequency_weighted_iou", "macro_f1"} <= set(checked)
+    assert set(checked) == set(page.figures)
+    assert not {"categories", "road"} & set(page.ids)
+
+
+@pytest.fixture(scope="module")
+def fuller():
+    """Summary and page of a road task with boundaries, whose two classes are given a category each."""
+    labels = label_map(
+        [(1, "not road", (70, 70, 70)), (2, "road", (128, 64, 128))],
+        categories={"ground": ["road"], "<rest>": ["not road"]},
+    )
+    rng = np.random.default_rng(3)
+    truth, answer = rng.integers(0, 2, (2, 5, 24, 40)).astype(np.uint8)
+    answer = np.where(rng.random(truth.shape) < 0.7, truth, answer)
+    confidence = (60 + 90 * answer + rng.integers(0, 60, truth.shape)).astype(np.uint8)
+    evaluation = results.Evaluation(
+        dataset="drawn",
+        split="test",
+        protocol="drawn/1",
+        split_digest="0123",
+        label_map=labels.digest,
+        names=labels.names,
+        ids=tuple("abcde"),
+        groups=None,
+        void_pixels=0,
+        per_image=np.stack([confusion(*pair, classes=2) for pair in zip(truth, answer, strict=True)]),
+        categories=labels.categories,
+        boundary=np.stack([boundary_counts(*pair, classes=2) for pair in zip(truth, answer, strict=True)]),
+        road=confidence_histogram(truth.reshape(-1, 40), confidence.reshape(-1, 40)),
+    )
+    interval = evaluation.interval(resamples=100, confidence=0.9)
+    summary = results.summary(evaluation, interval=interval, baseline=None)
+    return summary, evaluated_page.page(evaluation, summary, labels=labels, model="a model", pictures=[])
+
+
+def test_categories_boundaries_and_road_scores_are_shown_where_there_are_some(fuller):
+    summary, html = fuller
+    page = Page(html)
+    page.check()
+    assert {"classes", "categories", "road"} <= set(page.ids)
+    for name, found in page.figures.items():
+        for value, shown in found:
+            assert value == value_of(summary, name), name
+            assert float(shown) == pytest.approx(value, abs=0.00051)
+    wanted = {"mean_category_iou", "boundary_miou", "per_category_iou.ground", "per_category_iou.<rest>"}
+    wanted |= {f"per_class_boundary_iou.{name}" for name in ("road", "not road")}
+    wanted |= {f"road_image_space.{name}" for name in summary["road_image_space"]}
+    assert wanted <= set(page.figures)
+    assert "bird's-eye view" in " ".join(page.text)
 
 
 def test_a_class_that_is_nowhere_has_a_dash_and_no_bar(page):

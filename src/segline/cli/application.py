@@ -1,9 +1,13 @@
 """The command line's application, and what its commands share."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 app = typer.Typer(
     name="segline",
@@ -36,7 +40,13 @@ def _options(
     """Take the options of all commands; `main` looks for ``--debug`` itself."""
 
 
-def console() -> "Console":  # type: ignore[name-defined]  # noqa: F821
+def show(*tables: "Table") -> None:
+    """Print tables."""
+    for table in tables:
+        console().print(table)
+
+
+def console() -> "Console":
     """Where tables go: as wide as the terminal, or wide enough for a file."""
     from rich.console import Console
 

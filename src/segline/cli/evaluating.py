@@ -2,13 +2,25 @@
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segline.cli.application import app, console
+from segline.cli.application import app, show
 from segline.cli.choosing import bundle_folder
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from segline.config import Evaluation as Wanted
+    from segline.core.calibration import Calibration
+    from segline.data.prepared import Prepared
+    from segline.evaluation.evaluate import Split
+    from segline.evaluation.results import Evaluation
+    from segline.inference.bundle import Bundle
+    from segline.settings import Settings
 
 
 @app.command()
@@ -21,6 +33,9 @@ def evaluate(
     output: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to write; default: a folder in reports/DATASET.")
     ] = None,
+    boundary: Annotated[
+        bool, typer.Option("--boundary", help="Score the edges too, by boundary IoU; takes some time an image.")
+    ] = False,
     confidence: Annotated[
         bool,
         typer.Option(help="Also judge how far its confidences are probabilities; takes a pass more over both splits."),
@@ -32,14 +47,9 @@ def evaluate(
     own size. Written are `evaluation.html` (the page), `evaluation.json`, `cost.json`, and `evaluation.npz`
     (the counts, for `segline compare`).
     """
-    from functools import partial
-
-    from rich.progress import Progress
-
     from segline import config, settings
     from segline.data.prepared import Prepared
-    from segline.evaluation import evaluate as scoring
-    from segline.evaluation import record, splits
+    from segline.evaluation import record, tables
     from segline.inference import bundle
 
     places = settings.load()
@@ -47,38 +57,12 @@ def evaluate(
     prepared = Prepared(places.prepared(dataset))
     with bundle_folder(model) as (name, files):
         network = bundle.load(files)
-        fitting = partial(
-            splits.fitting, network, prepared, raw=places.raw(dataset), manifest_folder=places.manifest(dataset)
-        )
-        samples = fitting(name=split)
-        with Progress(disable=not sys.stderr.isatty(), transient=True) as bar:
-            found = scoring.evaluate(network, samples, progress=_stage(bar, "evaluate"))
-            judged = None
-            if confidence:
-                from segline.evaluation import calibration
-
-                # On the split that chose the weights no temperature can be fitted and judged at once.
-                fitted = (
-                    None
-                    if split == "validation"
-                    else calibration.fit(network, fitting(name="validation"), progress=_stage(bar, "fit a temperature"))
-                )
-                judged = calibration.calibrate(
-                    network,
-                    samples,
-                    fitted=fitted,
-                    fitted_on=None if fitted is None else "validation",
-                    progress=_stage(bar, "judge confidences"),
-                )
-        pixels = prepared.split("train").pixels
-        summary = scoring.summary(
-            found,
-            interval=found.interval(resamples=wanted.resamples, confidence=wanted.confidence),
-            baseline=found.baseline(commonest=pixels.index(max(pixels))),
-        )
-        folder = output or places.reports / dataset / f"{name}-{split}"
+        samples = _fitting(network, prepared, places, split)
+        fitting = partial(_fitting, network, prepared, places) if confidence else None
+        found, judged = _counted(network, samples, fitting, boundary=boundary)
+        summary = _summary(found, prepared, wanted)
         written = record.write(
-            folder,
+            output or places.reports / dataset / f"{name}-{split}",
             bundle=network,
             split=samples,
             evaluation=found,
@@ -87,19 +71,60 @@ def evaluate(
             file=files / bundle.NETWORK,
             calibration=judged,
         )
-    _show_evaluation(summary)
+    show(*tables.evaluated(summary))
     typer.echo(f"page: {written[-1]}")
 
 
-def _stage(bar: "Progress", what: str) -> Callable[[int, int], None]:  # type: ignore[name-defined]  # noqa: F821
+def _fitting(network: "Bundle", prepared: "Prepared", places: "Settings", name: str) -> "Split":
+    """The split `name`, at the scale of `network`."""
+    from segline.evaluation import splits
+
+    dataset = prepared.meta["dataset"]
+    return splits.fitting(
+        network, prepared, name=name, raw=places.raw(dataset), manifest_folder=places.manifest(dataset)
+    )
+
+
+def _counted(
+    network: "Bundle", samples: "Split", fitting: "Callable[[str], Split] | None", *, boundary: bool
+) -> "tuple[Evaluation, Calibration | None]":
+    """The passes over the split; confidences are judged only where `fitting` gives other splits to fit on."""
+    from rich.progress import Progress
+
+    from segline.evaluation import evaluate as scoring
+
+    with Progress(disable=not sys.stderr.isatty(), transient=True) as bar:
+        found = scoring.evaluate(network, samples, progress=_stage(bar, "evaluate"), boundary=boundary)
+        return found, _judged(network, samples, fitting, bar) if fitting else None
+
+
+def _judged(network: "Bundle", samples: "Split", fitting: "Callable[[str], Split]", bar: "Progress") -> "Calibration":
+    """How far confidences on `samples` are probabilities, with a temperature fitted on validation."""
+    from segline.evaluation import calibration
+
+    fitted = fitted_on = None
+    if samples.name != "validation":  # on the split that chose the weights none can be fitted and judged at once
+        fitted_on = "validation"
+        fitted = calibration.fit(network, fitting(fitted_on), progress=_stage(bar, "fit a temperature"))
+    return calibration.calibrate(
+        network, samples, fitted=fitted, fitted_on=fitted_on, progress=_stage(bar, "judge confidences")
+    )
+
+
+def _summary(found: "Evaluation", prepared: "Prepared", wanted: "Wanted") -> dict[str, object]:
+    from segline.evaluation.results import summary
+
+    pixels = prepared.split("train").pixels
+    return summary(
+        found,
+        interval=found.interval(resamples=wanted.resamples, confidence=wanted.confidence),
+        baseline=found.baseline(commonest=pixels.index(max(pixels))),
+    )
+
+
+def _stage(bar: "Progress", what: str) -> Callable[[int, int], None]:
     task = bar.add_task(what, total=None)
     return lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _show_evaluation(summary: dict[str, object]) -> None:
-    from segline.evaluation.tables import evaluated
-
-    console().print(evaluated(summary))
 
 
 @app.command()
@@ -120,31 +145,23 @@ def compare(
     Refused is what does not compare: other rules, another split, other classes. The page is `comparison.html`,
     and its figures are in `comparison.json` beside it.
     """
-    import json
-
     from segline import config, settings
-    from segline.evaluation import comparison
+    from segline.evaluation import comparison, tables
     from segline.evaluation.page import compared
-    from segline.evaluation.tables import compared as table
-    from segline.storage import atomic_file
+    from segline.storage import write_json, write_text
 
     places = settings.load()
     wanted = config.load(places.params).evaluation
     entries = comparison.compare(_evaluations(runs, places), resamples=wanted.resamples, confidence=wanted.confidence)
     summary = comparison.summary(entries)
     folder = output or places.reports / summary["dataset"] / "comparison"
-    for name, text in (
-        ("comparison.json", json.dumps(summary, indent=2) + "\n"),
-        ("comparison.html", compared.page(summary)),
-    ):
-        with atomic_file(folder / name) as partial:
-            partial.write_text(text, encoding="utf-8")
-    for grid in table(summary):
-        console().print(grid)
+    write_json(folder / "comparison.json", summary)
+    write_text(folder / "comparison.html", compared.page(summary))
+    show(*tables.compared(summary))
     typer.echo(f"page: {folder / 'comparison.html'}")
 
 
-def _evaluations(runs: list[str], places: "Settings") -> list[tuple[str, "Evaluation"]]:  # type: ignore[name-defined]  # noqa: F821
+def _evaluations(runs: list[str], places: "Settings") -> "list[tuple[str, Evaluation]]":
     """Names that tell them apart, and what was counted; MLflow is asked only for what is no file."""
     import tempfile
 

@@ -1,11 +1,29 @@
 """`segline score`: scores of label maps, from any tool."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from segline.cli.application import app, complain, console
+from segline.cli.application import app, complain, show
+
+_Split = Annotated[
+    Literal["train", "validation", "test"] | None,
+    typer.Option(help="Only the images of that split, as `dvc repro` divided the dataset in this project."),
+]
+_Ids = Annotated[
+    Literal["raw", "train"] | None, typer.Option(help="What predictions hold, if that cannot be seen from them.")
+]
+_TruthIds = Annotated[
+    Literal["raw", "train"] | None, typer.Option(help="What labels hold, if not raw ids and not named so.")
+]
+_Boundary = Annotated[
+    bool, typer.Option("--boundary", help="Score the edges too, by boundary IoU; takes several times as long.")
+]
+_Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all of it there (docs/score.schema.json).")]
+_Counts = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the counts of each image there (.npz), to compare by.")
+]
 
 
 @app.command()
@@ -14,23 +32,13 @@ def score(
     truth: Annotated[Path, typer.Option(metavar="DIR", help="The dataset's labels, at any depth.")],
     prediction: Annotated[Path, typer.Option(metavar="DIR", help="Label maps to score, from any tool, at any depth.")],
     task: Annotated[str | None, typer.Option(help="One of the dataset's tasks, if not its own.")] = None,
-    split: Annotated[
-        Literal["train", "validation", "test"] | None,
-        typer.Option(help="Only the images of that split, as `dvc repro` divided the dataset in this project."),
-    ] = None,
-    ids: Annotated[
-        Literal["raw", "train"] | None, typer.Option(help="What predictions hold, if that cannot be seen from them.")
-    ] = None,
-    truth_ids: Annotated[
-        Literal["raw", "train"] | None, typer.Option(help="What labels hold, if not raw ids and not named so.")
-    ] = None,
+    split: _Split = None,
+    ids: _Ids = None,
+    truth_ids: _TruthIds = None,
     resamples: Annotated[int | None, typer.Option(min=100, help="Bootstrap resamples of the interval.")] = None,
-    json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all of it there (docs/score.schema.json).")
-    ] = None,
-    counts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the counts of each image there (.npz), to compare by.")
-    ] = None,
+    boundary: _Boundary = False,
+    json: _Json = None,
+    counts: _Counts = None,
 ) -> None:
     """Score a folder of predictions, from any tool, against a dataset's labels.
 
@@ -38,12 +46,10 @@ def score(
     stems, at any depth. Each is a lossless label map at its label's own size (or a `.npy` of ids). Nothing is
     scored unless every image has its prediction; all that is wrong is named at once.
     """
-    import json as library
-
     from segline import settings
-    from segline.evaluation import published, results
+    from segline.evaluation import published, results, tables
     from segline.evaluation import score as scoring
-    from segline.storage import atomic_file
+    from segline.storage import write_json
 
     places = settings.find()
     definition, wanted = _scored(dataset, task, places)
@@ -57,6 +63,7 @@ def score(
         published=published.read(places.manifest(dataset)) if places else published.Published(),
         workers=places.workers if places else settings.workers(),
         report=complain,
+        boundary=boundary,
     )
     content = scoring.document(
         result,
@@ -69,9 +76,10 @@ def score(
     if counts:
         results.save(result.evaluation, counts)
     if json:
-        with atomic_file(json) as partial:
-            partial.write_text(library.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    _show_score(content)
+        write_json(json, content)
+    show(*tables.evaluated(content))
+    for warning in result.warnings:
+        complain(f"warning: {warning}")
 
 
 def _scored(
@@ -92,37 +100,3 @@ def _scored(
         options = options.model_copy(update={"task": task})
     wanted = params.evaluation if params else config.Evaluation(resamples=1000, confidence=0.95)
     return datasets.load(name, options, raw=raw), wanted
-
-
-def _show_score(content: dict[str, Any]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("class", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("IoU", justify="right")
-    table.add_column("labelled pixels", justify="right")
-    for (name, value), row in zip(content["per_class_iou"].items(), content["confusion"], strict=True):
-        table.add_row(escape(name), "absent" if value is None else f"{value:.4f}", f"{sum(row):,}")
-    console().print(table)
-    drawn = f"{100 * content['confidence']:g} %, {content['interval_method']}"
-    lines = {
-        "mIoU": f"{content['miou']:.4f}  [{content['miou_low']:.4f}, {content['miou_high']:.4f}] ({drawn})",
-        "caveat": content["caveat"],
-        "pixel accuracy": f"{content['pixel_accuracy']:.4f}",
-        **{
-            name.replace("_", " "): "undefined" if value is None else f"{value:.4f}"
-            for name, value in content["extra_scores"].items()
-        },
-        "images": f"{content['images']}" + (f" in {content['groups']} groups" if content["groups"] else ""),
-        "pixels": f"{content['labelled_pixels']:,} labelled, {content['void_pixels']:,} void",
-        "dataset": f"{content['dataset']}, task {content['task']}",
-        "protocol": content["protocol"],
-        "split": f"{content['split'] or 'none that is known here'}, digest {content['split_digest']}",
-        "label map": f"digest {content['label_map_digest']}",
-        "predictions": f"{content['prediction_ids']} ids: {content['prediction_ids_because']}",
-    }
-    for name, text in lines.items():
-        if text:
-            typer.echo(f"{name:26}  {text}")
-    for warning in content["warnings"]:
-        complain(f"warning: {warning}")

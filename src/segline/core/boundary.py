@@ -5,9 +5,12 @@ Cheng, Girshick, Dollár, Berg and Kirillov, CVPR 2021 (arXiv:2103.16562); the r
 within d pixels (by the larger of the two offsets) of a pixel that is not of it, or of the image's edge;
 d is 2 % of the image's diagonal. Boundary IoU is the IoU of the two boundaries.
 
-The reference is for single objects and knows no void. Here nothing about a void pixel counts: it is of
-no boundary, and beside it there is none, in truth and prediction alike, for where the class ends there
-is not known. So what is predicted on void never matters.
+The paper scores single objects. A class of a split is scored by its counts summed over the images, and the
+split by the mean over the classes that have a boundary, as for the mean IoU.
+
+The reference knows no void. Here nothing about a void pixel counts: it is of no boundary, and beside it
+there is none, in truth and prediction alike, for where the class ends there is not known. So what is
+predicted on void never matters.
 """
 
 import math
@@ -16,7 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from segline.core.confusion import Outcomes
+from segline.core.confusion import Counts, Outcomes, Ratios
 from segline.core.joint import joint_histogram
 from segline.core.labels import VOID, Mask
 
@@ -55,6 +58,21 @@ def boundary_outcomes(truth: Mask, prediction: Mask, *, classes: int, ratio: flo
         false_positive=counts.sum(axis=0)[:classes] - both,
         false_negative=counts.sum(axis=1)[:classes] - both,
     )
+
+
+def boundary_counts(truth: Mask, prediction: Mask, *, classes: int, ratio: float = DILATION_RATIO) -> Counts:
+    """`boundary_outcomes` as one array: int64 (3, C), in both, in the prediction's alone, in the truth's alone.
+
+    Sums over images are sums of these.
+    """
+    found = boundary_outcomes(truth, prediction, classes=classes, ratio=ratio)
+    return np.stack([found.true_positive, found.false_positive, found.false_negative])
+
+
+def boundary_iou(counts: Counts) -> Ratios:
+    """Boundary IoU per class of `boundary_counts` (..., 3, C), float64 (..., C); NaN where neither has a boundary."""
+    both, claimed, missed = (counts[..., place, :] for place in range(3))
+    return Outcomes(true_positive=both, false_positive=claimed, false_negative=missed).iou
 
 
 def _boundary(mask: Mask, *, void: npt.NDArray[np.bool_], classes: int, reach: int) -> Mask:

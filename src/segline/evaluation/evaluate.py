@@ -4,13 +4,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from segline.core.confusion import confusion
-from segline.core.labels import VOID, Image, Mask
+from segline.core import road, temperature
+from segline.core.boundary import boundary_counts
+from segline.core.confusion import Counts, confusion
+from segline.core.labels import FOREGROUND, VOID, Image, Mask
 from segline.data.prepared import PreparedSplit, RescaledSplit
 from segline.errors import DataError
-from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, grouping, load, save, summary
+from segline.evaluation.results import BOOTSTRAP_SEED, ROAD, Evaluation, extra_scores, grouping, load, save, summary
 from segline.inference.bundle import Bundle
-from segline.inference.predict import predict_scaled
+from segline.inference.predict import logits_of, mask_of, resized
 
 __all__ = [
     "BOOTSTRAP_SEED",
@@ -54,25 +56,40 @@ class AtTrainingScale:
 Split = PreparedSplit | RescaledSplit | AtTrainingScale
 
 
-def evaluate(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -> Evaluation:
-    """Run `bundle` over `split`.
+def evaluate(
+    bundle: Bundle, split: Split, *, progress: Callable[[int, int], None], boundary: bool = False
+) -> Evaluation:
+    """Run `bundle` over `split` once.
+
+    Where the classes are `ROAD`, the road's probabilities are counted in the same pass.
 
     Args:
+        boundary: count along the boundaries too, which takes time: two filters of the image a pair of masks.
         progress: called with (done, total) after each image.
 
     Raises:
-        DataError: the network answers other classes than the split's labels have, or no image is there.
+        DataError: the network answers other classes than the split's labels have, or no labelled pixel is there.
     """
     refuse_mismatch(bundle, split)
     classes = len(bundle.labels)
     per_image = np.zeros((len(split), classes, classes + 1), dtype=np.int64)
+    edges = np.zeros((len(split), 3, classes), dtype=np.int64) if boundary else None
+    confidences = np.zeros((classes, road.THRESHOLDS.size), dtype=np.int64) if bundle.labels.names == ROAD else None
     void_pixels = 0
     for index in range(len(split)):
         label = split.label(index)
-        mask = predict_scaled(bundle, split.image(index), height=label.shape[0], width=label.shape[1])
+        height, width = label.shape
+        logits = resized(logits_of(bundle, split.image(index)), height=height, width=width)
+        mask = mask_of(logits, height=height, width=width, threshold=bundle.threshold)
         per_image[index] = confusion(label, mask, classes=classes)
+        if edges is not None:
+            edges[index] = boundary_counts(label, mask, classes=classes)
+        if confidences is not None:
+            probability = temperature.softmax(logits)[..., FOREGROUND]
+            confidences += road.confidence_histogram(label, road.as_bytes(probability))
         void_pixels += int(np.count_nonzero(label == VOID))
         progress(index + 1, len(split))
+    _refuse_unlabelled(bundle, split, per_image)
     return Evaluation(
         dataset=bundle.dataset,
         split=split.name,
@@ -84,7 +101,20 @@ def evaluate(bundle: Bundle, split: Split, *, progress: Callable[[int, int], Non
         groups=grouping(split.groups),
         void_pixels=void_pixels,
         per_image=per_image,
+        categories=bundle.labels.categories,
+        boundary=edges,
+        road=confidences,
     )
+
+
+def _refuse_unlabelled(bundle: Bundle, split: Split, per_image: Counts) -> None:
+    if not per_image.any():
+        raise DataError(
+            f"{bundle.dataset} {split.name} split",
+            found="no labelled pixel",
+            expected="some to score by",
+            remedy="look at the masks",
+        )
 
 
 def refuse_mismatch(bundle: Bundle, split: Split) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from segline.core.boundary import boundary_counts
 from segline.core.coding import Colours
 from segline.core.joint import Counts, joint_histogram
 from segline.core.labels import VOID, LabelMap, Mask
@@ -60,6 +61,7 @@ class Counted:
         problems: (kind, what is said of this file).
         seen: pixels of the prediction by id, int64 (256,); None where it cannot be read.
         counts: int64 (C, C + 1) under each reading that the prediction's ids permit.
+        boundary: int64 (3, C), `boundary_counts` under the same readings; empty where it was not asked for.
         content: digest of the label's size and train ids.
         file: SHA-256 of the truth's file.
     """
@@ -69,6 +71,7 @@ class Counted:
     problems: list[tuple[str, str]] = field(default_factory=list)
     seen: Histogram | None = None
     counts: dict[Ids, Counts] = field(default_factory=dict)
+    boundary: dict[Ids, Counts] = field(default_factory=dict)
     void_pixels: int = 0
     content: str = ""
     file: str = ""
@@ -83,21 +86,15 @@ def count(
     colours: Colours | None,
     truth_colours: Colours | None,
     classes: int,
+    boundary: bool = False,
 ) -> Counted:
-    """Decode and count one pair; what is wrong with it is written down, and nothing is raised."""
+    """Decode and count one pair; what is wrong with it is written down, and nothing is raised.
+
+    Args:
+        boundary: count along the boundaries too.
+    """
     result = Counted(id=pair.id, prediction=pair.prediction.name)
-    truth = prediction = None
-    try:
-        data = _bytes(pair.truth)
-        truth = _decoded(data, pair.truth, colours=truth_colours)
-        result.file = hashlib.sha256(data).hexdigest()
-    except DataError as error:
-        result.problems.append((f"truths that are not {error.expected}", f"{pair.truth.name}: {error.found}"))
-    try:
-        prediction = _decoded_prediction(_bytes(pair.prediction), pair.prediction, colours=colours)
-    except DataError as error:
-        kind = f"predictions that are not {error.expected}"
-        result.problems.append((kind, f"{pair.prediction.name}: {error.found}"))
+    truth, prediction = _both(pair, result, colours=colours, truth_colours=truth_colours)
     joint = None
     if truth is not None and prediction is not None:
         if truth.shape == prediction.shape:
@@ -113,16 +110,36 @@ def count(
             joint = None
     if prediction is not None:
         result.seen = _histogram(prediction) if joint is None else joint.sum(axis=0)
-    if truth is None or joint is None or result.seen is None:
+    if truth is None or prediction is None or joint is None or result.seen is None:
         return result
     result.content = _content(truth, truth_reading.table)
     result.void_pixels = int(joint[truth_reading.table == VOID].sum())
-    result.counts = {
-        name: _folded(joint, truth_reading.table, reading.table, classes=classes)
-        for name, reading in readings.items()
-        if reading.permits(result.seen)
-    }
+    for name, reading in readings.items():
+        if reading.permits(result.seen):
+            result.counts[name] = _folded(joint, truth_reading.table, reading.table, classes=classes)
+            if boundary:
+                true, claimed = truth_reading.table[truth], reading.table[prediction]
+                result.boundary[name] = boundary_counts(true, claimed, classes=classes)
     return result
+
+
+def _both(
+    pair: FilePair, result: Counted, *, colours: Colours | None, truth_colours: Colours | None
+) -> tuple[Mask | None, Mask | None]:
+    """Truth and prediction as ids, uint8 (H, W); None, and a line in the problems of `result`, for what is none."""
+    truth = prediction = None
+    try:
+        data = _bytes(pair.truth)
+        truth = _decoded(data, pair.truth, colours=truth_colours)
+        result.file = hashlib.sha256(data).hexdigest()
+    except DataError as error:
+        result.problems.append((f"truths that are not {error.expected}", f"{pair.truth.name}: {error.found}"))
+    try:
+        prediction = _decoded_prediction(_bytes(pair.prediction), pair.prediction, colours=colours)
+    except DataError as error:
+        kind = f"predictions that are not {error.expected}"
+        result.problems.append((kind, f"{pair.prediction.name}: {error.found}"))
+    return truth, prediction
 
 
 def _content(truth: Mask, table: Mask) -> str:

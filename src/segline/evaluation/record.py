@@ -1,6 +1,5 @@
 """What an evaluation leaves behind in one folder: counts, figures, cost and the page that shows them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from segline.evaluation.evaluate import Split
 from segline.evaluation.page import evaluated, exhibits
 from segline.evaluation.results import Evaluation
 from segline.inference.bundle import Bundle
-from segline.storage import atomic_file
+from segline.storage import write_json, write_text
 
 FIGURES, COST, CONFIDENCE, PAGE = "evaluation.json", "cost.json", "calibration.json", "evaluation.html"
 
@@ -56,21 +55,17 @@ def write(
         cost=measured,
         calibration=calibration.as_json() if calibration else None,
     )
-    texts = {FIGURES: _json(summary), COST: _json(measured)}
+    contents = {FIGURES: summary, COST: measured}
     if calibration:
-        texts[CONFIDENCE] = _json(calibration.as_json())
+        contents[CONFIDENCE] = calibration.as_json()
     results.save(evaluation, folder / COUNTS)
-    for name, text in (texts | {PAGE: page}).items():
-        with atomic_file(folder / name) as partial:
-            partial.write_text(text, encoding="utf-8")
-    return tuple(folder / name for name in (COUNTS, *texts, PAGE))
+    for name, content in contents.items():
+        write_json(folder / name, content)
+    write_text(folder / PAGE, page)
+    return tuple(folder / name for name in (COUNTS, *contents, PAGE))
 
 
 def _cost(bundle: Bundle, split: Split, *, file: Path | None, threads: int | None) -> cost.Cost:
     """Measured on the first image."""
     height, width = split.label(0).shape
     return cost.measure(bundle, np.asarray(split.image(0)), size=(height, width), file=file, threads=threads)
-
-
-def _json(content: Mapping[str, Any]) -> str:
-    return json.dumps(content, indent=2) + "\n"

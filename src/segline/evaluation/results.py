@@ -6,18 +6,28 @@ Nothing here needs a network: `segline.evaluation.evaluate` counts what one answ
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from segline.core.confusion import Counts, constant, iou, mean_iou, merged, pixel_accuracy
+from segline.core.boundary import boundary_iou
+from segline.core.confusion import Counts, Ratios, constant, iou, mean_iou, mean_of_present, merged
+from segline.core.road import road_scores
+from segline.core.scores import category_counts, overall, per_class
 from segline.core.statistics import Interval, bootstrap, group_places
 from segline.storage import atomic_file
 
 BOOTSTRAP_SEED = 20
+
+ROAD = ("not road", "road")
+"""Classes of a task that KITTI road's scores are for."""
+
+_OVERALL = ("pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "macro_f1")
+_PER_CLASS = ("iou", "precision", "recall", "f1")
+_ARRAYS = ("per_image", "boundary", "road")  # of `Evaluation`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +38,10 @@ class Evaluation:
         groups: what each image shows together with others (a drive, an animal), in the order of `ids`; "" for one
             that stands for itself. None where all do, and where nobody said: `grouping`.
         per_image: int64 (N, C, C + 1), one confusion matrix an image, in the order of `ids`.
+        categories: name -> train ids, as `LabelMap.categories` has them; empty where classes have none.
+        boundary: int64 (N, 3, C), `core.boundary.boundary_counts` of each image; None where it was not asked for.
+        road: int64 (2, 256), the sum of `core.road.confidence_histogram` over the images, at the labels' place and
+            size; None where the classes are not `ROAD`, or where there were no probabilities.
 
     Raises:
         ValueError: not as many groups as images.
@@ -43,6 +57,9 @@ class Evaluation:
     groups: tuple[str, ...] | None
     void_pixels: int
     per_image: Counts
+    categories: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    boundary: Counts | None = None
+    road: Counts | None = None
 
     def __post_init__(self) -> None:
         if self.groups is not None and len(self.groups) != len(self.ids):
@@ -92,12 +109,15 @@ def extra_scores(evaluation: Evaluation) -> dict[str, float]:
 
 
 def summary(evaluation: Evaluation, *, interval: Interval, baseline: float | None) -> dict[str, Any]:
-    """Plain values for JSON: every figure with its protocol, digests and interval.
+    """Plain values for JSON: every figure with its protocol, digests and interval; None for what is undefined.
+
+    Categories, boundary IoU and road scores are in it only where there are some.
 
     Args:
         baseline: mean IoU of a constant answer; None where it is not known which would be fair.
     """
-    ratios = iou(evaluation.counts)
+    counts = evaluation.counts
+    ratios, shares = overall(counts), per_class(counts)
     return {
         "dataset": evaluation.dataset,
         "split": evaluation.split,
@@ -106,7 +126,7 @@ def summary(evaluation: Evaluation, *, interval: Interval, baseline: float | Non
         "label_map_digest": evaluation.label_map,
         "images": len(evaluation.ids),
         "groups": interval.groups,
-        "labelled_pixels": int(evaluation.counts.sum()),
+        "labelled_pixels": int(counts.sum()),
         "void_pixels": evaluation.void_pixels,
         "miou": evaluation.miou,
         "miou_low": interval.low,
@@ -115,29 +135,68 @@ def summary(evaluation: Evaluation, *, interval: Interval, baseline: float | Non
         "interval_method": interval.method,
         "caveat": interval.caveat,
         **({} if baseline is None else {"baseline_miou": baseline}),
-        "pixel_accuracy": pixel_accuracy(evaluation.counts),
-        "per_class_iou": {
-            name: None if np.isnan(value) else float(value)
-            for name, value in zip(evaluation.names, ratios, strict=True)
-        },
-        **extra_scores(evaluation),
-        "confusion": evaluation.counts.tolist(),
+        **{name: plain(ratios[name]) for name in _OVERALL},
+        **{f"per_class_{name}": _named(evaluation.names, shares[name]) for name in _PER_CLASS},
+        **_category_scores(evaluation),
+        **_boundary_scores(evaluation),
+        **_road_scores(evaluation),
+        **{name: plain(value) for name, value in extra_scores(evaluation).items()},
+        "confusion": counts.tolist(),
         "counts_digest": evaluation.digest,
     }
 
 
+def _category_scores(evaluation: Evaluation) -> dict[str, Any]:
+    if not evaluation.categories:
+        return {}
+    ratios = iou(category_counts(evaluation.counts, evaluation.categories))
+    return {
+        "mean_category_iou": plain(mean_of_present(ratios)),
+        "per_category_iou": _named(evaluation.categories, ratios),
+    }
+
+
+def _boundary_scores(evaluation: Evaluation) -> dict[str, Any]:
+    """Counts are summed over the images, then the ratio of each class is taken, as for the mean IoU."""
+    if evaluation.boundary is None:
+        return {}
+    ratios = boundary_iou(evaluation.boundary.sum(axis=0))
+    return {
+        "boundary_miou": plain(mean_of_present(ratios)),
+        "per_class_boundary_iou": _named(evaluation.names, ratios),
+    }
+
+
+def _road_scores(evaluation: Evaluation) -> dict[str, Any]:
+    """Named after the view: the benchmark's table is of the bird's-eye view, and has other figures."""
+    if evaluation.road is None:
+        return {}
+    return {"road_image_space": {name: plain(value) for name, value in asdict(road_scores(evaluation.road)).items()}}
+
+
+def plain(value: float | Ratios) -> float | None:
+    """One number for JSON, which has no word for what is undefined."""
+    return None if np.isnan(value) else float(value)
+
+
+def _named(names: Iterable[str], ratios: Ratios) -> dict[str, float | None]:
+    return {name: plain(value) for name, value in zip(names, ratios.tolist(), strict=True)}
+
+
 def save(evaluation: Evaluation, path: Path) -> None:
     """Write an evaluation, per-image counts included, whole or not at all."""
-    fields = {key: value for key, value in vars(evaluation).items() if key != "per_image"}
+    fields = {key: value for key, value in vars(evaluation).items() if key not in _ARRAYS}
+    arrays = {key: value for key in _ARRAYS if (value := getattr(evaluation, key)) is not None}
     with atomic_file(path) as partial, partial.open("wb") as handle:
-        np.savez_compressed(handle, per_image=evaluation.per_image, fields=np.array(json.dumps(fields)))
+        np.savez_compressed(handle, **arrays, fields=np.array(json.dumps(fields)))
 
 
 def load(path: Path) -> Evaluation:
-    """Read what `save` wrote; a file from before there were groups has none."""
+    """Read what `save` wrote, now or before an evaluation had groups, categories, boundary or road."""
     with np.load(path, allow_pickle=False) as content:
         fields = json.loads(str(content["fields"]))
-        per_image = content["per_image"]
-    groups = fields.pop("groups", None)
+        arrays = {key: content[key] for key in _ARRAYS if key in content}
     fields["names"], fields["ids"] = tuple(fields["names"]), tuple(fields["ids"])
-    return Evaluation(per_image=per_image, groups=None if groups is None else tuple(groups), **fields)
+    fields["categories"] = {name: tuple(ids) for name, ids in fields.get("categories", {}).items()}
+    fields["groups"] = None if fields.get("groups") is None else tuple(fields["groups"])
+    return Evaluation(**arrays, **fields)

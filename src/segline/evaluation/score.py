@@ -10,31 +10,28 @@ ends the script). Whether a folder holds raw ids or train ids is seen from all i
 would do and give different counts, it has to be said.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from segline.core.confusion import Counts, mean_iou, pixel_accuracy
-from segline.data import split
+from segline.core.confusion import mean_iou, pixel_accuracy
+from segline.data import split as splits
 from segline.data.parallel import stream_samples
 from segline.data.progress import Report
 from segline.datasets.base import Dataset
 from segline.errors import ConfigError, DataError
 from segline.evaluation import folders
 from segline.evaluation.folders import FilePair, Ids, LabelFolder
-from segline.evaluation.pairs import Counted, Reading, count, hint, readings, strange_ids
+from segline.evaluation.pairs import Counted, count, readings
 from segline.evaluation.published import Published
-from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, summary
+from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, plain, summary
+from segline.evaluation.tally import SHOWN, Problems, Sums
 
 SCHEMA, SCHEMA_VERSION = "segline/score", 2
 """Name and version of what `document` gives; docs/score.schema.json describes it."""
-
-_SHOWN = 3  # examples of each problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +63,7 @@ def score_folders(
     published: Published,
     workers: int,
     report: Report,
+    boundary: bool = False,
 ) -> FolderScore:
     """Count the predictions under `prediction` against the labels under `truth`.
 
@@ -76,6 +74,7 @@ def score_folders(
         only: one of `published`'s splits, whose images alone are scored; None for all that have a truth.
         published: the dataset's splits, as far as they are known here.
         report: takes lines of progress where there is no terminal.
+        boundary: count along the boundaries too, which takes several times as long.
 
     Raises:
         ConfigError: nothing is known of the split `only`.
@@ -85,11 +84,35 @@ def score_folders(
     answered = folders.look(prediction, role="--prediction", nested=there.nested)
     if only is not None:
         there, answered = _narrowed(there, answered, only=only, published=published)
-    problems = _Problems()
+    problems = Problems()
     pairs = _paired(dataset, there, answered, problems, published=Published() if only else published)
+    counted = _counter(dataset, truth_ids=truth_ids, named=there.ids, ids=ids, boundary=boundary)
+    sums = Sums(problems, readings(dataset.label_map), stated=ids)
+    for one in stream_samples(counted, pairs, workers=workers, description=f"score {dataset.name}", report=report):
+        sums.take(one)
+    chosen, why = sums.decide(named=answered.ids)
+    if pairs and not problems and not sums.per_image(chosen).any():
+        problems.add("labels without a labelled pixel, so that nothing can be scored", *(pair.id for pair in pairs))
+    _refuse(problems, f"{prediction} against {truth}")
+    name = published.recognise(sums.files)
+    evaluation = _evaluation(dataset, sums, chosen, split=name, published=published)
+    warnings = _warnings(evaluation, pairs, unlike=only if only != name else None)
+    return FolderScore(evaluation=evaluation, split=name, ids=chosen, why=why, warnings=warnings)
+
+
+def _counter(
+    dataset: Dataset, *, truth_ids: Ids | None, named: Ids | None, ids: Ids | None, boundary: bool
+) -> Callable[[FilePair], Counted]:
+    """How one pair is counted, in any process.
+
+    Args:
+        truth_ids: what the truth is said to hold.
+        named: what its files' names say.
+        ids: what the predictions are said to hold.
+    """
     both = readings(dataset.label_map)
-    truth_held: Ids = truth_ids or there.ids or "raw"
-    counted = partial(
+    truth_held: Ids = truth_ids or named or "raw"
+    return partial(
         count,
         truth_reading=both[truth_held],
         other_reading=both["train" if truth_held == "raw" else "raw"],
@@ -97,58 +120,35 @@ def score_folders(
         colours=dataset.colours,
         truth_colours=None if truth_ids else dataset.colours,
         classes=len(dataset.label_map),
+        boundary=boundary,
     )
-    sums = _Sums(problems, both, stated=ids)
-    for one in stream_samples(counted, pairs, workers=workers, description=f"score {dataset.name}", report=report):
-        sums.take(one)
-    chosen, why = sums.decide(named=answered.ids)
-    per_image = sums.per_image(chosen)
-    if pairs and not problems and not per_image.any():
-        problems.add("labels without a labelled pixel, so that nothing can be scored", *(pair.id for pair in pairs))
+
+
+def _refuse(problems: Problems, place: str) -> None:
     if problems:
         raise DataError(
-            f"{prediction} against {truth}",
+            place,
             found="nothing was scored, because of\n" + "\n".join(f"  - {line}" for line in problems.lines()),
             remedy="correct these, then score again; a score of the rest would not be one of the whole",
         )
-    name = published.recognise(sums.files)
-    evaluation = Evaluation(
+
+
+def _evaluation(dataset: Dataset, sums: Sums, chosen: Ids, *, split: str | None, published: Published) -> Evaluation:
+    """What was counted under the reading `chosen`; `split` is the published one that the labels are of."""
+    return Evaluation(
         dataset=dataset.name,
-        split=name or "",
+        split=split or "",
         protocol=dataset.protocol,
-        split_digest=published.digests[name] if name else split.digest(sums.contents),
+        split_digest=published.digests[split] if split else splits.digest(sums.contents),
         label_map=dataset.label_map.digest,
         names=dataset.label_map.names,
         ids=tuple(sums.contents),
-        groups=published.grouped(name, sums.contents) if name else None,
+        groups=published.grouped(split, sums.contents) if split else None,
         void_pixels=sums.void_pixels,
-        per_image=per_image,
+        per_image=sums.per_image(chosen),
+        categories=dataset.label_map.categories,
+        boundary=sums.boundary(chosen),
     )
-    warnings = _warnings(evaluation, pairs, unlike=only if only != name else None)
-    return FolderScore(evaluation=evaluation, split=name, ids=chosen, why=why, warnings=warnings)
-
-
-class _Problems:
-    """Kinds of problems in the order they were met, each with how many files have it and the first few."""
-
-    def __init__(self) -> None:
-        self._kinds: dict[str, tuple[int, list[str]]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._kinds)
-
-    def add(self, kind: str, *examples: str) -> None:
-        """Note that each of `examples` is of that `kind`."""
-        if examples:
-            count, shown = self._kinds.get(kind, (0, []))
-            self._kinds[kind] = count + len(examples), [*shown, *examples][:_SHOWN]
-
-    def lines(self) -> list[str]:
-        """One a kind."""
-        return [
-            f"{kind}: {count} ({'; '.join(shown)}{f'; and {count - len(shown)} more' if count > len(shown) else ''})"
-            for kind, (count, shown) in self._kinds.items()
-        ]
 
 
 def _narrowed(
@@ -185,7 +185,7 @@ def _narrowed(
         raise DataError(
             f"--truth {there.folder}",
             found=f"no label of {len(absent)} of the {len(wanted)} images of the {only} split "
-            f"({', '.join(absent[:_SHOWN])}{', ...' if len(absent) > _SHOWN else ''})",
+            f"({', '.join(absent[:SHOWN])}{', ...' if len(absent) > SHOWN else ''})",
             expected="all of them",
             remedy="give the folder of the dataset's own labels",
         )
@@ -193,7 +193,7 @@ def _narrowed(
 
 
 def _paired(
-    dataset: Dataset, there: LabelFolder, answered: LabelFolder, problems: _Problems, *, published: Published
+    dataset: Dataset, there: LabelFolder, answered: LabelFolder, problems: Problems, *, published: Published
 ) -> list[FilePair]:
     """The pairs; what has no partner goes to `problems`."""
     found = folders.pair(there, answered)
@@ -214,88 +214,6 @@ def _paired(
 
 def _shown(path: Path, folder: LabelFolder) -> str:
     return path.relative_to(folder.folder).as_posix()
-
-
-class _Sums:
-    """What is kept of all pairs: counts under each reading that all of them permit.
-
-    Args:
-        problems: what is wrong with any pair goes there.
-        both: all readings.
-        stated: the one that the predictions are said to be of.
-    """
-
-    def __init__(self, problems: _Problems, both: Mapping[Ids, Reading], *, stated: Ids | None) -> None:
-        self.contents: dict[str, str] = {}
-        self.files: dict[str, str] = {}
-        self.void_pixels = 0
-        self._problems, self._both, self._stated = problems, both, stated
-        self._tried = dict(both) if stated is None else {stated: both[stated]}
-        self._counts: dict[Ids, list[Counts]] = {name: [] for name in self._tried}
-        self._refuted: dict[Ids, str] = {}
-        self._agree = True
-
-    def take(self, one: Counted) -> None:
-        """Add one pair."""
-        for kind, example in one.problems:
-            self._problems.add(kind, example)
-        if one.seen is None:
-            return
-        refuted = [name for name, reading in self._tried.items() if not reading.permits(one.seen)]
-        if len(refuted) == len(self._tried):
-            other = next((reading for name, reading in self._both.items() if name not in self._tried), None)
-            self._problems.add(
-                f"predictions with ids that are no {' and no '.join(self._tried)} ids of the dataset"
-                + hint(one.seen, other, option="--ids"),
-                strange_ids(one.prediction, one.seen, *self._tried.values()),
-            )
-            return
-        for name in refuted:
-            self._refuted.setdefault(name, strange_ids(one.prediction, one.seen, self._tried[name]))
-            self._counts[name].clear()
-        if not one.counts:
-            return
-        self.contents[one.id], self.files[one.id] = one.content, one.file
-        self.void_pixels += one.void_pixels
-        for name in self._tried.keys() - self._refuted.keys():
-            self._counts[name].append(one.counts[name])
-        first, *others = one.counts.values()
-        self._agree = self._agree and all(np.array_equal(first, other) for other in others)
-
-    def decide(self, *, named: Ids | None) -> tuple[Ids, str]:
-        """How the predictions are to be read, and why.
-
-        Args:
-            named: what their files' names say.
-        """
-        if self._stated is not None:
-            return self._stated, "said so"
-        left: list[Ids] = [name for name in self._tried if name not in self._refuted]
-        if len(left) == 1:
-            (other,) = self._refuted
-            return left[0], f"not {other} ids: {self._refuted[other]}"
-        if not left:
-            mixed = (f"no {name} ids: {example}" for name, example in self._refuted.items())
-            self._problems.add("kinds of ids, of which a folder should hold one", *mixed)
-        elif self._agree:
-            return "raw", "raw and train ids count the same here"
-        elif named is not None:
-            return named, "the files' names say so"
-        elif not self._problems:
-            shares = (
-                f"as {name} ids {self._outside(name):.1%} of the labelled pixels are of no class" for name in left
-            )
-            self._problems.add("ways to read the ids that would both do: say --ids raw or --ids train", *shares)
-        return "raw", ""
-
-    def per_image(self, chosen: Ids) -> Counts:
-        """Counts of all pairs under one reading, int64 (N, C, C + 1); without rows where there are none."""
-        counts = self._counts[chosen]
-        return np.stack(counts) if counts else np.zeros((0, 1, 2), dtype=np.int64)
-
-    def _outside(self, name: Ids) -> float:
-        total = self.per_image(name).sum(axis=0)
-        return float(total[:, -1].sum() / max(1, total.sum()))
 
 
 def _warnings(evaluation: Evaluation, pairs: list[FilePair], *, unlike: str | None) -> tuple[str, ...]:
@@ -321,7 +239,7 @@ def document(
     evaluation = score.evaluation
     interval = evaluation.interval(resamples=resamples, confidence=confidence)
     figures = summary(evaluation, interval=interval, baseline=None)
-    extra = {name: _number(figures.pop(name)) for name in extra_scores(evaluation)}
+    extra = {name: figures.pop(name) for name in extra_scores(evaluation)}
     return {
         "schema": SCHEMA,
         "schema_version": SCHEMA_VERSION,
@@ -338,12 +256,7 @@ def document(
         "prediction_ids_because": score.why,
         "warnings": list(score.warnings),
         "per_image_miou": {
-            name: _number(value)
+            name: plain(value)
             for name, value in zip(evaluation.ids, mean_iou(evaluation.per_image).tolist(), strict=True)
         },
     }
-
-
-def _number(value: float) -> float | None:
-    """`value`, which JSON has no word for where it is undefined."""
-    return None if np.isnan(value) else value

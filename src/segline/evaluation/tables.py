@@ -6,29 +6,87 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+_NAMES = 26  # characters of the widest name of a figure
 
-def evaluated(summary: Mapping[str, Any]) -> Table:
-    """One evaluation: its score with interval, caveat and what it is bound to, then a row a class."""
-    share = f"{100 * summary['confidence']:.0f} %"
-    grid = Table(
-        show_header=False, title=escape(f"{summary['dataset']}, {summary['split']} split"), title_justify="left"
+
+def evaluated(summary: Mapping[str, Any]) -> tuple[Table, ...]:
+    """One evaluation: a row a class, a row a category where there are some, then its scores and what they are bound to.
+
+    Args:
+        summary: of `results.summary`, or the whole of `score.document`.
+    """
+    tables = [_classes(summary)]
+    if "per_category_iou" in summary:
+        categories = Table("category", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        categories.add_column("IoU", justify="right")
+        for name, value in summary["per_category_iou"].items():
+            categories.add_row(escape(name), _figure(value, "absent"))
+        tables.append(categories)
+    figures = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    figures.add_column(min_width=_NAMES)
+    for name, text in (_scores(summary) | _bound(summary)).items():
+        if text:
+            figures.add_row(name, text)
+    return *tables, figures
+
+
+def _classes(summary: Mapping[str, Any]) -> Table:
+    boundary = summary.get("per_class_boundary_iou")
+    table = Table("class", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for head in ("IoU", *(["boundary IoU"] if boundary else []), "labelled pixels"):
+        table.add_column(head, justify="right")
+    for (name, value), row in zip(summary["per_class_iou"].items(), summary["confusion"], strict=True):
+        along = [_figure(boundary[name], "absent")] if boundary else []
+        table.add_row(escape(name), _figure(value, "absent"), *along, f"{sum(row):,}")
+    return table
+
+
+def _scores(summary: Mapping[str, Any]) -> dict[str, str]:
+    extra = {name: value for name, value in summary.items() if name.startswith("foreground_iou")}
+    single = {
+        "mIoU of the categories": "mean_category_iou",
+        "boundary mIoU": "boundary_miou",
+        "pixel accuracy": "pixel_accuracy",
+        "always the commonest class": "baseline_miou",
+    }
+    road = summary.get("road_image_space", {})
+    interval = _interval(summary["miou_low"], summary["miou_high"])
+    return {
+        "mIoU": f"{summary['miou']:.4f}  {interval} ({100 * summary['confidence']:g} %, {summary['interval_method']})",
+        "caveat": escape(summary["caveat"]),
+        **{title: _figure(summary[key]) for title, key in single.items() if key in summary},
+        **{
+            name.replace("_", " "): _figure(value)
+            for name, value in (extra | dict(summary.get("extra_scores", {}))).items()
+        },
+        **{
+            f"{title} in image space": _figure(road[key])
+            for title, key in (("MaxF", "max_f"), ("AP", "average_precision"))
+            if road
+        },
+    }
+
+
+def _bound(summary: Mapping[str, Any]) -> dict[str, str]:
+    """What was scored, and under which rules."""
+    task = f", task {summary['task']}" if "task" in summary else ""
+    read = (
+        f"{summary['prediction_ids']} ids: {summary['prediction_ids_because']}" if "prediction_ids" in summary else ""
     )
-    interval = f"{_interval(summary['miou_low'], summary['miou_high'])} ({share}, {summary['interval_method']})"
-    grid.add_row("mean IoU", f"{summary['miou']:.4f}  {interval}")
-    if summary["caveat"]:
-        grid.add_row("caution", escape(summary["caveat"]))
-    grid.add_row("pixel accuracy", f"{summary['pixel_accuracy']:.4f}")
-    for name, value in summary.items():
-        if name.startswith("foreground_iou"):
-            grid.add_row(name.replace("_", " "), f"{value:.4f}")
-    if "baseline_miou" in summary:
-        grid.add_row("always the commonest class", f"{summary['baseline_miou']:.4f}")
-    for name, value in summary["per_class_iou"].items():
-        grid.add_row(f"IoU {escape(name)}", "absent" if value is None else f"{value:.4f}")
-    grid.add_row("images", images(summary))
-    grid.add_row("protocol", escape(summary["protocol"]))
-    grid.add_row("digests", f"split {summary['split_digest']}, label map {summary['label_map_digest']}")
-    return grid
+    named = {
+        "images": images(summary),
+        "pixels": f"{summary['labelled_pixels']:,} labelled, {summary['void_pixels']:,} void",
+        "dataset": f"{summary['dataset']}{task}",
+        "protocol": summary["protocol"],
+        "split": f"{summary['split'] or 'none that is known here'}, digest {summary['split_digest']}",
+        "label map": f"digest {summary['label_map_digest']}",
+        "predictions": read,
+    }
+    return {name: escape(text) for name, text in named.items()}
+
+
+def _figure(value: float | None, undefined: str = "undefined") -> str:
+    return undefined if value is None else f"{value:.4f}"
 
 
 def compared(summary: Mapping[str, Any]) -> tuple[Table, Table]:

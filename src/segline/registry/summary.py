@@ -12,15 +12,22 @@ from segline.registry import promotion
 from segline.registry.tracking import DECISION
 
 _FIGURES = ("miou", "miou_low", "miou_high", "confidence", "baseline_miou", "pixel_accuracy", "images")
+_FURTHER = ("mean_class_accuracy", "frequency_weighted_iou", "macro_f1", "mean_category_iou", "boundary_miou")
+_ROAD = ("max_f", "average_precision")
 
 
 def metrics(result: dict[str, Any]) -> dict[str, float]:
     """What of an evaluation's summary goes to MLflow as metrics."""
     figures = {f"test_{name}": float(result[name]) for name in _FIGURES}
-    groups = {"test_groups": float(result["groups"])} if result["groups"] else {}
-    extra = {f"test_{name}": float(value) for name, value in result.items() if name.startswith("foreground_iou")}
-    classes = {f"test_iou/{name}": value for name, value in result["per_class_iou"].items() if value is not None}
-    return figures | groups | extra | classes
+    groups = {"groups": result["groups"]}
+    further = {name: value for name, value in result.items() if name in _FURTHER or name.startswith("foreground_iou")}
+    road = {f"{name}_image_space": result.get("road_image_space", {}).get(name) for name in _ROAD}
+    classes = {f"iou/{name}": value for name, value in result["per_class_iou"].items()}
+    categories = {f"category_iou/{name}": value for name, value in result.get("per_category_iou", {}).items()}
+    defined = {
+        name: value for name, value in (groups | further | road | classes | categories).items() if value is not None
+    }
+    return figures | {f"test_{name}": float(value) for name, value in defined.items()}
 
 
 def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:

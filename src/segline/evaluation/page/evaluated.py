@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segline.core.confusion import f1, precision, recall
 from segline.core.labels import LabelMap
 from segline.data.pages import percent
 from segline.evaluation.page import charts, rendering
@@ -14,6 +13,20 @@ from segline.evaluation.results import Evaluation
 if TYPE_CHECKING:
     from segline.evaluation.page.exhibits import Exhibit  # which needs Keras, and the page does not
 
+_TILES = {
+    "mean_category_iou": "mean IoU of the categories",
+    "boundary_miou": "mean boundary IoU: how well the edges fit",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_class_accuracy": "mean class accuracy, which is the mean recall",
+    "frequency_weighted_iou": "IoU weighted by how frequent classes are",
+    "macro_f1": "mean F1 (Dice) of the classes",
+    "foreground_iou_border_rest": "foreground IoU against the rest",
+    "foreground_iou_border_void": "foreground IoU, border not scored",
+    "baseline_miou": "mean IoU of always answering the commonest class",
+}
+"""Scores of the summary, and what they are called on the page; those there are of are shown."""
+
+_COLUMNS = ("iou", "precision", "recall", "f1", "boundary_iou")
 _SEEN = 0.005  # share below which a cell of the confusion matrix stays empty
 
 
@@ -41,9 +54,10 @@ def page(
         model=model,
         summary=summary,
         swatches=rendering.swatches(labels),
+        tiles={title: (key, value) for key, title in _TILES.items() if (value := summary.get(key)) is not None},
         classes=_classes(evaluation, summary),
+        categories=_categories(evaluation, summary),
         confusion=_confusion(evaluation),
-        extra={name: value for name, value in summary.items() if name.startswith("foreground_iou")},
         pictures=pictures,
         cost=cost,
         calibration=calibration and _calibration(calibration, evaluation.names),
@@ -53,15 +67,21 @@ def page(
 def _classes(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     counts = evaluation.counts
     true, total = counts.sum(axis=-1), counts.sum()
-    columns = {"precision": precision(counts), "recall": recall(counts), "f1": f1(counts)}
+    columns = {key: summary[f"per_class_{key}"] for key in _COLUMNS if f"per_class_{key}" in summary}
     return [
         {
             "name": name,
-            "iou": summary["per_class_iou"][name],
             "share": percent(float(true[place] / total)) if total else percent(None),
-            **{key: None if np.isnan(values[place]) else float(values[place]) for key, values in columns.items()},
+            **{key: values[name] for key, values in columns.items()},
         }
         for place, name in enumerate(evaluation.names)
+    ]
+
+
+def _categories(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "iou": value, "places": evaluation.categories[name]}
+        for name, value in summary.get("per_category_iou", {}).items()
     ]
 
 

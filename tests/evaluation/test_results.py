@@ -1,0 +1,157 @@
+"""The figures of a summary, beside scikit-learn's and ones worked out by hand."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from segline.core.boundary import boundary_counts
+from segline.core.confusion import confusion
+from segline.core.labels import VOID
+from segline.core.road import confidence_histogram
+from segline.evaluation import results
+
+NAMES, CATEGORIES = ("road", "path", "car", "tram"), {"flat": (0, 1), "vehicle": (2, 3)}
+HALVES = np.array([[0, 0, 0, 1, 1, 1]] * 4, np.uint8)
+MOVED = np.array([[0, 0, 0, 0, 1, 1]] * 4, np.uint8)
+
+
+def drawn(seed=6, images=3):
+    """Truths with void and no tram, and predictions with some of no class."""
+    rng = np.random.default_rng(seed)
+    truths = rng.choice(np.array([0, 1, 1, 2, VOID], np.uint8), (images, 9, 14))
+    wrong = rng.choice(np.array([0, 1, 2, VOID], np.uint8), truths.shape)
+    return truths, np.where(rng.random(truths.shape) < 0.6, truths, wrong)
+
+
+def evaluation(pairs, *, names=NAMES, **fields):
+    return results.Evaluation(
+        dataset="drawn",
+        split="test",
+        protocol="drawn/1",
+        split_digest="0" * 16,
+        label_map="1" * 16,
+        names=names,
+        ids=tuple(f"image {number}" for number in range(len(pairs))),
+        groups=None,
+        void_pixels=sum(int((truth == VOID).sum()) for truth, _ in pairs),
+        per_image=np.stack([confusion(*pair, classes=len(names)) for pair in pairs]),
+        **fields,
+    )
+
+
+def summary(found):
+    content = results.summary(found, interval=found.interval(resamples=100, confidence=0.9), baseline=None)
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
+    return content
+
+
+def test_every_figure_is_scikit_learns_and_an_absent_class_has_none():
+    truths, predictions = drawn()
+    content = summary(evaluation(list(zip(truths, predictions, strict=True))))
+    labelled = truths != VOID
+    truth, prediction = truths[labelled], predictions[labelled]
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(truth, prediction, labels=[0, 1, 2])
+    jaccard = metrics.jaccard_score(truth, prediction, labels=[0, 1, 2], average=None)
+    for name, expected in (("precision", precision), ("recall", recall), ("f1", f1), ("iou", jaccard)):
+        values = content[f"per_class_{name}"]
+        assert list(values) == list(NAMES)
+        assert values.pop("tram") is None
+        assert list(values.values()) == pytest.approx(expected)
+    assert content["pixel_accuracy"] == pytest.approx(metrics.accuracy_score(truth, prediction))
+    assert content["mean_class_accuracy"] == pytest.approx(recall.mean())
+    assert content["macro_f1"] == pytest.approx(f1.mean())
+    assert content["miou"] == pytest.approx(jaccard.mean())
+    assert content["frequency_weighted_iou"] == pytest.approx((jaccard * support).sum() / support.sum())
+
+
+def test_a_class_that_is_only_claimed_or_never_claimed_lacks_just_what_is_undefined():
+    truth, prediction = np.array([[0, 0, 1, 1]], np.uint8), np.array([[0, 0, 2, 2]], np.uint8)
+    content = summary(evaluation([(truth, prediction)]))
+    figures = {
+        name: [content[f"per_class_{kind}"][name] for kind in ("iou", "precision", "recall", "f1")] for name in NAMES
+    }
+    assert figures == {
+        "road": [1, 1, 1, 1],
+        "path": [0, None, 0, 0],  # never claimed
+        "car": [0, 0, None, 0],  # nothing of it there
+        "tram": [None, None, None, None],
+    }
+
+
+def test_within_a_category_confusion_is_no_error_and_an_absent_category_is_not_in_the_mean():
+    truths, predictions = drawn()
+    found = evaluation(list(zip(truths, predictions, strict=True)), categories=CATEGORIES)
+    content = summary(found)
+    labelled = truths != VOID
+    joined = [np.array([0, 0, 1, 1])[np.minimum(part[labelled], 3)] for part in (truths, predictions)]
+    joined[1][predictions[labelled] == VOID] = 2  # of no category: a miss
+    expected = metrics.jaccard_score(*joined, labels=[0, 1], average=None)
+    assert list(content["per_category_iou"]) == ["flat", "vehicle"]
+    assert list(content["per_category_iou"].values()) == pytest.approx(expected)
+    assert content["mean_category_iou"] == pytest.approx(expected.mean())
+
+    flat = evaluation([(HALVES, MOVED)], categories=CATEGORIES)
+    content = summary(flat)
+    assert content["per_category_iou"] == {"flat": 1.0, "vehicle": None}
+    assert content["mean_category_iou"] == 1.0
+    assert content["miou"] < 1
+
+
+def test_boundary_iou_is_of_the_summed_counts_worked_out_by_hand():
+    """At a reach of one pixel only the middle of each half is on no boundary.
+
+    Road, moved by a column: 8 pixels in both, 4 in the prediction's alone, 2 in the truth's; path: 6, 2 and 4.
+    Against itself each half has 10.
+    """
+    pairs = [(HALVES, MOVED), (HALVES, HALVES)]
+    counts = np.stack([boundary_counts(*pair, classes=4) for pair in pairs])
+    assert counts[:, :, :2].tolist() == [[[8, 6], [4, 2], [2, 4]], [[10, 10], [0, 0], [0, 0]]]
+    content = summary(evaluation(pairs, boundary=counts))
+    assert content["per_class_boundary_iou"] == {"road": 18 / 24, "path": 16 / 22, "car": None, "tram": None}
+    assert content["boundary_miou"] == pytest.approx((18 / 24 + 16 / 22) / 2)
+
+
+def test_road_scores_are_of_the_pooled_counts_and_named_after_their_view():
+    """Thresholds from 101 to 200 claim half the road alone, and those up to 100 all of it with a third of the rest."""
+    truth = np.array([[1, 1, 0, 0, 0, VOID]], np.uint8)
+    confidence = np.array([[200, 100, 100, 0, 0, 255]], np.uint8)
+    road = confidence_histogram(truth, confidence)
+    found = evaluation([(truth, (confidence > 127).astype(np.uint8))], names=results.ROAD, road=road)
+    scores = summary(found)["road_image_space"]
+    assert scores["max_f"] == pytest.approx(2 * 2 / (2 * 2 + 1))
+    assert scores["threshold"] == pytest.approx(1 / 255)  # the lowest above 0
+    assert scores["average_precision"] == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)  # recalls 0 to 0.5, and 0.6 to 1
+    assert (scores["recall"], scores["false_positive_rate"]) == (1.0, pytest.approx(1 / 3))
+
+    nothing = replace(found, road=confidence_histogram(np.zeros_like(truth), confidence))
+    assert set(summary(nothing)["road_image_space"].values()) == {None}
+
+
+def test_what_was_not_counted_is_not_in_the_summary():
+    content = summary(evaluation([(HALVES, MOVED)]))
+    unasked = ("boundary_miou", "per_class_boundary_iou", "road_image_space", "mean_category_iou", "per_category_iou")
+    assert not content.keys() & set(unasked)
+
+
+def test_all_that_was_counted_survives_its_file_and_older_files_are_read(tmp_path):
+    counts = np.stack([boundary_counts(HALVES, MOVED, classes=4)])
+    road = np.arange(512).reshape(2, 256)
+    whole = evaluation([(HALVES, MOVED)], categories=CATEGORIES, boundary=counts, road=road)
+    results.save(whole, tmp_path / "whole.npz")
+    again = results.load(tmp_path / "whole.npz")
+    assert again.categories == CATEGORIES
+    np.testing.assert_array_equal(again.boundary, counts)
+    np.testing.assert_array_equal(again.road, road)
+    assert summary(again) == summary(whole)
+
+    results.save(replace(whole, categories={}, boundary=None, road=None), tmp_path / "plain.npz")
+    with np.load(tmp_path / "plain.npz") as content:
+        fields = json.loads(str(content["fields"]))
+        assert fields.pop("categories") == {}
+        np.savez(tmp_path / "older.npz", per_image=content["per_image"], fields=np.array(json.dumps(fields)))
+    older = results.load(tmp_path / "older.npz")
+    assert (older.categories, older.boundary, older.road) == ({}, None, None)
+    assert older.digest == whole.digest

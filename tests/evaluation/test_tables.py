@@ -1,0 +1,81 @@
+"""What a terminal shows of one evaluation."""
+
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from segline.core.boundary import boundary_counts
+from segline.core.confusion import confusion
+from segline.evaluation import results, tables
+
+TRUTH = np.array([[0, 0, 0, 1, 1, 2]] * 4, np.uint8)
+ANSWER = np.array([[0, 0, 1, 1, 1, 1]] * 4, np.uint8)
+
+
+def shown(summary):
+    console = Console(width=160)
+    with console.capture() as capture:
+        for table in tables.evaluated(summary):
+            console.print(table)
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+@pytest.fixture
+def summary():
+    evaluation = results.Evaluation(
+        dataset="drawn",
+        split="",
+        protocol="drawn/1",
+        split_digest="0" * 16,
+        label_map="1" * 16,
+        names=("road", "[b]path[/b]", "car", "tram"),
+        ids=("one",),
+        groups=None,
+        void_pixels=1234,
+        per_image=confusion(TRUTH, ANSWER, classes=4)[None],
+        categories={"flat": (0, 1), "vehicle": (2,), "rail": (3,)},
+        boundary=boundary_counts(TRUTH, ANSWER, classes=4)[None],
+        road=np.zeros((2, 256), np.int64),
+    )
+    return results.summary(evaluation, interval=evaluation.interval(resamples=100, confidence=0.9), baseline=None)
+
+
+def test_a_row_a_class_and_a_row_a_category_say_what_is_absent(summary):
+    lines = shown(summary)
+    rows = {line.split()[0]: line.split()[1:] for line in lines if line}
+    assert rows["class"] == ["IoU", "boundary", "IoU", "labelled", "pixels"]
+    assert rows["road"][0] == f"{8 / 12:.4f}"
+    assert rows["road"][2:] == ["12"]
+    assert rows["[b]path[/b]"][0] == f"{8 / 16:.4f}"  # as it is called, not as markup
+    assert rows["car"] == ["0.0000", "0.0000", "4"]
+    assert rows["tram"] == ["absent", "absent", "0"]
+    assert rows["flat"] == [f"{20 / 24:.4f}"]
+    assert rows["rail"] == ["absent"]
+    assert f"{'mIoU of the categories':26}  {(20 / 24 + 0) / 2:.4f}" in lines
+    assert f"{'boundary mIoU':26}  {summary['boundary_miou']:.4f}" in lines
+    assert f"{'MaxF in image space':26}  undefined" in lines
+    assert f"{'split':26}  none that is known here, digest {'0' * 16}" in lines
+
+
+def test_it_stays_short_where_there_is_nothing_more_to_say(summary):
+    gone = r"(boundary|category|road_image)"
+    plain = {name: value for name, value in summary.items() if not re.search(gone, name)}
+    lines = shown(plain)
+    assert lines[0].split() == ["class", "IoU", "labelled", "pixels"]
+    assert len(lines) == 5 + 9
+    assert not any(word in line for line in lines for word in ("boundary", "categor", "MaxF", "predictions"))
+
+
+def test_a_score_document_adds_its_task_and_how_ids_were_read(summary):
+    document = summary | {
+        "task": "semantics",
+        "prediction_ids": "raw",
+        "prediction_ids_because": "said so",
+        "extra_scores": {"foreground_iou_border_void": None},
+    }
+    lines = shown(document)
+    assert f"{'dataset':26}  drawn, task semantics" in lines
+    assert f"{'predictions':26}  raw ids: said so" in lines
+    assert f"{'foreground iou border void':26}  undefined" in lines
