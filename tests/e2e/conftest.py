@@ -199,14 +199,14 @@ def copy_project(root, **changes):
 
 
 def environment_of(root, **extra):
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "PREFECT_"))}
+    ours = ("MLFLOW_", "PREFECT_", "TF_CPP_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {
         "SEGLINE_ROOT": str(root),
         "PYTHONPATH": str(root / "src"),
         "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]]),
         "PREFECT_HOME": str(root / ".prefect"),
         "DO_NOT_TRACK": "1",
-        "TF_CPP_MIN_LOG_LEVEL": "2",
         **extra,
     }
 

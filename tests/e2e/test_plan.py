@@ -13,6 +13,7 @@ def test_a_run_is_trained_as_planned_and_keeps_its_plan(project_copy):
     params["search"] = {"trials": 1, "networks": ["encoder_decoder"], "width": [4]}
     project.set(**params)
     told = project.run("segline", "plan", "oxford_pets", "--json", "plan.json")
+    assert told.stderr == ""
     assert "training.crop" in told.stdout
     assert "3 (given)" in told.stdout
     assert "twice the memory:" in told.stdout
