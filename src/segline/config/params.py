@@ -80,7 +80,7 @@ class Params(Strict):
         if "crop" not in self.training.model_fields_set:
             return
         crop, depth = self.training.crop, max(self.search.depth)
-        if "depth" in self.search.model_fields_set and any(side % 2**depth for side in crop):
+        if self.search.has_depth and any(side % 2**depth for side in crop):
             raise PydanticCustomError(
                 "crop",
                 "`training.crop` {crop} in multiples of {multiple}: networks of depth {depth} halve it so often",
