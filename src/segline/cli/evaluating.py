@@ -85,6 +85,7 @@ def evaluate(
             summary=summary,
             model=f"{name} ({network.family})",
             file=files / bundle.NETWORK,
+            cost_seconds=wanted.cost_seconds,
             calibration=judged,
         )
     _show_evaluation(summary)

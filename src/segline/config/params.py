@@ -16,10 +16,12 @@ from segline.errors import ConfigError
 
 
 class Evaluation(Strict):
-    """How scores get their intervals."""
+    """How scores get their intervals, and how long a model's cost is measured."""
 
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
+    cost_seconds: Annotated[float, Field(gt=0.0)] = 2.0
+    """That each of the cost's three times may be measured for (`evaluation.cost`): the longer, the steadier."""
 
 
 class Promotion(Strict):

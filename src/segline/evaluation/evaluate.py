@@ -20,6 +20,7 @@ __all__ = [
     "evaluate",
     "extra_scores",
     "load",
+    "refuse_mismatch",
     "save",
     "summary",
 ]
@@ -86,6 +87,11 @@ def evaluate(bundle: Bundle, split: Split, *, progress: Callable[[int, int], Non
 
 
 def refuse_mismatch(bundle: Bundle, split: Split) -> None:
+    """See, before the first image, that `bundle` can be judged on `split`.
+
+    Raises:
+        DataError: it answers other classes than the labels have, images are at another scale, or there is none.
+    """
     if bundle.labels.digest != split.label_map:
         raise DataError(
             f"{bundle.dataset} {split.name} split",
