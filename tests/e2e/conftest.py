@@ -27,7 +27,7 @@ SMALL = {
         "weight_decay": 0.01,
         "warm_up": 0.1,
         "dropout": 0.2,
-        "threads": 2,
+        "threads": 1,  # two tests run at a time
     },
     "search": {
         "trials": 2,
@@ -38,7 +38,7 @@ SMALL = {
         "learning_rate": [0.001, 0.01],
         "augmentation": [0.0, 0.5],
     },
-    "evaluation": {"resamples": 100, "confidence": 0.95},
+    "evaluation": {"resamples": 100, "confidence": 0.95, "cost_seconds": 0.05},
     "promotion": {"floor": {"oxford_pets": 0.05}},
 }
 
