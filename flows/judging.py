@@ -44,6 +44,7 @@ def evaluate(work: Work) -> None:
         model=f"{work.name}, run {work.tracker.run_id} ({network.family})",
         file=work.scratch / "bundle" / bundle.NETWORK,
         threads=work.params.training.threads,
+        cost_seconds=work.params.evaluation.cost_seconds,
         calibration=_calibrated(work, network, split),
     )
     for path in (*written, work.scratch / "confusion.png"):

@@ -24,6 +24,7 @@ from flows.fitting import pretrain, search, train
 from flows.judging import evaluate, judge
 from flows.work import Work, dataset_of
 from segline import config, settings
+from segline.cli import startup
 from segline.data.prepared import Prepared
 from segline.errors import TrainingError
 from segline.registry import lineage, promotion, summary, tracking
@@ -44,6 +45,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
         The run's summary: figures, decision and champion.
     """
     reporting.without_tracebacks()
+    startup.quieten()  # a worker runs the flow without `main`
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
     prepared = Prepared(places.prepared(params.dataset))

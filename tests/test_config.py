@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from segline import config
+from segline.config import names
 from segline.errors import ConfigError
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
@@ -126,6 +127,34 @@ def test_a_crop_need_only_suit_the_networks_that_may_be_chosen(changed):
     path = changed("depth: [3, 4]", "depth: [2, 3]")
     path.write_text(path.read_text(encoding="utf-8").replace("crop: [128, 128]", "crop: [120, 88]"), encoding="utf-8")
     assert config.load(path).training.crop == (120, 88)
+
+
+def test_depth_counts_where_a_network_that_may_be_chosen_has_one(changed):
+    def crop_for(old, new):
+        path = changed("crop: [128, 128]", "crop: [112, 80]")
+        text = path.read_text(encoding="utf-8").replace("depth: [3, 4]", "depth: [5]")
+        assert old in text
+        path.write_text(text.replace(old, new), encoding="utf-8")
+        return config.load(path).training.crop
+
+    networks = "networks: [unet, xception_unet]"
+    assert crop_for(networks, "networks: [deeplab_v3_plus]") == (112, 80)
+    with pytest.raises(ConfigError, match=r"\[112, 80\] in multiples of 32"):
+        crop_for(networks, "networks: [deeplab_v3_plus, unet]")
+
+
+def test_networks_that_a_plan_takes_for_first_weights_have_no_depth():
+    assert config.Search(depth=(5,)).has_depth
+    assert not config.Search(depth=(5,), weights="imagenet").has_depth
+    assert config.Search(depth=(5,), weights="imagenet", networks=("unet",)).has_depth
+
+
+def test_options_of_networks_are_those_of_their_files():
+    from segline import models
+
+    for network in names.network_names():
+        fields = set(config.ModelConfig.model_fields)
+        assert names.network_options(network) == {name for name in fields if models.has_option(network, name)}
 
 
 def test_crops_that_are_not_drawn_cannot_be_centred_on_something(changed):

@@ -81,25 +81,27 @@ def contents(project):
     }
 
 
-def remove_from(project, stage):
-    for name in STAGES[STAGES.index(stage) :]:
-        shutil.rmtree(project.root / "data" / FOLDERS[name] / DATASET, ignore_errors=True)
+def remove(project, stage):
+    shutil.rmtree(project.root / "data" / FOLDERS[stage] / DATASET, ignore_errors=True)
 
 
-def run_from(project, stage):
-    """Run the stages from `stage` on; returns the seconds each took."""
-    seconds = {}
-    for name in STAGES[STAGES.index(stage) :]:
+@pytest.fixture
+def undisturbed(project):
+    """Seconds that each stage takes, and what they leave."""
+    took = {}
+    for stage in STAGES:
         start = time.monotonic()
-        project.run("segline", "data", name, DATASET)
-        seconds[name] = time.monotonic() - start
-    return seconds
+        project.run("segline", "data", stage, DATASET)
+        took[stage] = time.monotonic() - start
+    expected = contents(project)
+    assert {name.split("/")[1] for name in expected if name.startswith("data/")} == set(FOLDERS.values())
+    return took, expected
 
 
 def kill(project, stage, seconds):
     """Kill a stage and all its processes so many seconds after its start, or sooner where it is done by then."""
     while True:
-        remove_from(project, stage)
+        remove(project, stage)
         with project.start("segline", "data", stage, DATASET) as process:
             time.sleep(seconds)
             if process.poll() is None:
@@ -109,29 +111,34 @@ def kill(project, stage, seconds):
         seconds *= 0.8
 
 
-def killed_and_rerun(project, stages, *, seed):
-    """Kill each of `stages`, each time at a moment of another part of the time that it takes."""
-    took = run_from(project, "download")
-    expected = contents(project)
-    assert {name.split("/")[1] for name in expected if name.startswith("data/")} == set(FOLDERS.values())
+def killed_and_rerun(project, stages, took, *, seed):
+    """Kill each of `stages`, each time at a moment of another part of the time that it takes, and run it again.
+
+    Yields what was done, in words, and what is then there.
+    """
     generator = random.Random(seed)
     for number, stage in enumerate(stages):
         times, before = stages.count(stage), stages[:number].count(stage)
         moment = took[stage] * (before + generator.random()) / times
         struck = kill(project, stage, moment)
-        LOG.info("moment %d: %s killed after %.2f of %.2f s", number, stage, struck, took[stage])
-        run_from(project, stage)
-        assert contents(project) == expected, f"{stage} killed after {struck:.2f} s (moment {number} of seed {seed})"
+        project.run("segline", "data", stage, DATASET)
+        said = f"{stage} killed after {struck:.2f} of {took[stage]:.2f} s (moment {number} of seed {seed})"
+        LOG.info(said)
+        yield said, contents(project)
 
 
-def test_stages_killed_at_random_moments_are_done_again(project):
-    killed_and_rerun(project, ["download", "prepare"], seed=1)
+def test_stages_killed_at_random_moments_are_done_again(project, undisturbed):
+    took, expected = undisturbed
+    for said, found in killed_and_rerun(project, ["download", "prepare"], took, seed=1):
+        assert found == expected, said
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(5400)
-def test_stages_killed_at_20_random_moments_are_done_again(project):
-    killed_and_rerun(project, list(STAGES) * 5, seed=2)
+def test_stages_killed_at_20_random_moments_are_done_again(project, undisturbed):
+    took, expected = undisturbed
+    for said, found in killed_and_rerun(project, list(STAGES) * 5, took, seed=2):
+        assert found == expected, said
 
 
 def test_a_killed_download_goes_on_where_it_stopped(project, tmp_path):

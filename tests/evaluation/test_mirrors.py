@@ -5,12 +5,11 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from predicted import miou
 
-from segline.core.confusion import confusion, mean_iou
 from segline.core.labels import label_map
 from segline.evaluation import mirrors
 from segline.inference.bundle import Bundle
-from segline.inference.predict import predict_scaled
 
 LABELS = label_map([(0, "ground", (0, 0, 0)), (1, "thing", (250, 0, 0))])
 SHIFT = 3
@@ -46,15 +45,6 @@ def bundle():
     kernel[0, -1, :, 1] = 1 / 255
     conv.set_weights([kernel, np.array([0.0, -1.0])])
     return Bundle(network=network, dataset="drawn", family="unet", labels=LABELS, short_side=None, stride=4)
-
-
-def miou(bundle, split):
-    total = np.zeros((2, 3), np.int64)
-    for index in range(len(split)):
-        mask = split.mask(index)
-        answer = predict_scaled(bundle, split.image(index), height=mask.shape[0], width=mask.shape[1])
-        total += confusion(mask, answer, classes=2)
-    return float(mean_iou(total))
 
 
 @pytest.mark.parametrize(("shift", "better"), [(0, True), (-SHIFT, False)])

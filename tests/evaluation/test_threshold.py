@@ -5,13 +5,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from predicted import miou
 
-from segline.core.confusion import confusion, mean_iou
 from segline.core.labels import VOID, label_map
 from segline.errors import TrainingError
 from segline.evaluation import threshold
 from segline.inference.bundle import Bundle
-from segline.inference.predict import predict_scaled
 
 LABELS = label_map([(0, "ground", (0, 0, 0)), (1, "thing", (250, 0, 0))])
 
@@ -50,15 +49,6 @@ def bundle():
     network = keras.Model(image, head(image))
     head.set_weights([np.array([[[[0.0, 0.01]] * 3]]).reshape(1, 1, 3, 2), np.array([3.8, 0.0])])
     return Bundle(network=network, dataset="drawn", family="unet", labels=LABELS, short_side=None, stride=4)
-
-
-def miou(bundle, split):
-    total = np.zeros((2, 3), np.int64)
-    for index in range(len(split)):
-        mask = split.mask(index)
-        answer = predict_scaled(bundle, split.image(index), height=mask.shape[0], width=mask.shape[1])
-        total += confusion(mask, answer, classes=2)
-    return float(mean_iou(total))
 
 
 def test_it_is_better_than_one_half_and_what_prediction_gives(bundle):

@@ -14,6 +14,7 @@ from pathlib import Path
 from segline.cli import beginning, planning, predicting, evaluating, scoring, data, models  # noqa: F401
 
 # isort: on
+from segline.cli import startup
 from segline.cli.application import app, complain
 from segline.errors import SeglineError, StorageError
 
@@ -27,6 +28,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run_reporting(action: Callable[[], object], *, debug: bool) -> None:
     """Call `action`; print a reported problem, with its traceback only for `debug`, and exit 1."""
+    startup.quieten()
     try:
         action()
     except SeglineError as error:

@@ -69,6 +69,7 @@ def evaluate(
             summary=summary,
             model=f"{name} ({network.family})",
             file=files / bundle.NETWORK,
+            cost_seconds=wanted.cost_seconds,
             calibration=judged,
         )
     show(*tables.evaluated(summary))

@@ -1,7 +1,9 @@
 """Names that ``params.yaml`` may give: those of the files in our rooms, which are not imported for that."""
 
+import ast
 import difflib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from pydantic_core import PydanticCustomError
@@ -31,6 +33,19 @@ def network_names() -> list[str]:
 def encoder_names() -> list[str]:
     """Names of the encoders: those of the files in ``segline/models/encoders``."""
     return _stems("models/encoders", {"__init__"})
+
+
+@cache
+def network_options(network: str) -> frozenset[str]:
+    """Fields of `ModelConfig` that the family lists in its ``OPTIONS``, read off its file: to import it takes Keras."""
+    tree = ast.parse((_PACKAGE / "models" / f"{network}.py").read_text(encoding="utf-8"))
+    (listed,) = (
+        node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["OPTIONS"]
+    )
+    assert isinstance(listed, ast.Call), f"{network}.OPTIONS is to be frozenset({{...}})"
+    return frozenset(ast.literal_eval(listed.args[0]))
 
 
 def _stems(room: str, excluded: set[str]) -> list[str]:

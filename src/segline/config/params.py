@@ -16,10 +16,12 @@ from segline.errors import ConfigError
 
 
 class Evaluation(Strict):
-    """How scores get their intervals."""
+    """How scores get their intervals, and how long a model's cost is measured."""
 
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
+    cost_seconds: Annotated[float, Field(gt=0.0)] = 2.0
+    """That each of the cost's three times may be measured for (`evaluation.cost`): the longer, the steadier."""
 
 
 class Promotion(Strict):
@@ -80,7 +82,7 @@ class Params(Strict):
         if "crop" not in self.training.model_fields_set:
             return
         crop, depth = self.training.crop, max(self.search.depth)
-        if "depth" in self.search.model_fields_set and any(side % 2**depth for side in crop):
+        if self.search.has_depth and any(side % 2**depth for side in crop):
             raise PydanticCustomError(
                 "crop",
                 "`training.crop` {crop} in multiples of {multiple}: networks of depth {depth} halve it so often",

@@ -22,7 +22,7 @@ from segline.config.fields import (
     ascending,
     sequence,
 )
-from segline.config.names import CLASSIFICATION, IMAGENET
+from segline.config.names import CLASSIFICATION, IMAGENET, network_options
 
 
 class Loss(Strict):
@@ -169,6 +169,16 @@ class Search(Strict):
         """Fields of `ModelConfig` that only some networks have -> the values to choose from."""
         same = ("output_stride", "batch_norm", "penultimate", "residual", "separable", "skips", "heads")
         return {"encoder": self.encoders, **{name: getattr(self, name) for name in same}}
+
+    @property
+    def has_depth(self) -> bool:
+        """Whether `depth` is given, and a network that may be chosen has one.
+
+        Where networks are left to a plan, it takes those that first weights are for, which have none.
+        """
+        given = self.model_fields_set
+        networks = self.networks if "networks" in given or self.weights is None else ()
+        return "depth" in given and any("depth" in network_options(network) for network in networks)
 
     @property
     def weights_file(self) -> str | None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from segline.core import calibration, temperature
 from segline.core.calibration import Calibration
+from segline.core.labels import Mask
 from segline.core.temperature import Logits
 from segline.errors import DataError
 from segline.evaluation.evaluate import Split, refuse_mismatch
@@ -34,7 +35,7 @@ def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -
     generator = np.random.default_rng(SEED)
     parts = []
     for index in range(len(split)):
-        truth, logits = split.label(index), _native(bundle, split, index)
+        truth, logits = _answered(bundle, split, index)
         parts.append(temperature.drawn(truth, logits, most=max(1, PIXELS // len(split)), generator=generator))
         progress(index + 1, len(split))
     pixels = temperature.joined(parts)
@@ -77,7 +78,7 @@ def calibrate(
     refuse_mismatch(bundle, split)
     before = after = calibration.none(len(bundle.labels))
     for index in range(len(split)):
-        truth, logits = split.label(index), _native(bundle, split, index)
+        truth, logits = _answered(bundle, split, index)
         answer = mask_of(logits, height=truth.shape[0], width=truth.shape[1], threshold=bundle.threshold)
         before += calibration.count(truth, answer, temperature.softmax(logits))
         if fitted is not None:
@@ -99,7 +100,8 @@ def calibrate(
     )
 
 
-def _native(bundle: Bundle, split: Split, index: int) -> Logits:
-    """Logits float32 (H, W, C) at the native size of the label."""
-    height, width = split.label(index).shape
-    return resized(logits_of(bundle, split.image(index)), height=height, width=width)
+def _answered(bundle: Bundle, split: Split, index: int) -> tuple[Mask, Logits]:
+    """A label, uint8 (H, W), and the network's logits at its native size, float32 (H, W, C)."""
+    truth = split.label(index)
+    height, width = truth.shape
+    return truth, resized(logits_of(bundle, split.image(index)), height=height, width=width)

@@ -35,9 +35,11 @@ REAL_TIME = 25.0
 BATCH = 8
 """Images at a time, where the throughput of many is measured."""
 
+SECONDS = 2.0
+"""That each of the times may be measured for, once it has its fewest calls."""
+
 _WARM_UP = 3  # calls that are not counted: the first traces the network
 _FEWEST, _MOST = 5, 200  # calls that are
-_SECONDS = 2.0  # that each figure may take, once it has its fewest calls
 _GLANCE = 0.005  # seconds between two looks at the memory
 _COUNTED = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
 _PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless")
@@ -131,7 +133,7 @@ def measure(
     file: Path | None = None,
     batch: int = BATCH,
     threads: int | None = None,
-    seconds: float = _SECONDS,
+    seconds: float = SECONDS,
 ) -> Cost:
     """Count and time `bundle` here and now; it takes about ``3 * seconds``.
 

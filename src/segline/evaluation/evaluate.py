@@ -22,6 +22,7 @@ __all__ = [
     "evaluate",
     "extra_scores",
     "load",
+    "refuse_mismatch",
     "save",
     "summary",
 ]
@@ -118,6 +119,11 @@ def _refuse_unlabelled(bundle: Bundle, split: Split, per_image: Counts) -> None:
 
 
 def refuse_mismatch(bundle: Bundle, split: Split) -> None:
+    """See, before the first image, that `bundle` can be judged on `split`.
+
+    Raises:
+        DataError: it answers other classes than the labels have, images are at another scale, or there is none.
+    """
     if bundle.labels.digest != split.label_map:
         raise DataError(
             f"{bundle.dataset} {split.name} split",

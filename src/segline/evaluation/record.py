@@ -28,6 +28,7 @@ def write(
     model: str,
     file: Path | None = None,
     threads: int | None = None,
+    cost_seconds: float = cost.SECONDS,
     calibration: Calibration | None = None,
 ) -> tuple[Path, ...]:
     """Measure the cost, answer the images that are shown, and write all files.
@@ -37,6 +38,7 @@ def write(
         model: what a person calls the network.
         file: the network's, for its size.
         threads: that the arithmetic is limited to, for the record.
+        cost_seconds: that each time may be measured for.
         calibration: of its confidences on `split`.
 
     Returns:
@@ -45,7 +47,7 @@ def write(
     Raises:
         StorageError: no room or no right to write.
     """
-    measured = cost.summary(_cost(bundle, split, file=file, threads=threads))
+    measured = cost.summary(_cost(bundle, split, file=file, threads=threads, seconds=cost_seconds))
     page = evaluated.page(
         evaluation,
         summary,
@@ -65,7 +67,7 @@ def write(
     return tuple(folder / name for name in (COUNTS, *contents, PAGE))
 
 
-def _cost(bundle: Bundle, split: Split, *, file: Path | None, threads: int | None) -> cost.Cost:
+def _cost(bundle: Bundle, split: Split, *, file: Path | None, threads: int | None, seconds: float) -> cost.Cost:
     """Measured on the first image."""
-    height, width = split.label(0).shape
-    return cost.measure(bundle, np.asarray(split.image(0)), size=(height, width), file=file, threads=threads)
+    image, (height, width) = np.asarray(split.image(0)), split.label(0).shape
+    return cost.measure(bundle, image, size=(height, width), file=file, threads=threads, seconds=seconds)

@@ -100,10 +100,9 @@ def fit(
     ):
         metric = MeanIoU(classes)
         model = _compiled(job, metric, devices=len(shared), xla=xla)
-        progress = keeper.restore(model) if keeper else Progress()
         epoch_end = EpochEnd(
             job,
-            progress,
+            keeper.restore(model) if keeper else Progress(),
             train=train,
             validate=partial(validate, model, validation_batches, metric, devices=len(shared)),
             bars=bars,
@@ -112,11 +111,7 @@ def fit(
             diverged=diverged or (checkpoint and checkpoint.with_suffix(".diverged.json")),
             report=report,
         )
-        if progress.epochs:
-            report(f"going on after epoch {progress.epochs} of {job.epochs}")
-        if progress.epochs < job.epochs and not progress.is_stale(job.training.patience):
-            training_batches.skip(progress.epochs * job.training.steps)
-            _run(model, training_batches, job, epoch_end)
+        _go_on(model, training_batches, job, epoch_end, report=report)
     return _result(epoch_end.progress, model=model if len(shared) < 2 else _built(job))
 
 
@@ -142,10 +137,24 @@ def _compiled(job: Job, metric: MeanIoU, *, devices: int, xla: bool | None) -> k
     return model
 
 
-def _run(model: keras.Model, training_batches: batches.Sequence, job: Job, epoch_end: EpochEnd) -> None:
+def _go_on(
+    model: keras.Model,
+    training_batches: batches.Sequence,
+    job: Job,
+    epoch_end: EpochEnd,
+    *,
+    report: Callable[[str], None],
+) -> None:
+    """Train from the progress of `epoch_end` to the last epoch, if there is one left."""
+    progress = epoch_end.progress
+    if progress.epochs:
+        report(f"going on after epoch {progress.epochs} of {job.epochs}")
+    if progress.epochs >= job.epochs or progress.is_stale(job.training.patience):
+        return
+    training_batches.skip(progress.epochs * job.training.steps)
     model.fit(
         training_batches,
-        initial_epoch=epoch_end.progress.epochs,
+        initial_epoch=progress.epochs,
         epochs=job.epochs,
         steps_per_epoch=job.training.steps,
         shuffle=False,

@@ -1,5 +1,6 @@
 """What fits into a memory budget: crops, batches and networks against what their fits would take."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
@@ -7,7 +8,7 @@ from itertools import product
 from segline import models
 from segline.config import MULTIPLE, ModelConfig, Search, Training
 from segline.errors import ConfigError
-from segline.training.memory import Footprint, footprint
+from segline.training.memory import GIBIBYTE, Footprint, footprint
 
 Size = tuple[int, int]
 """Height and width, pixels."""
@@ -109,3 +110,13 @@ def multiple_below(side: int) -> int:
 def multiple_above(side: float) -> int:
     """The smallest legal crop side that is not below `side`."""
     return max(MULTIPLE, -(-round(side) // MULTIPLE) * MULTIPLE)
+
+
+def gibibytes(size: int) -> str:
+    """So many bytes in words."""
+    return f"{size / GIBIBYTE:.2f} GiB"
+
+
+def rounded_up(size: int) -> str:
+    """A budget in GiB that holds `size` bytes, for ``params.yaml``."""
+    return f"{math.ceil(10 * size / GIBIBYTE) / 10:.1f}"

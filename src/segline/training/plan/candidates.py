@@ -1,0 +1,65 @@
+"""What the search of a planned training may choose from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from segline import models
+from segline.config import CLASSIFICATION, IMAGENET
+from segline.training.facts import Facts
+from segline.training.memory import Footprint
+from segline.training.plan.draft import Draft
+from segline.training.plan.room import Room, Size
+from segline.training.plan.rules import ENCODERS, NETWORKS, PRETRAINED, WIDTHS
+
+
+def settle_weights(draft: Draft) -> tuple[str, ...]:
+    """First weights of encoders, and which networks are candidates with or without them."""
+    none = "none are stated; with `imagenet`, `classification` or a file networks with an encoder are planned"
+    return NETWORKS if draft.settle("search.weights", None, none) is None else PRETRAINED
+
+
+def settle_options(draft: Draft, facts: Facts, candidates: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """What some of the candidates are offered: fields of `Search` -> values."""
+    options: dict[str, tuple[Any, ...]] = {}
+    if any(models.has_option(network, "skips") for network in candidates):
+        skips = draft.settle("search.skips", [True], "what the bottom loses: edges, small things")
+        options["skips"] = tuple(skips)
+    if any(models.has_option(network, "encoder") for network in candidates):
+        weights = draft.given("search.weights")
+        derived = _encoders(facts)[: 1 if weights not in (None, IMAGENET, CLASSIFICATION) else None]
+        encoders = draft.settle("search.encoders", derived, "those with published weights; larger for more pixels")
+        options["encoders"] = tuple(encoders)
+    return options
+
+
+def _encoders(facts: Facts) -> tuple[str, ...]:
+    return next(encoders for least, encoders in reversed(ENCODERS) if facts.pixels >= least)
+
+
+def widths_for(facts: Facts) -> tuple[int, ...]:
+    """Filters of the first level, where none are given: more for more pixels."""
+    return next(widths for least, widths in reversed(WIDTHS) if facts.pixels >= least)
+
+
+def settle_candidates(
+    draft: Draft, room: Room, networks: Sequence[str], widths: Sequence[int], *, crop: Size, batch: int
+) -> dict[str, Footprint]:
+    """What the search may choose from: all that fits; what the largest of each network takes."""
+
+    def fitting(network: str, width: int) -> bool:
+        return room.fits(network, width, crop=crop, batch=batch)
+
+    kept = [network for network in networks if fitting(network, min(widths))]
+    wide = [width for width in widths if all(fitting(network, width) for network in kept)]
+    left = [name for name in networks if name not in kept]
+    draft.settle("search.networks", kept, f"{', '.join(left)} would not fit" if left else "those that fit, all of them")
+    draft.settle(
+        "search.width", wide, "more filters for more pixels" + ("" if len(wide) == len(widths) else ", as fit")
+    )
+    depths = room.depths_for(crop)
+    edges = " or ".join(str(min(crop) // 2**depth) for depth in depths)
+    halving = [name for name in draft.given("search.networks", kept) if models.has_option(name, "depth")]
+    why = f"the deepest features are {edges} pixels high or wide" if halving else "unused: these networks have none"
+    draft.settle("search.depth", depths, why)
+    widest = max(draft.given("search.width", wide))
+    return {name: room.footprint(name, widest, crop) for name in draft.given("search.networks", kept)}

@@ -1,0 +1,97 @@
+"""A plan from its facts, value after value; and what another budget would change."""
+
+import math
+from collections.abc import Iterator
+
+from segline.config import Params, Search, Training
+from segline.errors import ConfigError
+from segline.training.facts import Facts
+from segline.training.memory import GIBIBYTE
+from segline.training.plan.amount import settle_amount
+from segline.training.plan.candidates import settle_candidates, settle_options, settle_weights, widths_for
+from segline.training.plan.crops import batch_for, check_given, crop_for, find_certain
+from segline.training.plan.draft import Draft
+from segline.training.plan.lines import Plan
+from segline.training.plan.room import Room
+from segline.training.plan.rules import EDGE, FIXED, MEMORY, PIXELS
+from segline.training.plan.sampling import settle_sampling
+from segline.training.plan.validation import settle_validation
+
+
+def make(facts: Facts, *, short_side: int | None, training: Training, search: Search) -> Plan:
+    """The plan for a dataset; what `training` and `search` were given (their `model_fields_set`) is kept.
+
+    It builds the candidates to count what they take, which needs some seconds.
+
+    Raises:
+        ConfigError: the budget is too small for any crop, for what was given, or for an image of the
+            validation split; or what was given contradicts itself.
+    """
+    draft = Draft(training, search)
+    budget = draft.settle("training.memory", MEMORY, "GiB that a fit may take, where none are stated")
+    for key, (value, why) in FIXED.items():
+        draft.settle(f"training.{key}", value, why)
+    settle_sampling(draft, facts)
+    networks, widths = draft.given("search.networks"), draft.given("search.width")
+    candidates = networks or settle_weights(draft)
+    search = search.model_copy(update=settle_options(draft, facts, candidates))
+    room = Room(
+        budget=round(budget * GIBIBYTE),
+        classes=facts.classes,
+        training=draft.training(),
+        search=search,
+        edge=EDGE,
+        depths=draft.given("search.depth"),
+    )
+    certain = find_certain(room, candidates, widths or widths_for(facts)[:1], given=networks is not None)
+    derived = crop_for(facts, certain, short_side, given=draft.given("training.batch"))
+    crop = tuple(draft.settle("training.crop", *derived))
+    batch = draft.settle("training.batch", *batch_for(facts, certain, crop))
+    check_given(certain, crop, batch)
+    amount = max(1, round(PIXELS / math.prod(crop)))
+    images = draft.settle(
+        "training.images", amount, f"the final fit's crops: {PIXELS:.2g} pixels, where none are stated"
+    )
+    peaks = settle_candidates(draft, room, candidates, widths or widths_for(facts), crop=crop, batch=batch)
+    settle_validation(draft, facts, room, peaks.values(), batch)
+    settle_amount(draft, facts, images=images, batch=batch)
+    return Plan(
+        dataset=facts.dataset,
+        fingerprint=facts.digest,
+        lines=draft.lines,
+        memory={network: peak.of_training(crop=crop, batch=batch) for network, peak in peaks.items()},
+    )
+
+
+def asked(params: Params, *, memory: float | None = None) -> tuple[Training, Search]:
+    """What a plan for `params` is to keep to; without ``plan: auto`` only what is no plan's business.
+
+    Args:
+        memory: another budget, GiB.
+    """
+    training, search = params.training, params.search
+    if training.plan is None:
+        said = training.model_dump(exclude_unset=True, include={"memory", "threads", "precision"})
+        training, search = Training.model_validate({"plan": "auto", **said}), Search()
+    return training if memory is None else training.model_copy(update={"memory": memory}), search
+
+
+def neighbours(
+    made: Plan, facts: Facts, *, short_side: int | None, training: Training, search: Search
+) -> Iterator[tuple[str, str]]:
+    """In words, what half the budget and twice as much would change."""
+    budget = made.section("training")["memory"]
+    before = {line.key: line.value for line in made.lines}
+    for name, factor in (("half the memory", 0.5), ("twice the memory", 2.0)):
+        other = training.model_copy(update={"memory": budget * factor})
+        try:
+            lines = make(facts, short_side=short_side, training=other, search=search).lines
+        except ConfigError as error:
+            yield name, error.found
+            continue
+        changed = [
+            f"{line.key} {line.value}"
+            for line in lines
+            if line.value != before[line.key] and line.key != "training.memory"
+        ]
+        yield name, ", ".join(changed) or "the same"
