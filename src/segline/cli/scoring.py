@@ -54,7 +54,9 @@ def score(
         ids=ids,
         truth_ids=truth_ids,
         only=split,
-        published=published.read(places.manifest(dataset)) if places else published.Published(),
+        published=published.read(places.manifest(dataset), raw=places.raw(dataset))
+        if places
+        else published.Published(),
         workers=places.workers if places else settings.workers(),
         report=complain,
     )
@@ -117,7 +119,8 @@ def _show_score(content: dict[str, Any]) -> None:
         "pixels": f"{content['labelled_pixels']:,} labelled, {content['void_pixels']:,} void",
         "dataset": f"{content['dataset']}, task {content['task']}",
         "protocol": content["protocol"],
-        "split": f"{content['split'] or 'none that is known here'}, digest {content['split_digest']}",
+        "split": f"{content['split'] or 'none'}: {content['split_because']}",
+        "split digest": content["split_digest"],
         "label map": f"digest {content['label_map_digest']}",
         "predictions": f"{content['prediction_ids']} ids: {content['prediction_ids_because']}",
     }

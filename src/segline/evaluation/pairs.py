@@ -115,7 +115,7 @@ def count(
         result.seen = _histogram(prediction) if joint is None else joint.sum(axis=0)
     if truth is None or joint is None or result.seen is None:
         return result
-    result.content = _content(truth, truth_reading.table)
+    result.content = content(truth, truth_reading.table)
     result.void_pixels = int(joint[truth_reading.table == VOID].sum())
     result.counts = {
         name: _folded(joint, truth_reading.table, reading.table, classes=classes)
@@ -125,7 +125,7 @@ def count(
     return result
 
 
-def _content(truth: Mask, table: Mask) -> str:
+def content(truth: Mask, table: Mask) -> str:
     """Digest of a label's size and train ids, run by run: a label map has far fewer runs than pixels."""
     flat = truth.ravel()
     last = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)

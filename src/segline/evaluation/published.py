@@ -17,10 +17,14 @@ class Published:
     Args:
         labels: split -> name of an image -> SHA-256 of its label's file.
         digests: split -> the digest that a prepared split has, and every score on it.
+        masks: split -> name of an image -> its label's file under `raw`.
+        raw: the extracted folder, which may be gone.
     """
 
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    masks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    raw: Path = Path()
 
     def recognise(self, files: Mapping[str, str]) -> str | None:
         """The split that consists of these labels, given as name of an image -> SHA-256; None if none does."""
@@ -31,8 +35,8 @@ class Published:
         return next((name for name, labels in self.labels.items() if labels and labels.keys() == names), None)
 
 
-def read(folder: Path) -> Published:
-    """The splits of the manifest in `folder`; none if there is no manifest.
+def read(folder: Path, *, raw: Path) -> Published:
+    """The splits of the manifest in `folder`, made of the files under `raw`; none if there is no manifest.
 
     Raises:
         DataError: there is one, and it cannot be read.
@@ -51,12 +55,13 @@ def read(folder: Path) -> Published:
     rows = manifest.read(path, columns=_READ)
     of = {name: rows.filter(pc.equal(rows["split"], name)) for name in SPLITS}
     return Published(
-        labels={
-            name: {
-                image_name(PurePosixPath(mask).stem): digest
-                for mask, digest in zip(own["mask"].to_pylist(), own["mask_sha256"].to_pylist(), strict=True)
-            }
-            for name, own in of.items()
-        },
+        labels={name: _by_image(own, own["mask_sha256"].to_pylist()) for name, own in of.items()},
         digests={name: split_digest(name, own) for name, own in of.items()},
+        masks={name: _by_image(own, own["mask"].to_pylist()) for name, own in of.items()},
+        raw=raw,
     )
+
+
+def _by_image(rows: "pa.Table", values: list[str]) -> dict[str, str]:  # type: ignore[name-defined]  # noqa: F821
+    names = (image_name(PurePosixPath(mask).stem) for mask in rows["mask"].to_pylist())
+    return dict(zip(names, values, strict=True))

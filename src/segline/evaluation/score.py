@@ -27,6 +27,7 @@ from segline.datasets.base import Dataset
 from segline.errors import ConfigError, DataError
 from segline.evaluation import folders
 from segline.evaluation.folders import FilePair, Ids, LabelFolder
+from segline.evaluation.identity import identify
 from segline.evaluation.pairs import Counted, Reading, count, hint, readings, strange_ids
 from segline.evaluation.published import Published
 from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, summary
@@ -43,6 +44,7 @@ class FolderScore:
 
     Args:
         split: the dataset's published split whose labels these are; None where they are of none.
+        split_why: how that is known, or what to do about it.
         ids: how the predictions were read.
         why: why they were.
         warnings: what a reader of the score should know.
@@ -50,6 +52,7 @@ class FolderScore:
 
     evaluation: Evaluation
     split: str | None
+    split_why: str
     ids: Ids
     why: str
     warnings: tuple[str, ...]
@@ -111,7 +114,16 @@ def score_folders(
             found="nothing was scored, because of\n" + "\n".join(f"  - {line}" for line in problems.lines()),
             remedy="correct these, then score again; a score of the rest would not be one of the whole",
         )
-    name = published.recognise(sums.files)
+    found = identify(
+        published,
+        files=sums.files,
+        contents=sums.contents,
+        reading=both["raw"],
+        colours=dataset.colours,
+        workers=workers,
+        report=report,
+    )
+    name = found.split
     evaluation = Evaluation(
         dataset=dataset.name,
         split=name or "",
@@ -124,7 +136,7 @@ def score_folders(
         per_image=per_image,
     )
     warnings = _warnings(evaluation, pairs, unlike=only if only != name else None)
-    return FolderScore(evaluation=evaluation, split=name, ids=chosen, why=why, warnings=warnings)
+    return FolderScore(evaluation=evaluation, split=name, split_why=found.why, ids=chosen, why=why, warnings=warnings)
 
 
 class _Problems:
@@ -328,6 +340,7 @@ def document(
         **figures,
         "task": dataset.task,
         "split": score.split,
+        "split_because": score.split_why,
         "resamples": resamples,
         "seed": BOOTSTRAP_SEED,
         "extra_scores": extra,
