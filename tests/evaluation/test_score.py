@@ -1,5 +1,6 @@
 import importlib
 import json
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -192,7 +193,7 @@ def test_examples_are_few_however_many_files_are_wrong(root):
     for path in (root / "prediction").iterdir():
         path.unlink()
     write_png(root / "prediction" / "other.png", np.zeros((2, 3), dtype=np.uint8))
-    assert "images without a prediction, of 7: 7 (image_0; image_1; image_2; and 4 more)" in refused(root)
+    assert ": 7 (image_0; image_1; image_2; and 4 more)" in refused(root)
 
 
 @pytest.mark.parametrize("ids", [None, "raw", "train"])
@@ -240,6 +241,25 @@ def test_grey_probabilities_are_recognised_as_such(root):
     generator = np.random.default_rng(1)
     rewritten(root / "prediction", lambda ids: generator.integers(0, 256, ids.shape, dtype=np.uint8))
     assert "they look like probabilities" in refused(root)
+
+
+def test_a_pipe_is_not_waited_for(root):
+    path = root / "prediction" / "image_0.png"
+    path.unlink()
+    os.mkfifo(path)
+    assert "image_0.png: a pipe" in refused(root)
+
+
+def test_a_photograph_is_known_by_its_colours(root):
+    pixels = np.random.default_rng(3).integers(0, 256, (80, 90, 3), dtype=np.uint8)
+    write_png(root / "prediction" / "image_0.png", pixels)
+    assert "more than 4096 colours, as photographs do" in refused(root)
+
+
+def test_predictions_of_other_names_are_told_what_they_should_be_called(root):
+    for path in list((root / "prediction").iterdir()):
+        path.rename(path.with_name(f"result-{path.name}"))
+    assert "7 (the predictions are not named as the images are: image_0.png): 7" in refused(root)
 
 
 def test_a_jpeg_is_no_label_map(root):

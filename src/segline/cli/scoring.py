@@ -26,10 +26,14 @@ def score(
     ] = None,
     resamples: Annotated[int | None, typer.Option(min=100, help="Bootstrap resamples of the interval.")] = None,
     json: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all of it there (docs/score.schema.json).")
+        Path | None,
+        typer.Option(metavar="FILE", dir_okay=False, help="Write all of it there (docs/score.schema.json)."),
     ] = None,
     counts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the counts of each image there (.npz), to compare by.")
+        Path | None,
+        typer.Option(
+            metavar="FILE", dir_okay=False, help="Write the counts of each image there (.npz), to compare by."
+        ),
     ] = None,
 ) -> None:
     """Score a folder of predictions, from any tool, against a dataset's labels.

@@ -148,11 +148,14 @@ def _folded(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts
 
 
 def _bytes(path: Path) -> bytes:
+    expected = "readable files"
     try:
+        if path.is_fifo():  # reading it would wait for ever
+            raise DataError(path, found="a pipe", expected=expected, remedy="write it to a file")
         return path.read_bytes()
     except OSError as error:
         raise DataError(
-            path, found=f"cannot be read: {error.strerror}", expected="readable files", remedy="restore it"
+            path, found=f"cannot be read: {error.strerror}", expected=expected, remedy="restore it"
         ) from error
 
 

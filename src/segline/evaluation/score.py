@@ -213,8 +213,10 @@ def _paired(
         problems.add(f"images named as those of {known}, though the dataset is {dataset.name}", *there.files)
     covered = published.called(frozenset(answered.files)) if found.missing and not found.extra else None
     hint = f" (the predictions are of the {covered} split: --split {covered}?)" if covered else ""
-    if not found.pairs and (other := folders.dataset_named(answered.files)):
-        hint = f" (the predictions are named as those of {other})"
+    if not found.pairs and found.missing:
+        other = folders.dataset_named(answered.files)
+        like = f"named as those of {other}" if other else f"not named as the images are: {found.missing[0]}.png"
+        hint = f" (the predictions are {like})"
     problems.add(f"images without a prediction, of {len(there.files)}{hint}", *found.missing)
     problems.add("predictions without a truth", *(_shown(path, answered) for path in found.extra))
     for folder, what in ((there, "truth"), (answered, "prediction")):
