@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +125,11 @@ def test_room_is_what_the_disk_has_less_what_stays_free(tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "SPARE", room)
     with pytest.raises(StorageError, match=r"expected .* MiB for a test, and"):
         require_room(tmp_path, 1 << 60, purpose="for a test")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc here")
+@pytest.mark.parametrize("write", [atomic_file, atomic_folder])
+def test_a_place_where_no_folder_can_be_made_is_named(write):
+    said = "/proc/nowhere: cannot be written: no folder can be made there"
+    with pytest.raises(StorageError, match=said), write(Path("/proc/nowhere/file")):
+        pass

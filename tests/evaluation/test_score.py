@@ -507,6 +507,17 @@ def test_predictions_of_one_split_alone_are_told_how_to_be_scored(project, tmp_p
     )
 
 
+def test_images_of_no_split_are_not_scored_with_one(project, tmp_path):
+    known = published.read(project / "manifest", raw=project / "raw")
+    for name in ("truth", "prediction"):
+        shutil.copytree(project / "raw/masks", tmp_path / name)
+        shutil.copy(tmp_path / name / "test_0.png", tmp_path / name / "listed_nowhere.png")
+    found = score(tmp_path, published=known, only="test")
+    assert (found.split, len(found.evaluation.ids)) == ("test", 4)
+    (tmp_path / "truth/listed_nowhere.png").unlink()
+    assert "predictions without a truth: 1 (listed_nowhere.png)" in refused(tmp_path, published=known, only="test")
+
+
 def test_a_split_nobody_knows_or_that_the_truth_lacks_is_refused(project, root):
     with pytest.raises(ConfigError, match=r"--split test.*no manifest"):
         score(root, only="test")

@@ -165,7 +165,7 @@ class _Problems:
 def _narrowed(
     there: LabelFolder, answered: LabelFolder, *, only: str, published: Published
 ) -> tuple[LabelFolder, LabelFolder]:
-    """Both folders without the images of other splits than `only`; what is of no split stays, to be reported."""
+    """Both folders with the images of `only` alone; a prediction of no image that there is stays, to be reported."""
     wanted = published.labels.get(only)
     if not wanted:
         raise ConfigError(
@@ -181,7 +181,9 @@ def _narrowed(
             expected="names that tell which image of the split each is",
             remedy="give the --truth folder that holds the split alone",
         )
-    others = {name for labels in published.labels.values() for name in labels} - wanted.keys()
+    others = {name for labels in published.labels.values() for name in labels}
+    others |= there.files.keys() | there.clashes.keys()  # of some images no list says the split: 41 of Oxford Pets
+    others -= wanted.keys()
 
     def kept(folder: LabelFolder) -> LabelFolder:
         return replace(
