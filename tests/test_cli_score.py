@@ -158,6 +158,8 @@ def test_the_same_folder_twice_is_scored_with_a_warning(kitti):
         ("--split", "test", 1, "no manifest"),
         ("--split", "val", 2, "'validation'"),
         ("--ids", "colour", 2, "'raw'"),
+        ("--json", "truth", 2, "is a directory"),
+        ("--counts", "truth", 2, "is a directory"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(kitti, option, value, code, said):

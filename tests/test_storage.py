@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -141,3 +142,11 @@ def test_json_that_no_parser_could_read_is_not_written_and_the_old_file_stays(tm
 def test_text_is_written_as_it_is_in_utf_8(tmp_path):
     write_text(tmp_path / "page.html", "9 \u2013 no\n")
     assert (tmp_path / "page.html").read_bytes() == "9 \u2013 no\n".encode()
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc here")
+@pytest.mark.parametrize("write", [atomic_file, atomic_folder])
+def test_a_place_where_no_folder_can_be_made_is_named(write):
+    said = "/proc/nowhere: cannot be written: no folder can be made there"
+    with pytest.raises(StorageError, match=said), write(Path("/proc/nowhere/file")):
+        pass

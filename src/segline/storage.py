@@ -62,7 +62,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
         StorageError: no room or no right to write.
     """
     with reporting_storage(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(path)
         partial = _partial(path)
         try:
             yield partial
@@ -81,7 +81,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         StorageError: no room or no right to write.
     """
     with reporting_storage(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(path)
         partial = _partial(path)
         partial.mkdir()
         try:
@@ -163,6 +163,13 @@ def require_room(folder: Path, size: int, *, purpose: str) -> int:
             "another disk",
         )
     return room
+
+
+def _make_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # what /proc and its like answer
+        raise PermissionError(errno.EPERM, "no folder can be made there", str(path.parent)) from error
 
 
 def _partial(path: Path) -> Path:

@@ -52,6 +52,8 @@ def test_what_cannot_be_counted_is_refused_or_undefined():
         ranks(np.zeros(3, np.uint8), logits)
     with pytest.raises(ValueError, match="id 3"):
         ranks(np.full(2, 3, np.uint8), logits)
+    with pytest.raises(ValueError, match="NaN"):
+        ranks(np.zeros(2, np.uint8), np.array([[0, 1, 2], [np.nan, 1, 2]], np.float32))
     with pytest.raises(ValueError, match="at least 1"):
         top_k_accuracy(np.ones(3, np.int64), 0)
     assert math.isnan(top_k_accuracy(ranks(np.full(2, VOID, np.uint8), logits), 1))

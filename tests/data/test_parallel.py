@@ -1,11 +1,14 @@
 import os
 import pickle
+import platform
+import resource
 import subprocess
 import sys
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from segline.data import manifest, parallel
@@ -32,6 +35,22 @@ def _fail_at_thirty(number: int) -> int:
 def test_order_is_kept(workers: int) -> None:
     names = [f"name {number}" for number in range(70)]
     assert map_samples(len, names, workers=workers, description="lengths") == [len(name) for name in names]
+
+
+def _faults(_: int) -> int:
+    """Pages that the system has to bring for ten samples of 6 MiB, of which it brought the first one's already."""
+    for number in range(11):
+        if number == 1:
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        taken = [np.ones(2 << 20, np.uint8) for _ in range(3)]
+        del taken
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="how glibc gives memory back")
+def test_a_process_keeps_the_memory_of_one_sample_for_the_next() -> None:
+    pages = max(map_samples(_faults, list(range(6)), workers=2, description="faults"))
+    assert pages < 6 * 2**20 / 4096  # one sample's, not ten samples'
 
 
 def test_results_do_come_from_other_processes() -> None:

@@ -1,6 +1,7 @@
 import re
 
 import pytest
+import rich.console
 
 from segline.data import progress
 from segline.data.progress import tracking
@@ -35,8 +36,8 @@ def test_what_was_there_before_counts_for_the_share_and_not_for_the_rate(clock):
 
 
 def test_on_a_terminal_another_attempt_takes_up_the_same_bar(monkeypatch, capsys):
-    console = progress.Console
-    monkeypatch.setattr(progress, "Console", lambda **options: console(**options, force_terminal=True, width=120))
+    console = rich.console.Console
+    monkeypatch.setattr(rich.console, "Console", lambda **options: console(**options, force_terminal=True, width=120))
     with tracking(unit="bytes", report=print) as track:
         track("a.zip", 100)(30)
         advance = track("a.zip", 100, 30)

@@ -42,6 +42,7 @@ def test_the_search_begins_with_an_encoder_that_knows_the_breeds(project_copy, k
     assert scores["images"] == sum(row["images"] for row in scores["per_class"].values()) > 10
     assert classification.data.metrics["accuracy"] == scores["accuracy"]
     assert classification.data.metrics["macro_f1"] == scores["macro_f1"]
+    assert classification.data.metrics["top_5_accuracy"] == scores["top_k_accuracy"] >= scores["accuracy"]
     assert len(client.get_metric_history(classification.info.run_id, "val_loss")) == 2
     with np.load(client.download_artifacts(classification.info.run_id, "mini_xception.npz")) as weights:
         assert "stem/0" in weights.files

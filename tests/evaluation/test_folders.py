@@ -101,6 +101,15 @@ def test_two_predictions_of_one_image_are_never_chosen_from(tmp_path):
     assert (found.missing, found.extra) == ((), ())
 
 
+def test_links_are_followed_and_a_circle_of_them_ends(tmp_path):
+    drawn(tmp_path / "elsewhere", "run/a.png", "b.png")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / "run").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "p")
+    found = folders.look(tmp_path / "p", role="--prediction")
+    assert (sorted(found.files), found.clashes) == (["a", "b"], {})
+
+
 def test_a_folder_that_is_none_or_holds_nothing_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"--truth .*no such folder"):
         folders.look(tmp_path / "nowhere", role="--truth")

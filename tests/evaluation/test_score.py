@@ -1,5 +1,6 @@
 import importlib
 import json
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -199,7 +200,7 @@ def test_examples_are_few_however_many_files_are_wrong(root):
     for path in (root / "prediction").iterdir():
         path.unlink()
     write_png(root / "prediction" / "other.png", np.zeros((2, 3), dtype=np.uint8))
-    assert "images without a prediction, of 7: 7 (image_0; image_1; image_2; and 4 more)" in refused(root)
+    assert ": 7 (image_0; image_1; image_2; and 4 more)" in refused(root)
 
 
 @pytest.mark.parametrize("ids", [None, "raw", "train"])
@@ -247,6 +248,25 @@ def test_grey_probabilities_are_recognised_as_such(root):
     generator = np.random.default_rng(1)
     rewritten(root / "prediction", lambda ids: generator.integers(0, 256, ids.shape, dtype=np.uint8))
     assert "they look like probabilities" in refused(root)
+
+
+def test_a_pipe_is_not_waited_for(root):
+    path = root / "prediction" / "image_0.png"
+    path.unlink()
+    os.mkfifo(path)
+    assert "image_0.png: a pipe" in refused(root)
+
+
+def test_a_photograph_is_known_by_its_colours(root):
+    pixels = np.random.default_rng(3).integers(0, 256, (80, 90, 3), dtype=np.uint8)
+    write_png(root / "prediction" / "image_0.png", pixels)
+    assert "more than 4096 colours, as photographs do" in refused(root)
+
+
+def test_predictions_of_other_names_are_told_what_they_should_be_called(root):
+    for path in list((root / "prediction").iterdir()):
+        path.rename(path.with_name(f"result-{path.name}"))
+    assert "7 (the predictions are not named as the images are: image_0.png): 7" in refused(root)
 
 
 def test_a_jpeg_is_no_label_map(root):
@@ -394,7 +414,7 @@ def test_what_predict_writes_scores_as_evaluate_does(project, tmp_path):
     assert len(list(predict_files(network, images, output=tmp_path / "answers", report=silent))) == 4
     expected = evaluate(network, Prepared(project / "prepared").split("test"), progress=lambda *_: None)
     assert 0.02 < expected.miou < 0.9
-    known = published.read(project / "manifest")
+    known = published.read(project / "manifest", raw=project / "raw")
     found = score(tmp_path, truth=project / "raw/masks", prediction=tmp_path / "answers", only="test", published=known)
     assert found.split == "test"
     assert found.evaluation.digest == expected.digest
@@ -405,14 +425,14 @@ def test_what_predict_writes_scores_as_evaluate_does(project, tmp_path):
 
 
 def test_a_published_split_is_recognised_and_has_its_digest(project, tmp_path):
-    known, prepared = published.read(project / "manifest"), Prepared(project / "prepared")
+    known, prepared = published.read(project / "manifest", raw=project / "raw"), Prepared(project / "prepared")
     for part in ("train", "validation", "test"):
         for name in ("truth", "prediction"):
             (tmp_path / part / name).mkdir(parents=True)
             for path in (project / "raw/masks").glob(f"{part}_*.png"):
                 shutil.copy(path, tmp_path / part / name)
         found = score(tmp_path / part, published=known)
-        assert found.split == part
+        assert (found.split, found.split_why) == (part, "the files that were validated")
         assert found.evaluation.split_digest == prepared.split(part).digest
         unknown = score(tmp_path / part).evaluation
         assert (unknown.split, unknown.split_digest == found.evaluation.split_digest) == ("", False)
@@ -428,8 +448,64 @@ def test_a_published_split_is_recognised_and_has_its_digest(project, tmp_path):
     assert "not those that were validated as the test split" in asked.warnings[0]
 
 
+@pytest.fixture
+def copied(project, tmp_path):
+    """The labels of the test split as another encoder wrote them, but for one file; predictions are the same files."""
+    for path in sorted((project / "raw/masks").glob("test_*.png")):
+        for name in ("truth", "prediction"):
+            (tmp_path / name).mkdir(exist_ok=True)
+            copy = tmp_path / name / path.name
+            shutil.copy(path, copy)
+            if path.stem != "test_3":
+                cv2.imwrite(str(copy), read(path), [cv2.IMWRITE_PNG_COMPRESSION, 9])
+                assert copy.read_bytes() != path.read_bytes()
+    return tmp_path
+
+
+def test_a_split_that_another_encoder_wrote_is_that_split(project, copied):
+    known = published.read(project / "manifest", raw=project / "raw")
+    found = score(copied, published=known)
+    assert (found.split, found.evaluation.split) == ("test", "test")
+    assert found.evaluation.split_digest == Prepared(project / "prepared").split("test").digest
+    assert found.split_why == "the labels that were validated, 3 of them in other files"
+    rewritten(copied / "truth", LABELS.encode)
+    assert score(copied, published=known, truth_ids="train").split == "test"
+
+
+def test_a_copy_with_one_other_pixel_is_not_that_split(project, copied):
+    path = copied / "truth/test_1.png"
+    label = read(path)
+    label[-1, -1] = 9 if label[-1, -1] != 9 else 5
+    write_png(path, label)
+    found = score(copied, published=published.read(project / "manifest", raw=project / "raw"))
+    assert found.split is None
+    assert found.split_why == "1 of the 4 test images have other labels than were validated: test_1"
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_a_copy_that_cannot_be_compared_is_told_how_it_could_be(project, copied, changed):
+    raw = copied / "raw"
+    if changed:
+        shutil.copytree(project / "raw", raw)
+        write_png(raw / "masks/test_0.png", np.zeros((72, 104), np.uint8))
+    found = score(copied, published=published.read(project / "manifest", raw=raw))
+    assert found.split is None
+    assert f"which are not in {raw} to compare with (test_0" in found.split_why
+    assert "run `dvc repro`" in found.split_why
+
+
+def test_where_no_split_is_known_it_is_said_how_one_could_be(project, copied):
+    assert "score in a project where `dvc repro` ran" in score(copied).split_why
+    known = published.read(project / "manifest", raw=project / "raw")
+    for name in ("truth", "prediction"):
+        (copied / name / "test_2.png").unlink()
+    assert score(copied, published=known).split_why == (
+        "these 3 images are no whole split (train 2, validation 3, test 4): --split picks one out of all labels"
+    )
+
+
 def test_predictions_of_one_split_alone_are_told_how_to_be_scored(project, tmp_path):
-    known = published.read(project / "manifest")
+    known = published.read(project / "manifest", raw=project / "raw")
     (tmp_path / "prediction").mkdir()
     for path in (project / "raw/masks").glob("test_*.png"):
         shutil.copy(path, tmp_path / "prediction")
@@ -442,12 +518,23 @@ def test_predictions_of_one_split_alone_are_told_how_to_be_scored(project, tmp_p
     )
 
 
+def test_images_of_no_split_are_not_scored_with_one(project, tmp_path):
+    known = published.read(project / "manifest", raw=project / "raw")
+    for name in ("truth", "prediction"):
+        shutil.copytree(project / "raw/masks", tmp_path / name)
+        shutil.copy(tmp_path / name / "test_0.png", tmp_path / name / "listed_nowhere.png")
+    found = score(tmp_path, published=known, only="test")
+    assert (found.split, len(found.evaluation.ids)) == ("test", 4)
+    (tmp_path / "truth/listed_nowhere.png").unlink()
+    assert "predictions without a truth: 1 (listed_nowhere.png)" in refused(tmp_path, published=known, only="test")
+
+
 def test_a_split_nobody_knows_or_that_the_truth_lacks_is_refused(project, root):
     with pytest.raises(ConfigError, match=r"--split test.*no manifest"):
         score(root, only="test")
     with pytest.raises(DataError, match=r"no label of 4 of the 4 images of the test split \(test_0"):
-        score(root, only="test", published=published.read(project / "manifest"))
-    assert published.read(root).digests == {}
+        score(root, only="test", published=published.read(project / "manifest", raw=project / "raw"))
+    assert published.read(root, raw=root).digests == {}
 
 
 # --- what is written ---

@@ -50,4 +50,5 @@ def console() -> "Console":
     """Where tables go: as wide as the terminal, or wide enough for a file."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 160)
+    # A class may be called ":car:"; and the table of emoji takes a sixth of a second to load.
+    return Console(width=None if sys.stdout.isatty() else 160, emoji=False)

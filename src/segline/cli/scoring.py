@@ -20,9 +20,15 @@ _TruthIds = Annotated[
 _Boundary = Annotated[
     bool, typer.Option("--boundary", help="Score the edges too, by boundary IoU; takes several times as long.")
 ]
-_Json = Annotated[Path | None, typer.Option(metavar="FILE", help="Write all of it there (docs/score.schema.json).")]
+_Json = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", dir_okay=False, help="Write all of it there (docs/score.schema.json)."),
+]
+    Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write all of it there (docs/score.schema.json).")
+]
 _Counts = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write the counts of each image there (.npz), to compare by.")
+    Path | None,
+    typer.Option(metavar="FILE", dir_okay=False, help="Write the counts of each image there (.npz), to compare by."),
 ]
 
 
@@ -60,7 +66,9 @@ def score(
         ids=ids,
         truth_ids=truth_ids,
         only=split,
-        published=published.read(places.manifest(dataset)) if places else published.Published(),
+        published=published.read(places.manifest(dataset), raw=places.raw(dataset))
+        if places
+        else published.Published(),
         workers=places.workers if places else settings.workers(),
         report=complain,
         boundary=boundary,

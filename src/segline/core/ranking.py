@@ -20,7 +20,7 @@ def ranks(truth: Mask, logits: npt.NDArray[np.float32]) -> Counts:
         int64 (C,): how many have their true class first, second ..; sums over batches are sums of these.
 
     Raises:
-        ValueError: the shapes differ, or `truth` holds an id that is neither a class nor `VOID`.
+        ValueError: the shapes differ, `truth` holds an id that is neither a class nor `VOID`, or a logit is NaN.
     """
     classes = logits.shape[-1]
     if truth.shape != logits.shape[:-1]:
@@ -28,6 +28,8 @@ def ranks(truth: Mask, logits: npt.NDArray[np.float32]) -> Counts:
     ids, answers = truth[truth != VOID].astype(np.intp), logits[truth != VOID]
     if ids.size and int(ids.max()) >= classes:
         raise ValueError(f"truth holds id {int(ids.max())}, but there are {classes} classes")
+    if np.isnan(answers).any():
+        raise ValueError("a logit is NaN, which has no place among the answers")  # all would seem first
     own = np.take_along_axis(answers, ids[:, np.newaxis], axis=-1)
     before = (answers > own) | ((answers == own) & (np.arange(classes) < ids[:, np.newaxis]))
     return np.bincount(before.sum(axis=-1), minlength=classes).astype(np.int64)

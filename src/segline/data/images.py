@@ -27,6 +27,7 @@ _JPEG = b"\xff\xd8\xff"
 _PNG_TEXTS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that can hold an orientation
 _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
 _ORIENTATION = 0x0112  # EXIF tag
+_MANY_COLOURS = 4096  # more are no classes
 _TURNED = range(2, 9)  # 1 is upright; 0 and other values mean nothing
 _REMEDY = "restore the file from its archive (`dvc repro` extracts it anew), or correct the source"
 
@@ -126,7 +127,9 @@ def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> 
 
 def _colours_of(picture: Pillow.Image) -> str:
     """How many colours there are, and the most frequent of them."""
-    counted = picture.convert("RGB").getcolors(maxcolors=1 << 24) or []
+    counted = picture.convert("RGB").getcolors(maxcolors=_MANY_COLOURS)
+    if counted is None:  # counting a photograph's takes seconds
+        return f"it holds more than {_MANY_COLOURS} colours, as photographs do"
     counted.sort(reverse=True)
     shown = ", ".join(str(colour) for _, colour in counted[:5])
     return f"it holds {len(counted)} colours, most of it {shown}"

@@ -105,7 +105,7 @@ def image_name(stem: str) -> str:
 
 
 def look(folder: Path, *, role: str, nested: bool | None = None) -> LabelFolder:
-    """List the label maps under `folder`, at any depth; hidden files and folders are passed over.
+    """List the label maps under `folder`, at any depth; hidden files and folders are passed over, links are followed.
 
     Args:
         role: what the folder is, for errors: ``--truth``.
@@ -155,7 +155,13 @@ def _listed(folder: Path, role: str) -> tuple[list[Path], int]:
         ) from error
 
     found, others = [], 0
-    for root, folders, names in os.walk(folder, onerror=fail):
+    seen: set[str] = set()  # a link may lead back to where it is
+    for root, folders, names in os.walk(folder, onerror=fail, followlinks=True):
+        place = os.path.realpath(root)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if name.startswith("."):

@@ -112,7 +112,7 @@ def count(
         result.seen = _histogram(prediction) if joint is None else joint.sum(axis=0)
     if truth is None or prediction is None or joint is None or result.seen is None:
         return result
-    result.content = _content(truth, truth_reading.table)
+    result.content = content(truth, truth_reading.table)
     result.void_pixels = int(joint[truth_reading.table == VOID].sum())
     for name, reading in readings.items():
         if reading.permits(result.seen):
@@ -142,7 +142,7 @@ def _both(
     return truth, prediction
 
 
-def _content(truth: Mask, table: Mask) -> str:
+def content(truth: Mask, table: Mask) -> str:
     """Digest of a label's size and train ids, run by run: a label map has far fewer runs than pixels."""
     flat = truth.ravel()
     last = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
@@ -165,11 +165,14 @@ def _folded(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts
 
 
 def _bytes(path: Path) -> bytes:
+    expected = "readable files"
     try:
+        if path.is_fifo():  # reading it would wait for ever
+            raise DataError(path, found="a pipe", expected=expected, remedy="write it to a file")
         return path.read_bytes()
     except OSError as error:
         raise DataError(
-            path, found=f"cannot be read: {error.strerror}", expected="readable files", remedy="restore it"
+            path, found=f"cannot be read: {error.strerror}", expected=expected, remedy="restore it"
         ) from error
 
 

@@ -19,11 +19,15 @@ class Published:
         labels: split -> name of an image -> SHA-256 of its label's file.
         groups: split -> name of an image -> the group it is in; "" for one that stands for itself.
         digests: split -> the digest that a prepared split has, and every score on it.
+        masks: split -> name of an image -> its label's file under `raw`.
+        raw: the extracted folder, which may be gone.
     """
 
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     groups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    masks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    raw: Path = Path()
 
     def recognise(self, files: Mapping[str, str]) -> str | None:
         """The split that consists of these labels, given as name of an image -> SHA-256; None if none does."""
@@ -38,8 +42,8 @@ class Published:
         return grouping([self.groups[split][name] for name in images])
 
 
-def read(folder: Path) -> Published:
-    """The splits of the manifest in `folder`; none if there is no manifest.
+def read(folder: Path, *, raw: Path) -> Published:
+    """The splits of the manifest in `folder`, made of the files under `raw`; none if there is no manifest.
 
     Raises:
         DataError: there is one, and it cannot be read.
@@ -67,4 +71,6 @@ def read(folder: Path) -> Published:
         labels={name: by_image(own, "mask_sha256") for name, own in of.items()},
         groups={name: by_image(own, "group") for name, own in of.items()},
         digests={name: split_digest(name, own) for name, own in of.items()},
+        masks={name: by_image(own, "mask") for name, own in of.items()},
+        raw=raw,
     )

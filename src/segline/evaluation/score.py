@@ -25,6 +25,7 @@ from segline.datasets.base import Dataset
 from segline.errors import ConfigError, DataError
 from segline.evaluation import folders
 from segline.evaluation.folders import FilePair, Ids, LabelFolder
+from segline.evaluation.identity import identify
 from segline.evaluation.pairs import Counted, count, readings
 from segline.evaluation.published import Published
 from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, plain, summary
@@ -40,6 +41,7 @@ class FolderScore:
 
     Args:
         split: the dataset's published split whose labels these are; None where they are of none.
+        split_why: how that is known, or what to do about it.
         ids: how the predictions were read.
         why: why they were.
         warnings: what a reader of the score should know.
@@ -47,6 +49,7 @@ class FolderScore:
 
     evaluation: Evaluation
     split: str | None
+    split_why: str
     ids: Ids
     why: str
     warnings: tuple[str, ...]
@@ -94,10 +97,24 @@ def score_folders(
     if pairs and not problems and not sums.per_image(chosen).any():
         problems.add("labels without a labelled pixel, so that nothing can be scored", *(pair.id for pair in pairs))
     _refuse(problems, f"{prediction} against {truth}")
-    name = published.recognise(sums.files)
-    evaluation = _evaluation(dataset, sums, chosen, split=name, published=published)
-    warnings = _warnings(evaluation, pairs, unlike=only if only != name else None)
-    return FolderScore(evaluation=evaluation, split=name, ids=chosen, why=why, warnings=warnings)
+    found = identify(
+        published,
+        files=sums.files,
+        contents=sums.contents,
+        reading=readings(dataset.label_map)["raw"],
+        colours=dataset.colours,
+        workers=workers,
+        report=report,
+    )
+    evaluation = _evaluation(dataset, sums, chosen, split=found.split, published=published)
+    return FolderScore(
+        evaluation=evaluation,
+        split=found.split,
+        split_why=found.why,
+        ids=chosen,
+        why=why,
+        warnings=_warnings(evaluation, pairs, unlike=only if only != found.split else None),
+    )
 
 
 def _counter(
@@ -154,7 +171,7 @@ def _evaluation(dataset: Dataset, sums: Sums, chosen: Ids, *, split: str | None,
 def _narrowed(
     there: LabelFolder, answered: LabelFolder, *, only: str, published: Published
 ) -> tuple[LabelFolder, LabelFolder]:
-    """Both folders without the images of other splits than `only`; what is of no split stays, to be reported."""
+    """Both folders with the images of `only` alone; a prediction of no image that there is stays, to be reported."""
     wanted = published.labels.get(only)
     if not wanted:
         raise ConfigError(
@@ -170,7 +187,9 @@ def _narrowed(
             expected="names that tell which image of the split each is",
             remedy="give the --truth folder that holds the split alone",
         )
-    others = {name for labels in published.labels.values() for name in labels} - wanted.keys()
+    others = {name for labels in published.labels.values() for name in labels}
+    others |= there.files.keys() | there.clashes.keys()  # of some images no list says the split: 41 of Oxford Pets
+    others -= wanted.keys()
 
     def kept(folder: LabelFolder) -> LabelFolder:
         return replace(
@@ -202,8 +221,10 @@ def _paired(
         problems.add(f"images named as those of {known}, though the dataset is {dataset.name}", *there.files)
     covered = published.called(frozenset(answered.files)) if found.missing and not found.extra else None
     hint = f" (the predictions are of the {covered} split: --split {covered}?)" if covered else ""
-    if not found.pairs and (other := folders.dataset_named(answered.files)):
-        hint = f" (the predictions are named as those of {other})"
+    if not found.pairs and found.missing:
+        other = folders.dataset_named(answered.files)
+        like = f"named as those of {other}" if other else f"not named as the images are: {found.missing[0]}.png"
+        hint = f" (the predictions are {like})"
     problems.add(f"images without a prediction, of {len(there.files)}{hint}", *found.missing)
     problems.add("predictions without a truth", *(_shown(path, answered) for path in found.extra))
     for folder, what in ((there, "truth"), (answered, "prediction")):
@@ -247,6 +268,7 @@ def document(
         **figures,
         "task": dataset.task,
         "split": score.split,
+        "split_because": score.split_why,
         "resamples": resamples,
         "seed": BOOTSTRAP_SEED,
         "extra_scores": extra,

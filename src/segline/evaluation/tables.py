@@ -78,7 +78,8 @@ def _bound(summary: Mapping[str, Any]) -> dict[str, str]:
         "pixels": f"{summary['labelled_pixels']:,} labelled, {summary['void_pixels']:,} void",
         "dataset": f"{summary['dataset']}{task}",
         "protocol": summary["protocol"],
-        "split": f"{summary['split'] or 'none that is known here'}, digest {summary['split_digest']}",
+        "split": f"{summary['split'] or 'none'}" + (f": {why}" if (why := summary.get("split_because")) else ""),
+        "split digest": summary["split_digest"],
         "label map": f"digest {summary['label_map_digest']}",
         "predictions": read,
     }

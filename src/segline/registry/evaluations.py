@@ -31,9 +31,9 @@ def fetch(client: MlflowClient, wanted: str, folder: Path) -> tuple[str, Path]:
     Raises:
         TrackingError: there is none of these, or it has no counts.
     """
-    name, run_id = _located(client, wanted)
-    folder.mkdir(parents=True, exist_ok=True)
     with reporting_tracking(wanted):
+        name, run_id = _located(client, wanted)
+        folder.mkdir(parents=True, exist_ok=True)
         held = {item.path for item in client.list_artifacts(run_id, COUNTS.rpartition("/")[0])}
         if COUNTS not in held:
             raise TrackingError(
@@ -70,7 +70,15 @@ def _located(client: MlflowClient, wanted: str) -> tuple[str, str]:
             f"{error.expected}",
             remedy="correct it; segline models list and MLflow's page (`make up`) show what there is",
         ) from error
-    return f"{version.name}/{version.version}", str(version.run_id)
+    name = f"{version.name}/{version.version}"
+    if not version.run_id:
+        raise TrackingError(
+            wanted,
+            found=f"{name} was registered without a run",
+            expected=f"the {COUNTS} of the run that trained it",
+            remedy="score the model: segline evaluate, then compare what it wrote",
+        )
+    return name, str(version.run_id)
 
 
 def _runs_named(client: MlflowClient, name: str) -> list[Run]:

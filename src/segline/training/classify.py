@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 
 from segline.config import CLASSIFIER, Classification, Loss, ModelConfig, Training
-from segline.core.confusion import Counts, confusion, f1, macro_f1, pixel_accuracy, precision, recall
 from segline.errors import ConfigError
 from segline.models import encoders
 from segline.storage import atomic_file
-from segline.training.batches import Batch, ValidationBatches
+from segline.training.batches import Batch
 from segline.training.fit import fit
 from segline.training.job import Job
 from segline.training.memory import budget, by_batch
+from segline.training.recognition import count, metrics, said
 from segline.training.tracker import Tracker
 
 _MOST = 254  # an image's class is a mask's pixel, whose highest id is void
@@ -108,51 +107,6 @@ class LabelledSplit(Labelled):
         return self._count
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """How well whole images of the validation split are told apart.
-
-    Args:
-        counts: int64 (C, C + 1), a confusion matrix as `segline.core.confusion` has it, of images.
-        best_epoch: the epoch whose weights they are of, counted from 1.
-    """
-
-    classes: ImageClasses
-    encoder: str
-    counts: Counts
-    best_epoch: int
-
-    def summary(self) -> dict[str, Any]:
-        """Plain values for JSON; None where a ratio is undefined."""
-        columns = {"precision": precision, "recall": recall, "f1": f1}
-        ratios = {name: column(self.counts) for name, column in columns.items()}
-        return {
-            "task": self.classes.task,
-            "encoder": self.encoder,
-            "best_epoch": self.best_epoch,
-            "images": int(self.counts.sum()),
-            "accuracy": pixel_accuracy(self.counts),
-            "macro_f1": float(macro_f1(self.counts)),
-            "per_class": {
-                name: {"images": int(self.counts[place].sum())}
-                | {key: None if np.isnan(value[place]) else float(value[place]) for key, value in ratios.items()}
-                for place, name in enumerate(self.classes.names)
-            },
-            "confusion": self.counts.tolist(),
-        }
-
-
-def metrics(summary: dict[str, Any]) -> dict[str, float]:
-    """What of a summary is compared between runs."""
-    of_classes = {
-        f"{key}/{name}": row[key]
-        for name, row in summary["per_class"].items()
-        for key in ("precision", "recall", "f1")
-        if row[key] is not None
-    }
-    return {"accuracy": summary["accuracy"], "macro_f1": summary["macro_f1"], **of_classes}
-
-
 def pretrain(
     encoder: str,
     training: Training,
@@ -179,7 +133,8 @@ def pretrain(
         tracker: hears of every epoch, and of the scores; gets the two files.
 
     Returns:
-        The scores, as ``<folder>/<encoder>.json`` holds them: accuracy, macro-F1, and per class.
+        What ``<folder>/<encoder>.json`` holds: ``task``, ``encoder``, ``best_epoch``, counted from 1, and
+        `segline.training.recognition.Scores.summary`.
 
     Raises:
         TrainingError: as for `fit`.
@@ -208,23 +163,14 @@ def pretrain(
             budget=budget(training),
         )
         encoders.save_weights(result.model.get_layer(encoders.NAME), weights)
-        counts = _counts(result.model, answers, classes=len(classes.names))
-        scores = Scores(classes=classes, encoder=encoder, counts=counts, best_epoch=result.best_epoch)
+        found = count(result.model, answers, names=classes.names).summary()
+        content = {"task": classes.task, "encoder": encoder, "best_epoch": result.best_epoch, **found}
         with atomic_file(stored) as partial:
-            partial.write_text(json.dumps(scores.summary(), indent=2) + "\n", encoding="utf-8")
+            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     summary: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8"))
     tracker.log_metrics(metrics(summary), step=settings.epochs)  # again after a kill: it may have come before this
     for path in (weights, stored):
         tracker.log_artifact(path)
-    report(f"accuracy {summary['accuracy']:.4f}, macro-F1 {summary['macro_f1']:.4f} of {len(classes.names)} classes")
+    for line in said(summary):
+        report(line)
     return summary
-
-
-def _counts(model: keras.Model, batches: ValidationBatches, *, classes: int) -> Counts:
-    """The confusion matrix of the split's images."""
-    total = np.zeros((classes, classes + 1), dtype=np.int64)
-    for number in range(len(batches)):
-        images, truth = batches.batch(number)
-        logits = keras.ops.convert_to_numpy(model.predict_on_batch(images))
-        total += confusion(truth, logits.argmax(axis=-1).astype(np.uint8), classes=classes)
-    return total
