@@ -32,7 +32,7 @@ def evaluated(groups):
 @pytest.mark.parametrize(
     ("groups", "drawn", "caution"),
     [
-        (tuple("aaabbbcccddd"), "(95 %, bootstrap over 4 groups)", "12 images in 4 groups: intervals are honest only"),
+        (tuple("aaabbbcccdde"), "(95 %, bootstrap over 5 groups)", "12 images in 5 groups: intervals are honest only"),
         (None, "(95 %, bootstrap over images)", "12 images: intervals are honest only"),
     ],
 )
@@ -41,7 +41,7 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
     client = MlflowClient(address, address)
     run = client.create_run(client.create_experiment("segline-x", artifact_location=str(tmp_path)))
     logged = summary.metrics(evaluated(groups))
-    assert logged.get("test_groups") == (4 if groups else None)
+    assert logged.get("test_groups") == (5 if groups else None)
     for name, value in logged.items():
         client.log_metric(run.info.run_id, name, value)
     decision = {"promote": True, "reason": "first", "version": "1"}
@@ -52,7 +52,7 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
     }.items():
         client.set_tag(run.info.run_id, name, value)
     found = summary.of_run(client, client.get_run(run.info.run_id), reused=False)
-    assert found["groups"] == (4 if groups else None)
+    assert found["groups"] == (5 if groups else None)
     console = Console(record=True, width=250)
     console.print(summary.table(found))
     for told in (console.export_text(), summary.markdown(found)):

@@ -24,8 +24,6 @@ _Json = Annotated[
     Path | None,
     typer.Option(metavar="FILE", dir_okay=False, help="Write all of it there (docs/score.schema.json)."),
 ]
-    Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Write all of it there (docs/score.schema.json).")
-]
 _Counts = Annotated[
     Path | None,
     typer.Option(metavar="FILE", dir_okay=False, help="Write the counts of each image there (.npz), to compare by."),

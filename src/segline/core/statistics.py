@@ -33,9 +33,12 @@ HONEST_FROM = 200
 HONEST_GROUPS = 20
 """The same of groups, where images are grouped."""
 
+FEWEST_GROUPS = 5
+"""Below this many groups (Cityscapes' test has 3 cities) nothing can be told of others: images are drawn."""
+
 # Up to how many, and what share of 95 % intervals then holds the truth: `benchmarks/intervals.py`, street scenes.
-_HELD_BY_IMAGES = ((20, "fewer than 92"), (50, "about 92"), (HONEST_FROM, "about 94"))
-_HELD_BY_GROUPS = ((5, "fewer than 90"), (10, "about 90"), (HONEST_GROUPS, "about 93"))
+_HELD_BY_IMAGES: tuple[tuple[int, str], ...] = ((20, "fewer than 92"), (50, "about 92"), (HONEST_FROM, "about 94"))
+_HELD_BY_GROUPS: tuple[tuple[int, str], ...] = ((10, "about 90"), (HONEST_GROUPS, "about 93"))
 
 _NUMBERS_AT_ONCE = 1 << 20  # of resampled counts: memory is this, whatever the resamples
 
@@ -48,6 +51,8 @@ def caveat(images: int, groups: int | None = None) -> str:
     Args:
         groups: None where images are not grouped.
     """
+    if groups is not None and groups < FEWEST_GROUPS:
+        return f"{images} images in {groups} groups, too few to draw: the interval tells of other images of these alone"
     if groups is not None and groups < HONEST_GROUPS:
         count, what, held, limit = groups, f"{images} images in {groups} groups", _HELD_BY_GROUPS, " groups"
     else:
@@ -61,7 +66,7 @@ def caveat(images: int, groups: int | None = None) -> str:
 
 def method(groups: int | None) -> str:
     """How an interval over images in `groups` groups is made, for a person to read."""
-    return "bootstrap over images" if groups is None else f"bootstrap over {groups} groups"
+    return "bootstrap over images" if groups is None or groups < FEWEST_GROUPS else f"bootstrap over {groups} groups"
 
 
 def group_places(groups: Sequence[str]) -> tuple[int, ...]:
@@ -79,7 +84,8 @@ class Interval:
     """A score's interval at `confidence`, over `images` images.
 
     Args:
-        groups: how many groups the images are in, which were drawn whole; None where each stands for itself.
+        groups: how many groups the images are in, which were drawn whole if there are `FEWEST_GROUPS`; None where
+            each image stands for itself.
     """
 
     low: float
@@ -92,6 +98,11 @@ class Interval:
     def caveat(self) -> str:
         """What must be said beside the interval; empty where it can be taken at its word."""
         return caveat(self.images, self.groups)
+
+    @property
+    def units(self) -> int:
+        """How many of what was drawn there are."""
+        return self.images if self.groups is None or self.groups < FEWEST_GROUPS else self.groups
 
     @property
     def method(self) -> str:
@@ -114,9 +125,9 @@ def bootstrap(
     Args:
         per_image: int64 (N, *shape), for the mean IoU (N, C, C + 1): one confusion matrix an image.
         groups: N names; images of one name are drawn together, one without a name ("") is a group of its own.
-        limits: the least and the highest that `score` can be. A single image or group, which says nothing of
-            others, gets them as its interval.
-        resamples: how often N images, or all the groups, are drawn with replacement.
+        limits: the least and the highest that `score` can be. A single image, which says nothing of others,
+            gets them as its interval.
+        resamples: how often N images, or all the groups if there are `FEWEST_GROUPS`, are drawn with replacement.
         confidence: e.g. 0.95.
 
     Returns:
@@ -219,7 +230,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def _units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int | None]:
-    """Counts of what is drawn, and how many groups that is: None where every image stands for itself."""
+    """Counts of what is drawn, and how many groups there are: None where every image stands for itself."""
     if not len(per_image):
         raise ValueError("an interval needs at least one image")
     if groups is None:
@@ -229,6 +240,8 @@ def _units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int
     firsts, unit_of = np.unique(group_places(groups), return_inverse=True)
     if len(firsts) == len(per_image):
         return per_image, None
+    if len(firsts) < FEWEST_GROUPS:
+        return per_image, len(firsts)
     units = np.zeros((len(firsts), *per_image.shape[1:]), dtype=np.int64)
     np.add.at(units, unit_of, per_image)
     return units, len(firsts)

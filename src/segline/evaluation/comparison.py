@@ -213,10 +213,10 @@ def summary(entries: Sequence[Entry]) -> dict[str, Any]:
 def _caveat(entries: Sequence[Entry]) -> str:
     """What must be said of the intervals, and of p-values that no difference could make low."""
     interval, comparisons = entries[0].interval, len(entries) - 1
-    least = min(1.0, comparisons * statistics.least_p(interval.groups or interval.images))
+    least = min(1.0, comparisons * statistics.least_p(interval.units))
     if least <= 1 - interval.confidence:
         return interval.caveat
-    units = f"{interval.groups} groups" if interval.groups else f"{interval.images} images"
+    units = f"{interval.units} {'images' if interval.units == interval.images else 'groups'}"
     limit = f"with {units} no {'corrected p' if comparisons > 1 else 'p'} can be below about {least:.2g}"
     return "; ".join(filter(None, (interval.caveat, limit)))
 
