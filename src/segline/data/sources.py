@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from segline.data import login, pins, transfer
 from segline.data.progress import Report, silent
@@ -74,7 +74,8 @@ def without_secrets(source: str) -> str:
     if "://" not in source:
         return source.rstrip("/") or source
     parts = urlsplit(source)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+    # `urlunsplit` would take two of the slashes of sqlite:////folder/file.
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 def _published(dataset: Dataset, known: dict[str, str]) -> list[Item]:
