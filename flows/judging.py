@@ -96,7 +96,7 @@ def _summarise(work: Work, evaluation: Any) -> dict[str, Any]:
     pixels = work.prepared.split("train").pixels
     return library.summary(
         evaluation,
-        interval=evaluation.interval(resamples=wanted.resamples, confidence=wanted.confidence),
+        intervals=evaluation.intervals(resamples=wanted.resamples, confidence=wanted.confidence),
         baseline=evaluation.baseline(commonest=pixels.index(max(pixels))),
     )
 

@@ -66,12 +66,12 @@ def prepare(folder, short_side=30):
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(params.replace("cost_seconds: 2.0", "cost_seconds: 0.01"), encoding="utf-8")
     prepare(tmp_path / "data" / "prepared" / "drawn")
     bundles.save(bundle(), tmp_path / "good")
     bundles.save(bundle(0.9), tmp_path / "worse")
     monkeypatch.setenv("SEGLINE_ROOT", str(tmp_path))
-    monkeypatch.setattr("segline.evaluation.cost._SECONDS", 0.01)
     return tmp_path
 
 

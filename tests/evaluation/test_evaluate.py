@@ -43,8 +43,8 @@ def test_counts_are_those_of_native_labels_image_by_image(network, evaluation):
 
 
 def test_a_score_carries_protocol_digests_and_interval(evaluation):
-    interval = evaluation.interval(resamples=200, confidence=0.9)
-    content = library.summary(evaluation, interval=interval, baseline=evaluation.baseline(commonest=1))
+    intervals = evaluation.intervals(resamples=200, confidence=0.9)
+    content = library.summary(evaluation, intervals=intervals, baseline=evaluation.baseline(commonest=1))
     assert json.loads(json.dumps(content)) == content
     assert content["miou"] == pytest.approx(float(mean_iou(evaluation.counts)))
     assert content["miou_low"] <= content["miou"] <= content["miou_high"]
@@ -179,7 +179,7 @@ def test_a_road_task_has_max_f_of_its_probabilities_without_asking_the_network_a
     asked = replace(road_network, network=counting, threshold=threshold)
     found = library.evaluate(asked, split, progress=lambda *_: None)
     assert counting.asked == len(split)
-    summary = library.summary(found, interval=found.interval(resamples=100, confidence=0.9), baseline=None)
+    summary = library.summary(found, intervals=found.intervals(resamples=100, confidence=0.9), baseline=None)
     scores = summary["road_image_space"]
 
     truths, probabilities = [], []

@@ -23,8 +23,8 @@ LOCK = Lock(
 
 
 def test_an_evaluation_and_its_summary_are_bound_to_the_same():
-    interval = EVALUATION.interval(resamples=100, confidence=0.9)
-    summary = results.summary(EVALUATION, interval=interval, baseline=0.1)
+    intervals = EVALUATION.intervals(resamples=100, confidence=0.9)
+    summary = results.summary(EVALUATION, intervals=intervals, baseline=0.1)
     assert lock_of(EVALUATION) == lock_of(summary) == LOCK
     refuse_differences({"file": lock_of(summary), "memory": lock_of(EVALUATION)})
 

@@ -38,7 +38,7 @@ def written(tmp_path_factory):
     judged = calibration.calibrate(network, split, fitted=1.5, fitted_on="validation", progress=lambda *_: None)
     summary = library.summary(
         evaluation,
-        interval=evaluation.interval(resamples=100, confidence=0.9),
+        intervals=evaluation.intervals(resamples=100, confidence=0.9),
         baseline=evaluation.baseline(commonest=1),
     )
     record.write(
@@ -118,10 +118,10 @@ def fuller():
         per_image=np.stack([confusion(*pair, classes=2) for pair in zip(truth, answer, strict=True)]),
         categories=labels.categories,
         boundary=np.stack([boundary_counts(*pair, classes=2) for pair in zip(truth, answer, strict=True)]),
-        road=confidence_histogram(truth.reshape(-1, 40), confidence.reshape(-1, 40)),
+        road=confidence_histogram(truth.reshape(-1, 40), confidence.reshape(-1, 40))[None],
     )
-    interval = evaluation.interval(resamples=100, confidence=0.9)
-    summary = results.summary(evaluation, interval=interval, baseline=None)
+    intervals = evaluation.intervals(resamples=100, confidence=0.9)
+    summary = results.summary(evaluation, intervals=intervals, baseline=None)
     return summary, evaluated_page.page(evaluation, summary, labels=labels, model="a model", pictures=[])
 
 

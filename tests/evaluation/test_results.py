@@ -43,7 +43,7 @@ def evaluation(pairs, *, names=NAMES, **fields):
 
 
 def summary(found):
-    content = results.summary(found, interval=found.interval(resamples=100, confidence=0.9), baseline=None)
+    content = results.summary(found, intervals=found.intervals(resamples=100, confidence=0.9), baseline=None)
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     return content
 
@@ -118,7 +118,7 @@ def test_road_scores_are_of_the_pooled_counts_and_named_after_their_view():
     """Thresholds from 101 to 200 claim half the road alone, and those up to 100 all of it with a third of the rest."""
     truth = np.array([[1, 1, 0, 0, 0, VOID]], np.uint8)
     confidence = np.array([[200, 100, 100, 0, 0, 255]], np.uint8)
-    road = confidence_histogram(truth, confidence)
+    road = confidence_histogram(truth, confidence)[None]
     found = evaluation([(truth, (confidence > 127).astype(np.uint8))], names=results.ROAD, road=road)
     scores = summary(found)["road_image_space"]
     assert scores["max_f"] == pytest.approx(2 * 2 / (2 * 2 + 1))
@@ -126,7 +126,7 @@ def test_road_scores_are_of_the_pooled_counts_and_named_after_their_view():
     assert scores["average_precision"] == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)  # recalls 0 to 0.5, and 0.6 to 1
     assert (scores["recall"], scores["false_positive_rate"]) == (1.0, pytest.approx(1 / 3))
 
-    nothing = replace(found, road=confidence_histogram(np.zeros_like(truth), confidence))
+    nothing = replace(found, road=confidence_histogram(np.zeros_like(truth), confidence)[None])
     assert set(summary(nothing)["road_image_space"].values()) == {None}
 
 
@@ -138,7 +138,7 @@ def test_what_was_not_counted_is_not_in_the_summary():
 
 def test_all_that_was_counted_survives_its_file_and_older_files_are_read(tmp_path):
     counts = np.stack([boundary_counts(HALVES, MOVED, classes=4)])
-    road = np.arange(512).reshape(2, 256)
+    road = np.arange(512).reshape(1, 2, 256)
     whole = evaluation([(HALVES, MOVED)], categories=CATEGORIES, boundary=counts, road=road)
     results.save(whole, tmp_path / "whole.npz")
     again = results.load(tmp_path / "whole.npz")
@@ -155,3 +155,46 @@ def test_all_that_was_counted_survives_its_file_and_older_files_are_read(tmp_pat
     older = results.load(tmp_path / "older.npz")
     assert (older.categories, older.boundary, older.road) == ({}, None, None)
     assert older.digest == whole.digest
+
+
+def told(content):
+    """Figures over the whole split: name -> value."""
+    whole = ("miou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "macro_f1")
+    single = {name: content[name] for name in (*whole, "mean_category_iou", "boundary_miou") if name in content}
+    road = content.get("road_image_space", {})
+    pets = {name: value for name, value in content.items() if name.startswith("foreground_iou")}
+    return single | pets | {name: road[name] for name in ("max_f", "average_precision") if road}
+
+
+def of_many(names, *, alike, **fields):
+    """Eight images, all the same or each another, with all that can be counted of them."""
+    rng = np.random.default_rng(4)
+    truths = rng.integers(0, len(names), (1 if alike else 8, 24, 30)).astype(np.uint8)
+    predictions = np.where(rng.random(truths.shape) < 0.7, truths, rng.integers(0, len(names), truths.shape))
+    confidences = rng.integers(0, 256, truths.shape).astype(np.uint8)
+    truths, predictions, confidences = (
+        maps.repeat(8 // len(maps), axis=0) for maps in (truths, predictions, confidences)
+    )
+    pairs = list(zip(truths, predictions.astype(np.uint8), strict=True))
+    if names == results.ROAD:
+        road = [confidence_histogram(truth, seen) for truth, seen in zip(truths, confidences, strict=True)]
+        fields["road"] = np.stack(road)
+    counts = np.stack([boundary_counts(*pair, classes=len(names)) for pair in pairs])
+    return evaluation(pairs, names=names, boundary=counts, **fields)
+
+
+@pytest.mark.parametrize(
+    ("names", "categories"), [(NAMES, CATEGORIES), (results.ROAD, {}), (("foreground", "background", "border"), {})]
+)
+def test_every_figure_over_the_split_has_an_interval_of_its_own(names, categories):
+    """Where all images are alike, each interval is its figure alone, and no other's."""
+    content = summary(of_many(names, alike=True, categories=categories))
+    figures = told(content)
+    assert content["intervals"].keys() == figures.keys()
+    assert len(set(figures.values())) > 5
+    for name, value in figures.items():
+        assert content["intervals"][name] == {"low": pytest.approx(value), "high": pytest.approx(value)}, name
+    content = summary(of_many(names, alike=False, categories=categories))
+    for name, value in told(content).items():
+        assert 0 < content["intervals"][name]["low"] < value < content["intervals"][name]["high"] < 1, name
+    assert content["intervals"]["miou"] == {"low": content["miou_low"], "high": content["miou_high"]}

@@ -21,6 +21,7 @@ def counted(right):
         label_map="fedcba9876543210",
         names=("road", "car", "sky"),
         ids=("one", "two"),
+        groups=None,
         void_pixels=4,
         per_image=np.full((2, 3, 4), right, dtype=np.int64),
     )

@@ -25,8 +25,8 @@ def evaluated(groups):
         void_pixels=0,
         per_image=generator.integers(1, 90, (12, 2, 3)),
     )
-    interval = evaluation.interval(resamples=100, confidence=0.95)
-    return results.summary(evaluation, interval=interval, baseline=0.1)
+    intervals = evaluation.intervals(resamples=100, confidence=0.95)
+    return results.summary(evaluation, intervals=intervals, baseline=0.1)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def _summary(found: "Evaluation", prepared: "Prepared", wanted: "Wanted") -> dic
     pixels = prepared.split("train").pixels
     return summary(
         found,
-        interval=found.interval(resamples=wanted.resamples, confidence=wanted.confidence),
+        intervals=found.intervals(resamples=wanted.resamples, confidence=wanted.confidence),
         baseline=found.baseline(commonest=pixels.index(max(pixels))),
     )
 

@@ -75,7 +75,8 @@ def evaluate(
     classes = len(bundle.labels)
     per_image = np.zeros((len(split), classes, classes + 1), dtype=np.int64)
     edges = np.zeros((len(split), 3, classes), dtype=np.int64) if boundary else None
-    confidences = np.zeros((classes, road.THRESHOLDS.size), dtype=np.int64) if bundle.labels.names == ROAD else None
+    thresholds = road.THRESHOLDS.size
+    confidences = np.zeros((len(split), 2, thresholds), dtype=np.int64) if bundle.labels.names == ROAD else None
     void_pixels = 0
     for index in range(len(split)):
         label = split.label(index)
@@ -87,7 +88,7 @@ def evaluate(
             edges[index] = boundary_counts(label, mask, classes=classes)
         if confidences is not None:
             probability = temperature.softmax(logits)[..., FOREGROUND]
-            confidences += road.confidence_histogram(label, road.as_bytes(probability))
+            confidences[index] = road.confidence_histogram(label, road.as_bytes(probability))
         void_pixels += int(np.count_nonzero(label == VOID))
         progress(index + 1, len(split))
     _refuse_unlabelled(bundle, split, per_image)

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ import numpy as np
 from segline.core.boundary import boundary_iou
 from segline.core.confusion import Counts, Ratios, constant, iou, mean_iou, mean_of_present, merged
 from segline.core.road import road_scores
-from segline.core.scores import category_counts, overall, per_class
-from segline.core.statistics import Interval, bootstrap, group_places
+from segline.core.scores import OVERALL, category_counts, per_class
+from segline.core.statistics import Interval, Score, bootstrap, group_places
 from segline.storage import atomic_file
 
 BOOTSTRAP_SEED = 20
@@ -25,6 +26,11 @@ BOOTSTRAP_SEED = 20
 ROAD = ("not road", "road")
 """Classes of a task that KITTI road's scores are for."""
 
+PETS = ("foreground", "background", "border")
+"""Classes of Oxford Pets' trimaps."""
+
+_PETS = {"foreground_iou_border_rest": [[0], [1, 2]], "foreground_iou_border_void": [[0], [1]]}
+_ROAD = ("max_f", "average_precision")  # road's scores that intervals are of; the others are of MaxF's threshold
 _OVERALL = ("pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "macro_f1")
 _PER_CLASS = ("iou", "precision", "recall", "f1")
 _ARRAYS = ("per_image", "boundary", "road")  # of `Evaluation`
@@ -40,8 +46,8 @@ class Evaluation:
         per_image: int64 (N, C, C + 1), one confusion matrix an image, in the order of `ids`.
         categories: name -> train ids, as `LabelMap.categories` has them; empty where classes have none.
         boundary: int64 (N, 3, C), `core.boundary.boundary_counts` of each image; None where it was not asked for.
-        road: int64 (2, 256), the sum of `core.road.confidence_histogram` over the images, at the labels' place and
-            size; None where the classes are not `ROAD`, or where there were no probabilities.
+        road: int64 (N, 2, 256), `core.road.confidence_histogram` of each image, at the labels' place and size;
+            None where the classes are not `ROAD`, or where there were no probabilities.
 
     Raises:
         ValueError: not as many groups as images.
@@ -83,13 +89,61 @@ class Evaluation:
 
     def interval(self, *, resamples: int, confidence: float) -> Interval:
         """Bootstrap interval of `miou` over the images, whole groups of them where there are any; reproducible."""
-        return bootstrap(
-            self.per_image, groups=self.groups, resamples=resamples, confidence=confidence, seed=BOOTSTRAP_SEED
-        )
+        return _interval(self, self.per_image, mean_iou, resamples, confidence)
+
+    def intervals(self, *, resamples: int, confidence: float) -> dict[str, Interval]:
+        """The same of every figure over the whole split, by its name in `summary`; NaN where a figure is undefined."""
+        return {
+            name: _interval(self, counts, score, resamples, confidence)
+            for name, (counts, score) in _figures(self).items()
+        }
 
     def baseline(self, *, commonest: int) -> float:
         """Mean IoU of always answering class `commonest` on the same images."""
         return float(mean_iou(constant(self.counts, prediction=commonest)))
+
+
+def _interval(evaluation: Evaluation, counts: Counts, score: Score, resamples: int, confidence: float) -> Interval:
+    return bootstrap(
+        counts,
+        score=score,
+        groups=evaluation.groups,
+        resamples=resamples,
+        confidence=confidence,
+        seed=BOOTSTRAP_SEED,
+    )
+
+
+def _figures(evaluation: Evaluation) -> dict[str, tuple[Counts, Score]]:
+    """Every figure over the whole split: its name, the counts of each image and what is read off their sum.
+
+    Categories, boundary IoU and road scores only where there are some.
+    """
+    figures = {name: (evaluation.per_image, OVERALL[name]) for name in ("miou", *_OVERALL)}
+    if evaluation.categories:
+        figures["mean_category_iou"] = evaluation.per_image, partial(_category_miou, categories=evaluation.categories)
+    if evaluation.boundary is not None:
+        figures["boundary_miou"] = evaluation.boundary, lambda counts: mean_of_present(boundary_iou(counts))
+    if evaluation.names == PETS:
+        figures |= {name: (evaluation.per_image, partial(_first_iou, merges=merges)) for name, merges in _PETS.items()}
+    if evaluation.road is not None:
+        figures |= {name: (evaluation.road, partial(_road_score, field=name)) for name in _ROAD}
+    return figures
+
+
+def _category_miou(counts: Counts, *, categories: Mapping[str, Sequence[int]]) -> Ratios:
+    return mean_of_present(iou(category_counts(counts, categories)))
+
+
+def _first_iou(counts: Counts, *, merges: list[list[int]]) -> Ratios:
+    found: Ratios = iou(merged(counts, merges))[..., 0]
+    return found
+
+
+def _road_score(counts: Counts, *, field: str) -> Ratios:
+    """Of pooled counts int64 (..., 2, 256), float64 (...)."""
+    pooled = counts.reshape(-1, *counts.shape[-2:])
+    return np.array([getattr(road_scores(each), field) for each in pooled]).reshape(counts.shape[:-2])
 
 
 def grouping(names: Sequence[str]) -> tuple[str, ...] | None:
@@ -102,22 +156,22 @@ def extra_scores(evaluation: Evaluation) -> dict[str, float]:
 
     Oxford Pets: foreground against the rest, and foreground IoU with the border as void.
     """
-    if evaluation.names != ("foreground", "background", "border"):
+    if evaluation.names != PETS:
         return {}
-    merge, void = merged(evaluation.counts, [[0], [1, 2]]), merged(evaluation.counts, [[0], [1]])
-    return {"foreground_iou_border_rest": float(iou(merge)[0]), "foreground_iou_border_void": float(iou(void)[0])}
+    return {name: float(_first_iou(evaluation.counts, merges=merges)) for name, merges in _PETS.items()}
 
 
-def summary(evaluation: Evaluation, *, interval: Interval, baseline: float | None) -> dict[str, Any]:
+def summary(evaluation: Evaluation, *, intervals: Mapping[str, Interval], baseline: float | None) -> dict[str, Any]:
     """Plain values for JSON: every figure with its protocol, digests and interval; None for what is undefined.
 
     Categories, boundary IoU and road scores are in it only where there are some.
 
     Args:
+        intervals: of `Evaluation.intervals`.
         baseline: mean IoU of a constant answer; None where it is not known which would be fair.
     """
-    counts = evaluation.counts
-    ratios, shares = overall(counts), per_class(counts)
+    counts, interval = evaluation.counts, intervals["miou"]
+    shares = per_class(counts)
     return {
         "dataset": evaluation.dataset,
         "split": evaluation.split,
@@ -135,7 +189,8 @@ def summary(evaluation: Evaluation, *, interval: Interval, baseline: float | Non
         "interval_method": interval.method,
         "caveat": interval.caveat,
         **({} if baseline is None else {"baseline_miou": baseline}),
-        **{name: plain(ratios[name]) for name in _OVERALL},
+        "intervals": {name: {"low": plain(found.low), "high": plain(found.high)} for name, found in intervals.items()},
+        **{name: plain(OVERALL[name](counts)) for name in _OVERALL},
         **{f"per_class_{name}": _named(evaluation.names, shares[name]) for name in _PER_CLASS},
         **_category_scores(evaluation),
         **_boundary_scores(evaluation),
@@ -171,7 +226,8 @@ def _road_scores(evaluation: Evaluation) -> dict[str, Any]:
     """Named after the view: the benchmark's table is of the bird's-eye view, and has other figures."""
     if evaluation.road is None:
         return {}
-    return {"road_image_space": {name: plain(value) for name, value in asdict(road_scores(evaluation.road)).items()}}
+    pooled = road_scores(evaluation.road.sum(axis=0))
+    return {"road_image_space": {name: plain(value) for name, value in asdict(pooled).items()}}
 
 
 def plain(value: float | Ratios) -> float | None:

@@ -258,8 +258,8 @@ def document(
 ) -> dict[str, Any]:
     """Plain values for JSON, as docs/score.schema.json describes them."""
     evaluation = score.evaluation
-    interval = evaluation.interval(resamples=resamples, confidence=confidence)
-    figures = summary(evaluation, interval=interval, baseline=None)
+    intervals = evaluation.intervals(resamples=resamples, confidence=confidence)
+    figures = summary(evaluation, intervals=intervals, baseline=None)
     extra = {name: figures.pop(name) for name in extra_scores(evaluation)}
     return {
         "schema": SCHEMA,

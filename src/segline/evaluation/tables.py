@@ -51,16 +51,21 @@ def _scores(summary: Mapping[str, Any]) -> dict[str, str]:
     }
     road = summary.get("road_image_space", {})
     interval = _interval(summary["miou_low"], summary["miou_high"])
+
+    def figure(key: str, value: float | None) -> str:
+        bounds = summary["intervals"].get(key)
+        return _figure(value) + (f"  {_interval(**bounds)}" if bounds and bounds["low"] is not None else "")
+
     return {
         "mIoU": f"{summary['miou']:.4f}  {interval} ({100 * summary['confidence']:g} %, {summary['interval_method']})",
         "caveat": escape(summary["caveat"]),
-        **{title: _figure(summary[key]) for title, key in single.items() if key in summary},
+        **{title: figure(key, summary[key]) for title, key in single.items() if key in summary},
         **{
-            name.replace("_", " "): _figure(value)
+            name.replace("_", " "): figure(name, value)
             for name, value in (extra | dict(summary.get("extra_scores", {}))).items()
         },
         **{
-            f"{title} in image space": _figure(road[key])
+            f"{title} in image space": figure(key, road[key])
             for title, key in (("MaxF", "max_f"), ("AP", "average_precision"))
             if road
         },
