@@ -45,7 +45,7 @@ NAMES = ("kitti", "oxford_pets")
 PARTS = ("matrix", "score")
 IMAGES = {"kitti": 8, "oxford_pets": 20}  # a repetition's: a few million pixels, for scikit-learn takes seconds
 LEAST, LEAST_OVER_SKLEARN, MOST_OVER_DECODING, MOST_MEMORY = 500, 20, 1.3, 1.1
-SIZE, COUNTS = (2048, 1024), (100, 500)  # of `segline score`
+SIZE, COUNTS = (2048, 1024), (200, 500)  # of `segline score`; 128 and fewer are scored in one process
 SCORE = "import os, sys; sys.stdout = open(os.devnull, 'w'); from segline.cli import main; main()"
 
 
