@@ -33,7 +33,7 @@ from segline.data.augment import Augmenter
 from segline.data.prepared import Prepared
 from segline.datasets.base import Dataset
 from segline.errors import ComparisonError
-from segline.evaluation import comparison
+from segline.evaluation import comparison, figures
 from segline.evaluation import evaluate as scoring
 from segline.inference.bundle import Bundle
 from segline.training.backend import make_deterministic
@@ -180,7 +180,7 @@ def _table(options: argparse.Namespace) -> None:
 
 def _score(evaluation: scoring.Evaluation) -> str:
     interval = evaluation.interval(resamples=RESAMPLES, confidence=CONFIDENCE)
-    others = scoring.extra_scores(evaluation)
+    others = figures.extra_scores(evaluation)
     if len(evaluation.names) == 2:
         others |= dict(zip(evaluation.names, iou(evaluation.counts), strict=True))
     extra = ", ".join(f"{name} {value:.3f}" for name, value in others.items())

@@ -90,13 +90,14 @@ def _show_validation(work: Work, network: Any) -> None:
 
 
 def _summarise(work: Work, evaluation: Any) -> dict[str, Any]:
-    from segline.evaluation import evaluate as library
+    from segline.evaluation import figures
 
     wanted = work.params.evaluation
     pixels = work.prepared.split("train").pixels
-    return library.summary(
+    return figures.summary(
         evaluation,
-        intervals=evaluation.intervals(resamples=wanted.resamples, confidence=wanted.confidence),
+        resamples=wanted.resamples,
+        confidence=wanted.confidence,
         baseline=evaluation.baseline(commonest=pixels.index(max(pixels))),
     )
 

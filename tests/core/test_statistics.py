@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from segline.core import statistics
 from segline.core.confusion import confusion, iou, mean_iou, outcomes
-from segline.core.statistics import bootstrap, caveat, compare, group_places, holm, least_p, method, student
+from segline.core.statistics import (
+    bootstrap,
+    bootstraps,
+    caveat,
+    compare,
+    differences,
+    group_places,
+    holm,
+    least_p,
+    method,
+    student,
+)
 
 
 @pytest.fixture(scope="module")
@@ -299,3 +310,35 @@ def test_other_images_cannot_be_compared():
         compared(images(20, seed=1), images(20, seed=2))
     with pytest.raises(ValueError, match="same images"):
         compared(images(20, seed=1), images(19, seed=1))
+
+
+def test_many_scores_of_one_set_of_resamples_have_the_intervals_that_each_has_alone():
+    first, second = (np.pad(own, ((0, 0), (0, 1), (0, 1))) for own in models(50, 8, skills=(9, 5)))  # an absent class
+    both = lambda counts: np.concatenate([iou(counts), mean_iou(counts)[..., None]], axis=-1)  # noqa: E731
+    defined = (0, 1, 2, 4)
+    options = {"groups": [f"drive {number // 2}" for number in range(50)], "resamples": 300, "confidence": 0.9}
+    found = bootstraps(first, scores=both, seed=2, **options)
+    alone = [bootstrap(first, score=lambda counts, k=k: both(counts)[..., k], seed=2, **options) for k in defined]
+    assert [found[k] for k in defined] == alone
+    assert math.isnan(found[3].low)
+    assert math.isnan(found[3].high)
+    apart = differences(first, second, scores=both, seed=2, **options)
+    pairs = [compare(first, second, score=lambda counts, k=k: both(counts)[..., k], seed=2, **options) for k in defined]
+    assert [apart[k] for k in defined] == [each.interval for each in pairs]
+    itself = differences(first, first, scores=both, seed=2, **options)
+    assert [(each.low, each.high) for each in (itself[0], itself[4])] == [(0, 0)] * 2
+    assert math.isnan(itself[3].low)
+    with pytest.raises(ValueError, match="same images"):
+        differences(first, second[:-1], scores=both, seed=2, **options)
+
+
+def test_where_one_image_alone_has_all_there_is_to_score_nothing_is_known_of_others():
+    counts = np.zeros((30, 2, 3), np.int64)
+    counts[:, 0, 0] = np.arange(1, 31)
+    counts[7, 1, 1] = 5
+    second = lambda counts: iou(counts)[..., 1]  # noqa: E731
+    alone = bootstrap(counts, score=second, resamples=100, confidence=0.95, seed=0)
+    assert (alone.low, alone.high) == (0, 1)
+    counts[9, 1, 0], counts[9, 1, 1] = 3, 2
+    two = bootstrap(counts, score=second, resamples=100, confidence=0.95, seed=0)
+    assert 0 <= two.low < 7 / 10 < two.high <= 1

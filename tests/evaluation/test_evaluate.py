@@ -13,7 +13,7 @@ from segline.core.confusion import confusion, mean_iou
 from segline.core.labels import VOID, label_map
 from segline.errors import DataError
 from segline.evaluation import evaluate as library
-from segline.evaluation import report, results
+from segline.evaluation import figures, report, results
 from segline.inference.predict import predict_scaled
 
 
@@ -43,8 +43,7 @@ def test_counts_are_those_of_native_labels_image_by_image(network, evaluation):
 
 
 def test_a_score_carries_protocol_digests_and_interval(evaluation):
-    intervals = evaluation.intervals(resamples=200, confidence=0.9)
-    content = library.summary(evaluation, intervals=intervals, baseline=evaluation.baseline(commonest=1))
+    content = figures.summary(evaluation, resamples=200, confidence=0.9, baseline=evaluation.baseline(commonest=1))
     assert json.loads(json.dumps(content)) == content
     assert content["miou"] == pytest.approx(float(mean_iou(evaluation.counts)))
     assert content["miou_low"] <= content["miou"] <= content["miou_high"]
@@ -60,7 +59,7 @@ def test_a_score_carries_protocol_digests_and_interval(evaluation):
 def test_pets_report_their_two_foreground_scores(evaluation):
     pets = replace(evaluation, names=LABELS.names[:3], per_image=evaluation.per_image[:, :3, [0, 1, 2, 4]])
     assert pets.counts.sum() == evaluation.counts.sum()  # the class that is left out is nowhere
-    scores, counts = library.extra_scores(pets), pets.counts
+    scores, counts = figures.extra_scores(pets), pets.counts
     rest = counts[0, 0] / (counts[0].sum() + counts[1:, 0].sum())
     void = counts[0, 0] / (counts[0].sum() + counts[1, 0])
     assert scores["foreground_iou_border_rest"] == pytest.approx(rest)
@@ -179,7 +178,7 @@ def test_a_road_task_has_max_f_of_its_probabilities_without_asking_the_network_a
     asked = replace(road_network, network=counting, threshold=threshold)
     found = library.evaluate(asked, split, progress=lambda *_: None)
     assert counting.asked == len(split)
-    summary = library.summary(found, intervals=found.intervals(resamples=100, confidence=0.9), baseline=None)
+    summary = figures.summary(found, resamples=100, confidence=0.9, baseline=None)
     scores = summary["road_image_space"]
 
     truths, probabilities = [], []

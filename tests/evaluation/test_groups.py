@@ -14,7 +14,7 @@ from rich.console import Console
 
 from segline.core.confusion import mean_iou
 from segline.errors import ComparisonError, DataError
-from segline.evaluation import comparison, results, tables
+from segline.evaluation import comparison, figures, results, tables
 from segline.evaluation.page import compared
 from segline.evaluation.results import Evaluation
 
@@ -82,12 +82,12 @@ def test_copies_of_an_image_in_its_group_add_nothing():
 def test_a_summary_says_how_many_groups_and_how_far_to_trust_them():
     shares, groups = drives(7, 40)
     grouped = evaluation(one_class(itertools.chain(*shares)), groups)
-    summary = results.summary(grouped, intervals=grouped.intervals(**HOW), baseline=None)
+    summary = figures.summary(grouped, **HOW, baseline=None)
     assert (summary["images"], summary["groups"], summary["interval_method"]) == (280, 7, "bootstrap over 7 groups")
     assert summary["caveat"].startswith("280 images in 7 groups: intervals are honest only from about 20 groups up")
     assert "about 90 % held the truth" in summary["caveat"]
     alone = replace(grouped, groups=None)
-    summary = results.summary(alone, intervals=alone.intervals(**HOW), baseline=None)
+    summary = figures.summary(alone, **HOW, baseline=None)
     assert (summary["groups"], summary["interval_method"], summary["caveat"]) == (None, "bootstrap over images", "")
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from segline.errors import ComparisonError
-from segline.evaluation import results
+from segline.evaluation import figures, results
 from segline.evaluation.lock import Lock, lock_of, refuse_differences
 
 EVALUATION = results.Evaluation(
@@ -23,8 +23,7 @@ LOCK = Lock(
 
 
 def test_an_evaluation_and_its_summary_are_bound_to_the_same():
-    intervals = EVALUATION.intervals(resamples=100, confidence=0.9)
-    summary = results.summary(EVALUATION, intervals=intervals, baseline=0.1)
+    summary = figures.summary(EVALUATION, resamples=100, confidence=0.9, baseline=0.1)
     assert lock_of(EVALUATION) == lock_of(summary) == LOCK
     refuse_differences({"file": lock_of(summary), "memory": lock_of(EVALUATION)})
 

@@ -19,7 +19,7 @@ from segline.core.labels import VOID, label_map
 from segline.core.palette import safe_colours
 from segline.core.road import confidence_histogram
 from segline.errors import ComparisonError, DataError
-from segline.evaluation import calibration, comparison, record, results
+from segline.evaluation import calibration, comparison, figures, record, results
 from segline.evaluation import evaluate as library
 from segline.evaluation.page import compared, exhibits
 from segline.evaluation.page import evaluated as evaluated_page
@@ -36,11 +36,7 @@ def written(tmp_path_factory):
     """The folder of an evaluation with all that a page can hold."""
     folder, network, split, evaluation = tmp_path_factory.mktemp("report"), bundle(), Split(), evaluated()
     judged = calibration.calibrate(network, split, fitted=1.5, fitted_on="validation", progress=lambda *_: None)
-    summary = library.summary(
-        evaluation,
-        intervals=evaluation.intervals(resamples=100, confidence=0.9),
-        baseline=evaluation.baseline(commonest=1),
-    )
+    summary = figures.summary(evaluation, resamples=100, confidence=0.9, baseline=evaluation.baseline(commonest=1))
     record.write(
         folder,
         bundle=network,
@@ -120,8 +116,7 @@ def fuller():
         boundary=np.stack([boundary_counts(*pair, classes=2) for pair in zip(truth, answer, strict=True)]),
         road=confidence_histogram(truth.reshape(-1, 40), confidence.reshape(-1, 40))[None],
     )
-    intervals = evaluation.intervals(resamples=100, confidence=0.9)
-    summary = results.summary(evaluation, intervals=intervals, baseline=None)
+    summary = figures.summary(evaluation, resamples=100, confidence=0.9, baseline=None)
     return summary, evaluated_page.page(evaluation, summary, labels=labels, model="a model", pictures=[])
 
 
@@ -204,7 +199,8 @@ def test_a_comparisons_page_shows_the_summarys_figures(entries):
     for name, found in page.figures.items():
         for value, _ in found:
             assert value == value_of(summary, name), name
-    wanted = {f"runs.{run}.{key}" for run in range(3) for key in ("miou", "miou_low", "miou_high", "pixel_accuracy")}
+    wanted = {f"runs.{run}.{key}" for run in range(3) for key in ("miou", "miou_low", "miou_high")}
+    wanted |= {f"runs.{run}.figures.{key}" for run in range(3) for key in ("pixel_accuracy", "macro_f1")}
     wanted |= {
         f"runs.{run}.against_first.{key}" for run in (1, 2) for key in ("difference", "low", "high", "p", "p_corrected")
     }
@@ -222,11 +218,18 @@ def test_differences_are_to_the_first_and_none_to_itself(entries):
     first, biased, again = comparison.summary(entries)["runs"]
     assert first["against_first"] is None
     assert biased["against_first"]["difference"] == pytest.approx(biased["miou"] - first["miou"])
-    assert biased["against_first"]["per_class"][:3] == [
-        pytest.approx(theirs - own)
-        for theirs, own in zip(biased["per_class_iou"], first["per_class_iou"], strict=True)
-        if own
-    ]
+    for theirs, own, apart in zip(
+        biased["per_class_iou"], first["per_class_iou"], biased["against_first"]["per_class"], strict=True
+    ):
+        if own is None:
+            assert (theirs, apart) == (None, {"difference": None, "low": None, "high": None, "leaves_out_0": False})
+        else:
+            assert apart["difference"] == pytest.approx(theirs - own)
+            assert apart["low"] <= apart["difference"] <= apart["high"]
+    found = biased["against_first"]["figures"]["pixel_accuracy"]
+    assert found["difference"] == biased["figures"]["pixel_accuracy"] - first["figures"]["pixel_accuracy"]
+    assert found["low"] <= found["difference"] <= found["high"]
+    assert not any(each["leaves_out_0"] for each in again["against_first"]["figures"].values())
     assert again["against_first"]["difference"] == again["against_first"]["low"] == again["against_first"]["high"] == 0
     assert again["against_first"]["p"] == 1
 

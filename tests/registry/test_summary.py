@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from rich.console import Console
 
-from segline.evaluation import results
+from segline.evaluation import figures, results
 from segline.registry import summary, tracking
 
 
@@ -25,8 +25,7 @@ def evaluated(groups):
         void_pixels=0,
         per_image=generator.integers(1, 90, (12, 2, 3)),
     )
-    intervals = evaluation.intervals(resamples=100, confidence=0.95)
-    return results.summary(evaluation, intervals=intervals, baseline=0.1)
+    return figures.summary(evaluation, resamples=100, confidence=0.95, baseline=0.1)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +41,8 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
     run = client.create_run(client.create_experiment("segline-x", artifact_location=str(tmp_path)))
     logged = summary.metrics(evaluated(groups))
     assert logged.get("test_groups") == (5 if groups else None)
+    for name in ("miou", "pixel_accuracy", "macro_f1"):
+        assert logged[f"test_{name}_low"] < logged[f"test_{name}"] < logged[f"test_{name}_high"]
     for name, value in logged.items():
         client.log_metric(run.info.run_id, name, value)
     decision = {"promote": True, "reason": "first", "version": "1"}

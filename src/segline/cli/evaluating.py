@@ -113,12 +113,13 @@ def _judged(network: "Bundle", samples: "Split", fitting: "Callable[[str], Split
 
 
 def _summary(found: "Evaluation", prepared: "Prepared", wanted: "Wanted") -> dict[str, object]:
-    from segline.evaluation.results import summary
+    from segline.evaluation.figures import summary
 
     pixels = prepared.split("train").pixels
     return summary(
         found,
-        intervals=found.intervals(resamples=wanted.resamples, confidence=wanted.confidence),
+        resamples=wanted.resamples,
+        confidence=wanted.confidence,
         baseline=found.baseline(commonest=pixels.index(max(pixels))),
     )
 

@@ -27,6 +27,9 @@ Floats = npt.NDArray[np.float64]
 Score = Callable[[Counts], Floats]
 """Summed counts int64 (..., *shape) of one image's `shape` -> float64 (...), e.g. `mean_iou`."""
 
+Scores = Callable[[Counts], Floats]
+"""The same -> float64 (..., K), e.g. `iou`."""
+
 HONEST_FROM = 200
 """Below this many images an interval is too narrow to be taken at its word (PROTOCOLS, rule 6)."""
 
@@ -136,9 +139,37 @@ def bootstrap(
     Raises:
         ValueError: no image, or not as many names of groups.
     """
+    (interval,) = bootstraps(
+        per_image,
+        scores=lambda counts: score(counts)[..., np.newaxis],
+        groups=groups,
+        limits=limits,
+        resamples=resamples,
+        confidence=confidence,
+        seed=seed,
+    )
+    return interval
+
+
+def bootstraps(
+    per_image: Counts,
+    *,
+    scores: Scores,
+    groups: Sequence[str] | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> list[Interval]:
+    """An interval of each of `scores`, as `bootstrap` makes one, of one set of resamples.
+
+    They are of each score by itself: that all of K hold the truth at once is less sure than `confidence`.
+    """
     units, grouped = _units(per_image, groups)
-    low, high = _limits(units, score, limits, resamples, confidence, np.random.default_rng(seed))
-    return Interval(low=low, high=high, confidence=confidence, images=len(per_image), groups=grouped)
+    ends = _limits(units, scores, limits, resamples, confidence, np.random.default_rng(seed))
+    return [
+        Interval(low=low, high=high, confidence=confidence, images=len(per_image), groups=grouped) for low, high in ends
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,30 +215,46 @@ def compare(
     Raises:
         ValueError: no image, not the same images, or not as many names of groups.
     """
-    if first.shape != second.shape or not np.array_equal(first.sum(axis=-1), second.sum(axis=-1)):
+    if not np.array_equal(first.sum(axis=-1), second.sum(axis=-1)):
         raise ValueError("a comparison needs counts of the same images, in the same order")
-    (ours, grouped), (theirs, _) = _units(first, groups), _units(second, groups)
+    both, grouped = _paired(first, second, groups)
     generator = np.random.default_rng(seed)
-
-    def difference(counts: Counts) -> Floats:
-        return score(counts[:, 0]) - score(counts[:, 1])
-
-    widest = limits[1] - limits[0]
-    both = np.stack([ours, theirs], axis=1)
-    found = float(difference(both.sum(axis=0)[None])[0])
-    low, high = (
-        (0.0, 0.0)
-        if np.array_equal(first, second)
-        else _limits(both, difference, (-widest, widest), resamples, confidence, generator)
+    ((low, high),) = _difference_limits(
+        both, lambda counts: score(counts)[..., np.newaxis], limits, resamples, confidence, generator
     )
+    ours, theirs = both[:, 0], both[:, 1]
+    found = float(score(ours.sum(axis=0)) - score(theirs.sum(axis=0)))
     swaps = (generator.integers(0, 2, (rows, len(both))) for rows in _chunks(resamples, both))
     swapped = _summed(swaps, ours - theirs, once=theirs)
-    total = ours.sum(axis=0) + theirs.sum(axis=0)
+    total = both.sum(axis=(0, 1))
     differences = np.concatenate([score(counts) - score(total - counts) for counts in swapped])
     # Rounding must not tell a model from itself.
     extreme = int(np.count_nonzero(np.abs(differences) >= abs(found) - 1e-12))
     interval = Interval(low=low, high=high, confidence=confidence, images=len(first), groups=grouped)
     return Comparison(difference=found, interval=interval, p=(1 + extreme) / (1 + resamples))
+
+
+def differences(
+    first: Counts,
+    second: Counts,
+    *,
+    scores: Scores,
+    groups: Sequence[str] | None = None,
+    limits: tuple[float, float] = (0.0, 1.0),
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> list[Interval]:
+    """An interval of each of `scores` of the first less the second's, as `compare` makes one, of one set of resamples.
+
+    Each is of its score by itself, as in `bootstraps`. NaN where a score is undefined for either. That the images
+    are the same is not seen from counts of every kind: callers see to it.
+    """
+    both, grouped = _paired(first, second, groups)
+    ends = _difference_limits(both, scores, limits, resamples, confidence, np.random.default_rng(seed))
+    return [
+        Interval(low=low, high=high, confidence=confidence, images=len(first), groups=grouped) for low, high in ends
+    ]
 
 
 def least_p(units: int) -> float:
@@ -247,30 +294,73 @@ def _units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int
     return units, len(firsts)
 
 
-def _limits(
-    units: Counts,
-    score: Score,
+def _paired(first: Counts, second: Counts, groups: Sequence[str] | None) -> tuple[Counts, int | None]:
+    """Both models' counts of what is drawn, (N, 2, *shape), and how many groups there are, as `_units` has it."""
+    if first.shape != second.shape:
+        raise ValueError(f"a comparison needs counts of the same images, found {first.shape} and {second.shape}")
+    (ours, grouped), (theirs, _) = _units(first, groups), _units(second, groups)
+    return np.stack([ours, theirs], axis=1), grouped
+
+
+def _difference_limits(
+    both: Counts,
+    scores: Scores,
     limits: tuple[float, float],
     resamples: int,
     confidence: float,
     generator: np.random.Generator,
+) -> list[tuple[float, float]]:
+    """`_limits` of the first model's scores less the second's; `limits` are of the scores."""
+    widest = limits[1] - limits[0]
+
+    def difference(counts: Counts) -> Floats:
+        return scores(counts[:, 0]) - scores(counts[:, 1])
+
+    if np.array_equal(both[:, 0], both[:, 1]):  # even of a single image
+        return [(value, value) for value in difference(both.sum(axis=0)[None])[0].tolist()]
+    return _limits(both, difference, (-widest, widest), resamples, confidence, generator)
+
+
+def _limits(
+    units: Counts,
+    scores: Scores,
+    limits: tuple[float, float],
+    resamples: int,
+    confidence: float,
+    generator: np.random.Generator,
+) -> list[tuple[float, float]]:
+    """Low and high of the interval of each of `scores`, as the module's docstring describes it."""
+    total = units.sum(axis=0)
+    found = scores(total[None])[0]
+    without = np.concatenate([scores(total - units[part]) for part in _parts(units)])
+    drawn = np.concatenate([scores(counts) for counts in _summed(_draws(units, resamples, generator), units)])
+    return [
+        _limit(float(own), left, resampled, limits, confidence)
+        for own, left, resampled in zip(found, without.T, drawn.T, strict=True)
+    ]
+
+
+def _limit(
+    found: float, without: Floats, drawn: Floats, limits: tuple[float, float], confidence: float
 ) -> tuple[float, float]:
-    """Low and high of the interval that the module's docstring describes."""
-    count, total = len(units), units.sum(axis=0)
-    found = float(score(total[None])[0])
+    """Low and high of one score.
+
+    Args:
+        found: of all units.
+        without: of all but one, (N,).
+        drawn: of the resamples, (R,).
+    """
+    count = len(without)
     if math.isnan(found):
         return math.nan, math.nan
-    if count == 1:
+    if count == 1 or np.isnan(without).any():  # a single unit has all there is to score: it says nothing of others
         return limits
-    without = np.concatenate([score(total - units[part]) for part in _parts(units)])
-    without = np.where(np.isnan(without), found, without)  # nothing would be left to score: no influence is known
     influences = (count - 1) * (without.mean() - without)
     variance = float((influences**2).mean())
     if variance == 0:
         return found, found
     error = math.sqrt(variance / (count - 1))
     centre = count * found - (count - 1) * float(without.mean())
-    drawn = np.concatenate([score(counts) for counts in _summed(_draws(units, resamples, generator), units)])
     drawn = drawn[~np.isnan(drawn)]
     tail = (1 + confidence) / 2
     ends = np.quantile(drawn, [1 - tail, tail]) - drawn.mean()

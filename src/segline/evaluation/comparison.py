@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.core import statistics
-from segline.core.confusion import Counts, Ratios, iou, mean_iou, pixel_accuracy
+from segline.core.confusion import mean_iou
 from segline.core.statistics import Comparison, Interval
 from segline.errors import ComparisonError, DataError
-from segline.evaluation import lock
+from segline.evaluation import figures, lock
+from segline.evaluation.figures import Intervals
 from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, load
 
 FEWEST = 2
@@ -29,23 +30,19 @@ class Entry:
 
     Args:
         name: what a person calls it.
+        evaluation: its images are in the order of the first's, with the groups that any of the compared knows.
         interval: of its mean IoU.
-        classes: its IoU of each class, float64 (C,); NaN where the class is absent.
-        against: the first one's comparison with it, taken as this one's less the first's; None for the first.
+        against: comparison of its mean IoU with the first's, as this one's less the first's; None for the first.
         p_corrected: of `against`, for all comparisons with the first at once (Holm); None for the first.
+        differences: intervals of all figures less the first's; None for the first.
     """
 
     name: str
     evaluation: Evaluation
     interval: Interval
-    classes: Ratios
     against: Comparison | None
     p_corrected: float | None
-
-    @property
-    def pixel_accuracy(self) -> float:
-        """Share of the labelled pixels that are right."""
-        return pixel_accuracy(self.evaluation.counts)
+    differences: Intervals | None
 
 
 def read(path: Path) -> Evaluation | None:
@@ -100,25 +97,26 @@ def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confiden
                 name, found="named twice", expected="runs that differ", remedy="name each run once, or copy its file"
             )
     lock.refuse_differences({name: lock.lock_of(evaluation) for name, evaluation in named})
-    rows = [_ordered_as(named[0][1], evaluation, name, named[0][0]) for name, evaluation in named]
-    evaluations = _with_groups_of_all(named)
+    ordered = [(name, _ordered_as(named[0][1], evaluation, name, named[0][0])) for name, evaluation in named]
+    first, *others = evaluations = _with_groups_of_all(ordered)
     options: dict[str, Any] = {"resamples": resamples, "confidence": confidence}
     against = [
-        statistics.compare(row, rows[0], groups=evaluations[0].groups, seed=BOOTSTRAP_SEED, **options)
-        for row in rows[1:]
+        statistics.compare(other.per_image, first.per_image, groups=first.groups, seed=BOOTSTRAP_SEED, **options)
+        for other in others
     ]
+    differences = [figures.difference_intervals(other, first, **options) for other in others]
     corrected = statistics.holm([comparison.p for comparison in against])
     return [
         Entry(
             name=name,
             evaluation=evaluation,
             interval=evaluation.interval(**options),
-            classes=iou(evaluation.counts),
             against=comparison,
             p_corrected=p,
+            differences=apart,
         )
-        for name, evaluation, comparison, p in zip(
-            names, evaluations, [None, *against], [None, *corrected], strict=True
+        for name, evaluation, comparison, p, apart in zip(
+            names, evaluations, [None, *against], [None, *corrected], [None, *differences], strict=True
         )
     ]
 
@@ -153,8 +151,8 @@ def _places(evaluation: Evaluation) -> tuple[int, ...]:
     return statistics.group_places(evaluation.groups or ())
 
 
-def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Counts:
-    """The counts of `other`, image by image in the order of `first`."""
+def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Evaluation:
+    """`other`, image by image in the order of `first`."""
     places = {sample: place for place, sample in enumerate(other.ids)}
     lacking = [sample for sample in first.ids if sample not in places]
     if lacking or len(first.ids) != len(other.ids):
@@ -164,7 +162,8 @@ def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str
             expected=f"the {len(first.ids)} images of {first_name}",
             remedy="score both on the same split again",
         )
-    per_image: Counts = other.per_image[[places[sample] for sample in first.ids]]
+    order = [places[sample] for sample in first.ids]
+    per_image = other.per_image[order]
     if not np.array_equal(per_image.sum(axis=-1), first.per_image.sum(axis=-1)):
         raise ComparisonError(
             name,
@@ -172,14 +171,19 @@ def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str
             expected=f"the labels that {first_name} was scored by",
             remedy="score both on the same prepared data again",
         )
-    return per_image
+    return replace(
+        other,
+        ids=first.ids,
+        groups=None if other.groups is None else tuple(other.groups[place] for place in order),
+        per_image=per_image,
+        boundary=None if other.boundary is None else other.boundary[order],
+        road=None if other.road is None else other.road[order],
+    )
 
 
 def image_scores(entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
     """Mean IoU of each image (rows, in the order of the first) under each entry (columns); NaN for all void."""
-    first = entries[0].evaluation
-    rows = [_ordered_as(first, entry.evaluation, entry.name, entries[0].name) for entry in entries]
-    return np.stack([mean_iou(per_image) for per_image in rows], axis=1)
+    return np.stack([mean_iou(entry.evaluation.per_image) for entry in entries], axis=1)
 
 
 def summary(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -222,26 +226,46 @@ def _caveat(entries: Sequence[Entry]) -> str:
 
 
 def _row(entry: Entry, first: Entry) -> dict[str, Any]:
-    against = entry.against
+    own, theirs = figures.values(entry.evaluation), figures.values(first.evaluation)
+    single = {name: value for name, value in own.items() if name != "miou" and not isinstance(value, dict)}
     return {
         "name": entry.name,
-        "miou": entry.evaluation.miou,
+        "miou": own["miou"],
         "miou_low": entry.interval.low,
         "miou_high": entry.interval.high,
-        "pixel_accuracy": entry.pixel_accuracy,
-        "per_class_iou": _plain(entry.classes),
+        "figures": single,
+        "per_class_iou": list(own["per_class_iou"].values()),
         "counts_digest": entry.evaluation.digest,
-        "against_first": against
-        and {
-            "difference": against.difference,
-            "low": against.interval.low,
-            "high": against.interval.high,
-            "p": against.p,
-            "p_corrected": entry.p_corrected,
-            "per_class": _plain(entry.classes - first.classes),
-        },
+        "against_first": _against_first(entry, own, theirs),
     }
 
 
-def _plain(ratios: Ratios) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in ratios]
+def _against_first(entry: Entry, own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any] | None:
+    """The paired comparison of the mean IoU, and the differences of all other figures with their intervals."""
+    against, differences = entry.against, entry.differences
+    if against is None or differences is None:
+        return None
+    apart = figures.plain_intervals(differences)
+    single = [name for name, found in differences.items() if isinstance(found, Interval) and name != "miou"]
+    return {
+        "difference": against.difference,
+        "low": against.interval.low,
+        "high": against.interval.high,
+        "p": against.p,
+        "p_corrected": entry.p_corrected,
+        "figures": {name: _apart(own[name], theirs[name], apart[name]) for name in single},
+        "per_class": [
+            _apart(own["per_class_iou"][name], theirs["per_class_iou"][name], found)
+            for name, found in apart["per_class_iou"].items()
+        ],
+    }
+
+
+def _apart(own: float | None, other: float | None, interval: dict[str, float | None]) -> dict[str, Any]:
+    """A difference, its interval, and whether that leaves out 0; None where either figure is undefined."""
+    low, high = interval["low"], interval["high"]
+    return {
+        "difference": None if own is None or other is None else own - other,
+        **interval,
+        "leaves_out_0": low is not None and high is not None and (low > 0 or high < 0),
+    }

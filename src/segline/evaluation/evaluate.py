@@ -10,7 +10,7 @@ from segline.core.confusion import Counts, confusion
 from segline.core.labels import FOREGROUND, VOID, Image, Mask
 from segline.data.prepared import PreparedSplit, RescaledSplit
 from segline.errors import DataError
-from segline.evaluation.results import BOOTSTRAP_SEED, ROAD, Evaluation, extra_scores, grouping, load, save, summary
+from segline.evaluation.results import BOOTSTRAP_SEED, ROAD, Evaluation, grouping, load, save
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, mask_of, resized
 
@@ -20,11 +20,9 @@ __all__ = [
     "Evaluation",
     "Split",
     "evaluate",
-    "extra_scores",
     "load",
     "refuse_mismatch",
     "save",
-    "summary",
 ]
 
 

@@ -24,11 +24,12 @@ from segline.data.progress import Report
 from segline.datasets.base import Dataset
 from segline.errors import ConfigError, DataError
 from segline.evaluation import folders
+from segline.evaluation.figures import extra_scores, plain, summary
 from segline.evaluation.folders import FilePair, Ids, LabelFolder
 from segline.evaluation.identity import identify
 from segline.evaluation.pairs import Counted, count, readings
 from segline.evaluation.published import Published
-from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, extra_scores, plain, summary
+from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation
 from segline.evaluation.tally import SHOWN, Problems, Sums
 
 SCHEMA, SCHEMA_VERSION = "segline/score", 2
@@ -258,8 +259,7 @@ def document(
 ) -> dict[str, Any]:
     """Plain values for JSON, as docs/score.schema.json describes them."""
     evaluation = score.evaluation
-    intervals = evaluation.intervals(resamples=resamples, confidence=confidence)
-    figures = summary(evaluation, intervals=intervals, baseline=None)
+    figures = summary(evaluation, resamples=resamples, confidence=confidence)
     extra = {name: figures.pop(name) for name in extra_scores(evaluation)}
     return {
         "schema": SCHEMA,

@@ -6,7 +6,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-_NAMES = 26  # characters of the widest name of a figure
+from segline.evaluation.figures import TITLES
+
+_NAMES = max(map(len, TITLES.values()))
 
 
 def evaluated(summary: Mapping[str, Any]) -> tuple[Table, ...]:
@@ -18,9 +20,11 @@ def evaluated(summary: Mapping[str, Any]) -> tuple[Table, ...]:
     tables = [_classes(summary)]
     if "per_category_iou" in summary:
         categories = Table("category", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        categories.add_column("IoU", justify="right")
+        for head in ("IoU", _share(summary)):
+            categories.add_column(head, justify="right")
         for name, value in summary["per_category_iou"].items():
-            categories.add_row(escape(name), _figure(value, "absent"))
+            bounds = summary["intervals"]["per_category_iou"][name]
+            categories.add_row(escape(name), _figure(value, "absent"), _bounds(bounds))
         tables.append(categories)
     figures = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     figures.add_column(min_width=_NAMES)
@@ -33,42 +37,29 @@ def evaluated(summary: Mapping[str, Any]) -> tuple[Table, ...]:
 def _classes(summary: Mapping[str, Any]) -> Table:
     boundary = summary.get("per_class_boundary_iou")
     table = Table("class", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in ("IoU", *(["boundary IoU"] if boundary else []), "labelled pixels"):
+    for head in ("IoU", _share(summary), *(["boundary IoU"] if boundary else []), "images", "labelled pixels"):
         table.add_column(head, justify="right")
     for (name, value), row in zip(summary["per_class_iou"].items(), summary["confusion"], strict=True):
+        bounds = summary["intervals"]["per_class_iou"][name]
         along = [_figure(boundary[name], "absent")] if boundary else []
-        table.add_row(escape(name), _figure(value, "absent"), *along, f"{sum(row):,}")
+        shown = f"{summary['per_class_images'][name]:,}"
+        table.add_row(escape(name), _figure(value, "absent"), _bounds(bounds), *along, shown, f"{sum(row):,}")
     return table
 
 
 def _scores(summary: Mapping[str, Any]) -> dict[str, str]:
-    extra = {name: value for name, value in summary.items() if name.startswith("foreground_iou")}
-    single = {
-        "mIoU of the categories": "mean_category_iou",
-        "boundary mIoU": "boundary_miou",
-        "pixel accuracy": "pixel_accuracy",
-        "always the commonest class": "baseline_miou",
-    }
-    road = summary.get("road_image_space", {})
+    found = {**summary, **summary.get("extra_scores", {}), **summary.get("road_image_space", {})}
     interval = _interval(summary["miou_low"], summary["miou_high"])
-
-    def figure(key: str, value: float | None) -> str:
-        bounds = summary["intervals"].get(key)
-        return _figure(value) + (f"  {_interval(**bounds)}" if bounds and bounds["low"] is not None else "")
-
+    baseline = summary.get("baseline_miou")
     return {
-        "mIoU": f"{summary['miou']:.4f}  {interval} ({100 * summary['confidence']:g} %, {summary['interval_method']})",
+        "mIoU": f"{summary['miou']:.4f}  {interval} ({_share(summary)}, {summary['interval_method']})",
         "caveat": escape(summary["caveat"]),
-        **{title: figure(key, summary[key]) for title, key in single.items() if key in summary},
         **{
-            name.replace("_", " "): figure(name, value)
-            for name, value in (extra | dict(summary.get("extra_scores", {}))).items()
+            title: f"{_figure(found[name])}  {_bounds(summary['intervals'][name])}".rstrip()
+            for name, title in TITLES.items()
+            if name in found and name != "miou"
         },
-        **{
-            f"{title} in image space": figure(key, road[key])
-            for title, key in (("MaxF", "max_f"), ("AP", "average_precision"))
-            if road
-        },
+        "always the commonest class": "" if baseline is None else _figure(baseline),
     }
 
 
@@ -95,15 +86,13 @@ def _figure(value: float | None, undefined: str = "undefined") -> str:
     return undefined if value is None else f"{value:.4f}"
 
 
-def compared(summary: Mapping[str, Any]) -> tuple[Table, Table]:
-    """Runs side by side: scores with differences to the first, and the classes."""
-    share = f"{100 * summary['confidence']:.0f} %"
+def compared(summary: Mapping[str, Any]) -> tuple[Table, ...]:
+    """Runs side by side: mean IoU with differences to the first, all other figures, and the classes."""
     corrected = [f"p ({summary['correction']})"] if summary["correction"] else []
     said = (f"intervals: {summary['interval_method']}", summary["caveat"])
     scores = Table(
         "run",
-        f"mean IoU ({share})",
-        "pixel accuracy",
+        f"mean IoU ({_share(summary)})",
         "difference to the first",
         "p",
         *corrected,
@@ -112,26 +101,63 @@ def compared(summary: Mapping[str, Any]) -> tuple[Table, Table]:
         caption=escape("; ".join(filter(None, said))),
         caption_justify="left",
     )
-    classes = Table("IoU", *(escape(run["name"]) for run in summary["runs"]))
     for run in summary["runs"]:
         against = run["against_first"]
         scores.add_row(
             escape(run["name"]),
             f"{run['miou']:.4f} {_interval(run['miou_low'], run['miou_high'])}",
-            f"{run['pixel_accuracy']:.4f}",
             f"{against['difference']:+.4f} {_interval(against['low'], against['high'], sign='+')}" if against else "",
             f"{against['p']:.4f}" if against else "",
             *([f"{against['p_corrected']:.4f}" if against else ""] if corrected else []),
         )
+    return scores, _figures(summary), _compared_classes(summary)
+
+
+def _figures(summary: Mapping[str, Any]) -> Table:
+    """All but the mean IoU, with paired differences to the first."""
+    runs = summary["runs"]
+    table = Table("figure", *(escape(run["name"]) for run in runs))
+    for name, title in TITLES.items():
+        if any(name in run["figures"] for run in runs):
+            apart = [(run["against_first"] or {"figures": {}})["figures"].get(name) for run in runs]
+            cells = (_cell(run["figures"].get(name), own) for run, own in zip(runs, apart, strict=True))
+            table.add_row(title, *cells)
+    return table
+
+
+def _compared_classes(summary: Mapping[str, Any]) -> Table:
+    runs = summary["runs"]
+    starred = "* the interval of this difference by itself leaves out 0; of many such, some do so by chance"
+    table = Table("IoU", *(escape(run["name"]) for run in runs), caption=starred, caption_justify="left")
     for place, name in enumerate(summary["classes"]):
-        values = [run["per_class_iou"][place] for run in summary["runs"]]
-        classes.add_row(escape(name), *("absent" if value is None else f"{value:.4f}" for value in values))
-    return scores, classes
+        apart = [run["against_first"] and run["against_first"]["per_class"][place] for run in runs]
+        cells = (_cell(run["per_class_iou"][place], own, "absent") for run, own in zip(runs, apart, strict=True))
+        table.add_row(escape(name), *cells)
+    return table
+
+
+def _cell(value: float | None, apart: Mapping[str, Any] | None, undefined: str = "") -> str:
+    """A figure, and its difference to the first's where that is defined."""
+    if value is None:
+        return undefined
+    if apart is None or apart["difference"] is None:
+        return f"{value:.4f}"
+    return f"{value:.4f} ({apart['difference']:+.4f}{'*' if apart['leaves_out_0'] else ''})"
 
 
 def images(summary: Mapping[str, Any]) -> str:
     """How many images were scored, and in how many groups where they are grouped."""
     return f"{summary['images']} images" + (f" in {summary['groups']} groups" if summary["groups"] else "")
+
+
+def _share(summary: Mapping[str, Any]) -> str:
+    return f"{100 * summary['confidence']:g} %"
+
+
+def _bounds(interval: Mapping[str, float | None]) -> str:
+    """An interval; empty where its figure is undefined."""
+    low, high = interval["low"], interval["high"]
+    return "" if low is None or high is None else _interval(low, high)
 
 
 def _interval(low: float, high: float, *, sign: str = "") -> str:

@@ -17,17 +17,21 @@ _ROAD = ("max_f", "average_precision")
 
 
 def metrics(result: dict[str, Any]) -> dict[str, float]:
-    """What of an evaluation's summary goes to MLflow as metrics."""
+    """What of an evaluation's summary goes to MLflow as metrics; intervals of classes are in its artifacts alone."""
     figures = {f"test_{name}": float(result[name]) for name in _FIGURES}
     groups = {"groups": result["groups"]}
     further = {name: value for name, value in result.items() if name in _FURTHER or name.startswith("foreground_iou")}
     road = {f"{name}_image_space": result.get("road_image_space", {}).get(name) for name in _ROAD}
+    ends = {
+        f"{name}_image_space_{end}" if name in _ROAD else f"{name}_{end}": value
+        for name, interval in result["intervals"].items()
+        if name in (*further, *_ROAD, "pixel_accuracy")
+        for end, value in interval.items()
+    }
     classes = {f"iou/{name}": value for name, value in result["per_class_iou"].items()}
     categories = {f"category_iou/{name}": value for name, value in result.get("per_category_iou", {}).items()}
-    defined = {
-        name: value for name, value in (groups | further | road | classes | categories).items() if value is not None
-    }
-    return figures | {f"test_{name}": float(value) for name, value in defined.items()}
+    found = groups | further | road | ends | classes | categories
+    return figures | {f"test_{name}": float(value) for name, value in found.items() if value is not None}
 
 
 def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from segline.evaluation.figures import TITLES
 from segline.evaluation.page import charts, rendering
 
 
@@ -22,16 +23,17 @@ def page(summary: Mapping[str, Any]) -> str:
     ]
     apart = charts.axis(differences, include=(0.0,))
     changes = [
-        abs(value)
+        abs(found["difference"])
         for run in runs
         if run["against_first"]
-        for value in run["against_first"]["per_class"]
-        if value is not None
+        for found in (*run["against_first"]["per_class"], *run["against_first"]["figures"].values())
+        if found["difference"] is not None
     ]
     return rendering.render(
         "comparison.html",
         title=f"{summary['dataset']} {summary['split']}: {len(runs)} runs compared",
         summary=summary,
+        titles={title: name for name, title in TITLES.items() if any(name in run["figures"] for run in runs)},
         whiskers=[_whisker(run, ("miou_low", "miou", "miou_high"), ends) for run in runs],
         ends=ends,
         paired=[

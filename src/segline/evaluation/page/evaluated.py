@@ -68,10 +68,13 @@ def _classes(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[st
     counts = evaluation.counts
     true, total = counts.sum(axis=-1), counts.sum()
     columns = {key: summary[f"per_class_{key}"] for key in _COLUMNS if f"per_class_{key}" in summary}
+    bounds = summary["intervals"]["per_class_iou"]
     return [
         {
             "name": name,
             "share": percent(float(true[place] / total)) if total else percent(None),
+            "images": summary["per_class_images"][name],
+            **bounds[name],
             **{key: values[name] for key, values in columns.items()},
         }
         for place, name in enumerate(evaluation.names)
@@ -80,7 +83,12 @@ def _classes(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[st
 
 def _categories(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
-        {"name": name, "iou": value, "places": evaluation.categories[name]}
+        {
+            "name": name,
+            "iou": value,
+            **summary["intervals"]["per_category_iou"][name],
+            "places": evaluation.categories[name],
+        }
         for name, value in summary.get("per_category_iou", {}).items()
     ]
 

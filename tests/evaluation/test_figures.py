@@ -11,7 +11,7 @@ from segline.core.boundary import boundary_counts
 from segline.core.confusion import confusion
 from segline.core.labels import VOID
 from segline.core.road import confidence_histogram
-from segline.evaluation import results
+from segline.evaluation import figures, results
 
 NAMES, CATEGORIES = ("road", "path", "car", "tram"), {"flat": (0, 1), "vehicle": (2, 3)}
 HALVES = np.array([[0, 0, 0, 1, 1, 1]] * 4, np.uint8)
@@ -43,7 +43,7 @@ def evaluation(pairs, *, names=NAMES, **fields):
 
 
 def summary(found):
-    content = results.summary(found, intervals=found.intervals(resamples=100, confidence=0.9), baseline=None)
+    content = figures.summary(found, resamples=100, confidence=0.9, baseline=None)
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     return content
 
@@ -70,10 +70,10 @@ def test_every_figure_is_scikit_learns_and_an_absent_class_has_none():
 def test_a_class_that_is_only_claimed_or_never_claimed_lacks_just_what_is_undefined():
     truth, prediction = np.array([[0, 0, 1, 1]], np.uint8), np.array([[0, 0, 2, 2]], np.uint8)
     content = summary(evaluation([(truth, prediction)]))
-    figures = {
+    told = {
         name: [content[f"per_class_{kind}"][name] for kind in ("iou", "precision", "recall", "f1")] for name in NAMES
     }
-    assert figures == {
+    assert told == {
         "road": [1, 1, 1, 1],
         "path": [0, None, 0, 0],  # never claimed
         "car": [0, 0, None, 0],  # nothing of it there
@@ -158,12 +158,28 @@ def test_all_that_was_counted_survives_its_file_and_older_files_are_read(tmp_pat
 
 
 def told(content):
-    """Figures over the whole split: name -> value."""
+    """Figures over the whole split, and each class's and category's own: (name, of which) -> value."""
     whole = ("miou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "macro_f1")
     single = {name: content[name] for name in (*whole, "mean_category_iou", "boundary_miou") if name in content}
     road = content.get("road_image_space", {})
     pets = {name: value for name, value in content.items() if name.startswith("foreground_iou")}
-    return single | pets | {name: road[name] for name in ("max_f", "average_precision") if road}
+    single |= pets | {name: road[name] for name in ("max_f", "average_precision") if road}
+    own = {
+        (name, each): value
+        for name, values in content.items()
+        if name.startswith(("per_class_", "per_category_")) and name != "per_class_images"
+        for each, value in values.items()
+    }
+    return {(name, None): value for name, value in single.items()} | own
+
+
+def intervals(content):
+    """The same of intervals."""
+    return {
+        (name, each): own
+        for name, found in content["intervals"].items()
+        for each, own in ({None: found} if "low" in found else found).items()
+    }
 
 
 def of_many(names, *, alike, **fields):
@@ -189,12 +205,27 @@ def of_many(names, *, alike, **fields):
 def test_every_figure_over_the_split_has_an_interval_of_its_own(names, categories):
     """Where all images are alike, each interval is its figure alone, and no other's."""
     content = summary(of_many(names, alike=True, categories=categories))
-    figures = told(content)
-    assert content["intervals"].keys() == figures.keys()
-    assert len(set(figures.values())) > 5
-    for name, value in figures.items():
-        assert content["intervals"][name] == {"low": pytest.approx(value), "high": pytest.approx(value)}, name
+    expected = told(content)
+    found = intervals(content)
+    assert found.keys() == expected.keys()
+    assert len(set(expected.values())) > 10
+    for name, value in expected.items():
+        assert found[name] == {"low": pytest.approx(value), "high": pytest.approx(value)}, name
     content = summary(of_many(names, alike=False, categories=categories))
+    found = intervals(content)
     for name, value in told(content).items():
-        assert 0 < content["intervals"][name]["low"] < value < content["intervals"][name]["high"] < 1, name
+        assert 0 < found[name]["low"] < value < found[name]["high"] < 1, name
     assert content["intervals"]["miou"] == {"low": content["miou_low"], "high": content["miou_high"]}
+
+
+def test_the_interval_of_a_class_that_one_image_shows_says_that_nothing_is_known_of_others():
+    rng = np.random.default_rng(3)
+    truths = rng.integers(0, 2, (6, 12, 10)).astype(np.uint8)
+    truths[4, :3] = 2
+    predictions = np.where(truths == 2, truths, rng.integers(0, 2, truths.shape)).astype(np.uint8)
+    content = summary(evaluation(list(zip(truths, predictions, strict=True))))
+    assert content["per_class_images"] == {"road": 6, "path": 6, "car": 1, "tram": 0}
+    assert content["per_class_iou"]["car"] == 1
+    assert content["intervals"]["per_class_iou"]["car"] == {"low": 0, "high": 1}
+    assert content["intervals"]["per_class_iou"]["tram"] == {"low": None, "high": None}
+    assert content["intervals"]["per_class_iou"]["road"]["low"] > 0
