@@ -18,11 +18,12 @@ from dataclasses import dataclass, replace
 import machine
 import numpy as np
 
-from segline.core.confusion import Counts, mean_iou
-from segline.core.statistics import Interval, bootstrap, compare
+from segline.core.confusion import Counts, iou, mean_iou
+from segline.core.statistics import Interval, bootstrap, bootstraps, compare, of_few, shown_units
 
 CONFIDENCE = 0.95
 PIXELS = 20_000  # of an image
+SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 1000)  # images that show a class
 BETWEEN = 0.7  # of the spread within groups, what lies between them
 
 
@@ -132,6 +133,23 @@ def coverage(
     return held / trials
 
 
+def class_coverage(whole: Counts, count: int, *, trials: int, resamples: int) -> dict[int, tuple[int, int]]:
+    """Of classes by how many of the sample's images show them: how many intervals hold the class's IoU, of how many.
+
+    Keys are the most images that `SHOWN` counts together.
+    """
+    truth = iou(whole[0].sum(axis=0))
+    found = dict.fromkeys(SHOWN, (0, 0))
+    for number, ((counts,), names) in enumerate(samples(whole, count, trials, group_of=None, seed=count)):
+        drawn = bootstraps(counts, scores=iou, groups=names, resamples=resamples, confidence=CONFIDENCE, seed=number)
+        for interval, shown, own in zip(drawn, shown_units(counts.sum(axis=-1) > 0, names), truth, strict=True):
+            if not math.isnan(interval.low):
+                few, most = of_few(interval, int(shown)), next(most for most in SHOWN if shown <= most)
+                held, of = found[most]
+                found[most] = held + (few.low <= own <= few.high), of + 1
+    return {most: pair for most, pair in found.items() if pair[1]}
+
+
 def verdicts(
     whole: Counts, count: int, *, trials: int, resamples: int, group_of: np.ndarray | None = None
 ) -> tuple[float, float]:
@@ -174,6 +192,10 @@ def main() -> None:
             plain = coverage(whole, count, interval=percentile, **how)
             found = coverage(whole, count, **how)
             print(f"{name}, {count} images: {found:.1%} hold the truth, plain percentiles {plain:.1%}", flush=True)
+        for count in (20, 50, 200):
+            shares = class_coverage(whole, count, trials=chosen.trials // 4, resamples=chosen.resamples)
+            told = (f"of up to {most}: {held / of:.1%} of {of}" for most, (held, of) in shares.items())
+            print(f"{name}, {count} images, each class's IoU by the images that show it: {', '.join(told)}", flush=True)
         del whole
         group_of = uneven(chosen.population // 11, seed=2)
         grouped = population(scene, len(group_of), seed=1, group_of=group_of)

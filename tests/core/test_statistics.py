@@ -222,6 +222,17 @@ def test_how_an_interval_was_made_is_told():
     assert bootstrap(images(6, 1), groups=names, resamples=100, confidence=0.95, seed=0).method == method(4)
 
 
+def test_intervals_of_classes_that_few_images_show_hold_their_iou(simulation):
+    whole = simulation.population(simulation.STREET, 4000, seed=1)
+    found = simulation.class_coverage(whole, 50, trials=40, resamples=300)
+    held, of = (sum(pair) for pair in zip(*(found[most] for most in (2, 5, 10, 20, 50)), strict=True))
+    assert of > 600
+    # Classes of one sample fail together, as images are hard for all of them: about a third of them count.
+    assert held / of == pytest.approx(0.94, abs=chance(0.94, of / 3))
+    for most in {0, 1} & found.keys():
+        assert found[most][0] == found[most][1]  # from 0 to 1
+
+
 def compared(first, second, seed=0):
     return compare(first, second, resamples=400, confidence=0.95, seed=seed)
 

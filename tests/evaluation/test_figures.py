@@ -228,4 +228,19 @@ def test_the_interval_of_a_class_that_one_image_shows_says_that_nothing_is_known
     assert content["per_class_iou"]["car"] == 1
     assert content["intervals"]["per_class_iou"]["car"] == {"low": 0, "high": 1}
     assert content["intervals"]["per_class_iou"]["tram"] == {"low": None, "high": None}
+    predictions[:, :, 0] = 2  # claimed everywhere: what images without one add to its IoU is no evidence of others
+    content = summary(evaluation(list(zip(truths, predictions, strict=True))))
+    assert 0 < content["per_class_iou"]["car"] < 1
+    assert content["intervals"]["per_class_iou"]["car"] == {"low": 0, "high": 1}
+    assert 0 < content["intervals"]["per_class_precision"]["car"]["high"] < 1
     assert content["intervals"]["per_class_iou"]["road"]["low"] > 0
+
+
+def test_a_class_that_was_never_right_may_be_in_the_next_image():
+    """The rule of three: after 10 failures in 10 the chance of success may still be 26 %."""
+    truth, prediction = np.zeros((10, 4, 4), np.uint8), np.zeros((10, 4, 4), np.uint8)
+    truth[:, 0] = 1
+    content = summary(evaluation(list(zip(truth, prediction, strict=True))))["intervals"]
+    assert content["per_class_iou"]["path"] == {"low": 0, "high": pytest.approx(1 - 0.1 ** (1 / 10))}
+    assert content["per_class_recall"]["road"] == {"low": pytest.approx(0.1 ** (1 / 10)), "high": 1}
+    assert content["per_class_precision"]["path"] == {"low": None, "high": None}

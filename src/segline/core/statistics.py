@@ -14,7 +14,7 @@ Satterthwaite, Biometrics 1946). The bootstrap gives the shape.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -255,6 +255,37 @@ def differences(
     return [
         Interval(low=low, high=high, confidence=confidence, images=len(first), groups=grouped) for low, high in ends
     ]
+
+
+def of_few(interval: Interval, shown: int, *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
+    """The interval of what only `shown` of the units tell of, as an IoU is told of by those that show the class.
+
+    The bootstrap sees all units, and takes those where the class is claimed but not there for evidence too. Of one
+    unit or none nothing follows: the limits are all that is known. Where none of several has a spread because all
+    are wholly wrong, or wholly right, the next may be otherwise with a chance of up to 1 - (1 - confidence)^(1 / n)
+    (Hanley and Lippman-Hand, JAMA 1983: the rule of three).
+    """
+    if math.isnan(interval.low):
+        return interval
+    if shown <= 1:
+        return replace(interval, low=limits[0], high=limits[1])
+    chance = 1 - (1 - interval.confidence) ** (1 / shown)
+    if interval.low == interval.high == limits[0]:
+        return replace(interval, high=limits[0] + chance * (limits[1] - limits[0]))
+    if interval.low == interval.high == limits[1]:
+        return replace(interval, low=limits[1] - chance * (limits[1] - limits[0]))
+    return interval
+
+
+def shown_units(shown: npt.NDArray[np.bool_], groups: Sequence[str] | None) -> npt.NDArray[np.int64]:
+    """In how many of the units that are drawn each of several things is, int64 (K,).
+
+    Args:
+        shown: bool (N, K), in which images.
+        groups: as in `bootstrap`.
+    """
+    units, _ = _units(shown.astype(np.int64), groups)
+    return np.asarray((units > 0).sum(axis=0), dtype=np.int64)
 
 
 def least_p(units: int) -> float:

@@ -15,7 +15,7 @@ from segline.core.boundary import boundary_iou
 from segline.core.confusion import Counts, Ratios, iou, mean_of_present, merged
 from segline.core.road import road_scores
 from segline.core.scores import OVERALL, category_counts, per_class
-from segline.core.statistics import Interval, bootstraps, differences
+from segline.core.statistics import Interval, bootstraps, differences, of_few, shown_units
 from segline.evaluation.results import BOOTSTRAP_SEED, PETS, Evaluation
 
 Value = TypeVar("Value")
@@ -43,6 +43,7 @@ TITLES = {
 
 _OVERALL = ("miou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "macro_f1")
 _PER_CLASS = ("iou", "precision", "recall", "f1")
+_TOLD_BY_TRUTH = tuple(f"per_class_{name}" for name in ("iou", "recall", "f1", "boundary_iou"))
 _PETS = {"foreground_iou_border_rest": [[0], [1, 2]], "foreground_iou_border_void": [[0], [1]]}
 _ROAD = ("max_f", "average_precision")  # road's scores that intervals are of; the others are of MaxF's threshold
 _BY_CATEGORY = "per_category_"
@@ -64,7 +65,7 @@ def intervals(evaluation: Evaluation, *, resamples: int, confidence: float) -> I
             confidence=confidence,
             seed=BOOTSTRAP_SEED,
         )
-        found |= _unfolded(evaluation, read(counts.sum(axis=0)), drawn)
+        found |= _unfolded(evaluation, read(counts.sum(axis=0)), drawn, limits=(0.0, 1.0))
     return found
 
 
@@ -89,7 +90,7 @@ def difference_intervals(first: Evaluation, second: Evaluation, *, resamples: in
             confidence=confidence,
             seed=BOOTSTRAP_SEED,
         )
-        found |= _unfolded(first, read(ours.sum(axis=0)), drawn)
+        found |= _unfolded(first, read(ours.sum(axis=0)), drawn, limits=(-1.0, 1.0))
     return found
 
 
@@ -226,13 +227,21 @@ def _flat(counts: Counts, *, read: Callable[[Counts], Figures]) -> Ratios:
     return np.concatenate([ratios.reshape(len(counts), -1) for ratios in read(counts).values()], axis=1)
 
 
-def _unfolded(evaluation: Evaluation, figures: Figures, drawn: Sequence[Interval]) -> Intervals:
-    """Intervals in the order of `_flat`, by their figures' names."""
-    left = iter(drawn)
-    return {
-        name: _by_name(evaluation, name, [next(left) for _ in ratios]) if ratios.ndim else next(left)
-        for name, ratios in figures.items()
-    }
+def _unfolded(
+    evaluation: Evaluation, figures: Figures, drawn: Sequence[Interval], *, limits: tuple[float, float]
+) -> Intervals:
+    """Intervals in the order of `_flat`, by their figures' names; of a class, with regard to how many show it."""
+    left, shown = iter(drawn), shown_units(evaluation.per_image.sum(axis=-1) > 0, evaluation.groups).tolist()
+    found: Intervals = {}
+    for name, ratios in figures.items():
+        if not ratios.ndim:
+            found[name] = next(left)
+            continue
+        own = [next(left) for _ in ratios]
+        if name in _TOLD_BY_TRUTH:
+            own = [of_few(interval, units, limits=limits) for interval, units in zip(own, shown, strict=True)]
+        found[name] = _by_name(evaluation, name, own)
+    return found
 
 
 def _by_name(evaluation: Evaluation, figure: str, own: Iterable[Value]) -> dict[str, Value]:
