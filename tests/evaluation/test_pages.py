@@ -234,6 +234,19 @@ def test_differences_are_to_the_first_and_none_to_itself(entries):
     assert again["against_first"]["p"] == 1
 
 
+def test_what_was_counted_for_one_run_alone_is_shown_without_a_difference():
+    counted = library.evaluate(bundle(), Split(), progress=lambda *_: None, boundary=True)
+    counted = replace(counted, categories={"all": tuple(range(len(counted.names)))})
+    entries = comparison.compare([("plain", evaluated()), ("counted", counted)], resamples=100, confidence=0.9)
+    summary = comparison.summary(entries)
+    plain, other = summary["runs"]
+    assert {"boundary_miou", "mean_category_iou"} <= other["figures"].keys() - plain["figures"].keys()
+    assert other["against_first"]["figures"].keys() == plain["figures"].keys()
+    page = Page(compared.page(summary))
+    page.check()
+    assert "runs.1.figures.boundary_miou" in page.figures
+
+
 def test_images_are_paired_by_their_id_whatever_their_order():
     evaluation, biased = evaluated(), evaluated(0.9)
     turned = replace(biased, ids=biased.ids[::-1], per_image=biased.per_image[::-1])

@@ -246,7 +246,11 @@ def _against_first(entry: Entry, own: dict[str, Any], theirs: dict[str, Any]) ->
     if against is None or differences is None:
         return None
     apart = figures.plain_intervals(differences)
-    single = [name for name, found in differences.items() if isinstance(found, Interval) and name != "miou"]
+    single = [
+        name
+        for name, found in differences.items()
+        if isinstance(found, Interval) and name != "miou" and name in theirs  # an older file knows no categories
+    ]
     return {
         "difference": against.difference,
         "low": against.interval.low,
