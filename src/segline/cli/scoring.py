@@ -1,5 +1,6 @@
 """`segline score`: scores of label maps, from any tool."""
 
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -50,6 +51,10 @@ def score(
     stems, at any depth. Each is a lossless label map at its label's own size (or a `.npy` of ids). Nothing is
     scored unless every image has its prediction; all that is wrong is named at once.
     """
+    from segline.data import forking
+
+    if _many(truth):
+        forking.begin("segline.evaluation.pairs")
     from segline import settings
     from segline.evaluation import published, results, tables
     from segline.evaluation import score as scoring
@@ -86,6 +91,13 @@ def score(
     show(*tables.evaluated(content))
     for warning in result.warnings:
         complain(f"warning: {warning}")
+
+
+def _many(folder: Path) -> bool:
+    """Whether there is more in a folder than one process would do alone."""
+    from segline.data.forking import FEW
+
+    return next(islice(folder.rglob("*"), FEW, None), None) is not None
 
 
 def _scored(

@@ -24,19 +24,17 @@ from typing import Any, TypeVar
 import cv2
 import numpy as np
 
+from segline.data import forking
 from segline.data.progress import Report, silent, tracking
 from segline.errors import SeglineError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_FEW = 128  # up to here, starting processes (1 to 2 s) takes longer than they save
 _LARGEST_CHUNK = 16
 _KEPT = 16 << 20  # bytes
 
-# Never plain fork: the parent may hold threads (TensorFlow, aiohttp) whose locks would be copied shut.
-_START = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-_Context: Any = type(multiprocessing.get_context(_START))
+_Context: Any = type(multiprocessing.get_context(forking.METHOD))
 _Process: Any = _Context.Process
 
 _given: ContextVar[Executor | None] = ContextVar("executor", default=None)
@@ -106,7 +104,7 @@ def _results(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, description: str
 ) -> Iterator[Result]:
     given = _given.get()
-    if given is None and (workers == 1 or len(items) <= _FEW):
+    if given is None and (workers == 1 or len(items) <= forking.FEW):
         yield from map(function, items)
         return
     size = max(1, min(_LARGEST_CHUNK, len(items) // (workers * 4)))

@@ -1,0 +1,55 @@
+"""Each in a process of its own: what workers are forked off is one for a whole process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from segline.data import forking
+
+pytestmark = pytest.mark.skipif(forking.METHOD != "forkserver", reason="nothing is forked here")
+
+WORKER = """
+from segline.data import forking
+{begin}
+from segline.data.parallel import processes
+with processes(1) as pool:
+    print(pool.submit(eval, "'segline.evaluation.pairs' in __import__('sys').modules").result())
+"""
+
+INTERRUPTED = """
+import signal, sys, time
+signal.signal(signal.SIGINT, lambda *_: sys.exit("interrupted"))
+from segline.data import forking
+forking.begin("segline.evaluation.pairs")
+print("begun", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(("begin", "expected"), [('forking.begin("segline.evaluation.pairs")', "True"), ("", "False")])
+def test_workers_have_imported_what_was_begun_with(begin, expected):
+    script = WORKER.format(begin=begin)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [expected]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("wait", [0, 0.1, 0.3])
+def test_ctrl_c_while_modules_are_imported_is_the_parents_alone(wait):
+    """A terminal sends it to all processes of the group."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout.readline() == "begun\n"
+    time.sleep(wait)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (1, "interrupted\n")
