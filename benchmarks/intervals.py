@@ -142,9 +142,10 @@ def class_coverage(whole: Counts, count: int, *, trials: int, resamples: int) ->
     found = dict.fromkeys(SHOWN, (0, 0))
     for number, ((counts,), names) in enumerate(samples(whole, count, trials, group_of=None, seed=count)):
         drawn = bootstraps(counts, scores=iou, groups=names, resamples=resamples, confidence=CONFIDENCE, seed=number)
-        for interval, shown, own in zip(drawn, shown_units(counts.sum(axis=-1) > 0, names), truth, strict=True):
+        told = drawn, iou(counts.sum(axis=0)), shown_units(counts.sum(axis=-1) > 0, names), truth
+        for interval, score, shown, own in zip(*told, strict=True):
             if not math.isnan(interval.low):
-                few, most = of_few(interval, int(shown)), next(most for most in SHOWN if shown <= most)
+                few, most = of_few(interval, float(score), int(shown)), next(most for most in SHOWN if shown <= most)
                 held, of = found[most]
                 found[most] = held + (few.low <= own <= few.high), of + 1
     return {most: pair for most, pair in found.items() if pair[1]}

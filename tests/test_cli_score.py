@@ -114,9 +114,10 @@ def test_categories_are_always_shown_and_edges_where_that_is_asked_for(kitti):
     content = json.loads((kitti / "score.json").read_text())
     jsonschema.validate(content, SCHEMA)
     lines = answer.stdout.splitlines()
-    car = f"{content['per_class_iou']['car']:.4f} +{content['per_class_boundary_iou']['car']:.4f} +"
-    assert any(re.fullmatch(f"car +{car}[0-9,]+ *", line) for line in lines)
-    assert any(re.fullmatch(f"flat +{content['per_category_iou']['flat']:.4f} *", line) for line in lines)
+    bounds = r"\[0\.[0-9]{4}, [01]\.[0-9]{4}\]"
+    car = f"{content['per_class_iou']['car']:.4f} +{bounds} +{content['per_class_boundary_iou']['car']:.4f} +"
+    assert any(re.fullmatch(f"car +{car}{content['per_class_images']['car']} +[0-9,]+ *", line) for line in lines)
+    assert any(re.fullmatch(f"flat +{content['per_category_iou']['flat']:.4f} +{bounds} *", line) for line in lines)
     assert any(re.fullmatch("human +absent *", line) for line in lines)
     assert any(re.fullmatch(f"boundary mIoU +{content['boundary_miou']:.4f} .*", line) for line in lines)
     assert any(re.fullmatch(f"mIoU of the categories +{content['mean_category_iou']:.4f} .*", line) for line in lines)
@@ -145,7 +146,7 @@ def test_what_cannot_be_scored_prints_no_score_and_writes_no_file(kitti):
 def test_the_same_folder_twice_is_scored_with_a_warning(kitti):
     answer = run("--dataset", "kitti", "--truth", "truth", "--prediction", "truth", cwd=kitti)
     assert answer.returncode == 0
-    assert "mIoU                        1.0000" in answer.stdout
+    assert f"{'mIoU':30}  1.0000  [0.3684, 1.0000]" in answer.stdout  # of three images that are wholly right
     assert "warning: the predictions are the truth's own files" in answer.stderr
 
 

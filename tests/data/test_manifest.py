@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from segline.core.labels import Mask
-from segline.data import manifest, parallel
+from segline.data import forking, manifest
 from segline.data.images import read_mask, write_png
 from segline.data.manifest import FILE_NAME, SCHEMA
 from segline.data.split import assign
@@ -45,7 +45,7 @@ def test_a_row_says_what_the_files_are_and_hold(tiny: Dataset, raw: Path) -> Non
 def test_equal_folders_give_equal_bytes_on_any_number_of_workers(
     tiny: Dataset, raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parallel, "_FEW", 4)
+    monkeypatch.setattr(forking, "FEW", 4)
     for number in range(20):
         for kind in ("images", "masks"):
             shutil.copy(raw / kind / "train_0.png", raw / kind / f"train_{number + 2}.png")

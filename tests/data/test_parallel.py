@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segline.data import manifest, parallel
+from segline.data import forking, manifest, parallel
 from segline.data.parallel import map_samples, stream_samples
 from segline.data.prepare import prepare
 from segline.data.progress import silent
@@ -22,7 +22,7 @@ from segline.errors import DataError, SeglineError
 
 @pytest.fixture(autouse=True)
 def _processes_even_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "_FEW", 4)
+    monkeypatch.setattr(forking, "FEW", 4)
 
 
 def _fail_at_thirty(number: int) -> int:

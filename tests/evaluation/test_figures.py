@@ -244,3 +244,15 @@ def test_a_class_that_was_never_right_may_be_in_the_next_image():
     assert content["per_class_iou"]["path"] == {"low": 0, "high": pytest.approx(1 - 0.1 ** (1 / 10))}
     assert content["per_class_recall"]["road"] == {"low": pytest.approx(0.1 ** (1 / 10)), "high": 1}
     assert content["per_class_precision"]["path"] == {"low": None, "high": None}
+
+
+def test_of_a_difference_too_one_image_says_nothing_and_one_that_is_wholly_right_is_no_limit():
+    rng = np.random.default_rng(3)
+    truths = rng.integers(0, 2, (12, 12, 10)).astype(np.uint8)
+    truths[4, :3] = 2
+    wrong = np.where(rng.random(truths.shape) < 0.8, truths, 1 - truths % 2).astype(np.uint8)
+    perfect, other = (evaluation(list(zip(truths, answers, strict=True))) for answers in (truths, wrong))
+    found = figures.difference_intervals(perfect, other, resamples=100, confidence=0.9)["per_class_iou"]
+    assert (found["car"].low, found["car"].high) == (-1, 1)
+    apart = figures.values(perfect)["per_class_iou"]["road"] - figures.values(other)["per_class_iou"]["road"]
+    assert 0 < apart - 0.1 < found["road"].low < apart < found["road"].high < apart + 0.1

@@ -16,7 +16,7 @@ from segline.core.boundary import boundary_outcomes
 from segline.core.coding import Colours
 from segline.core.confusion import confusion, iou, mean_iou
 from segline.core.labels import label_map
-from segline.data import manifest, split
+from segline.data import forking, manifest, split
 from segline.data.images import write_png
 from segline.data.prepare import prepare
 from segline.data.prepared import Prepared
@@ -102,9 +102,8 @@ def test_counts_are_those_of_each_image_with_void_predictions_as_misses(root):
 
 
 def test_processes_and_order_of_files_change_nothing(root, monkeypatch):
-    from segline.data import parallel
 
-    monkeypatch.setattr(parallel, "_FEW", 0)  # so that a pool is started for seven files
+    monkeypatch.setattr(forking, "FEW", 0)  # so that a pool is started for seven files
     alone = score(root)
     for name in ("truth", "prediction"):  # names and folders move; sizes and contents stay
         (root / "moved" / name / "sub").mkdir(parents=True)
@@ -617,9 +616,8 @@ def reference(root, truths_of, predictions_of):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_boundaries_are_counted_beside_the_areas_where_that_is_asked_for(root, monkeypatch, workers):
-    from segline.data import parallel
 
-    monkeypatch.setattr(parallel, "_FEW", 0)
+    monkeypatch.setattr(forking, "FEW", 0)
     plain, found = score(root), score(root, boundary=True, workers=workers)
     assert plain.evaluation.boundary is None
     assert found.evaluation.boundary.shape == (7, 3, 4)

@@ -257,23 +257,23 @@ def differences(
     ]
 
 
-def of_few(interval: Interval, shown: int, *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
+def of_few(interval: Interval, value: float, shown: int, *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
     """The interval of what only `shown` of the units tell of, as an IoU is told of by those that show the class.
 
     The bootstrap sees all units, and takes those where the class is claimed but not there for evidence too. Of one
-    unit or none nothing follows: the limits are all that is known. Where none of several has a spread because all
-    are wholly wrong, or wholly right, the next may be otherwise with a chance of up to 1 - (1 - confidence)^(1 / n)
-    (Hanley and Lippman-Hand, JAMA 1983: the rule of three).
+    unit or none nothing follows: the limits are all that is known.
+
+    Args:
+        interval: of the bootstrap.
+        value: that it is of.
     """
-    if math.isnan(interval.low):
+    if math.isnan(value):
         return interval
     if shown <= 1:
         return replace(interval, low=limits[0], high=limits[1])
-    chance = 1 - (1 - interval.confidence) ** (1 / shown)
-    if interval.low == interval.high == limits[0]:
-        return replace(interval, high=limits[0] + chance * (limits[1] - limits[0]))
-    if interval.low == interval.high == limits[1]:
-        return replace(interval, low=limits[1] - chance * (limits[1] - limits[0]))
+    if value in limits:
+        low, high = _alike(value, shown, limits, interval.confidence)
+        return replace(interval, low=low, high=high)
     return interval
 
 
@@ -389,7 +389,7 @@ def _limit(
     influences = (count - 1) * (without.mean() - without)
     variance = float((influences**2).mean())
     if variance == 0:
-        return found, found
+        return _alike(found, count, limits, confidence)
     error = math.sqrt(variance / (count - 1))
     centre = count * found - (count - 1) * float(without.mean())
     drawn = drawn[~np.isnan(drawn)]
@@ -401,6 +401,16 @@ def _limit(
     scale = error * student(tail, freedom) / (spread * NormalDist().inv_cdf(tail)) if spread else 0.0
     low, high = (centre + scale * ends).tolist()
     return max(min(low, found), limits[0]), min(max(high, found), limits[1])
+
+
+def _alike(found: float, count: int, limits: tuple[float, float], confidence: float) -> tuple[float, float]:
+    """Low and high of a score that all of `count` units have, so that they have no spread.
+
+    Where all are wholly wrong, or wholly right, the next may be otherwise with a chance of up to
+    1 - (1 - confidence)^(1 / count) (Hanley and Lippman-Hand, JAMA 1983: the rule of three).
+    """
+    room = (limits[1] - limits[0]) * (1 - (1 - confidence) ** (1 / count))
+    return found - room * (found == limits[1]), found + room * (found == limits[0])
 
 
 def student(tail: float, freedom: float) -> float:

@@ -90,7 +90,9 @@ def difference_intervals(first: Evaluation, second: Evaluation, *, resamples: in
             confidence=confidence,
             seed=BOOTSTRAP_SEED,
         )
-        found |= _unfolded(first, read(ours.sum(axis=0)), drawn, limits=(-1.0, 1.0))
+        own, other = read(ours.sum(axis=0)), read(theirs.sum(axis=0))
+        apart = {name: own[name] - other[name] for name in own}
+        found |= _unfolded(first, apart, drawn, limits=(-1.0, 1.0))
     return found
 
 
@@ -239,7 +241,8 @@ def _unfolded(
             continue
         own = [next(left) for _ in ratios]
         if name in _TOLD_BY_TRUTH:
-            own = [of_few(interval, units, limits=limits) for interval, units in zip(own, shown, strict=True)]
+            told = zip(own, ratios.tolist(), shown, strict=True)
+            own = [of_few(interval, value, units, limits=limits) for interval, value, units in told]
         found[name] = _by_name(evaluation, name, own)
     return found
 
