@@ -89,7 +89,8 @@ def _figure(value: float | None, undefined: str = "undefined") -> str:
 def compared(summary: Mapping[str, Any]) -> tuple[Table, ...]:
     """Runs side by side: mean IoU with differences to the first, all other figures, and the classes."""
     corrected = [f"p ({summary['correction']})"] if summary["correction"] else []
-    said = (f"intervals: {summary['interval_method']}", summary["caveat"])
+    single = "of each comparison by itself" if corrected else ""
+    said = (", ".join(filter(None, (f"intervals: {summary['interval_method']}", single))), summary["caveat"])
     scores = Table(
         "run",
         f"mean IoU ({_share(summary)})",
