@@ -22,15 +22,12 @@ _EXTREMES = 4  # of the worst and of the best validation images, drawn
 @task(cache_policy=NO_CACHE)
 def evaluate(work: Work) -> None:
     """Score the winner on the test split at the labels' native size, and draw the pictures."""
-    from segline.evaluation import evaluate as library
     from segline.evaluation import record, report
     from segline.inference import bundle
 
-    stored, split = work.scratch / "evaluation.npz", work.prepared.split("test")
+    split = work.prepared.split("test")
     network = bundle.load(work.scratch / "bundle")
-    if not stored.is_file():
-        library.save(library.evaluate(network, split, progress=progress("evaluate")), stored)
-    evaluation = library.load(stored)
+    evaluation, calibration = _answered(work, network, split)
     work.tracker.set_tags({"segline.network": network.family})
     result = _summarise(work, evaluation)
     work.tracker.log_metrics(summary.metrics(result), step=0)
@@ -45,7 +42,7 @@ def evaluate(work: Work) -> None:
         file=work.scratch / "bundle" / bundle.NETWORK,
         threads=work.params.training.threads,
         cost_seconds=work.params.evaluation.cost_seconds,
-        calibration=_calibrated(work, network, split),
+        calibration=calibration,
     )
     for path in (*written, work.scratch / "confusion.png"):
         work.tracker.log_artifact(path, "evaluation")
@@ -55,14 +52,18 @@ def evaluate(work: Work) -> None:
     _show_validation(work, network)
 
 
-def _calibrated(work: Work, network: Any, split: Any) -> Any:
-    """How far the winner's confidences on `split` are probabilities, with a temperature fitted on validation."""
+def _answered(work: Work, network: Any, split: Any) -> tuple[Any, Any]:
+    """What the winner counts on `split`, and how far its confidences are probabilities there.
+
+    One pass for both; the temperature is fitted on validation before it.
+    """
     from segline.evaluation import calibration
+    from segline.evaluation import evaluate as library
 
     fitted = calibration.fit(network, work.prepared.split("validation"), progress=progress("fit a temperature"))
-    return calibration.calibrate(
-        network, split, fitted=fitted, fitted_on="validation", progress=progress("judge confidences")
-    )
+    judge = calibration.Judge(network, split, fitted=fitted, fitted_on="validation")
+    evaluation = library.evaluate(network, split, progress=progress("evaluate"), also=judge.see)
+    return evaluation, judge.judged()
 
 
 def _publish(work: Work, written: Iterable[Path]) -> None:

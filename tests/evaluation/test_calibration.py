@@ -164,3 +164,11 @@ def test_splits_that_do_not_fit_or_say_nothing_are_refused(bundle):
     with pytest.raises(DataError, match="label map"):
         judged(bundle, Split(labels=BINARY))
     assert judged(bundle, Split(void=True)).before.overall.ece is None
+
+
+def test_a_judge_that_sees_the_pass_of_evaluate_says_what_one_of_its_own_says(bundle):
+    split = Split()
+    judge = calibration.Judge(bundle, split, fitted=1.7, fitted_on="validation")
+    evaluation = evaluate(bundle, split, progress=quiet, also=judge.see)
+    assert judge.judged().as_json() == judged(bundle, split, 1.7).as_json()
+    assert evaluation.digest == evaluate(bundle, split, progress=quiet).digest

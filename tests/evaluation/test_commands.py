@@ -113,7 +113,7 @@ def test_evaluations_are_written_shown_and_compared(project, capsys):
         "evaluation.npz",
     }
     summary = json.loads((folder / "evaluation.json").read_text())
-    assert f"boundary mIoU               {summary['boundary_miou']:.4f}" in told
+    assert f"boundary mIoU                   {summary['boundary_miou']:.4f}" in told
     assert summary["per_class_boundary_iou"]["rest"] is None
     assert run("compare", project / "out", folder / "evaluation.npz") == 0
     told = capsys.readouterr().out

@@ -38,7 +38,7 @@ def evaluate(
     ] = False,
     confidence: Annotated[
         bool,
-        typer.Option(help="Also judge how far its confidences are probabilities; takes a pass more over both splits."),
+        typer.Option(help="Also judge how far its confidences are probabilities; takes a pass over validation."),
     ] = True,
 ) -> None:
     """Score a model on a split of prepared data: figures, per-image counts and a page with pictures.
@@ -89,27 +89,22 @@ def _fitting(network: "Bundle", prepared: "Prepared", places: "Settings", name: 
 def _counted(
     network: "Bundle", samples: "Split", fitting: "Callable[[str], Split] | None", *, boundary: bool
 ) -> "tuple[Evaluation, Calibration | None]":
-    """The passes over the split; confidences are judged only where `fitting` gives other splits to fit on."""
+    """One pass over the split; confidences are judged only where `fitting` gives other splits to fit on."""
     from rich.progress import Progress
 
+    from segline.evaluation import calibration
     from segline.evaluation import evaluate as scoring
 
     with Progress(disable=not sys.stderr.isatty(), transient=True) as bar:
-        found = scoring.evaluate(network, samples, progress=_stage(bar, "evaluate"), boundary=boundary)
-        return found, _judged(network, samples, fitting, bar) if fitting else None
-
-
-def _judged(network: "Bundle", samples: "Split", fitting: "Callable[[str], Split]", bar: "Progress") -> "Calibration":
-    """How far confidences on `samples` are probabilities, with a temperature fitted on validation."""
-    from segline.evaluation import calibration
-
-    fitted = fitted_on = None
-    if samples.name != "validation":  # on the split that chose the weights none can be fitted and judged at once
-        fitted_on = "validation"
-        fitted = calibration.fit(network, fitting(fitted_on), progress=_stage(bar, "fit a temperature"))
-    return calibration.calibrate(
-        network, samples, fitted=fitted, fitted_on=fitted_on, progress=_stage(bar, "judge confidences")
-    )
+        if fitting is None:
+            return scoring.evaluate(network, samples, progress=_stage(bar, "evaluate"), boundary=boundary), None
+        fitted = fitted_on = None
+        if samples.name != "validation":  # on the split that chose the weights none can be fitted and judged at once
+            fitted_on = "validation"
+            fitted = calibration.fit(network, fitting(fitted_on), progress=_stage(bar, "fit a temperature"))
+        judge = calibration.Judge(network, samples, fitted=fitted, fitted_on=fitted_on)
+        found = scoring.evaluate(network, samples, progress=_stage(bar, "evaluate"), boundary=boundary, also=judge.see)
+        return found, judge.judged()
 
 
 def _summary(found: "Evaluation", prepared: "Prepared", wanted: "Wanted") -> dict[str, object]:

@@ -9,9 +9,8 @@ from segline.core.calibration import Calibration
 from segline.core.labels import Mask
 from segline.core.temperature import Logits
 from segline.errors import DataError
-from segline.evaluation.evaluate import Split, refuse_mismatch
+from segline.evaluation.evaluate import Split, answered, refuse_mismatch
 from segline.inference.bundle import Bundle
-from segline.inference.predict import logits_of, mask_of, resized
 
 PIXELS = 1 << 18
 """Labelled pixels that a temperature is fitted on, drawn over all images alike."""
@@ -35,7 +34,7 @@ def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -
     generator = np.random.default_rng(SEED)
     parts = []
     for index in range(len(split)):
-        truth, logits = _answered(bundle, split, index)
+        truth, _, logits = answered(bundle, split, index)
         parts.append(temperature.drawn(truth, logits, most=max(1, PIXELS // len(split)), generator=generator))
         progress(index + 1, len(split))
     pixels = temperature.joined(parts)
@@ -49,6 +48,55 @@ def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -
     return temperature.fit(pixels)
 
 
+class Judge:
+    """Counts, image by image, what a network's confidences are worth, before and after a temperature.
+
+    Answers are those of `evaluate`: a binary task's threshold decides as it does there, and confidence is
+    the probability of the class that was answered. A bundle with mirrors has its averaged probabilities judged.
+
+    Args:
+        fitted: what `fit` gave on another split; None for the softmax alone.
+        fitted_on: the name of that split, None together with `fitted`.
+
+    Raises:
+        ValueError: `fitted_on` is `split` itself, or only one of the two is given.
+        DataError: `split` does not fit the bundle.
+    """
+
+    def __init__(self, bundle: Bundle, split: Split, *, fitted: float | None, fitted_on: str | None) -> None:
+        if (fitted is None) != (fitted_on is None):
+            raise ValueError(f"temperature {fitted}, fitted on {fitted_on}: both are needed, or none")
+        if fitted_on == split.name:
+            raise ValueError(f"the temperature was fitted on {split.name}, so its calibration there says nothing")
+        refuse_mismatch(bundle, split)
+        self._bundle, self._split, self._fitted, self._fitted_on = bundle, split, fitted, fitted_on
+        self._before = self._after = calibration.none(len(bundle.labels))
+
+    def see(self, truth: Mask, answer: Mask, logits: Logits) -> None:
+        """Count one image: label and answer, uint8 (H, W), and logits, float32 (H, W, C)."""
+        self._before += calibration.count(truth, answer, temperature.softmax(logits))
+        if self._fitted is not None:
+            self._after += calibration.count(truth, answer, temperature.softmax(logits, temperature=self._fitted))
+
+    def judged(self) -> Calibration:
+        """What all images say, once each was seen."""
+        before, after, fitted = self._before, self._after, self._fitted
+        return Calibration(
+            dataset=self._bundle.dataset,
+            split=self._split.name,
+            protocol=self._split.protocol,
+            split_digest=self._split.digest,
+            label_map=self._split.label_map,
+            names=self._bundle.labels.names,
+            images=len(self._split),
+            labelled_pixels=before.pixels,
+            before=calibration.scored(before, temperature=1.0),
+            after=None if fitted is None else calibration.scored(after, temperature=fitted),
+            fitted_on=self._fitted_on,
+            abstention=calibration.abstention(before if fitted is None else after),
+        )
+
+
 def calibrate(
     bundle: Bundle,
     split: Split,
@@ -57,51 +105,13 @@ def calibrate(
     fitted_on: str | None,
     progress: Callable[[int, int], None],
 ) -> Calibration:
-    """Run `bundle` over `split` once and say what its confidences are worth, before and after a temperature.
-
-    Answers are those of `evaluate`: a binary task's threshold decides as it does there, and confidence is
-    the probability of the class that was answered. A bundle with mirrors has its averaged probabilities judged.
+    """What a `Judge` says after a pass of its own over `split`; `evaluate` can have one see in its pass.
 
     Args:
-        fitted: what `fit` gave on another split; None for the softmax alone.
-        fitted_on: the name of that split, None together with `fitted`.
         progress: called with (done, total) after each image.
-
-    Raises:
-        ValueError: `fitted_on` is `split` itself, or only one of the two is given.
-        DataError: `split` does not fit the bundle.
     """
-    if (fitted is None) != (fitted_on is None):
-        raise ValueError(f"temperature {fitted}, fitted on {fitted_on}: both are needed, or none")
-    if fitted_on == split.name:
-        raise ValueError(f"the temperature was fitted on {split.name}, so its calibration there says nothing")
-    refuse_mismatch(bundle, split)
-    before = after = calibration.none(len(bundle.labels))
+    judge = Judge(bundle, split, fitted=fitted, fitted_on=fitted_on)
     for index in range(len(split)):
-        truth, logits = _answered(bundle, split, index)
-        answer = mask_of(logits, height=truth.shape[0], width=truth.shape[1], threshold=bundle.threshold)
-        before += calibration.count(truth, answer, temperature.softmax(logits))
-        if fitted is not None:
-            after += calibration.count(truth, answer, temperature.softmax(logits, temperature=fitted))
+        judge.see(*answered(bundle, split, index))
         progress(index + 1, len(split))
-    return Calibration(
-        dataset=bundle.dataset,
-        split=split.name,
-        protocol=split.protocol,
-        split_digest=split.digest,
-        label_map=split.label_map,
-        names=bundle.labels.names,
-        images=len(split),
-        labelled_pixels=before.pixels,
-        before=calibration.scored(before, temperature=1.0),
-        after=None if fitted is None else calibration.scored(after, temperature=fitted),
-        fitted_on=fitted_on,
-        abstention=calibration.abstention(before if fitted is None else after),
-    )
-
-
-def _answered(bundle: Bundle, split: Split, index: int) -> tuple[Mask, Logits]:
-    """A label, uint8 (H, W), and the network's logits at its native size, float32 (H, W, C)."""
-    truth = split.label(index)
-    height, width = truth.shape
-    return truth, resized(logits_of(bundle, split.image(index)), height=height, width=width)
+    return judge.judged()

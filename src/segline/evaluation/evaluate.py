@@ -8,6 +8,7 @@ from segline.core import road, temperature
 from segline.core.boundary import boundary_counts
 from segline.core.confusion import Counts, confusion
 from segline.core.labels import FOREGROUND, VOID, Image, Mask
+from segline.core.threshold import Logits
 from segline.data.prepared import PreparedSplit, RescaledSplit
 from segline.errors import DataError
 from segline.evaluation.results import BOOTSTRAP_SEED, ROAD, Evaluation, grouping, load, save
@@ -19,6 +20,7 @@ __all__ = [
     "AtTrainingScale",
     "Evaluation",
     "Split",
+    "answered",
     "evaluate",
     "load",
     "refuse_mismatch",
@@ -56,7 +58,12 @@ Split = PreparedSplit | RescaledSplit | AtTrainingScale
 
 
 def evaluate(
-    bundle: Bundle, split: Split, *, progress: Callable[[int, int], None], boundary: bool = False
+    bundle: Bundle,
+    split: Split,
+    *,
+    progress: Callable[[int, int], None],
+    boundary: bool = False,
+    also: Callable[[Mask, Mask, Logits], None] | None = None,
 ) -> Evaluation:
     """Run `bundle` over `split` once.
 
@@ -65,6 +72,8 @@ def evaluate(
     Args:
         boundary: count along the boundaries too, which takes time: two filters of the image a pair of masks.
         progress: called with (done, total) after each image.
+        also: takes each image's label and answer, uint8 (H, W), and the logits, float32 (H, W, C): to count
+            something else in the same pass.
 
     Raises:
         DataError: the network answers other classes than the split's labels have, or no labelled pixel is there.
@@ -77,10 +86,7 @@ def evaluate(
     confidences = np.zeros((len(split), 2, thresholds), dtype=np.int64) if bundle.labels.names == ROAD else None
     void_pixels = 0
     for index in range(len(split)):
-        label = split.label(index)
-        height, width = label.shape
-        logits = resized(logits_of(bundle, split.image(index)), height=height, width=width)
-        mask = mask_of(logits, height=height, width=width, threshold=bundle.threshold)
+        label, mask, logits = answered(bundle, split, index)
         per_image[index] = confusion(label, mask, classes=classes)
         if edges is not None:
             edges[index] = boundary_counts(label, mask, classes=classes)
@@ -88,6 +94,8 @@ def evaluate(
             probability = temperature.softmax(logits)[..., FOREGROUND]
             confidences[index] = road.confidence_histogram(label, road.as_bytes(probability))
         void_pixels += int(np.count_nonzero(label == VOID))
+        if also is not None:
+            also(label, mask, logits)
         progress(index + 1, len(split))
     _refuse_unlabelled(bundle, split, per_image)
     return Evaluation(
@@ -105,6 +113,14 @@ def evaluate(
         boundary=edges,
         road=confidences,
     )
+
+
+def answered(bundle: Bundle, split: Split, index: int) -> tuple[Mask, Mask, Logits]:
+    """A label and the answer to it, uint8 (H, W), and the logits at the label's size, float32 (H, W, C)."""
+    label = split.label(index)
+    height, width = label.shape
+    logits = resized(logits_of(bundle, split.image(index)), height=height, width=width)
+    return label, mask_of(logits, height=height, width=width, threshold=bundle.threshold), logits
 
 
 def _refuse_unlabelled(bundle: Bundle, split: Split, per_image: Counts) -> None:
