@@ -133,16 +133,35 @@ def test_any_score_of_summed_counts_has_an_interval():
     assert one_class.low < iou(per_image.sum(axis=0))[2] < one_class.high
 
 
-def test_a_single_image_says_nothing_of_others_and_images_all_alike_say_it_exactly():
+def test_a_single_image_says_nothing_of_others_and_images_all_alike_little_of_the_next():
     per_image = images(1, seed=3)
     options = {"resamples": 50, "confidence": 0.95, "seed": 0}
     found = bootstrap(per_image, **options)
     assert (found.low, found.high) == (0, 1)
     alike = bootstrap(per_image.repeat(30, axis=0), **options)
-    assert (alike.low, alike.high) == pytest.approx((float(mean_iou(per_image[0])),) * 2)
-    void = bootstrap(np.zeros((5, 3, 4), np.int64), **options)
+    score, room = float(mean_iou(per_image[0])), 1 - 0.05 ** (1 / 30)  # that the next is otherwise
+    assert 0.09 < room < 0.1
+    assert (alike.low, alike.high) == pytest.approx((score * (1 - room), score + room * (1 - score)))
+    perfect = np.tile(np.diag([5, 3, 0, 0])[:3], (2, 1, 1))
+    two = bootstrap(perfect, **options)
+    assert (two.low, two.high) == pytest.approx((0.05**0.5, 1))
+    nothing = np.zeros((5, 3, 4), np.int64)
+    void = bootstrap(nothing, **options)
     assert math.isnan(void.low)
     assert math.isnan(void.high)
+    found = compare(nothing, nothing, resamples=99, confidence=0.95, seed=0)
+    assert all(math.isnan(value) for value in (found.difference, found.interval.low, found.interval.high, found.p))
+
+
+def test_images_without_anything_labelled_are_no_evidence():
+    per_image, options = images(40, seed=3), {"resamples": 200, "confidence": 0.95, "seed": 0}
+    among = np.concatenate([np.zeros((300, *per_image.shape[1:]), np.int64), per_image])
+    assert bootstrap(among, **options) == bootstrap(per_image, **options)
+    assert "40 images" in bootstrap(among, **options).caveat
+    names = [f"drive {number % 8}" for number in range(340)]
+    assert bootstrap(among, groups=names, **options) == bootstrap(per_image, groups=names[300:], **options)
+    alone = bootstrap(among[:301], **options)  # one that is labelled
+    assert (alone.low, alone.high, alone.images) == (0, 1, 1)
 
 
 @settings(deadline=None)

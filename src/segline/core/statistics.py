@@ -43,6 +43,7 @@ FEWEST_GROUPS = 5
 _HELD_BY_IMAGES: tuple[tuple[int, str], ...] = ((20, "fewer than 92"), (50, "about 92"), (HONEST_FROM, "about 94"))
 _HELD_BY_GROUPS: tuple[tuple[int, str], ...] = ((10, "about 90"), (HONEST_GROUPS, "about 93"))
 
+_ROUNDING = 1e-18  # a variance of scores that is none
 _NUMBERS_AT_ONCE = 1 << 20  # of resampled counts: memory is this, whatever the resamples
 
 
@@ -84,7 +85,7 @@ def group_places(groups: Sequence[str]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A score's interval at `confidence`, over `images` images.
+    """A score's interval at `confidence`, over `images` images, those without anything labelled aside.
 
     Args:
         groups: how many groups the images are in, which were drawn whole if there are `FEWEST_GROUPS`; None where
@@ -165,11 +166,9 @@ def bootstraps(
 
     They are of each score by itself: that all of K hold the truth at once is less sure than `confidence`.
     """
-    units, grouped = _units(per_image, groups)
+    units, images, grouped = _units(per_image, groups)
     ends = _limits(units, scores, limits, resamples, confidence, np.random.default_rng(seed))
-    return [
-        Interval(low=low, high=high, confidence=confidence, images=len(per_image), groups=grouped) for low, high in ends
-    ]
+    return [Interval(low=low, high=high, confidence=confidence, images=images, groups=grouped) for low, high in ends]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,7 +216,7 @@ def compare(
     """
     if not np.array_equal(first.sum(axis=-1), second.sum(axis=-1)):
         raise ValueError("a comparison needs counts of the same images, in the same order")
-    both, grouped = _paired(first, second, groups)
+    both, images, grouped = _paired(first, second, groups)
     generator = np.random.default_rng(seed)
     ((low, high),) = _difference_limits(
         both, lambda counts: score(counts)[..., np.newaxis], limits, resamples, confidence, generator
@@ -230,8 +229,9 @@ def compare(
     differences = np.concatenate([score(counts) - score(total - counts) for counts in swapped])
     # Rounding must not tell a model from itself.
     extreme = int(np.count_nonzero(np.abs(differences) >= abs(found) - 1e-12))
-    interval = Interval(low=low, high=high, confidence=confidence, images=len(first), groups=grouped)
-    return Comparison(difference=found, interval=interval, p=(1 + extreme) / (1 + resamples))
+    p = math.nan if math.isnan(found) else (1 + extreme) / (1 + resamples)
+    interval = Interval(low=low, high=high, confidence=confidence, images=images, groups=grouped)
+    return Comparison(difference=found, interval=interval, p=p)
 
 
 def differences(
@@ -250,11 +250,9 @@ def differences(
     Each is of its score by itself, as in `bootstraps`. NaN where a score is undefined for either. That the images
     are the same is not seen from counts of every kind: callers see to it.
     """
-    both, grouped = _paired(first, second, groups)
+    both, images, grouped = _paired(first, second, groups)
     ends = _difference_limits(both, scores, limits, resamples, confidence, np.random.default_rng(seed))
-    return [
-        Interval(low=low, high=high, confidence=confidence, images=len(first), groups=grouped) for low, high in ends
-    ]
+    return [Interval(low=low, high=high, confidence=confidence, images=images, groups=grouped) for low, high in ends]
 
 
 def of_few(interval: Interval, value: float, shown: int, *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
@@ -284,7 +282,7 @@ def shown_units(shown: npt.NDArray[np.bool_], groups: Sequence[str] | None) -> n
         shown: bool (N, K), in which images.
         groups: as in `bootstrap`.
     """
-    units, _ = _units(shown.astype(np.int64), groups)
+    units, _, _ = _units(shown.astype(np.int64), groups)
     return np.asarray((units > 0).sum(axis=0), dtype=np.int64)
 
 
@@ -307,30 +305,37 @@ def holm(ps: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int | None]:
-    """Counts of what is drawn, and how many groups there are: None where every image stands for itself."""
+def _units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
+    """Counts of what is drawn, of how many images, in how many groups: None where every image stands for itself.
+
+    Images without anything counted (all void) tell nothing, and are not among them, unless all are such.
+    """
     if not len(per_image):
         raise ValueError("an interval needs at least one image")
-    if groups is None:
-        return per_image, None
-    if len(groups) != len(per_image):
+    if groups is not None and len(groups) != len(per_image):
         raise ValueError(f"{len(per_image)} images, but {len(groups)} names of groups")
+    telling = np.asarray(per_image.reshape(len(per_image), -1).any(axis=1))
+    if telling.any() and not telling.all():
+        per_image = per_image[telling]
+        groups = None if groups is None else [name for name, told in zip(groups, telling.tolist(), strict=True) if told]
+    images = len(per_image)
+    if groups is None:
+        return per_image, images, None
     firsts, unit_of = np.unique(group_places(groups), return_inverse=True)
-    if len(firsts) == len(per_image):
-        return per_image, None
+    if len(firsts) == images:
+        return per_image, images, None
     if len(firsts) < FEWEST_GROUPS:
-        return per_image, len(firsts)
+        return per_image, images, len(firsts)
     units = np.zeros((len(firsts), *per_image.shape[1:]), dtype=np.int64)
     np.add.at(units, unit_of, per_image)
-    return units, len(firsts)
+    return units, images, len(firsts)
 
 
-def _paired(first: Counts, second: Counts, groups: Sequence[str] | None) -> tuple[Counts, int | None]:
-    """Both models' counts of what is drawn, (N, 2, *shape), and how many groups there are, as `_units` has it."""
+def _paired(first: Counts, second: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
+    """Both models' counts of what is drawn, (N, 2, *shape), and how many images and groups, as `_units` has it."""
     if first.shape != second.shape:
         raise ValueError(f"a comparison needs counts of the same images, found {first.shape} and {second.shape}")
-    (ours, grouped), (theirs, _) = _units(first, groups), _units(second, groups)
-    return np.stack([ours, theirs], axis=1), grouped
+    return _units(np.stack([first, second], axis=1), groups)
 
 
 def _difference_limits(
@@ -388,7 +393,7 @@ def _limit(
         return limits
     influences = (count - 1) * (without.mean() - without)
     variance = float((influences**2).mean())
-    if variance == 0:
+    if variance < _ROUNDING:
         return _alike(found, count, limits, confidence)
     error = math.sqrt(variance / (count - 1))
     centre = count * found - (count - 1) * float(without.mean())
@@ -406,11 +411,11 @@ def _limit(
 def _alike(found: float, count: int, limits: tuple[float, float], confidence: float) -> tuple[float, float]:
     """Low and high of a score that all of `count` units have, so that they have no spread.
 
-    Where all are wholly wrong, or wholly right, the next may be otherwise with a chance of up to
-    1 - (1 - confidence)^(1 / count) (Hanley and Lippman-Hand, JAMA 1983: the rule of three).
+    The next may be otherwise, in any way, with a chance of up to 1 - (1 - confidence)^(1 / count)
+    (Hanley and Lippman-Hand, JAMA 1983: the rule of three).
     """
-    room = (limits[1] - limits[0]) * (1 - (1 - confidence) ** (1 / count))
-    return found - room * (found == limits[1]), found + room * (found == limits[0])
+    room = 1 - (1 - confidence) ** (1 / count)
+    return found - room * (found - limits[0]), found + room * (limits[1] - found)
 
 
 def student(tail: float, freedom: float) -> float:
