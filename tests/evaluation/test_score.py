@@ -11,7 +11,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from segline import datasets
+from segline import config, datasets
 from segline.core.boundary import boundary_outcomes
 from segline.core.coding import Colours
 from segline.core.confusion import confusion, iou, mean_iou
@@ -98,6 +98,7 @@ def test_counts_are_those_of_each_image_with_void_predictions_as_misses(root):
     pixels = sum(read(path).size for path in (root / "truth").iterdir())
     assert evaluation.void_pixels == pixels - evaluation.counts.sum() > 0
     assert (found.ids, found.split, found.warnings) == ("raw", None, ())
+    assert document(found)["outside_share"] == evaluation.counts[:, -1].sum() / evaluation.counts.sum()
     assert "image_0.png: id 5 in" in found.why
 
 
@@ -441,7 +442,7 @@ def test_a_published_split_is_recognised_and_has_its_digest(project, tmp_path):
     write_png(changed, np.where(read(changed) == 5, np.uint8(9), read(changed)))
     found = score(tmp_path / "test", published=known)
     assert found.split is None
-    assert found.evaluation.groups is None
+    assert found.evaluation.groups == ("", "walk", "", "walk")  # whatever the labels, the images are those
     assert found.evaluation.split_digest != prepared.split("test").digest
     asked = score(tmp_path / "test", published=known, only="test")
     assert "not those that were validated as the test split" in asked.warnings[0]
@@ -723,3 +724,78 @@ def test_cityscapes_folders_score_as_cityscapesscripts_does_void_predictions_inc
     for name, value in zip(found.names, iou(found.counts), strict=True):
         np.testing.assert_equal(value, expected["classScores"][name])
     assert found.counts[:, -1].sum() > 1000
+
+
+def road_masks(root, foreground):
+    """Right answers to a road task, the road as `foreground`."""
+    road = datasets.load("kitti", config.Options(task="road"))
+    raw = [road.label_map.classes[place].raw for place in (0, 1)]
+    for number in range(3):
+        answer = (np.indices((20, 30)).sum(axis=0) > 20 + number).astype(np.uint8)
+        for name, values in (("truth", raw), ("prediction", (0, foreground))):
+            (root / name).mkdir(exist_ok=True)
+            write_png(root / name / f"{number:06d}_10.png", np.array(values, np.uint8)[answer])
+    return road
+
+
+def test_a_mask_of_0_and_255_is_no_void_but_a_question(tmp_path):
+    road = road_masks(tmp_path, 255)
+    found = refused(tmp_path, road)
+    assert "255 is void among train ids" in found
+    assert "say --ids train; if 255 is the second class, write 1 in its place" in found
+    asked = score(tmp_path, road, ids="train")
+    assert asked.evaluation.counts[1].tolist() == [0, 0, asked.evaluation.counts[1].sum()]
+    assert any("predicted void or of no class" in line for line in asked.warnings)
+    road_masks(tmp_path, 1)
+    found = score(tmp_path, road)
+    assert (found.evaluation.miou, found.ids) == (1, "train")
+    assert "as raw ids 100.0% of the labelled pixels are of no class" in found.why
+
+
+@pytest.mark.parametrize(
+    ("name", "stems", "groups"),
+    [
+        ("cityscapes", ["ulm_000001_000019", "ulm_000002_000019", "jena_000001_000019"], ("ulm", "ulm", "jena")),
+        ("cityscapes", ["one", "two"], None),
+        ("kitti", ["000000_10", "000001_10", "000199_10"], ("d0", "d0", "d1")),
+        ("oxford_pets", ["Bombay_1", "Bombay_2"], None),
+    ],
+)
+def test_without_a_manifest_names_tell_the_groups_of_a_published_dataset(tmp_path, name, stems, groups):
+    dataset = datasets.load(name)
+    first, second = (item.raw for item in dataset.label_map.classes[:2])
+    for number, stem in enumerate(stems):
+        for role in ("truth", "prediction"):
+            (tmp_path / role).mkdir(exist_ok=True)
+            ids = np.where(np.indices((9, 9)).sum(axis=0) > 3 + number, first, second).astype(np.uint8)
+            write_png(tmp_path / role / f"{stem}.png", ids)
+    found = score(tmp_path, dataset, ids="raw").evaluation.groups
+    if name == "kitti":  # whatever the drives are called
+        assert found[0] == found[1] != found[2]
+        assert "" not in found
+    else:
+        assert found == (groups and tuple(groups[stems.index(stem)] for stem in sorted(stems)))
+
+
+def test_equal_labels_are_told_and_blank_ones_are_not(tmp_path):
+    first, second = np.full((8, 8), 3, np.uint8), np.where(np.indices((8, 8))[0] > 2, 3, 5).astype(np.uint8)
+    for role in ("truth", "prediction"):
+        (tmp_path / role).mkdir()
+        for number, label in enumerate((first, first, second, second, second.T)):
+            write_png(tmp_path / role / f"{number}.png", label)
+    assert "2 of the 5 labels are equal to another image's" in " ".join(score(tmp_path).warnings)
+
+
+def test_a_manifest_of_other_splits_than_the_protocol_says_is_stale(root):
+    stale = published.Published(protocol="kitti-semantics/1")
+    last = datasets.load("kitti", config.Options(split="last_30"))
+    assert last.protocol == "kitti-semantics/1+last_30"
+    with pytest.raises(ConfigError) as error:
+        score(root, last, published=stale)
+    assert (error.value.found, error.value.remedy) == ("a manifest of kitti-semantics/1", "run `dvc repro`")
+    road = datasets.load("kitti", config.Options(split="last_30", task="road"))
+    with pytest.raises(ConfigError):
+        score(root, road, published=stale)
+    fresh = published.Published(protocol="kitti-semantics/1+last_30")
+    with pytest.raises(DataError):  # of another dataset's ids, seen only after
+        score(root, road, published=fresh)

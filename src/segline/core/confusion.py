@@ -155,6 +155,11 @@ def pixel_accuracy(counts: Counts) -> float:
     return float(accuracy(counts))
 
 
+def outside_share(counts: Counts) -> float:
+    """Share of the labelled pixels of one matrix (C, C + 1) whose prediction is void or of no class; 0 of none."""
+    return float(counts[:, -1].sum() / max(1, counts.sum()))
+
+
 def constant(counts: Counts, *, prediction: int) -> Counts:
     """The matrix that always answering class `prediction` would have given on the same truth."""
     result = np.zeros_like(counts)

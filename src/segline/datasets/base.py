@@ -65,6 +65,10 @@ Pairing = Callable[[Path], list[Pair]]
 """The labelled pairs under a raw folder, sorted by id, incomplete ones included."""
 
 
+GroupOf = Callable[[str], str]
+"""An image's name -> the name of what it shows together with others; "" for a name that tells none."""
+
+
 ImageLabel = Callable[[str], str]
 """A sample's id -> the name of what its whole image shows."""
 
@@ -109,6 +113,7 @@ class Dataset:
         splits: the other splits, by name.
         suffix: what a registered model's name gets for a task other than the dataset's own.
         own: set for the user's own data, which no archive brings.
+        group_of: an image's name -> its group, where names tell it; "" for a name that tells none.
         image_labels: what whole images can be told apart by, such as breed; the first is the dataset's own.
     """
 
@@ -128,6 +133,7 @@ class Dataset:
     splits: Mapping[str, Pairing] = field(default_factory=dict)
     suffix: str = ""
     own: Own | None = None
+    group_of: GroupOf | None = None
     image_labels: Mapping[str, ImageLabel] = field(default_factory=dict)
 
     @property

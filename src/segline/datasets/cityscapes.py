@@ -44,15 +44,23 @@ LABEL_MAP = label_map(
     },
 )
 
+_NUMBERS = 2  # of sequence and frame, in an image's name
+
 VALIDATION_CITIES = frozenset({"tubingen", "ulm", "weimar"})
 """Cities of ``train`` held out for model choice; published with this file, never changed."""
+
+
+def city_of(name: str) -> str:
+    """The city of an image: ``ulm`` of ``ulm_000012_000019``; "" for a name of another kind."""
+    city, *rest = name.split("_")
+    return city if len(rest) == _NUMBERS and all(part.isdigit() for part in rest) else ""
 
 
 def _pairs(raw: Path) -> list[Pair]:
     images = _named(raw / "leftImg8bit", "_leftImg8bit.png", raw)
     masks = _named(raw / "gtFine", "_gtFine_labelIds.png", raw)
     return [
-        Pair(id=name, image=image, mask=mask, split=_split(image or mask or ""), group=name.split("_")[0])
+        Pair(id=name, image=image, mask=mask, split=_split(image or mask or ""), group=city_of(name))
         for name, image, mask in match(images, masks)
     ]
 
@@ -95,5 +103,6 @@ DATASET = Dataset(
     label_map=LABEL_MAP,
     protocol="cityscapes-pixel/1",
     pairs=_pairs,
+    group_of=city_of,
     credentials=("CITYSCAPES_USERNAME", "CITYSCAPES_PASSWORD"),
 )

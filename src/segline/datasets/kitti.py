@@ -123,6 +123,12 @@ def split_of(frame: int) -> Split:
     return BLOCKS[_place(frame, [first for first, _ in BLOCKS])][1]
 
 
+def drive_named(name: str) -> str:
+    """The drive of an image: ``000012_10``; "" for a name of another kind."""
+    frame = name.removesuffix("_10")
+    return drive_of(int(frame)) if frame.isdigit() and int(frame) < FRAMES else ""
+
+
 def _place(frame: int, firsts: list[int]) -> int:
     if not 0 <= frame < FRAMES:
         raise ValueError(f"frame {frame}, but the numbers are 0..{FRAMES - 1}")
@@ -158,6 +164,7 @@ DATASET = Dataset(
     label_map=LABEL_MAP,
     protocol="kitti-semantics/1",
     pairs=partial(_pairs, split=split_of),
+    group_of=drive_named,
     split="blocks",
     tasks={"road": Task(label_map=ROAD, protocol="kitti-semantics-road/1")},
     splits={"last_30": partial(_pairs, split=_last_30)},

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from segline.core.boundary import boundary_iou
-from segline.core.confusion import Counts, Ratios, iou, mean_of_present, merged
+from segline.core.confusion import Counts, Ratios, iou, mean_of_present, merged, outside_share
 from segline.core.road import road_scores
 from segline.core.scores import OVERALL, category_counts, per_class
 from segline.core.statistics import Interval, bootstraps, differences, of_few, shown_units
@@ -130,6 +130,7 @@ def summary(
         "groups": miou.groups,
         "labelled_pixels": int(counts.sum()),
         "void_pixels": evaluation.void_pixels,
+        "outside_share": outside_share(counts),
         "miou": figures.pop("miou"),
         "miou_low": miou.low,
         "miou_high": miou.high,

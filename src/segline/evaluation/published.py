@@ -1,5 +1,6 @@
 """The splits of a dataset as its validated manifest has them: what a folder of labels is recognised by."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -8,6 +9,7 @@ from segline.datasets.base import SPLITS
 from segline.evaluation.folders import image_name
 from segline.evaluation.results import grouping
 
+_VERDICT = "validation.json"  # of `segline.data.checks`, which takes seconds to import
 _READ = ("id", "split", "group", "mask", "image_sha256", "mask_sha256")
 
 
@@ -21,6 +23,7 @@ class Published:
         digests: split -> the digest that a prepared split has, and every score on it.
         masks: split -> name of an image -> its label's file under `raw`.
         raw: the extracted folder, which may be gone.
+        protocol: that the manifest was made for; "" where it is not known.
     """
 
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -28,6 +31,7 @@ class Published:
     digests: Mapping[str, str] = field(default_factory=dict)
     masks: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     raw: Path = Path()
+    protocol: str = ""
 
     def recognise(self, files: Mapping[str, str]) -> str | None:
         """The split that consists of these labels, given as name of an image -> SHA-256; None if none does."""
@@ -37,9 +41,14 @@ class Published:
         """The split that consists of images of these names; None if none does."""
         return next((name for name, labels in self.labels.items() if labels and labels.keys() == names), None)
 
-    def grouped(self, split: str, images: Iterable[str]) -> tuple[str, ...] | None:
-        """The groups of images of a split, as an evaluation has them."""
-        return grouping([self.groups[split][name] for name in images])
+    def grouped(self, images: Iterable[str]) -> tuple[str, ...] | None:
+        """The groups of images of any of the splits, as an evaluation has them.
+
+        Raises:
+            KeyError: an image is in none of them.
+        """
+        group_of = {name: group for groups in self.groups.values() for name, group in groups.items()}
+        return grouping([group_of[name] for name in images])
 
 
 def read(folder: Path, *, raw: Path) -> Published:
@@ -73,4 +82,12 @@ def read(folder: Path, *, raw: Path) -> Published:
         digests={name: split_digest(name, own) for name, own in of.items()},
         masks={name: by_image(own, "mask") for name, own in of.items()},
         raw=raw,
+        protocol=_protocol(folder / _VERDICT),
     )
+
+
+def _protocol(verdict: Path) -> str:
+    """The protocol in what `segline.data.checks` wrote; "" where it is of before it said one."""
+    if not verdict.is_file():
+        return ""
+    return str(json.loads(verdict.read_text(encoding="utf-8")).get("protocol", ""))

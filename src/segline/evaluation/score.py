@@ -10,14 +10,16 @@ ends the script). Whether a folder holds raw ids or train ids is seen from all i
 would do and give different counts, it has to be said.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from segline.core.confusion import mean_iou, pixel_accuracy
+from segline.core.confusion import mean_iou, outside_share, pixel_accuracy
+from segline.core.labels import BINARY
 from segline.data import split as splits
 from segline.data.parallel import stream_samples
 from segline.data.progress import Report
@@ -29,8 +31,11 @@ from segline.evaluation.folders import FilePair, Ids, LabelFolder
 from segline.evaluation.identity import identify
 from segline.evaluation.pairs import Counted, count, readings
 from segline.evaluation.published import Published
-from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation
+from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, grouping
 from segline.evaluation.tally import SHOWN, Problems, Sums
+
+_MOST_OUTSIDE = 0.1
+"""Share of the labelled pixels that predictions may leave without a class, and nothing be asked."""
 
 SCHEMA, SCHEMA_VERSION = "segline/score", 2
 """Name and version of what `document` gives; docs/score.schema.json describes it."""
@@ -81,9 +86,10 @@ def score_folders(
         boundary: count along the boundaries too, which takes several times as long.
 
     Raises:
-        ConfigError: nothing is known of the split `only`.
+        ConfigError: nothing is known of the split `only`, or the manifest is of other splits than the dataset's.
         DataError: anything is wrong with the folders; it names all of it, with counts and examples.
     """
+    _refuse_stale(dataset, published)
     there = folders.look(truth, role="--truth")
     answered = folders.look(prediction, role="--prediction", nested=there.nested)
     if only is not None:
@@ -95,6 +101,8 @@ def score_folders(
     for one in stream_samples(counted, pairs, workers=workers, description=f"score {dataset.name}", report=report):
         sums.take(one)
     chosen, why = sums.decide(named=answered.ids)
+    if (ids or answered.ids) is None and chosen == "train" and sums.outside(chosen) > _MOST_OUTSIDE:
+        problems.add(*_meant(dataset, sums.outside(chosen)))
     if pairs and not problems and not sums.per_image(chosen).any():
         problems.add("labels without a labelled pixel, so that nothing can be scored", *(pair.id for pair in pairs))
     _refuse(problems, f"{prediction} against {truth}")
@@ -114,7 +122,29 @@ def score_folders(
         split_why=found.why,
         ids=chosen,
         why=why,
-        warnings=_warnings(evaluation, pairs, unlike=only if only != found.split else None),
+        warnings=_warnings(evaluation, pairs, sums.contents, unlike=only if only != found.split else None),
+    )
+
+
+def _refuse_stale(dataset: Dataset, published: Published) -> None:
+    """See that the manifest's splits are those that the protocol names (``+last_30``), whatever the task."""
+    made_for, wanted = (protocol.partition("+")[2] for protocol in (published.protocol, dataset.protocol))
+    if published.protocol and made_for != wanted:
+        raise ConfigError(
+            f"splits of {dataset.name}",
+            found=f"a manifest of {published.protocol}",
+            expected=f"one of {dataset.protocol}, as params.yaml has it",
+            remedy="run `dvc repro`",
+        )
+
+
+def _meant(dataset: Dataset, outside: float) -> tuple[str, str]:
+    """A problem: so much is void that 255 hardly means it, but is the foreground of a mask of 0 and 255."""
+    hint = "; if 255 is the second class, write 1 in its place" if len(dataset.label_map) == BINARY else ""
+    return (
+        "readings that leave much of what is labelled without a class",
+        f"255 is void among train ids, and {outside:.1%} of the labelled pixels are predicted so: if that is meant, "
+        f"say --ids train{hint}",
     )
 
 
@@ -161,12 +191,20 @@ def _evaluation(dataset: Dataset, sums: Sums, chosen: Ids, *, split: str | None,
         label_map=dataset.label_map.digest,
         names=dataset.label_map.names,
         ids=tuple(sums.contents),
-        groups=published.grouped(split, sums.contents) if split else None,
+        groups=_groups(dataset, tuple(sums.contents), published),
         void_pixels=sums.void_pixels,
         per_image=sums.per_image(chosen),
         categories=dataset.label_map.categories,
         boundary=sums.boundary(chosen),
     )
+
+
+def _groups(dataset: Dataset, images: tuple[str, ...], published: Published) -> tuple[str, ...] | None:
+    """How images belong together: as the manifest has it, of whatever split they are, else as their names tell."""
+    if all(any(name in labels for labels in published.labels.values()) for name in images):
+        return published.grouped(images)
+    names = (PurePosixPath(name).name for name in images)  # of nested folders the last part
+    return grouping([dataset.group_of(name) for name in names]) if dataset.group_of else None
 
 
 def _narrowed(
@@ -238,10 +276,13 @@ def _shown(path: Path, folder: LabelFolder) -> str:
     return path.relative_to(folder.folder).as_posix()
 
 
-def _warnings(evaluation: Evaluation, pairs: list[FilePair], *, unlike: str | None) -> tuple[str, ...]:
+def _warnings(
+    evaluation: Evaluation, pairs: list[FilePair], contents: Mapping[str, str], *, unlike: str | None
+) -> tuple[str, ...]:
     """What a reader of the score should know.
 
     Args:
+        contents: of `Sums`, in the order of the evaluation's images.
         unlike: the split that was asked for, where the labels are not those that were validated.
     """
     found = []
@@ -249,6 +290,17 @@ def _warnings(evaluation: Evaluation, pairs: list[FilePair], *, unlike: str | No
         found.append("the predictions are the truth's own files: it was scored against itself")
     elif pixel_accuracy(evaluation.counts) == 1.0:
         found.append("every labelled pixel is right: are the predictions a copy of the truth?")
+    share = outside_share(evaluation.counts)
+    if share > _MOST_OUTSIDE:
+        found.append(f"{share:.1%} of the labelled pixels are predicted void or of no class, and count as misses")
+    several = (evaluation.per_image.sum(axis=-1) > 0).sum(axis=-1) > 1  # blank labels are rightly alike
+    of_each = Counter(content for content, telling in zip(contents.values(), several, strict=True) if telling)
+    copies = sum(count for count in of_each.values() if count > 1)
+    if copies:
+        found.append(
+            f"{copies} of the {len(contents)} labels are equal to another image's, pixel by pixel: intervals take "
+            "them for separate evidence"
+        )
     if unlike is not None:
         found.append(f"the labels are not those that were validated as the {unlike} split")
     return tuple(found)

@@ -72,6 +72,7 @@ def _bound(summary: Mapping[str, Any]) -> dict[str, str]:
     named = {
         "images": images(summary),
         "pixels": f"{summary['labelled_pixels']:,} labelled, {summary['void_pixels']:,} void",
+        "predicted void or no class": f"{outside:.2%}" if (outside := summary["outside_share"]) else "",
         "dataset": f"{summary['dataset']}{task}",
         "protocol": summary["protocol"],
         "split": f"{summary['split'] or 'none'}" + (f": {why}" if (why := summary.get("split_because")) else ""),

@@ -4,9 +4,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from segline.core.joint import Counts
+from segline.core.confusion import outside_share
+from segline.core.joint import BYTES, Counts
+from segline.core.labels import VOID
 from segline.evaluation.folders import Ids
 from segline.evaluation.pairs import Counted, Reading, hint, strange_ids
+
+_GOOD, _BAD, _SEVERAL = 0.01, 0.3, 2
+"""One reading leaves at most the first share of the labelled pixels without a class, the other at least the second,
+and under as many different ids: then they are ids of the first kind. So a network's answers are told, of which raw
+ids of Cityscapes would make ego vehicles and borders of the image; but not a class in raw ids on a ground of 0."""
 
 SHOWN = 3
 """Examples of each problem."""
@@ -52,6 +59,7 @@ class Sums:
         self._tried = dict(both) if stated is None else {stated: both[stated]}
         self._counts: dict[Ids, list[Counts]] = {name: [] for name in self._tried}
         self._boundary: dict[Ids, list[Counts]] = {name: [] for name in self._tried}
+        self._seen = np.zeros(BYTES, dtype=np.int64)
         self._refuted: dict[Ids, str] = {}
         self._agree = True
 
@@ -78,6 +86,7 @@ class Sums:
             return
         self.contents[one.id], self.files[one.id] = one.content, one.file
         self.void_pixels += one.void_pixels
+        self._seen += one.seen
         for name in self._tried.keys() - self._refuted.keys():
             self._counts[name].append(one.counts[name])
             if one.boundary:
@@ -105,10 +114,14 @@ class Sums:
         elif named is not None:
             return named, "the files' names say so"
         elif not self._problems:
-            shares = (
-                f"as {name} ids {self._outside(name):.1%} of the labelled pixels are of no class" for name in left
-            )
-            self._problems.add("ways to read the ids that would both do: say --ids raw or --ids train", *shares)
+            shares = {name: self.outside(name) for name in left}
+            said = [
+                f"as {name} ids {share:.1%} of the labelled pixels are of no class" for name, share in shares.items()
+            ]
+            best, worst = sorted(left, key=shares.__getitem__)
+            if shares[best] <= _GOOD and shares[worst] >= _BAD and self._void_ids(worst) >= _SEVERAL:
+                return best, ", ".join(said)
+            self._problems.add("ways to read the ids that would both do: say --ids raw or --ids train", *said)
         return "raw", ""
 
     def per_image(self, chosen: Ids) -> Counts:
@@ -121,6 +134,10 @@ class Sums:
         counts = self._boundary[chosen]
         return np.stack(counts) if counts else None
 
-    def _outside(self, name: Ids) -> float:
-        total = self.per_image(name).sum(axis=0)
-        return float(total[:, -1].sum() / max(1, total.sum()))
+    def _void_ids(self, name: Ids) -> int:
+        """How many different ids that predictions hold are void under one reading."""
+        return int(np.count_nonzero((self._seen > 0) & (self._both[name].table == VOID)))
+
+    def outside(self, name: Ids) -> float:
+        """Share of the labelled pixels that are void or of no class under one reading."""
+        return outside_share(self.per_image(name).sum(axis=0))
