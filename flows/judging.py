@@ -61,7 +61,7 @@ def _answered(work: Work, network: Any, split: Any) -> tuple[Any, Any]:
     from segline.evaluation import evaluate as library
 
     fitted = calibration.fit(network, work.prepared.split("validation"), progress=progress("fit a temperature"))
-    judge = calibration.Judge(network, split, fitted=fitted, fitted_on="validation")
+    judge = calibration.Judge(network, split, fitted=fitted)
     evaluation = library.evaluate(network, split, progress=progress("evaluate"), also=judge.see)
     return evaluation, judge.judged()
 

@@ -7,12 +7,13 @@ import keras
 import numpy as np
 import pytest
 
+from segline.core.calibration import abstention, count, none
 from segline.core.confusion import confusion, mean_iou
 from segline.core.labels import VOID, label_map
 from segline.core.temperature import softmax
 from segline.errors import DataError
 from segline.evaluation import calibration
-from segline.evaluation.evaluate import evaluate
+from segline.evaluation.evaluate import answered, evaluate
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, resized
 
@@ -24,11 +25,11 @@ SURE = 40.0  # an image's mean red, green or blue over the others; the network i
 class Split:
     """Images whose red, green and blue say the class, and noisily; native labels are of twice their size."""
 
-    digest, protocol, short_side = "0123", "drawn/1", 20
+    protocol, short_side = "drawn/1", 20
 
     def __init__(self, name="test", *, count=4, seed=0, labels=LABELS, void=False):
         generator = np.random.default_rng(seed)
-        self.name, self.label_map = name, labels.digest
+        self.name, self.digest, self.label_map = name, f"{name} {seed}", labels.digest
         self.ids, self.groups = [f"{name}_{number}" for number in range(count)], [""] * count
         self._samples = [self._draw(generator, number, len(labels)) for number in range(count)]
         if void:
@@ -69,22 +70,27 @@ def quiet(*_):
     pass
 
 
-def judged(bundle, split, fitted=None):
-    fitted_on = "validation" if fitted else None
-    return calibration.calibrate(bundle, split, fitted=fitted, fitted_on=fitted_on, progress=quiet)
+def fitted_elsewhere(temperature):
+    return calibration.Fitted(temperature=temperature, split="validation", digest="elsewhere")
+
+
+def judged(bundle, split, temperature=None):
+    fitted = fitted_elsewhere(temperature) if temperature else None
+    return calibration.calibrate(bundle, split, fitted=fitted, progress=quiet)
 
 
 def test_a_temperature_fitted_on_validation_mends_an_overconfident_network_on_test(bundle):
     told = []
     fitted = calibration.fit(bundle, Split("validation", seed=1), progress=lambda *done: told.append(done))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert fitted > 1.5
-    found = judged(bundle, Split(), fitted)
+    assert (fitted.split, fitted.digest) == ("validation", "validation 1")
+    assert fitted.temperature > 1.5
+    found = calibration.calibrate(bundle, Split(), fitted=fitted, progress=quiet)
     assert found.before.overall.ece > 0.1
     assert found.after.overall.ece < 0.5 * found.before.overall.ece
     assert found.after.log_loss < found.before.log_loss
-    assert found.after.temperature == fitted
-    assert f"temperature {fitted:.2f}, fitted on validation" in found.statement
+    assert found.after.temperature == fitted.temperature
+    assert f"temperature {fitted.temperature:.2f}, fitted on validation" in found.statement
     json.dumps(found.as_json(), allow_nan=False)
 
 
@@ -95,7 +101,7 @@ def test_the_same_pixels_are_drawn_again_and_few_are_enough(bundle, monkeypatch)
     few = calibration.fit(bundle, split, progress=quiet)
     assert few == calibration.fit(bundle, split, progress=quiet)
     assert few != whole
-    assert few == pytest.approx(whole, rel=0.1)
+    assert few.temperature == pytest.approx(whole.temperature, rel=0.1)
 
 
 def test_answers_are_those_of_evaluate_whatever_the_temperature(bundle):
@@ -152,10 +158,22 @@ def test_averages_over_mirror_images_are_judged_as_probabilities(bundle):
 
 
 def test_what_was_fitted_where_it_is_reported_is_refused(bundle):
+    fitted = calibration.fit(bundle, Split(), progress=quiet)
     with pytest.raises(ValueError, match="fitted on test"):
-        calibration.calibrate(bundle, Split(), fitted=2.0, fitted_on="test", progress=quiet)
-    with pytest.raises(ValueError, match="both are needed"):
-        calibration.calibrate(bundle, Split(), fitted=2.0, fitted_on=None, progress=quiet)
+        calibration.calibrate(bundle, Split(), fitted=fitted, progress=quiet)
+    with pytest.raises(ValueError, match="fitted on test"):  # under another name
+        calibration.Judge(bundle, Split(), fitted=replace(fitted, split="validation"))
+
+
+def test_what_stays_unanswered_is_chosen_by_the_confidences_after_the_temperature(bundle):
+    split, temperature = Split(), 5.0
+    after = none(3)
+    for index in range(len(split)):
+        truth, answer, logits = answered(bundle, split, index)
+        after += count(truth, answer, softmax(logits, temperature=temperature))
+    found = judged(bundle, split, temperature)
+    assert found.abstention == abstention(after)
+    assert found.abstention != judged(bundle, split).abstention
 
 
 def test_splits_that_do_not_fit_or_say_nothing_are_refused(bundle):
@@ -168,7 +186,7 @@ def test_splits_that_do_not_fit_or_say_nothing_are_refused(bundle):
 
 def test_a_judge_that_sees_the_pass_of_evaluate_says_what_one_of_its_own_says(bundle):
     split = Split()
-    judge = calibration.Judge(bundle, split, fitted=1.7, fitted_on="validation")
+    judge = calibration.Judge(bundle, split, fitted=fitted_elsewhere(1.7))
     evaluation = evaluate(bundle, split, progress=quiet, also=judge.see)
     assert judge.judged().as_json() == judged(bundle, split, 1.7).as_json()
     assert evaluation.digest == evaluate(bundle, split, progress=quiet).digest

@@ -35,7 +35,8 @@ def evaluated(bias=0.0):
 def written(tmp_path_factory):
     """The folder of an evaluation with all that a page can hold."""
     folder, network, split, evaluation = tmp_path_factory.mktemp("report"), bundle(), Split(), evaluated()
-    judged = calibration.calibrate(network, split, fitted=1.5, fitted_on="validation", progress=lambda *_: None)
+    fitted = calibration.Fitted(temperature=1.5, split="validation", digest="another")
+    judged = calibration.calibrate(network, split, fitted=fitted, progress=lambda *_: None)
     summary = figures.summary(evaluation, resamples=100, confidence=0.9, baseline=evaluation.baseline(commonest=1))
     record.write(
         folder,

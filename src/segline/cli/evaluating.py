@@ -98,11 +98,10 @@ def _counted(
     with Progress(disable=not sys.stderr.isatty(), transient=True) as bar:
         if fitting is None:
             return scoring.evaluate(network, samples, progress=_stage(bar, "evaluate"), boundary=boundary), None
-        fitted = fitted_on = None
+        fitted = None
         if samples.name != "validation":  # on the split that chose the weights none can be fitted and judged at once
-            fitted_on = "validation"
-            fitted = calibration.fit(network, fitting(fitted_on), progress=_stage(bar, "fit a temperature"))
-        judge = calibration.Judge(network, samples, fitted=fitted, fitted_on=fitted_on)
+            fitted = calibration.fit(network, fitting("validation"), progress=_stage(bar, "fit a temperature"))
+        judge = calibration.Judge(network, samples, fitted=fitted)
         found = scoring.evaluate(network, samples, progress=_stage(bar, "evaluate"), boundary=boundary, also=judge.see)
         return found, judge.judged()
 

@@ -1,6 +1,7 @@
 """How far a network's confidences can be taken for probabilities, on prepared splits at the labels' native size."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +19,16 @@ PIXELS = 1 << 18
 SEED = 21
 
 
-def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -> float:
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A temperature, and the split that it was fitted on, by name and digest."""
+
+    temperature: float
+    split: str
+    digest: str
+
+
+def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -> Fitted:
     """The temperature that `bundle`'s logits are to be divided by.
 
     One pass; memory does not grow with the number of images, because as many fewer pixels of each are kept.
@@ -45,7 +55,7 @@ def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -
             expected="some to fit the temperature on",
             remedy="look at the masks",
         )
-    return temperature.fit(pixels)
+    return Fitted(temperature=temperature.fit(pixels), split=split.name, digest=split.digest)
 
 
 class Judge:
@@ -56,27 +66,26 @@ class Judge:
 
     Args:
         fitted: what `fit` gave on another split; None for the softmax alone.
-        fitted_on: the name of that split, None together with `fitted`.
 
     Raises:
-        ValueError: `fitted_on` is `split` itself, or only one of the two is given.
+        ValueError: the temperature was fitted on `split` itself.
         DataError: `split` does not fit the bundle.
     """
 
-    def __init__(self, bundle: Bundle, split: Split, *, fitted: float | None, fitted_on: str | None) -> None:
-        if (fitted is None) != (fitted_on is None):
-            raise ValueError(f"temperature {fitted}, fitted on {fitted_on}: both are needed, or none")
-        if fitted_on == split.name:
+    def __init__(self, bundle: Bundle, split: Split, *, fitted: Fitted | None) -> None:
+        if fitted and (fitted.split == split.name or fitted.digest == split.digest):
             raise ValueError(f"the temperature was fitted on {split.name}, so its calibration there says nothing")
         refuse_mismatch(bundle, split)
-        self._bundle, self._split, self._fitted, self._fitted_on = bundle, split, fitted, fitted_on
+        self._bundle, self._split, self._fitted = bundle, split, fitted
         self._before = self._after = calibration.none(len(bundle.labels))
 
     def see(self, truth: Mask, answer: Mask, logits: Logits) -> None:
         """Count one image: label and answer, uint8 (H, W), and logits, float32 (H, W, C)."""
         self._before += calibration.count(truth, answer, temperature.softmax(logits))
         if self._fitted is not None:
-            self._after += calibration.count(truth, answer, temperature.softmax(logits, temperature=self._fitted))
+            self._after += calibration.count(
+                truth, answer, temperature.softmax(logits, temperature=self._fitted.temperature)
+            )
 
     def judged(self) -> Calibration:
         """What all images say, once each was seen."""
@@ -91,8 +100,8 @@ class Judge:
             images=len(self._split),
             labelled_pixels=before.pixels,
             before=calibration.scored(before, temperature=1.0),
-            after=None if fitted is None else calibration.scored(after, temperature=fitted),
-            fitted_on=self._fitted_on,
+            after=None if fitted is None else calibration.scored(after, temperature=fitted.temperature),
+            fitted_on=fitted.split if fitted else None,
             abstention=calibration.abstention(before if fitted is None else after),
         )
 
@@ -101,8 +110,7 @@ def calibrate(
     bundle: Bundle,
     split: Split,
     *,
-    fitted: float | None,
-    fitted_on: str | None,
+    fitted: Fitted | None,
     progress: Callable[[int, int], None],
 ) -> Calibration:
     """What a `Judge` says after a pass of its own over `split`; `evaluate` can have one see in its pass.
@@ -110,7 +118,7 @@ def calibrate(
     Args:
         progress: called with (done, total) after each image.
     """
-    judge = Judge(bundle, split, fitted=fitted, fitted_on=fitted_on)
+    judge = Judge(bundle, split, fitted=fitted)
     for index in range(len(split)):
         judge.see(*answered(bundle, split, index))
         progress(index + 1, len(split))
