@@ -165,6 +165,20 @@ def test_what_is_no_run_is_refused_with_what_would_be(project, capsys):
     assert "remedy:" in told
 
 
+def test_a_comparison_is_never_written_outside_of_the_reports(project, capsys):
+    from dataclasses import replace
+
+    from segline.evaluation import evaluate
+
+    found = replace(evaluate.evaluate(bundle(), Split(), progress=lambda *_: None), dataset="../../outside")
+    for name in "ab":
+        results.save(found, project / f"{name}.npz")
+    before = {path for path in project.parent.rglob("*") if path.is_dir()}
+    assert run("compare", project / "a.npz", project / "b.npz") == 1
+    assert "dataset '../../outside' is no plain name" in capsys.readouterr().err
+    assert {path for path in project.parent.rglob("*") if path.is_dir()} == before
+
+
 def test_comparing_files_needs_neither_keras_nor_mlflow(project):
     for name, bias in (("a", 0.0), ("b", 0.9)):
         from segline.evaluation import evaluate
