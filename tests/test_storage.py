@@ -1,4 +1,6 @@
 import json
+import os
+import stat
 import subprocess
 import sys
 import textwrap
@@ -147,6 +149,148 @@ def test_text_is_written_as_it_is_in_utf_8(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc here")
 @pytest.mark.parametrize("write", [atomic_file, atomic_folder])
 def test_a_place_where_no_folder_can_be_made_is_named(write):
-    said = "/proc/nowhere: cannot be written: no folder can be made there"
+    said = "/proc/nowhere: cannot be written: nothing can be made there"
     with pytest.raises(StorageError, match=said), write(Path("/proc/nowhere/file")):
         pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc here")
+@pytest.mark.parametrize("write", [atomic_file, atomic_folder])
+def test_a_folder_that_takes_no_file_is_named(write):
+    with (
+        pytest.raises(StorageError, match=r"/proc/file\.json: cannot be written: nothing"),
+        write(Path("/proc/file.json")),
+    ):
+        pass
+
+
+def test_a_link_stays_and_the_file_it_points_to_is_replaced(tmp_path):
+    (tmp_path / "deep").mkdir()
+    target, link, dangling = tmp_path / "deep" / "target", tmp_path / "link", tmp_path / "dangling"
+    target.write_text("old")
+    link.symlink_to("deep/target")
+    dangling.symlink_to("deep/new")
+    for path in (link, dangling):
+        write_text(path, "new")
+        assert path.is_symlink()
+        assert path.read_text() == "new"
+    assert target.read_text() == "new"
+    assert sorted(entry.name for entry in (tmp_path / "deep").iterdir()) == ["new", "target"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["dangling", "deep", "link"]
+
+
+def test_a_link_to_a_file_that_nobody_may_write_is_replaced_and_the_file_kept(tmp_path):
+    """DVC's cache is linked into the project so, where the disk knows no cheaper copies."""
+    cached, link = tmp_path / "cached", tmp_path / "link"
+    cached.write_text("cached")
+    cached.chmod(0o444)
+    link.symlink_to(cached)
+    write_text(link, "new")
+    assert not link.is_symlink()
+    assert (link.read_text(), cached.read_text()) == ("new", "cached")
+
+
+def test_links_in_a_circle_are_named(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(StorageError, match="move what is in the way"):
+        write_text(tmp_path / "a", "new")
+    assert (tmp_path / "a").is_symlink()
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_before_anything_is_written(tmp_path):
+    began = False
+    with pytest.raises(StorageError, match="Is a directory") as error, atomic_file(tmp_path):
+        began = True
+    assert not began
+    assert error.value.place == str(tmp_path)
+
+
+def test_a_pipe_gets_the_whole_content_and_stays_a_pipe(tmp_path):
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    text = "long " * 100_000  # more than a pipe holds
+    for path in (pipe, link):
+        with (tmp_path / "read").open("w") as out, subprocess.Popen(["cat", str(pipe)], stdout=out) as reader:
+            write_text(path, text)
+            assert reader.wait(timeout=60) == 0
+        assert (tmp_path / "read").read_text() == text
+        assert pipe.is_fifo()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["link", "pipe", "read"]
+
+
+def test_a_failure_sends_nothing_to_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(RuntimeError), atomic_file(pipe) as partial:
+            partial.write_text("half")
+            raise RuntimeError
+        assert os.read(reader, 10) == b""
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+@pytest.mark.parametrize(("minor", "fault"), [(3, None), (7, "the disk is full")])
+def test_a_device_stays_a_device(tmp_path, minor, fault):
+    """Nodes of the test's own, of the kinds of /dev/null (1, 3) and /dev/full (1, 7)."""
+    node = tmp_path / "node"
+    try:
+        os.mknod(node, 0o666 | stat.S_IFCHR, os.makedev(1, minor))
+        node.open("wb").close()
+    except OSError as error:
+        pytest.skip(f"no device node can be made and opened here: {error}")
+    if fault:
+        with pytest.raises(StorageError, match=fault):
+            write_text(node, "text")
+    else:
+        write_text(node, "text")
+    assert node.is_char_device()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["node"]
+
+
+STREAM = """
+import sys
+from pathlib import Path
+from segline.storage import write_json
+print("before")
+write_json(Path(sys.argv[1]), {"value": 1})
+print("after")
+"""
+
+
+@pytest.fixture
+def stdout_link(tmp_path):
+    """What /dev/stdout is, in a folder of the test's own."""
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("no /proc here")
+    link = tmp_path / "stdout"
+    link.symlink_to("/proc/self/fd/1")
+    return link
+
+
+def test_standard_output_takes_what_is_written_in_its_turn(tmp_path, stdout_link):
+    command, whole = [sys.executable, "-c", STREAM, str(stdout_link)], 'before\n{\n  "value": 1\n}\nafter\n'
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert answer.stdout == whole
+    for mode in ("w", "a"):
+        with (tmp_path / "out").open(mode) as out:
+            subprocess.run(command, stdout=out, check=True)
+    assert (tmp_path / "out").read_text() == whole * 2
+    assert stdout_link.is_symlink()
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["out", "stdout"]
+
+
+@pytest.mark.parametrize("name", ["x.json", "out[1].json", "*", "a?"])
+def test_what_others_left_under_like_names_is_left_alone(tmp_path, name):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    kept = [".x.json.foo.partial", f".{name}.part.{dead.pid}.partial", f".other.{dead.pid}.partial"]
+    removed = [f".{name}.{dead.pid}.partial", f".{name}.old.{dead.pid}.partial"]
+    for other in kept + removed:
+        (tmp_path / other).touch()
+    write_text(tmp_path / name, "new")
+    assert {entry.name for entry in tmp_path.iterdir()} == {name, *kept}

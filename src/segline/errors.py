@@ -19,6 +19,22 @@ from functools import partial
 from typing import Self
 
 
+def printable(text: str, *, but: str = "") -> str:
+    """`text` with everything escaped that shows nothing, or that a terminal would act upon.
+
+    Args:
+        but: characters that stay what they are, such as a line's end.
+    """
+    return "".join(each if each.isprintable() or each in but else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # what Python makes of a byte in a file's name that is no UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
 class SeglineError(Exception):
     """A problem a person can act on.
 

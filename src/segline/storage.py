@@ -6,9 +6,14 @@ old content or the new, never half of either.
 """
 
 import errno
+import glob
 import json
 import os
+import re
 import shutil
+import stat
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +25,15 @@ SPARE = 64 << 20
 """Bytes that stay free on every disk."""
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_IN_THE_WAY = {errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
+_IN_THE_WAY = {
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENOTEMPTY,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENXIO,  # a socket, or a pipe that nobody can open
+}
 _NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -58,17 +71,32 @@ def reporting_storage(place: Path) -> Iterator[None]:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; rename it to `path` on success, remove it on failure.
 
+    A link stays, and the file it points to is replaced; but where nobody may write to that file, the link is
+    replaced: DVC links its cache so. What is no file (a device, a pipe, the process's own output) stays, and the
+    whole content goes into it at the end.
+
     Raises:
-        StorageError: no room or no right to write.
+        StorageError: no room or no right to write, or a folder is there.
     """
     with reporting_storage(path):
-        _make_parent(path)
-        partial = _partial(path)
+        held = _held(path)
+        if held is not None and stat.S_ISDIR(held.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if held is not None and (not stat.S_ISREG(held.st_mode) or _own_output(held) is not None):
+            with _poured(path, held) as partial:
+                yield partial
+            return
+        protected = held is not None and not held.st_mode & stat.S_IWUSR
+        place = path if protected else Path(os.path.realpath(path))
+        _make_parent(place)
+        partial = _partial(place)
+        with _creating(place):
+            partial.touch()
         try:
             yield partial
             with partial.open("rb") as handle:
                 os.fsync(handle.fileno())
-            partial.replace(path)
+            partial.replace(place)
         finally:
             partial.unlink(missing_ok=True)
 
@@ -83,7 +111,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     with reporting_storage(path):
         _make_parent(path)
         partial = _partial(path)
-        partial.mkdir()
+        with _creating(path):
+            partial.mkdir()
         try:
             yield partial
             _exchange(partial, path)
@@ -165,17 +194,62 @@ def require_room(folder: Path, size: int, *, purpose: str) -> int:
     return room
 
 
-def _make_parent(path: Path) -> None:
+def _held(path: Path) -> os.stat_result | None:
+    """What is at `path`, or where it links to; None for nothing."""
     try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _own_output(held: os.stat_result) -> int | None:
+    """The descriptor, of standard output or standard error, that is open on `held`."""
+    for descriptor in (1, 2):
+        try:
+            if os.path.samestat(os.fstat(descriptor), held):
+                return descriptor
+        except OSError:  # closed
+            continue
+    return None
+
+
+@contextmanager
+def _poured(path: Path, held: os.stat_result) -> Iterator[Path]:
+    """Yield a path to write to; its content goes into `path`, which is `held`, once it is whole."""
+    with tempfile.TemporaryDirectory() as folder:
+        partial = Path(folder, path.name)
+        yield partial
+        own = _own_output(held)
+        if own is None:
+            descriptor = os.open(path, os.O_WRONLY)
+        else:  # opened anew it would be written from its start, over what is there
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            descriptor = os.dup(own)
+        with partial.open("rb") as content, os.fdopen(descriptor, "wb") as sink:
+            shutil.copyfileobj(content, sink)
+
+
+@contextmanager
+def _creating(path: Path) -> Iterator[None]:
+    """Turn "not found", which is what /proc and its like answer, into the missing right that it means at `path`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise PermissionError(errno.EPERM, "nothing can be made there", str(path)) from error
+
+
+def _make_parent(path: Path) -> None:
+    with _creating(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except FileNotFoundError as error:  # what /proc and its like answer
-        raise PermissionError(errno.EPERM, "no folder can be made there", str(path.parent)) from error
 
 
 def _partial(path: Path) -> Path:
     """The place to write `path` first; what killed processes left there is removed."""
-    for stale in path.parent.glob(f".{path.name}.*.partial"):
-        if not _is_alive(int(stale.name.split(".")[-2])):
+    left = re.compile(rf"\.{re.escape(path.name)}\.(?:old\.)?(\d+)\.partial")
+    for stale in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        named = left.fullmatch(stale.name)
+        if named and not _is_alive(int(named[1])):
             shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
     return path.parent / f".{path.name}.{os.getpid()}.partial"
 

@@ -14,7 +14,8 @@ LABELS = label_map(
 class Split:
     """Samples with the interface of `PreparedSplit`; from image to image more of the last rows are wrong."""
 
-    name, digest, protocol, label_map, short_side = "test", "0123", "drawn/1", LABELS.digest, 30
+    name, digest, label_map, short_side = "test", "0123", LABELS.digest, 30
+    dataset, protocol = "drawn", "drawn/1"
 
     def __init__(self, count=9, groups=None):
         generator = np.random.default_rng(1)

@@ -103,7 +103,18 @@ def test_evaluations_are_written_shown_and_compared(project, capsys):
 
     assert "boundary_miou" not in summary
 
-    assert run("evaluate", "--model", project / "worse", "--dataset", "drawn", "--no-confidence", "--boundary") == 0
+    assert (
+        run(
+            "evaluate",
+            "--model",
+            project / "worse/network.keras",
+            "--dataset",
+            "drawn",
+            "--no-confidence",
+            "--boundary",
+        )
+        == 0
+    )
     told = capsys.readouterr().out
     folder = project / "reports" / "drawn" / "worse-test"
     assert {path.name for path in folder.iterdir()} == {
@@ -148,6 +159,8 @@ def test_what_cannot_be_scored_is_refused_with_the_reason(project, capsys):
     assert "no such split, expected one of train, validation, test" in capsys.readouterr().err
     assert run("evaluate", "--model", project / "good", "--dataset", "camvid") == 1
     assert "no prepared data" in capsys.readouterr().err
+    assert run("evaluate", "--model", "", "--dataset", "drawn") == 1
+    assert "--model: an empty name" in capsys.readouterr().err
     bundles.save(replace(bundle(), short_side=20), project / "smaller")
     assert run("evaluate", "--model", project / "smaller", "--dataset", "drawn", "--split", "train") == 1
     assert "no native labels to score another scale by" in capsys.readouterr().err
@@ -163,6 +176,20 @@ def test_what_is_no_run_is_refused_with_what_would_be(project, capsys):
     told = capsys.readouterr().err
     assert "no file, run or model of that name" in told
     assert "remedy:" in told
+
+
+def test_a_comparison_is_never_written_outside_of_the_reports(project, capsys):
+    from dataclasses import replace
+
+    from segline.evaluation import evaluate
+
+    found = replace(evaluate.evaluate(bundle(), Split(), progress=lambda *_: None), dataset="../../outside")
+    for name in "ab":
+        results.save(found, project / f"{name}.npz")
+    before = {path for path in project.parent.rglob("*") if path.is_dir()}
+    assert run("compare", project / "a.npz", project / "b.npz") == 1
+    assert "dataset '../../outside' is no plain name" in capsys.readouterr().err
+    assert {path for path in project.parent.rglob("*") if path.is_dir()} == before
 
 
 def test_comparing_files_needs_neither_keras_nor_mlflow(project):

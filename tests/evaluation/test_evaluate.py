@@ -102,14 +102,23 @@ def test_one_changed_pixel_changes_the_digest(evaluation):
 def test_another_label_map_or_an_empty_split_is_refused(network):
     other = Split(6)
     other.label_map = "ffff"
-    with pytest.raises(DataError, match="ffff"):
+    other.dataset = "pets"
+    with pytest.raises(DataError, match="ffff") as error:
         library.evaluate(network, other, progress=lambda *_: None)
+    assert error.value.place == "pets test split"  # where the label map is that was found
+    assert "trained on drawn" in error.value.expected
     other = Split(6)
     other.short_side = 64  # what it would be shown is not what `predict` shows it
     with pytest.raises(DataError, match="short side 64"):
         library.evaluate(network, other, progress=lambda *_: None)
     with pytest.raises(DataError, match="no sample"):
         library.evaluate(network, Split(count=0), progress=lambda *_: None)
+
+
+def test_a_score_is_of_the_data_and_not_of_what_the_network_was_trained_on(network):
+    other = Split(2)
+    other.dataset = "another of the same classes"
+    assert library.evaluate(network, other, progress=lambda *_: None).dataset == other.dataset
 
 
 def test_a_split_without_a_labelled_pixel_is_refused(network):

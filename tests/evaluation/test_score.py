@@ -2,7 +2,10 @@ import importlib
 import json
 import os
 import shutil
+import struct
 import sys
+import tracemalloc
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import cv2
 import jsonschema
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from segline import config, datasets
 from segline.core.boundary import boundary_outcomes
@@ -255,6 +259,94 @@ def test_a_pipe_is_not_waited_for(root):
     path.unlink()
     os.mkfifo(path)
     assert "image_0.png: a pipe" in refused(root)
+
+
+@pytest.mark.parametrize("folder", ["truth", "prediction"])
+def test_what_is_no_file_is_not_read(root, folder):
+    path = root / folder / "image_0.png"
+    path.unlink()
+    path.symlink_to("/dev/zero")  # it would never end
+    assert "image_0.png: a device" in refused(root)
+
+
+def test_a_link_to_a_file_is_read(root):
+    before = score(root).evaluation.digest
+    path = root / "prediction" / "image_0.png"
+    path.rename(root / "elsewhere")
+    path.symlink_to(root / "elsewhere")
+    assert score(root).evaluation.digest == before
+
+
+@pytest.mark.parametrize("form", ["L", "P", "1"])
+def test_a_huge_picture_in_a_small_file_is_refused_without_decoding_it(root, form):
+    picture = Pillow.new(form, (12000, 14000))
+    if form == "P":
+        picture.putpalette(bytes(768))
+    picture.save(root / "prediction" / "image_0.png")
+    del picture
+    tracemalloc.start()
+    try:
+        assert "image_0.png: 12000 x 14000, expected 17 x 11" in refused(root)
+        assert tracemalloc.get_traced_memory()[1] < 12000 * 14000 / 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_header_that_is_damaged_is_not_taken_at_its_word(root):
+    path = root / "prediction" / "image_0.png"
+    data = bytearray(path.read_bytes())
+    data[18] ^= 1  # the width
+    path.write_bytes(data)
+    assert "image_0.png: a damaged PNG: checksum of chunk b'IHDR'" in refused(root)
+
+
+def test_more_pixels_than_any_image_has_are_not_called_no_image(root):
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
+    end = b"IEND"
+    framed = (struct.pack(">I", len(one) - 4) + one + struct.pack(">I", zlib.crc32(one)) for one in (chunk, end))
+    (root / "prediction" / "image_0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(framed))
+    assert "image_0.png: too many pixels to be decoded" in refused(root)
+
+
+def test_ids_that_break_either_reading_are_named_for_each(root):
+    """Id 2 is a train id alone, id 5 and 9 are raw ids alone."""
+    path = root / "prediction" / "image_0.png"
+    odd = np.full(read(path).shape, 3, dtype=np.uint8)
+    odd[0, :4], odd[1, :2], odd[2, 0] = 2, 5, 9
+    write_png(path, odd)
+    said = "image_0.png: as raw ids id 2 in 4 pixels, as train ids id 5 in 2 pixels, id 9 in 1 pixels"
+    assert said in refused(root)
+
+
+@pytest.mark.parametrize("ids", [None, "raw"])
+def test_raw_ids_with_255_for_void_are_told_what_void_is_there(root, ids):
+    rewritten(root / "prediction", lambda held: np.where(held == 0, np.uint8(255), held))
+    found = refused(root, ids=ids)
+    assert "(all are raw ids but 255, which is void among train ids alone: write 0, which is a raw id without" in found
+    assert "id 255 in" in found
+    path = root / "prediction" / "image_0.png"
+    odd = read(path)
+    odd[0, 0] = 77
+    write_png(path, odd)  # there 255 is not all that is wrong
+    assert "no raw ids of the dataset: 1 (image_0.png" in refused(root, ids="raw")
+
+
+@pytest.mark.parametrize("folder", ["truth", "prediction"])
+def test_names_that_are_no_text_are_refused(root, folder):
+    path = root / folder / "image_0.png"
+    try:
+        path.rename(os.fsdecode(bytes(path.parent) + b"/\xff\xfe_10.png"))
+    except OSError as error:
+        pytest.skip(f"this disk takes no such name: {error}")
+    with pytest.raises(DataError, match=rf"--{folder} .*: names of files that are no UTF-8: 1 ") as error:
+        score(root)
+    assert r"(\xff\xfe_10.png)" in error.value.found
+    str(error.value).encode()
+
+
+def test_names_that_would_move_the_cursor_or_end_the_line_are_shown_escaped(root):
+    write_png(root / "prediction" / "a\x1b[2Jb\nc\u202e.png", np.zeros((2, 3), dtype=np.uint8))
+    assert r"predictions without a truth: 1 (a\x1b[2Jb\nc\u202e.png)" in refused(root)
 
 
 def test_a_photograph_is_known_by_its_colours(root):

@@ -18,7 +18,7 @@ LABELS = label_map([(0, "ground", (0, 0, 0)), (1, "thing", (250, 0, 0))])
 class Split:
     """Images whose things are bright, and darker than the network takes for a thing."""
 
-    name = "validation"
+    name, dataset = "validation", "drawn"
 
     def __init__(self, count=3):
         self._rng = [np.random.default_rng(number) for number in range(count)]

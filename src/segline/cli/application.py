@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from segline.errors import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -29,8 +31,8 @@ DatasetArgument = Annotated[
 
 
 def complain(line: str) -> None:
-    """Say `line` on stderr."""
-    typer.echo(line, err=True)
+    """Say `line` on stderr; names of files in it may hold anything."""
+    typer.echo(printable(line, but="\n\t"), err=True)
 
 
 @app.callback()

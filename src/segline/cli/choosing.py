@@ -4,20 +4,57 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from segline.errors import ConfigError, DataError
+
 
 @contextmanager
 def bundle_folder(model: str) -> Iterator[tuple[str, Path]]:
-    """The model's name for a person and its folder, fetched for as long as the block runs if it is a registered one."""
+    """The model's name for a person and its folder, fetched for as long as the block runs if it is a registered one.
+
+    Raises:
+        ConfigError: `model` is empty.
+        DataError: it is a file of no model folder.
+        TrackingError: no such model is registered.
+    """
     import tempfile
 
     from segline import settings
     from segline.inference import bundle
     from segline.registry import promotion, tracking
 
-    if (Path(model) / bundle.DESCRIPTION).is_file():
-        yield Path(model).absolute().name, Path(model)
+    if not model.strip():
+        raise ConfigError(
+            "--model",
+            found="an empty name",
+            expected="a model folder, or a registered model such as segline-oxford_pets@champion",
+            remedy="name one; segline models list shows what is registered",
+        )
+    local = _local(Path(model), description=bundle.DESCRIPTION, network=bundle.NETWORK)
+    if local is not None:
+        yield local.absolute().name, local
         return
     client = tracking.connect(settings.load())
     with tempfile.TemporaryDirectory() as folder:
         version = promotion.resolve(client, model)
         yield f"{version.name}-{version.version}", promotion.download(version, Path(folder))
+
+
+def _local(path: Path, *, description: str, network: str) -> Path | None:
+    """The model folder that `path` is, or is a file of; None where nothing of a model is there.
+
+    Args:
+        description: what the file beside the network is called.
+        network: what the network's file is called.
+    """
+    if (path / description).is_file() or (path / network).is_file():
+        return path
+    if not path.is_file():
+        return None
+    if path.name in (description, network):
+        return path.parent
+    raise DataError(
+        path,
+        found="a file of no model folder",
+        expected=f"a folder with {network} and {description}, or one of these two",
+        remedy="name that folder with --model",
+    )

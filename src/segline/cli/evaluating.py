@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 @app.command()
 def evaluate(
     model: Annotated[
-        str, typer.Option(help="A registered model (`segline-oxford_pets@champion`, `name/3`) or a model folder.")
+        str,
+        typer.Option(help="A registered model (`segline-oxford_pets@champion`, `name/3`), or a model folder or file."),
     ],
     dataset: Annotated[str, typer.Option(help="What to score it on: prepared data (`dvc repro prepare@DATASET`).")],
     split: Annotated[str, typer.Option(help="test, validation, or train at its prepared scale.")] = "test",

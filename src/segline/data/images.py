@@ -24,6 +24,7 @@ from segline.storage import reporting_storage
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
+_HEADER_END = 33  # of a PNG: signature and the first chunk, its checksum included
 _PNG_TEXTS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that can hold an orientation
 _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
 _ORIENTATION = 0x0112  # EXIF tag
@@ -125,6 +126,14 @@ def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> 
     return mask // (255 // (2**depth - 1)) if colour == _GREY and depth in (2, 4) else mask
 
 
+def stated_shape(data: bytes) -> tuple[int, int] | None:
+    """(H, W) that the header of a PNG of ids says, for which nothing is decoded; None for any other file."""
+    if len(data) < _HEADER_END or not data.startswith(_PNG) or _png_form(data)[1] not in (_GREY, _PALETTE):
+        return None
+    width, height, stated = *struct.unpack_from(">II", data, 16), *struct.unpack_from(">I", data, _HEADER_END - 4)
+    return (height, width) if zlib.crc32(data[12 : _HEADER_END - 4]) == stated else None
+
+
 def _colours_of(picture: Pillow.Image) -> str:
     """How many colours there are, and the most frequent of them."""
     counted = picture.convert("RGB").getcolors(maxcolors=_MANY_COLOURS)
@@ -207,6 +216,10 @@ def _open(data: bytes, place: Path) -> Pillow.Image:
         return Pillow.open(io.BytesIO(data))
     except MemoryError:
         raise
+    except Pillow.DecompressionBombError as error:
+        raise DataError(
+            place, found=f"too many pixels to be decoded: {error}", expected="an image", remedy=_REMEDY
+        ) from error
     except Exception as error:  # what a decoder raises on hostile bytes is not a closed set
         start = data[:8]
         raise DataError(

@@ -74,6 +74,7 @@ class PreparedSplit:
     def __init__(self, folder: Path, name: str, index: pa.Table, meta: dict[str, Any]) -> None:
         self.name = name
         self.digest: str = meta["splits"][name]["digest"]
+        self.dataset: str = meta["dataset"]
         self.protocol: str = meta["protocol"]
         self.label_map: str = meta["label_map"]
         self.pixels: list[int] = meta["splits"][name]["pixels"]
@@ -142,7 +143,7 @@ class RescaledSplit:
     """A split for a network that was trained on another scale than this one was prepared at."""
 
     def __init__(self, split: PreparedSplit, files: dict[str, Path], *, short_side: int | None) -> None:
-        self.name, self.digest, self.protocol = split.name, split.digest, split.protocol
+        self.name, self.dataset, self.digest, self.protocol = split.name, split.dataset, split.digest, split.protocol
         self.label_map, self.ids, self.groups, self.short_side = split.label_map, split.ids, split.groups, short_side
         self._split, self._files = split, files
 

@@ -50,7 +50,7 @@ def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -
     pixels = temperature.joined(parts)
     if not pixels.truth.size:
         raise DataError(
-            f"{bundle.dataset} {split.name} split",
+            f"{split.dataset} {split.name} split",
             found="no labelled pixel",
             expected="some to fit the temperature on",
             remedy="look at the masks",
@@ -91,7 +91,7 @@ class Judge:
         """What all images say, once each was seen."""
         before, after, fitted = self._before, self._after, self._fitted
         return Calibration(
-            dataset=self._bundle.dataset,
+            dataset=self._split.dataset,
             split=self._split.name,
             protocol=self._split.protocol,
             split_digest=self._split.digest,

@@ -1,10 +1,11 @@
 """Evaluations side by side: scores with intervals, differences a class, and the same images paired."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import is_zipfile
 
 import numpy as np
 import numpy.typing as npt
@@ -55,14 +56,43 @@ def read(path: Path) -> Evaluation | None:
     if not file.is_file():
         return None
     try:
-        return load(file)
-    except (ValueError, KeyError, TypeError, OSError, BadZipFile) as error:
-        raise DataError(
-            file,
-            found=f"no counts of an evaluation ({error})",
-            expected="what segline evaluate, segline score --counts or a training run wrote",
-            remedy="name one of those",
-        ) from error
+        if is_zipfile(file):  # as all .npz are
+            return load(file)
+        scores = _holds_scores(file)
+    except Exception as error:  # what NumPy and zipfile raise on damaged bytes is not a closed set
+        raise _no_counts(file, str(error)) from error
+    raise _only_scores(file) if scores else _no_counts(file, "it is no .npz")
+
+
+def _no_counts(file: Path, reason: str) -> DataError:
+    return DataError(
+        file,
+        found=f"no counts of an evaluation ({reason})",
+        expected="what segline evaluate, segline score --counts or a training run wrote",
+        remedy="name one of those",
+    )
+
+
+def _only_scores(file: Path) -> DataError:
+    return DataError(
+        file,
+        found="scores as JSON, without the counts of each image",
+        expected=f"counts to draw intervals from (.npz, as {COUNTS})",
+        remedy="score again with `--counts FILE.npz` and compare that file; segline evaluate writes "
+        f"{COUNTS} beside its evaluation.json",
+    )
+
+
+def _holds_scores(file: Path) -> bool:
+    """Whether a file is the JSON that `segline score --json` or `segline evaluate` writes."""
+    with file.open("rb") as handle:
+        if handle.read(64).lstrip()[:1] != b"{":  # as no other big file begins
+            return False
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and "miou" in content
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:

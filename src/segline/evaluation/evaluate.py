@@ -35,7 +35,7 @@ class AtTrainingScale:
     """
 
     def __init__(self, split: PreparedSplit) -> None:
-        self.name, self.digest = split.name, split.digest
+        self.name, self.dataset, self.digest = split.name, split.dataset, split.digest
         scaled = split.short_side is not None
         self.protocol = f"{split.protocol} at short side {split.short_side}" if scaled else split.protocol
         self.label_map, self.short_side = split.label_map, split.short_side
@@ -97,9 +97,9 @@ def evaluate(
         if also is not None:
             also(label, mask, logits)
         progress(index + 1, len(split))
-    _refuse_unlabelled(bundle, split, per_image)
+    _refuse_unlabelled(split, per_image)
     return Evaluation(
-        dataset=bundle.dataset,
+        dataset=split.dataset,
         split=split.name,
         protocol=split.protocol,
         split_digest=split.digest,
@@ -123,10 +123,10 @@ def answered(bundle: Bundle, split: Split, index: int) -> tuple[Mask, Mask, Logi
     return label, mask_of(logits, height=height, width=width, threshold=bundle.threshold), logits
 
 
-def _refuse_unlabelled(bundle: Bundle, split: Split, per_image: Counts) -> None:
+def _refuse_unlabelled(split: Split, per_image: Counts) -> None:
     if not per_image.any():
         raise DataError(
-            f"{bundle.dataset} {split.name} split",
+            f"{split.dataset} {split.name} split",
             found="no labelled pixel",
             expected="some to score by",
             remedy="look at the masks",
@@ -141,19 +141,19 @@ def refuse_mismatch(bundle: Bundle, split: Split) -> None:
     """
     if bundle.labels.digest != split.label_map:
         raise DataError(
-            f"{bundle.dataset} {split.name} split",
+            f"{split.dataset} {split.name} split",
             found=f"label map {split.label_map}",
-            expected=f"the network's, {bundle.labels.digest}",
+            expected=f"{bundle.labels.digest}, that of the network, which was trained on {bundle.dataset}",
             remedy="score it on data of its own label map, or train again",
         )
     if bundle.short_side != split.short_side:
         raise DataError(
-            f"{bundle.dataset} {split.name} split",
+            f"{split.dataset} {split.name} split",
             found=f"images at short side {split.short_side}",
             expected=f"{bundle.short_side}, the scale this network was trained on",
             remedy="use PreparedSplit.rescaled",
         )
     if len(split) == 0:
         raise DataError(
-            f"{bundle.dataset} {split.name} split", found="no sample", expected="at least one", remedy="run dvc repro"
+            f"{split.dataset} {split.name} split", found="no sample", expected="at least one", remedy="run dvc repro"
         )

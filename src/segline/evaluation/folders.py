@@ -20,13 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from segline.errors import DataError
+from segline.errors import DataError, printable
 
 Ids = Literal["raw", "train"]
 
 ARRAY = ".npy"
 _LOSSLESS = frozenset({".png", ".bmp", ".gif", ".tif", ".tiff"})
 _LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
+
+_SHOWN = 3
 
 _RAW_IDS, _TRAIN_IDS = "labelids", "labeltrainids"
 _ENDINGS = re.compile(
@@ -134,6 +136,7 @@ def look(folder: Path, *, role: str, nested: bool | None = None) -> LabelFolder:
         nested = any(len(paths) > 1 for paths in best.values())
     if nested:
         best = _best(found, lambda path: (path.relative_to(folder).parent / image_name(path.stem)).as_posix())
+    _refuse_no_text(best, f"{role} {folder}")
     files = {name: paths[0] for name, paths in best.items() if len(paths) == 1}
     kinds = {_ids_named(path) for path in files.values()}
     return LabelFolder(
@@ -143,6 +146,23 @@ def look(folder: Path, *, role: str, nested: bool | None = None) -> LabelFolder:
         nested=nested,
         ids=kinds.pop() if len(kinds) == 1 else None,
     )
+
+
+def _refuse_no_text(paths_of: Mapping[str, list[Path]], place: str) -> None:
+    """Refuse images whose names are bytes that are no text: no table, page or JSON could name them."""
+    strange = [path.name for name, paths in paths_of.items() for path in paths if any(map(_is_surrogate, name))]
+    if strange:
+        shown = ", ".join(map(printable, strange[:_SHOWN])) + (", ..." if len(strange) > _SHOWN else "")
+        raise DataError(
+            place,
+            found=f"names of files that are no UTF-8: {len(strange)} ({shown})",
+            expected="names that are text",
+            remedy="rename them alike among the truths and the predictions",
+        )
+
+
+def _is_surrogate(character: str) -> bool:
+    return "\ud800" <= character <= "\udfff"
 
 
 def _listed(folder: Path, role: str) -> tuple[list[Path], int]:

@@ -5,6 +5,7 @@ What is wrong with a pair is written down and nothing is raised, so that all of 
 
 import hashlib
 import io
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from segline.core.boundary import boundary_counts
 from segline.core.coding import Colours
 from segline.core.joint import Counts, joint_histogram
 from segline.core.labels import VOID, LabelMap, Mask
-from segline.data.images import decode_mask
+from segline.data.images import decode_mask, stated_shape
 from segline.errors import DataError
 from segline.evaluation.folders import ARRAY, FilePair, Ids
 
@@ -100,8 +101,7 @@ def count(
         if truth.shape == prediction.shape:
             joint = joint_histogram(truth, prediction)  # one pass, whatever the ids will mean
         else:
-            kind = "predictions of another size than their truth"
-            result.problems.append((kind, f"{pair.prediction.name}: {_size(prediction)}, expected {_size(truth)}"))
+            result.problems.append(_other_size(pair.prediction, prediction.shape, truth.shape))
     if truth is not None:
         held = _histogram(truth) if joint is None else joint.sum(axis=1)
         if not truth_reading.permits(held):
@@ -135,7 +135,12 @@ def _both(
     except DataError as error:
         result.problems.append((f"truths that are not {error.expected}", f"{pair.truth.name}: {error.found}"))
     try:
-        prediction = _decoded_prediction(_bytes(pair.prediction), pair.prediction, colours=colours)
+        data = _bytes(pair.prediction)
+        stated = None if truth is None else stated_shape(data)
+        if truth is None or stated in (None, truth.shape):
+            prediction = _decoded_prediction(data, pair.prediction, colours=colours)
+        elif stated is not None:  # a small file may be a huge picture: it is not decoded
+            result.problems.append(_other_size(pair.prediction, stated, truth.shape))
     except DataError as error:
         kind = f"predictions that are not {error.expected}"
         result.problems.append((kind, f"{pair.prediction.name}: {error.found}"))
@@ -148,7 +153,7 @@ def content(truth: Mask, table: Mask) -> str:
     last = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
     ids = table[flat[last]]
     kept = np.append(ids[1:] != ids[:-1], True)  # two void ids may lie side by side
-    digest = hashlib.sha256(_size(truth).encode())
+    digest = hashlib.sha256(_size(truth.shape).encode())
     digest.update(last[kept].astype("<u8").tobytes())
     digest.update(ids[kept].tobytes())
     return digest.hexdigest()
@@ -167,8 +172,10 @@ def _folded(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts
 def _bytes(path: Path) -> bytes:
     expected = "readable files"
     try:
-        if path.is_fifo():  # reading it would wait for ever
-            raise DataError(path, found="a pipe", expected=expected, remedy="write it to a file")
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # reading it might wait for ever, or never end
+            kind = "a pipe" if stat.S_ISFIFO(mode) else "a device" if stat.S_ISCHR(mode) else "no file"
+            raise DataError(path, found=kind, expected=expected, remedy="write it to a file")
         return path.read_bytes()
     except OSError as error:
         raise DataError(
@@ -218,25 +225,48 @@ def _histogram(mask: Mask) -> Histogram:
     return np.bincount(mask.ravel(), minlength=256).astype(np.int64)
 
 
-def _size(mask: Mask) -> str:
-    return f"{mask.shape[1]} x {mask.shape[0]}"
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"
 
 
-def strange_ids(name: str, held: Histogram, *readings: Reading) -> str:
-    """The file `name`, and those of the ids it holds that none of `readings` permits."""
-    strange = np.flatnonzero((held > 0) & ~np.any([reading.legal for reading in readings], axis=0))
+def _other_size(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> tuple[str, str]:
+    kind = "predictions of another size than their truth"
+    return kind, f"{path.name}: {_size(found)}, expected {_size(expected)}"
+
+
+def strange_ids(name: str, held: Histogram, reading: Reading) -> str:
+    """The file `name`, and those of the ids it holds that `reading` does not permit."""
+    return f"{name}: {_strange(held, reading)}"
+
+
+def strange_in_all(name: str, held: Histogram, tried: Mapping[Ids, Reading]) -> str:
+    """The file `name`, and those of the ids it holds that no reading permits; of each reading where that is none."""
+    legal_somewhere = np.any([reading.legal for reading in tried.values()], axis=0)
+    if (held[~legal_somewhere] > 0).any():
+        nowhere = Reading(legal=legal_somewhere, table=np.full(256, VOID, dtype=np.uint8))
+        return strange_ids(name, held, nowhere)
+    return f"{name}: " + ", ".join(f"as {kind} ids {_strange(held, reading)}" for kind, reading in tried.items())
+
+
+def _strange(held: Histogram, reading: Reading) -> str:
+    strange = np.flatnonzero((held > 0) & ~reading.legal)
     shown = ", ".join(f"id {value} in {held[value]} pixels" for value in strange[:_IDS_SHOWN])
-    return f"{name}: {shown}{', ...' if len(strange) > _IDS_SHOWN else ''}"
+    return f"{shown}{', ...' if len(strange) > _IDS_SHOWN else ''}"
 
 
-def hint(held: Histogram, other: Reading | None, *, option: str) -> str:
+def hint(held: Histogram, other: Reading | None, *, option: str, raw: Reading | None = None) -> str:
     """What ids that do not fit may be instead; empty where nothing comes to mind.
 
     Args:
         other: the reading that was not tried, and could be had by `option`.
+        raw: the reading as raw ids, if that was tried.
     """
     if other is not None and other.permits(held):
         return f" (the other kind of ids would do: {option})"
+    if raw is not None and np.array_equal(np.flatnonzero((held > 0) & ~raw.legal), [VOID]):
+        void = np.flatnonzero(raw.legal & (raw.table == VOID))
+        instead = f": write {void[0]}, which is a raw id without a class" if void.size else ""
+        return f" (all are raw ids but {VOID}, which is void among train ids alone{instead})"
     if np.count_nonzero(held) > _MANY_IDS:
         return " (so many that they look like probabilities or a grey picture)"
     # Workers that meet nothing wrong start in half the time without these.

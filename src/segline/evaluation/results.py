@@ -6,13 +6,17 @@ Nothing here needs a network: `segline.evaluation.evaluate` counts what one answ
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from segline.core.confusion import Counts, constant, mean_iou
+from segline.core.road import THRESHOLDS
 from segline.core.statistics import Interval, bootstrap, group_places
 from segline.storage import atomic_file
 
@@ -25,6 +29,8 @@ PETS = ("foreground", "background", "border")
 """Classes of Oxford Pets' trimaps."""
 
 _ARRAYS = ("per_image", "boundary", "road")  # of `Evaluation`
+_TEXTS = ("dataset", "split", "protocol", "split_digest", "label_map")  # of `Evaluation`
+_PLAIN = re.compile(r"\w[\w.-]*")  # reports are kept in a folder of the dataset's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +109,53 @@ def save(evaluation: Evaluation, path: Path) -> None:
 
 
 def load(path: Path) -> Evaluation:
-    """Read what `save` wrote, now or before an evaluation had groups, categories, boundary or road."""
-    with np.load(path, allow_pickle=False) as content:
+    """Read what `save` wrote, now or before an evaluation had groups, categories, boundary or road.
+
+    Raises:
+        ValueError: its parts do not fit each other. NumPy and zipfile raise others of a file that is not whole;
+            `segline.evaluation.comparison.read` reports them all.
+    """
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:  # NumPy's own leaks on damage
         fields = json.loads(str(content["fields"]))
         arrays = {key: content[key] for key in _ARRAYS if key in content}
+    _refuse_fields(fields)
     fields["names"], fields["ids"] = tuple(fields["names"]), tuple(fields["ids"])
     fields["categories"] = {name: tuple(ids) for name, ids in fields.get("categories", {}).items()}
     fields["groups"] = None if fields.get("groups") is None else tuple(fields["groups"])
+    _refuse_arrays(arrays, images=len(fields["ids"]), classes=len(fields["names"]))
     return Evaluation(**arrays, **fields)
+
+
+def _refuse_fields(fields: dict[str, Any]) -> None:
+    """See that texts are texts, and that names can name a file and a row."""
+    json.dumps(fields, ensure_ascii=False).encode()  # half a character, which JSON can hold, no page can
+    for key in _TEXTS:
+        if not isinstance(fields[key], str):
+            raise ValueError(f"{key} is {fields[key]!r}, no text")
+    if not _PLAIN.fullmatch(fields["dataset"]):
+        raise ValueError(f"dataset {fields['dataset']!r} is no plain name")
+    for key in ("names", "ids"):
+        if not fields[key] or not all(isinstance(name, str) for name in fields[key]):
+            raise ValueError(f"{key} are no names")
+        if len(set(fields[key])) < len(fields[key]):
+            raise ValueError(f"{key} name something twice")
+    if not all(isinstance(name, str) for name in fields.get("groups") or ()):
+        raise ValueError("groups are no names")
+    for name, ids in fields.get("categories", {}).items():
+        if not set(ids) <= set(range(len(fields["names"]))):
+            raise ValueError(f"category {name} has classes {ids}, of {len(fields['names'])} in all")
+
+
+def _refuse_arrays(arrays: dict[str, npt.NDArray[Any]], *, images: int, classes: int) -> None:
+    """See that counts are counts, of as many images and classes as are named."""
+    expected = {
+        "per_image": (images, classes, classes + 1),
+        "boundary": (images, 3, classes),
+        "road": (images, 2, THRESHOLDS.size),
+    }
+    for key, array in arrays.items():
+        if array.shape != expected[key]:
+            named = f"{images} images and {classes} classes are named"
+            raise ValueError(f"{key} is of shape {array.shape}, but {named}: {expected[key]}")
+        if array.dtype != np.int64 or array.min() < 0:
+            raise ValueError(f"{key} holds no counts, but {array.dtype}{' below 0' if array.dtype == np.int64 else ''}")

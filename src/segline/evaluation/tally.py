@@ -7,8 +7,9 @@ import numpy as np
 from segline.core.confusion import outside_share
 from segline.core.joint import BYTES, Counts
 from segline.core.labels import VOID
+from segline.errors import printable
 from segline.evaluation.folders import Ids
-from segline.evaluation.pairs import Counted, Reading, hint, strange_ids
+from segline.evaluation.pairs import Counted, Reading, hint, strange_ids, strange_in_all
 
 _GOOD, _BAD, _SEVERAL = 0.01, 0.3, 2
 """One reading leaves at most the first share of the labelled pixels without a class, the other at least the second,
@@ -29,10 +30,10 @@ class Problems:
         return bool(self._kinds)
 
     def add(self, kind: str, *examples: str) -> None:
-        """Note that each of `examples` is of that `kind`."""
+        """Note that each of `examples` is of that `kind`; what a terminal would act upon is shown escaped."""
         if examples:
             count, shown = self._kinds.get(kind, (0, []))
-            self._kinds[kind] = count + len(examples), [*shown, *examples][:SHOWN]
+            self._kinds[kind] = count + len(examples), [*shown, *map(printable, examples[:SHOWN])][:SHOWN]
 
     def lines(self) -> list[str]:
         """One a kind."""
@@ -74,8 +75,8 @@ class Sums:
             other = next((reading for name, reading in self._both.items() if name not in self._tried), None)
             self._problems.add(
                 f"predictions with ids that are no {' and no '.join(self._tried)} ids of the dataset"
-                + hint(one.seen, other, option="--ids"),
-                strange_ids(one.prediction, one.seen, *self._tried.values()),
+                + hint(one.seen, other, option="--ids", raw=self._tried.get("raw")),
+                strange_in_all(one.prediction, one.seen, self._tried),
             )
             return
         for name in refuted:

@@ -30,7 +30,7 @@ def choose(bundle: Bundle, split: PreparedSplit, *, progress: Callable[[int, int
         progress(index + 1, len(split))
     if not counts.any():
         raise TrainingError(
-            f"{bundle.dataset} {split.name} split",
+            f"{split.dataset} {split.name} split",
             found="no labelled pixel",
             expected="some to choose the threshold by",
             remedy="give a number as training.threshold, or look at the masks",

@@ -8,7 +8,7 @@ and what it was trained on.
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 
@@ -21,6 +21,7 @@ from segline.storage import atomic_folder
 NETWORK, DESCRIPTION = "network.keras", "segline.json"
 FORMAT = 3
 _EARLIER = {1, 2}  # without thresholds, which were argmax then, and without mirror images
+_KINDS = {"dataset": str, "family": str, "short_side": int | None, "stride": int}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,36 +90,75 @@ def load(folder: Path) -> Bundle:
     """Read what `save` wrote.
 
     Raises:
-        DataError: `folder` is no bundle, or of another format.
+        DataError: `folder` is no bundle, is damaged, or of another format.
     """
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        fields = _fields(description, place=folder / DESCRIPTION)
+        network = _network(folder)
+        return Bundle(network=network, **fields)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(
-            folder,
-            found=f"no {DESCRIPTION}",
-            expected="a model folder, or a registered model such as segline-oxford_pets@champion",
-            remedy="name one of those with --model",
-        ) from error
-    if description["format"] not in {*_EARLIER, FORMAT}:
+        raise _no_bundle(folder, lacking=DESCRIPTION) from error
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise DataError(
             folder / DESCRIPTION,
+            found=f"no {error}" if isinstance(error, KeyError) else f"no description of a network ({error})",
+            expected="what Segline wrote beside the network",
+            remedy="restore the folder, or name another with --model",
+        ) from error
+
+
+def _no_bundle(folder: Path, *, lacking: str) -> DataError:
+    return DataError(
+        folder,
+        found=f"no {lacking}",
+        expected="a model folder, or a registered model such as segline-oxford_pets@champion",
+        remedy="name one of those with --model",
+    )
+
+
+def _network(folder: Path) -> keras.Model:
+    if not (folder / NETWORK).is_file():
+        raise _no_bundle(folder, lacking=NETWORK)
+    import segline.models.blocks  # noqa: F401  (its layers must be known by name)
+
+    try:
+        return keras.saving.load_model(folder / NETWORK, compile=False)
+    except MemoryError:
+        raise
+    except Exception as error:  # what Keras raises on damaged files is not a closed set
+        reason = str(error).strip() or type(error).__name__
+        raise DataError(
+            folder / NETWORK,
+            found=f"no network that Keras can load: {reason.splitlines()[0]}",
+            expected="the file that Segline wrote",
+            remedy="restore it, or name another model",
+        ) from error
+
+
+def _fields(description: dict[str, Any], *, place: Path) -> dict[str, Any]:
+    """All of a bundle but its network.
+
+    Raises:
+        DataError: a release wrote it whose format is not known here.
+        KeyError: something lacks.
+        ValueError, TypeError, AttributeError: something is of another kind.
+    """
+    if description["format"] not in {*_EARLIER, FORMAT}:
+        raise DataError(
+            place,
             found=f"format {description['format']}",
             expected=f"format {FORMAT} or an earlier one",
             remedy="use the Segline release that wrote it",
         )
-    import segline.models.blocks  # noqa: F401  (its layers must be known by name)
-
-    return Bundle(
-        network=keras.saving.load_model(folder / NETWORK, compile=False),
-        dataset=description["dataset"],
-        family=description["family"],
-        labels=_labels(description),
-        short_side=description["short_side"],
-        stride=description["stride"],
-        threshold=description.get("threshold"),
-        mirrors=tuple(description.get("mirrors", ())),
-    )
+    fields = {key: description[key] for key in ("dataset", "family", "short_side", "stride")}
+    threshold, mirrors = description.get("threshold"), tuple(description.get("mirrors", ()))
+    for key, kinds in _KINDS.items():
+        if not isinstance(fields[key], kinds):
+            raise TypeError(f"{key} is {fields[key]!r}")
+    if not set(mirrors) <= set(get_args(Flip)):
+        raise ValueError(f"mirrors are {mirrors}")
+    return {**fields, "labels": _labels(description), "threshold": threshold, "mirrors": mirrors}
 
 
 def _labels(description: dict[str, Any]) -> LabelMap:

@@ -1,0 +1,49 @@
+"""Which model `--model` means, where it is in a folder; the files are only looked for here."""
+
+import pytest
+
+from segline.cli.choosing import bundle_folder
+from segline.errors import ConfigError, DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for name in ("network.keras", "segline.json"):
+        (tmp_path / "mine" / name).touch()
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize("part", ["", "network.keras", "segline.json"])
+def test_a_folder_or_either_of_its_files_is_the_model(folder, part):
+    with bundle_folder(str(folder / part)) as found:
+        assert found == ("mine", folder)
+
+
+@pytest.mark.parametrize("part", ["network.keras", "segline.json"])
+def test_a_file_in_the_folder_where_one_stands_has_that_folders_name(folder, monkeypatch, part):
+    monkeypatch.chdir(folder)
+    with bundle_folder(part) as (name, files):
+        assert name == "mine"
+        assert (files / part).is_file()
+
+
+@pytest.mark.parametrize("lacking", ["network.keras", "segline.json"])
+def test_a_folder_that_lacks_one_of_them_is_not_looked_for_among_registered_models(folder, lacking):
+    (folder / lacking).unlink()
+    with bundle_folder(str(folder)) as (_, files):
+        assert files == folder  # segline.inference.bundle says what it lacks
+
+
+def test_a_file_of_no_model_folder_is_refused(folder):
+    other = folder / "other.keras"
+    other.touch()
+    with pytest.raises(DataError, match=r"other\.keras: a file of no model folder"), bundle_folder(str(other)):
+        pass
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_name_is_refused_even_where_a_model_is(folder, monkeypatch, empty):
+    monkeypatch.chdir(folder)
+    with pytest.raises(ConfigError, match="--model: an empty name"), bundle_folder(empty):
+        pass
