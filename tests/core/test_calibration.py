@@ -134,6 +134,7 @@ def test_every_point_of_the_abstention_curve_is_the_score_of_the_pixels_above_it
     curve = abstention(counted(truth, logits))
     answer, confidence = logits.argmax(axis=-1).astype(np.uint8), softmax(logits).max(axis=-1)
     labelled = (truth != VOID).sum()
+    all_classes = np.union1d(truth[truth != VOID], answer[truth != VOID])
     assert curve.threshold[0] == 0
     assert curve.answered[0] == 1
     assert (np.diff(curve.answered) < 0).all()
@@ -142,10 +143,10 @@ def test_every_point_of_the_abstention_curve_is_the_score_of_the_pixels_above_it
         kept = np.where(confidence.astype(np.float64) > threshold, truth, np.uint8(VOID))
         counts = confusion(kept, answer, classes=CLASSES)
         assert curve.answered[place] == pytest.approx(counts.sum() / labelled)
-        assert curve.miou[place] == pytest.approx(float(mean_iou(counts)))
         assert curve.pixel_accuracy[place] == pytest.approx(pixel_accuracy(counts))
         seen = np.union1d(kept[kept != VOID], answer[kept != VOID])
         assert curve.classes[place] == len(seen)
+        assert curve.miou_lost_as_0[place] == pytest.approx(float(mean_iou(counts)) * len(seen) / len(all_classes))
 
 
 def test_who_answers_only_when_sure_is_right_more_often_and_a_lost_class_is_told():
@@ -154,6 +155,7 @@ def test_who_answers_only_when_sure_is_right_more_often_and_a_lost_class_is_told
     assert curve.answered == (1.0, 0.5)
     assert curve.pixel_accuracy == (0.75, 1.0)
     assert curve.classes == (2, 1)
+    assert curve.miou_lost_as_0 == (0.375, 0.5)  # the lost class counts 0: of one class alone it would be 1
 
 
 def test_without_a_labelled_pixel_nothing_is_said():

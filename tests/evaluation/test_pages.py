@@ -50,6 +50,14 @@ def written(tmp_path_factory):
     return folder
 
 
+def page_with(written, **changed):
+    """The page of that evaluation with other calibration, without pictures."""
+    summary, judged = (json.loads((written / name).read_text()) for name in (record.FIGURES, record.CONFIDENCE))
+    return evaluated_page.page(
+        evaluated(), summary, labels=LABELS, model="m", pictures=[], calibration=judged | changed
+    )
+
+
 @pytest.fixture(scope="module")
 def page(written):
     return Page((written / record.PAGE).read_text(encoding="utf-8"))
@@ -134,6 +142,25 @@ def test_categories_boundaries_and_road_scores_are_shown_where_there_are_some(fu
     wanted |= {f"road_image_space.{name}" for name in summary["road_image_space"]}
     assert wanted <= set(page.figures)
     assert "bird's-eye view" in " ".join(page.text)
+
+
+def test_the_abstention_curve_says_what_its_mean_is_over_and_where_the_first_class_is_lost(page, written):
+    def marks(shown):
+        return [found["d"] for found in shown.all("path") if found.get("class") == "lost"]
+
+    text = " ".join(page.text)
+    assert "always over the 3 classes" in text
+    assert "scored as void is" in text
+    assert marks(page) == []  # here all are answered somewhere with full confidence
+    assert "first class lost" not in text
+    rare = {"threshold": [0, 0.5, 0.9], "answered": [1, 0.8, 0.25], "classes": [3, 3, 2]}
+    rare |= {"pixel_accuracy": [0.7, 0.8, 1], "miou_lost_as_0": [0.5, 0.6, 2 / 3]}
+    shown = Page(page_with(written, abstention=rare))
+    text = " ".join(shown.text)
+    assert "counts 0, the first where 25\u00a0% are answered" in text
+    assert "first class lost" in text
+    assert marks(shown) == ["M25.0 0V100"]
+    assert "100.00,50.00 80.00,40.00 25.00,33.33" in [found.get("points") for found in shown.all("polyline")]
 
 
 def test_a_class_that_is_nowhere_has_a_dash_and_no_bar(page):
