@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -194,6 +195,23 @@ def test_a_report_gets_plain_values_and_what_must_be_said():
     assert plain["statement"] == found.statement
     assert "no temperature was fitted" in calibration(confident(0.9, right=0.6), None).statement
     assert "no labelled pixel" in calibration(none(3), None).statement
+
+
+def test_it_is_said_which_errors_a_temperature_made_worse():
+    good, bad = confident(0.65, right=0.6), confident(0.9, right=0.6)
+    losses = [scored(counts, temperature=1).log_loss for counts in (good, bad)]
+    briers = [scored(counts, temperature=1).brier for counts in (good, bad)]
+    assert calibration(good, bad).statement == (
+        "Softmax outputs are no probabilities: on test they are off by 0.050 (ECE); divided by the temperature 1.60, "
+        "fitted on validation, by 0.300. On test the temperature made it worse: ECE 0.050 to 0.300, "
+        f"log loss {losses[0]:.3f} to {losses[1]:.3f}, Brier score {briers[0]:.3f} to {briers[1]:.3f}."
+    )
+    mixed = replace(calibration(good, good), after=replace(scored(bad, temperature=1.6), log_loss=0.5, brier=briers[0]))
+    assert mixed.statement.endswith(
+        f"On test the temperature made it worse: ECE 0.050 to 0.300; better: log loss {losses[0]:.3f} to 0.500."
+    )
+    unseen = replace(calibration(good, good), after=replace(scored(good, temperature=1.6), brier=briers[0] + 1e-9))
+    assert "worse" not in unseen.statement
 
 
 def test_mistakes_are_refused():

@@ -89,6 +89,8 @@ def test_every_figure_on_it_is_the_summarys(page, written):
             assert value == value_of(whole, name), name
             assert float(shown) == pytest.approx(value, abs=0.051 if name.startswith("cost.") else 0.00051)
     assert {"miou", "miou_low", "miou_high", "baseline_miou", "pixel_accuracy", "cost.whole.p95"} <= set(checked)
+    errors = ("overall.ece", "overall.mce", "log_loss", "brier")
+    assert {f"calibration.{when}.{error}" for when in ("before", "after") for error in errors} <= set(checked)
     assert {f"per_class_iou.{name}" for name in LABELS.names[:3]} <= set(checked)
     assert {f"per_class_{kind}.{name}" for kind in ("precision", "recall", "f1") for name in LABELS.names[:3]} <= set(
         checked

@@ -137,12 +137,29 @@ class Calibration:
             return f"{off}; no temperature was fitted."
         return (
             f"{off}; divided by the temperature {self.after.temperature:.2f}, fitted on {self.fitted_on}, "
-            f"by {self.after.overall.ece:.3f}."
+            f"by {self.after.overall.ece:.3f}.{_made_worse(self.before, self.after, self.split)}"
         )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, `statement` among them."""
         return {**asdict(self), "statement": self.statement}
+
+
+def _made_worse(before: Scored, after: Scored, split: str) -> str:
+    """Which errors rose with the temperature, as far as three digits show, and which fell; empty where none rose."""
+    pairs = {
+        "ECE": (before.overall.ece, after.overall.ece),
+        "log loss": (before.log_loss, after.log_loss),
+        "Brier score": (before.brier, after.brier),
+    }
+    moved = {"worse": list[str](), "better": list[str]()}
+    for name, (old, new) in pairs.items():
+        if old is not None and new is not None and f"{old:.3f}" != f"{new:.3f}":
+            moved["worse" if new > old else "better"].append(f"{name} {old:.3f} to {new:.3f}")
+    if not moved["worse"]:
+        return ""
+    but = f"; better: {', '.join(moved['better'])}" if moved["better"] else ""
+    return f" On {split} the temperature made it worse: {', '.join(moved['worse'])}{but}."
 
 
 @dataclass(frozen=True, kw_only=True)

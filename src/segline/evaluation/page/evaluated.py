@@ -123,16 +123,20 @@ def _confusion(evaluation: Evaluation) -> dict[str, Any]:
 
 def _calibration(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     diagrams = [
-        {"title": title, "temperature": content[key]["temperature"], **charts.reliability(content[key]["overall"])}
+        {
+            "title": title,
+            "temperature": content[key]["temperature"],
+            "name": f"calibration.{key}",
+            "log_loss": content[key]["log_loss"],
+            "brier": content[key]["brier"],
+            **charts.reliability(content[key]["overall"]),
+        }
         for key, title in (("before", "softmax as it is"), ("after", "with the temperature"))
         if content[key]
     ]
-    last = content["after"] or content["before"]
     return {
         "statement": content["statement"],
         "diagrams": diagrams,
-        "log_loss": last["log_loss"],
-        "brier": last["brier"],
         "classes": [
             {
                 "name": name,
