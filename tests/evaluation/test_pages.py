@@ -329,6 +329,15 @@ addEventListener("error", (event) => errors.push(event.message));
 addEventListener("securitypolicyviolation", (event) => errors.push(event.blockedURI));
 addEventListener("load", () => {
   const view = document.querySelector(".view"), slider = view.querySelector("input");
+  const halves = () => [...view.querySelectorAll(".half")].map((half) => {
+    const at = half.getBoundingClientRect(), picture = half.parentElement.getBoundingClientRect();
+    const touches = ["left", "right"].map((side) => Math.abs(at[side] - picture[side]) < 1);
+    return [half.textContent, ...touches, at.width / picture.width];
+  });
+  const opened = { halves: halves(), truth: getComputedStyle(view.querySelector(".truth")).clipPath };
+  slider.value = 2.7;
+  slider.dispatchEvent(new Event("input"));
+  const later = halves();
   slider.value = 2;
   slider.dispatchEvent(new Event("input"));
   const clip = (name) => getComputedStyle(view.querySelector(name)).clipPath;
@@ -337,6 +346,7 @@ addEventListener("load", () => {
   document.getElementById("palette-safe").click();
   parent.postMessage({
     errors, scroll: document.documentElement.scrollWidth, words: slider.getAttribute("aria-valuetext"),
+    opened, later, shown: getComputedStyle(view.querySelector(".half")).display,
     truth: clip(".truth"), answer: clip(".answer"), mask_errors: clip(".errors"), before, after: hidden(),
   }, "*");
 });
@@ -362,7 +372,13 @@ def test_a_browser_draws_it_without_an_error_or_a_sideways_scroll(written, tmp_p
     told = json.loads(re.search(r"<pre>(.*?)</pre>", answer.stdout)[1])
     assert told["errors"] == []
     assert told["scroll"] <= width
+    # Left is the earlier stop, as the buttons are ordered, and the halves say which is which.
+    assert told["opened"]["halves"] == [["truth", True, False, 0.5], ["prediction", False, True, 0.5]]
+    assert told["opened"]["truth"] == "inset(0px 50% 0px 0%)"  # not the right half
+    assert [half[0] for half in told["later"]] == ["prediction", "errors"]
+    assert told["later"][1][3] == pytest.approx(0.7, abs=0.01)  # of the way to the errors, they are that wide
     assert told["words"] == "prediction"
+    assert told["shown"] == "none"
     assert told["answer"] == "inset(0px 0%)"  # whole
     assert told["truth"] != told["answer"] != told["mask_errors"]
     assert (told["before"], told["after"]) == ("none", "block")
