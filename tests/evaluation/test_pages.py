@@ -172,6 +172,57 @@ def test_a_class_that_is_nowhere_has_a_dash_and_no_bar(page):
 
 
 def decoded(uri):
+def luminance(colour):
+    """Of sRGB, 0..255, as WCAG 2 has it."""
+    linear = [v / 12.92 if (v := value / 255) <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for value in colour]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("canvas", "text"), [((255, 255, 255), (0, 0, 0)), ((18, 18, 18), (255, 255, 255))], ids=["light", "dark"]
+)
+def test_the_text_of_every_cell_of_the_confusion_matrix_can_be_read(canvas, text):
+    many = label_map([(place, f"class {place}", (place, 0, 0)) for place in range(101)])
+    counts = np.zeros((1, 101, 102), np.int64)
+    for place in range(101):  # of class n, n percent are found
+        counts[0, place, place] += place
+        counts[0, place, (place + 1) % 101] += 100 - place
+    evaluation = results.Evaluation(
+        dataset="drawn",
+        split="test",
+        protocol="drawn/1",
+        split_digest="0123",
+        label_map=many.digest,
+        names=many.names,
+        ids=("a",),
+        groups=None,
+        void_pixels=0,
+        per_image=counts,
+        categories={},
+        boundary=None,
+        road=None,
+    )
+    summary = figures.summary(evaluation, resamples=2, confidence=0.9, baseline=None)
+    html = evaluated_page.page(evaluation, summary, labels=many, model="m", pictures=[])
+    mix = r"color-mix\(in srgb, #(\w{6}) calc\(var\(--share\) \* 100%\), Canvas\)"
+    blue = re.search(rf"\.confusion tbody td \{{[^}}]*background: {mix}", html)[1]
+    white = re.search(r"\.confusion td\.dark \{ color: #(\w{3}) \}", html)[1]
+    assert white == "fff"
+    seen = set()
+    for cell in (found for found in Page(html).all("td") if "--share" in found.get("style", "")):
+        share = float(cell["style"].removeprefix("--share: "))
+        mixed = share * np.array([int(blue[at : at + 2], 16) for at in (0, 2, 4)]) + (1 - share) * np.array(canvas)
+        written = (255, 255, 255) if "dark" in cell.get("class", "").split() else text
+        assert contrast(mixed, written) >= 4.5, share
+        seen.add(share)
+    assert seen == {place / 100 for place in range(101)}
+
+
     content = base64.b64decode(uri.partition(",")[2])
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
 
