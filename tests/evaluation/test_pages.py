@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from drawn_split import LABELS, Split, bundle
 from page_reader import Page, value_of
+from rich.console import Console
 
 from segline.core.boundary import boundary_counts
 from segline.core.confusion import confusion, mean_iou
@@ -19,7 +20,7 @@ from segline.core.labels import VOID, label_map
 from segline.core.palette import safe_colours
 from segline.core.road import confidence_histogram
 from segline.errors import ComparisonError, DataError
-from segline.evaluation import calibration, comparison, figures, record, results
+from segline.evaluation import calibration, comparison, figures, record, results, tables
 from segline.evaluation import evaluate as library
 from segline.evaluation.page import compared, exhibits
 from segline.evaluation.page import evaluated as evaluated_page
@@ -290,7 +291,7 @@ def test_a_comparisons_page_shows_the_summarys_figures(entries):
     assert "biased <b>" in text
     assert "bootstrap over images" in text
     assert "Holm, 2 comparisons" in text
-    assert "no difference at all" in text
+    assert "the same scores" in text
     assert "worse than the first" in text
 
 
@@ -315,6 +316,23 @@ def test_differences_are_to_the_first_and_none_to_itself(entries):
 
 
 def test_what_was_counted_for_one_run_alone_is_shown_without_a_difference():
+def test_terminal_and_page_give_the_same_verdict_in_plain_words(entries):
+    turned = comparison.compare([("biased", evaluated(0.9)), ("first", evaluated())], resamples=200, confidence=0.9)
+    for compared_runs, expected in (
+        (entries, ["worse than the first", "the same scores"]),
+        (turned, ["better than the first"]),
+    ):
+        summary = comparison.summary(compared_runs)
+        assert [run["against_first"]["verdict"] for run in summary["runs"][1:]] == expected
+        console = Console(width=200)
+        with console.capture() as capture:
+            console.print(tables.compared(summary)[0])
+        lines = [line for line in capture.get().splitlines() if line.startswith("│")][1:]
+        words = [item for item in Page(compared.page(summary)).text if item in expected]
+        assert words == expected
+        assert all(line.rstrip(" │").endswith(said) for line, said in zip(lines, expected, strict=True))
+
+
     counted = library.evaluate(bundle(), Split(), progress=lambda *_: None, boundary=True)
     counted = replace(counted, categories={"all": tuple(range(len(counted.names)))})
     entries = comparison.compare([("plain", evaluated()), ("counted", counted)], resamples=100, confidence=0.9)

@@ -88,15 +88,22 @@ def _figure(value: float | None, undefined: str = "undefined") -> str:
 
 def compared(summary: Mapping[str, Any]) -> tuple[Table, ...]:
     """Runs side by side: mean IoU with differences to the first, all other figures, and the classes."""
-    corrected = [f"p ({summary['correction']})"] if summary["correction"] else []
+    corrected = ["corrected p"] if summary["correction"] else []
     single = "of each comparison by itself" if corrected else ""
-    said = (", ".join(filter(None, (f"intervals: {summary['interval_method']}", single))), summary["caveat"])
+    said = (
+        ", ".join(filter(None, (f"intervals: {summary['interval_method']}", single))),
+        f"corrected p: {summary['correction']}" if corrected else "",
+        f"better or worse: the interval leaves out 0 and {'corrected p' if corrected else 'p'} is at most "
+        f"{1 - summary['confidence']:.2g}",
+        summary["caveat"],
+    )
     scores = Table(
         "run",
         f"mean IoU ({_share(summary)})",
         "difference to the first",
         "p",
         *corrected,
+        "verdict",
         title=escape(f"{summary['dataset']}, {summary['split']} split, {images(summary)}"),
         title_justify="left",
         caption=escape("; ".join(filter(None, said))),
@@ -110,6 +117,7 @@ def compared(summary: Mapping[str, Any]) -> tuple[Table, ...]:
             f"{against['difference']:+.4f} {_interval(against['low'], against['high'], sign='+')}" if against else "",
             f"{against['p']:.4f}" if against else "",
             *([f"{against['p_corrected']:.4f}" if against else ""] if corrected else []),
+            against["verdict"] if against else "",
         )
     return scores, _figures(summary), _compared_classes(summary)
 
