@@ -71,7 +71,8 @@ def test_an_evaluations_page_asks_for_nothing_and_names_all_it_holds(page, writt
     assert summary["caveat"] in text
     assert "drawn & quartered" in text
     assert "sample <8>" in text
-    assert "(bootstrap over images)" in text
+    assert "Each range is the 90 % interval of the score (bootstrap over images)." in text
+    assert text.count("90 % interval") == 2  # of the scores and of the classes
     for key in ("protocol", "split_digest", "label_map_digest", "counts_digest"):
         assert summary[key] in text
     assert {"scores", "classes", "confusion", "calibration", "cost", "pictures"} <= set(page.ids)
@@ -172,7 +173,6 @@ def test_a_class_that_is_nowhere_has_a_dash_and_no_bar(page):
     assert len(bars) == 3
 
 
-def decoded(uri):
 def luminance(colour):
     """Of sRGB, 0..255, as WCAG 2 has it."""
     linear = [v / 12.92 if (v := value / 255) <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for value in colour]
@@ -224,6 +224,7 @@ def test_the_text_of_every_cell_of_the_confusion_matrix_can_be_read(canvas, text
     assert seen == {place / 100 for place in range(101)}
 
 
+def decoded(uri):
     content = base64.b64decode(uri.partition(",")[2])
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
 
@@ -315,7 +316,6 @@ def test_differences_are_to_the_first_and_none_to_itself(entries):
     assert again["against_first"]["p"] == 1
 
 
-def test_what_was_counted_for_one_run_alone_is_shown_without_a_difference():
 def test_terminal_and_page_give_the_same_verdict_in_plain_words(entries):
     turned = comparison.compare([("biased", evaluated(0.9)), ("first", evaluated())], resamples=200, confidence=0.9)
     for compared_runs, expected in (
@@ -333,6 +333,7 @@ def test_terminal_and_page_give_the_same_verdict_in_plain_words(entries):
         assert all(line.rstrip(" │").endswith(said) for line, said in zip(lines, expected, strict=True))
 
 
+def test_what_was_counted_for_one_run_alone_is_shown_without_a_difference():
     counted = library.evaluate(bundle(), Split(), progress=lambda *_: None, boundary=True)
     counted = replace(counted, categories={"all": tuple(range(len(counted.names)))})
     entries = comparison.compare([("plain", evaluated()), ("counted", counted)], resamples=100, confidence=0.9)
@@ -343,6 +344,20 @@ def test_terminal_and_page_give_the_same_verdict_in_plain_words(entries):
     page = Page(compared.page(summary))
     page.check()
     assert "runs.1.figures.boundary_miou" in page.figures
+
+
+def test_a_difference_too_small_to_be_seen_has_no_sign(entries):
+    assert [figures.signed(value, 3) for value in (0.0004, -0.0004, 0.0, -0.0)] == ["0.000"] * 4
+    assert [figures.signed(value, 3) for value in (0.0006, -0.0006, 12.5)] == ["+0.001", "-0.001", "+12.500"]
+    summary = comparison.summary(entries)
+    summary["runs"][1]["against_first"]["figures"]["pixel_accuracy"]["difference"] = -1e-5
+    shown = dict(Page(compared.page(summary)).figures["runs.1.against_first.figures.pixel_accuracy.difference"])
+    assert shown == {-1e-5: "0.000"}
+    console = Console(width=200)
+    with console.capture() as capture:
+        console.print(*tables.compared(summary))
+    assert "0.0000" in capture.get()
+    assert not re.search(r"[-+]0\.0000", capture.get())
 
 
 def test_images_are_paired_by_their_id_whatever_their_order():
