@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -134,6 +135,7 @@ def test_every_point_of_the_abstention_curve_is_the_score_of_the_pixels_above_it
     curve = abstention(counted(truth, logits))
     answer, confidence = logits.argmax(axis=-1).astype(np.uint8), softmax(logits).max(axis=-1)
     labelled = (truth != VOID).sum()
+    all_classes = np.union1d(truth[truth != VOID], answer[truth != VOID])
     assert curve.threshold[0] == 0
     assert curve.answered[0] == 1
     assert (np.diff(curve.answered) < 0).all()
@@ -142,10 +144,10 @@ def test_every_point_of_the_abstention_curve_is_the_score_of_the_pixels_above_it
         kept = np.where(confidence.astype(np.float64) > threshold, truth, np.uint8(VOID))
         counts = confusion(kept, answer, classes=CLASSES)
         assert curve.answered[place] == pytest.approx(counts.sum() / labelled)
-        assert curve.miou[place] == pytest.approx(float(mean_iou(counts)))
         assert curve.pixel_accuracy[place] == pytest.approx(pixel_accuracy(counts))
         seen = np.union1d(kept[kept != VOID], answer[kept != VOID])
         assert curve.classes[place] == len(seen)
+        assert curve.miou_lost_as_0[place] == pytest.approx(float(mean_iou(counts)) * len(seen) / len(all_classes))
 
 
 def test_who_answers_only_when_sure_is_right_more_often_and_a_lost_class_is_told():
@@ -154,6 +156,7 @@ def test_who_answers_only_when_sure_is_right_more_often_and_a_lost_class_is_told
     assert curve.answered == (1.0, 0.5)
     assert curve.pixel_accuracy == (0.75, 1.0)
     assert curve.classes == (2, 1)
+    assert curve.miou_lost_as_0 == (0.375, 0.5)  # the lost class counts 0: of one class alone it would be 1
 
 
 def test_without_a_labelled_pixel_nothing_is_said():
@@ -192,6 +195,23 @@ def test_a_report_gets_plain_values_and_what_must_be_said():
     assert plain["statement"] == found.statement
     assert "no temperature was fitted" in calibration(confident(0.9, right=0.6), None).statement
     assert "no labelled pixel" in calibration(none(3), None).statement
+
+
+def test_it_is_said_which_errors_a_temperature_made_worse():
+    good, bad = confident(0.65, right=0.6), confident(0.9, right=0.6)
+    losses = [scored(counts, temperature=1).log_loss for counts in (good, bad)]
+    briers = [scored(counts, temperature=1).brier for counts in (good, bad)]
+    assert calibration(good, bad).statement == (
+        "Softmax outputs are no probabilities: on test they are off by 0.050 (ECE); divided by the temperature 1.60, "
+        "fitted on validation, by 0.300. On test the temperature made it worse: ECE 0.050 to 0.300, "
+        f"log loss {losses[0]:.3f} to {losses[1]:.3f}, Brier score {briers[0]:.3f} to {briers[1]:.3f}."
+    )
+    mixed = replace(calibration(good, good), after=replace(scored(bad, temperature=1.6), log_loss=0.5, brier=briers[0]))
+    assert mixed.statement.endswith(
+        f"On test the temperature made it worse: ECE 0.050 to 0.300; better: log loss {losses[0]:.3f} to 0.500."
+    )
+    unseen = replace(calibration(good, good), after=replace(scored(good, temperature=1.6), brier=briers[0] + 1e-9))
+    assert "worse" not in unseen.statement
 
 
 def test_mistakes_are_refused():

@@ -109,7 +109,7 @@ def test_answers_are_those_of_evaluate_whatever_the_temperature(bundle):
     evaluation = evaluate(bundle, split, progress=quiet)
     for fitted in (None, 0.3, 5.0):
         found = judged(bundle, split, fitted)
-        assert found.abstention.miou[0] == pytest.approx(evaluation.miou)
+        assert found.abstention.miou_lost_as_0[0] == pytest.approx(evaluation.miou)
         assert found.labelled_pixels == evaluation.counts.sum()
         assert sum(found.before.overall.pixels) == found.labelled_pixels
     assert found.images == len(split)
@@ -133,14 +133,14 @@ def test_whoever_answers_half_the_pixels_is_right_more_often(bundle):
     curve = judged(bundle, Split()).abstention
     half = int(np.argmin(np.abs(np.array(curve.answered) - 0.5)))
     assert curve.pixel_accuracy[half] > curve.pixel_accuracy[0] + 0.02
-    assert curve.miou[half] > curve.miou[0] + 0.02
+    assert curve.miou_lost_as_0[half] > curve.miou_lost_as_0[0] + 0.02
 
 
 def test_a_threshold_decides_here_too():
     bundle, split = bundle_of(BINARY, threshold=0.2), Split(labels=BINARY)
     found = judged(bundle, split)
     counts = evaluate(bundle, split, progress=quiet).counts
-    assert found.abstention.miou[0] == pytest.approx(float(mean_iou(counts)))
+    assert found.abstention.miou_lost_as_0[0] == pytest.approx(float(mean_iou(counts)))
     plain = judged(replace(bundle, threshold=None), split)
     assert sum(plain.before.overall.pixels[:7]) == 0
     assert sum(found.before.overall.pixels[:7]) > 0  # foreground that is less likely than not
@@ -153,7 +153,7 @@ def test_averages_over_mirror_images_are_judged_as_probabilities(bundle):
     found = judged(mirrored, split)
     size = {"height": truth.shape[0], "width": truth.shape[1]}
     first = confusion(truth, resized(logits, **size).argmax(axis=-1).astype(np.uint8), classes=3)
-    assert found.abstention.miou[0] == pytest.approx(evaluate(mirrored, split, progress=quiet).miou)
+    assert found.abstention.miou_lost_as_0[0] == pytest.approx(evaluate(mirrored, split, progress=quiet).miou)
     assert found.labelled_pixels > first.sum()
 
 

@@ -223,13 +223,16 @@ def test_p_values_of_several_comparisons_are_corrected_and_said_to_be():
     assert rows[2]["p"] == rows[2]["p_corrected"] == 1
     assert sorted(row["p_corrected"] for row in rows[:2]) == pytest.approx([3 * low, max(3 * low, 2 * high)])
     assert summary["correction"] == "Holm, 3 comparisons"
-    assert "p (Holm, 3 comparisons)" in told(summary)
+    assert "corrected p: Holm, 3 comparisons" in told(summary)
     assert f"{rows[0]['p']:.4f}" in told(summary)
     assert f"{rows[0]['p_corrected']:.4f}" in told(summary)
     page = compared.page(summary)
     assert "corrected p" in page
     assert f'data-name="runs.1.against_first.p_corrected">{rows[0]["p_corrected"]:.4f}<' in page
-    assert page.count("no difference that chance would not make") == 2  # though the intervals leave out 0
+    assert [row["verdict"] for row in rows] == ["could be chance", "could be chance", "the same scores"]
+    assert (
+        page.count(">could be chance<") == told(summary).count("could be chance") == 2
+    )  # though intervals leave out 0
     assert summary["runs"][1]["against_first"]["low"] > 0
 
 
@@ -238,6 +241,8 @@ def test_a_single_comparison_has_nothing_to_correct():
     summary = comparison.summary(compare(("a", first), ("b", second)))
     row = summary["runs"][1]["against_first"]
     assert row["p"] == row["p_corrected"]
+    assert row["p"] > 0.05
+    assert row["verdict"] == "could be chance"
     assert summary["correction"] is None
     assert "Holm" not in told(summary)
     assert "corrected" not in compared.page(summary)
@@ -250,7 +255,7 @@ def test_terminal_and_page_of_a_comparison_say_what_was_drawn_and_when_no_p_can_
     for shown in (told(summary), compared.page(summary)):
         assert "30 images in 6 groups" in shown
         assert "bootstrap over 6 groups" in shown
-        assert "no p can be" not in shown  # 6 groups can be swapped in 64 ways
+        assert "with 6 groups no p can be below about 0.031" in " ".join(shown.split())  # 2 of 64 ways to swap them
     summary = comparison.summary(compare(("a", first), ("b", second), ("c", second)))
     assert summary["caveat"].endswith("with 6 groups no corrected p can be below about 0.062")
     fewer = tuple(name.replace("5", "4") for name in first.groups)
@@ -258,6 +263,7 @@ def test_terminal_and_page_of_a_comparison_say_what_was_drawn_and_when_no_p_can_
     assert summary["caveat"].endswith("with 5 groups no p can be below about 0.062")
     alone = comparison.summary(compare(("a", replace(first, groups=None)), ("b", replace(second, groups=None))))
     assert (alone["groups"], alone["interval_method"]) == (None, "bootstrap over images")
+    assert "can be below" not in alone["caveat"]  # 30 images: 2 of 2^30
     assert "groups" not in told(alone)
 
 

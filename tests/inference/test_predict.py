@@ -8,7 +8,7 @@ import pytest
 
 from segline import models
 from segline.config import ModelConfig
-from segline.core.labels import VOID
+from segline.core.labels import VOID, label_map
 from segline.data.images import read_image, write_png
 from segline.datasets.kitti import ROAD
 from segline.errors import ConfigError, DataError
@@ -239,6 +239,19 @@ def test_files_are_tinted_as_strongly_as_asked(bundle, stripes, tmp_path):
     list(predict_files(bundle, tmp_path / "a.png", output=tmp_path / "out", report=print, opacity=1.0))
     drawn = read_image(tmp_path / "out" / "a_overlay.png")[:40, :60]
     np.testing.assert_array_equal(drawn, bundle.labels.colours[mask])
+
+
+def test_the_legend_is_as_wide_as_the_longest_name_needs(stripes):
+    image, long = stripes(100, 60)[0], "W" * 60
+    ends = []
+    for name in (long, f"{long}W", "short"):
+        labels = label_map([(1, "a", (200, 0, 0)), (2, name, (0, 200, 0))])
+        picture = with_legend(image, [1], labels)
+        assert with_legend(image, [0, 1], labels).shape == with_legend(image, [0], labels).shape  # whatever is listed
+        inked = np.flatnonzero((picture[:, 60:] < 128).all(axis=-1).any(axis=0))
+        ends.append(int(inked.max()))
+        assert 2 <= picture.shape[1] - 60 - ends[-1] <= 14, name  # whole, with a little room
+    assert ends[1] > ends[0] > ends[2]
 
 
 def test_the_legend_shows_the_classes_present_and_no_other(bundle, stripes):

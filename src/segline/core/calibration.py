@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segline.core.confusion import Counts, mean_iou, outcomes
+from segline.core.confusion import Counts, outcomes
 from segline.core.labels import VOID, Mask
 
 Probabilities = npt.NDArray[np.float32]
@@ -67,15 +67,16 @@ class Abstention:
         threshold: pixels of a confidence above this are answered, and all of them at the first, which is 0.
         answered: share of the labelled pixels that are answered, 1 first, falling, in (0, 1].
         pixel_accuracy: of the answered pixels, 0..1.
-        miou: mean IoU of the answered pixels over the classes that are left among them, 0..1.
-        classes: how many those are. Where it falls, `miou` can jump: a class that is never answered any
-            more, and whose pixels are all left out, is no longer in the mean.
+        miou_lost_as_0: mean IoU of the answered pixels, 0..1, over the same classes at every threshold: those in
+            truth or answer of all pixels. A class that neither truth nor answer of the answered pixels holds any
+            more is lost, and counts 0; were it left out, the mean would climb to 1 as hard classes leave it.
+        classes: how many are not lost; those of the mean first, never rising.
     """
 
     threshold: tuple[float, ...]
     answered: tuple[float, ...]
     pixel_accuracy: tuple[float, ...]
-    miou: tuple[float, ...]
+    miou_lost_as_0: tuple[float, ...]
     classes: tuple[int, ...]
 
 
@@ -136,12 +137,29 @@ class Calibration:
             return f"{off}; no temperature was fitted."
         return (
             f"{off}; divided by the temperature {self.after.temperature:.2f}, fitted on {self.fitted_on}, "
-            f"by {self.after.overall.ece:.3f}."
+            f"by {self.after.overall.ece:.3f}.{_made_worse(self.before, self.after, self.split)}"
         )
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, `statement` among them."""
         return {**asdict(self), "statement": self.statement}
+
+
+def _made_worse(before: Scored, after: Scored, split: str) -> str:
+    """Which errors rose with the temperature, as far as three digits show, and which fell; empty where none rose."""
+    pairs = {
+        "ECE": (before.overall.ece, after.overall.ece),
+        "log loss": (before.log_loss, after.log_loss),
+        "Brier score": (before.brier, after.brier),
+    }
+    moved = {"worse": list[str](), "better": list[str]()}
+    for name, (old, new) in pairs.items():
+        if old is not None and new is not None and f"{old:.3f}" != f"{new:.3f}":
+            moved["worse" if new > old else "better"].append(f"{name} {old:.3f} to {new:.3f}")
+    if not moved["worse"]:
+        return ""
+    but = f"; better: {', '.join(moved['better'])}" if moved["better"] else ""
+    return f" On {split} the temperature made it worse: {', '.join(moved['worse'])}{but}."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,11 +282,13 @@ def abstention(counts: Confidences) -> Abstention:
     if chosen.size:
         lower[0] = 0.0  # nothing lies below it
     result = outcomes(kept)
-    found = result.true_positive + result.false_positive + result.false_negative > 0
+    union = result.true_positive + result.false_positive + result.false_negative
+    classes = (union > 0).sum(axis=-1)
+    ious = result.true_positive / np.maximum(union, 1)  # of a lost class 0
     return Abstention(
         threshold=tuple(lower.tolist()),
         answered=tuple((pixels / max(counts.pixels, 1)).tolist()),
         pixel_accuracy=tuple((result.true_positive.sum(axis=-1) / pixels).tolist()),
-        miou=tuple(mean_iou(kept).tolist()),
-        classes=tuple(found.sum(axis=-1).tolist()),
+        miou_lost_as_0=tuple((ious.sum(axis=-1) / classes[:1]).tolist()),
+        classes=tuple(classes.tolist()),
     )

@@ -23,6 +23,7 @@ COUNTS = "evaluation.npz"
 """What an evaluation's counts are called in its folder."""
 
 _DIFFERING = 10  # images that are named
+_LEAST_P = 0.001  # what the least possible p-value is said from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,10 +246,10 @@ def summary(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def _caveat(entries: Sequence[Entry]) -> str:
-    """What must be said of the intervals, and of p-values that no difference could make low."""
+    """What must be said of the intervals, and how low a p-value can be at all where that is not very low."""
     interval, comparisons = entries[0].interval, len(entries) - 1
     least = min(1.0, comparisons * statistics.least_p(interval.units))
-    if least <= 1 - interval.confidence:
+    if least < _LEAST_P:
         return interval.caveat
     units = f"{interval.units} {'images' if interval.units == interval.images else 'groups'}"
     limit = f"with {units} no {'corrected p' if comparisons > 1 else 'p'} can be below about {least:.2g}"
@@ -266,11 +267,11 @@ def _row(entry: Entry, first: Entry) -> dict[str, Any]:
         "figures": single,
         "per_class_iou": list(own["per_class_iou"].values()),
         "counts_digest": entry.evaluation.digest,
-        "against_first": _against_first(entry, own, theirs),
+        "against_first": _against_first(entry, first, own, theirs),
     }
 
 
-def _against_first(entry: Entry, own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any] | None:
+def _against_first(entry: Entry, first: Entry, own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any] | None:
     """The paired comparison of the mean IoU, and the differences of all other figures with their intervals."""
     against, differences = entry.against, entry.differences
     if against is None or differences is None:
@@ -287,12 +288,26 @@ def _against_first(entry: Entry, own: dict[str, Any], theirs: dict[str, Any]) ->
         "high": against.interval.high,
         "p": against.p,
         "p_corrected": entry.p_corrected,
+        "verdict": _verdict(entry, first),
         "figures": {name: _apart(own[name], theirs[name], apart[name]) for name in single},
         "per_class": [
             _apart(own["per_class_iou"][name], theirs["per_class_iou"][name], found)
             for name, found in apart["per_class_iou"].items()
         ],
     }
+
+
+def _verdict(entry: Entry, first: Entry) -> str | None:
+    """What the paired comparison says, for somebody who reads no p-values; None of the first itself."""
+    against, p = entry.against, entry.p_corrected
+    if against is None or p is None:
+        return None
+    if np.array_equal(entry.evaluation.per_image, first.evaluation.per_image):
+        return "the same scores"
+    interval = against.interval
+    if interval.low <= 0 <= interval.high or p > 1 - interval.confidence:
+        return "could be chance"
+    return "better than the first" if against.difference > 0 else "worse than the first"
 
 
 def _apart(own: float | None, other: float | None, interval: dict[str, float | None]) -> dict[str, Any]:

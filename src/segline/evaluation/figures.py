@@ -162,6 +162,12 @@ def plain(value: float | Ratios) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
+def signed(value: float, digits: int) -> str:
+    """A difference as it is written: with its sign, except where all digits are 0, which then say nothing of it."""
+    written = f"{value:z.{digits}f}"
+    return f"+{written}" if float(written) > 0 else written
+
+
 def plain_intervals(found: Intervals) -> dict[str, Any]:
     """Intervals as ``{"low": .., "high": ..}``, for JSON; of classes and categories one each, by name."""
 

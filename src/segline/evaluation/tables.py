@@ -6,7 +6,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from segline.evaluation.figures import TITLES
+from segline.evaluation.figures import TITLES, signed
 
 _NAMES = max(map(len, TITLES.values()))
 
@@ -89,15 +89,22 @@ def _figure(value: float | None, undefined: str = "undefined") -> str:
 
 def compared(summary: Mapping[str, Any]) -> tuple[Table, ...]:
     """Runs side by side: mean IoU with differences to the first, all other figures, and the classes."""
-    corrected = [f"p ({summary['correction']})"] if summary["correction"] else []
+    corrected = ["corrected p"] if summary["correction"] else []
     single = "of each comparison by itself" if corrected else ""
-    said = (", ".join(filter(None, (f"intervals: {summary['interval_method']}", single))), summary["caveat"])
+    said = (
+        ", ".join(filter(None, (f"intervals: {summary['interval_method']}", single))),
+        f"corrected p: {summary['correction']}" if corrected else "",
+        f"better or worse: the interval leaves out 0 and {'corrected p' if corrected else 'p'} is at most "
+        f"{1 - summary['confidence']:.2g}",
+        summary["caveat"],
+    )
     scores = Table(
         "run",
         f"mean IoU ({_share(summary)})",
         "difference to the first",
         "p",
         *corrected,
+        "verdict",
         title=escape(f"{summary['dataset']}, {summary['split']} split, {images(summary)}"),
         title_justify="left",
         caption=escape("; ".join(filter(None, said))),
@@ -108,9 +115,10 @@ def compared(summary: Mapping[str, Any]) -> tuple[Table, ...]:
         scores.add_row(
             escape(run["name"]),
             f"{run['miou']:.4f} {_interval(run['miou_low'], run['miou_high'])}",
-            f"{against['difference']:+.4f} {_interval(against['low'], against['high'], sign='+')}" if against else "",
+            _difference(against) if against else "",
             f"{against['p']:.4f}" if against else "",
             *([f"{against['p_corrected']:.4f}" if against else ""] if corrected else []),
+            against["verdict"] if against else "",
         )
     return scores, _figures(summary), _compared_classes(summary)
 
@@ -144,7 +152,7 @@ def _cell(value: float | None, apart: Mapping[str, Any] | None, undefined: str =
         return undefined
     if apart is None or apart["difference"] is None:
         return f"{value:.4f}"
-    return f"{value:.4f} ({apart['difference']:+.4f}{'*' if apart['leaves_out_0'] else ''})"
+    return f"{value:.4f} ({signed(apart['difference'], 4)}{'*' if apart['leaves_out_0'] else ''})"
 
 
 def images(summary: Mapping[str, Any]) -> str:
@@ -162,6 +170,11 @@ def _bounds(interval: Mapping[str, float | None]) -> str:
     return "" if low is None or high is None else _interval(low, high)
 
 
-def _interval(low: float, high: float, *, sign: str = "") -> str:
+def _interval(low: float, high: float) -> str:
     # Rich would take plain brackets for markup.
-    return f"\\[{low:{sign}.4f}, {high:{sign}.4f}]"
+    return f"\\[{low:.4f}, {high:.4f}]"
+
+
+def _difference(against: Mapping[str, Any]) -> str:
+    found, low, high = (signed(against[key], 4) for key in ("difference", "low", "high"))
+    return f"{found} \\[{low}, {high}]"

@@ -12,7 +12,8 @@ OPACITY = 0.5
 """Of the colours over the image, where nobody says another."""
 
 _ROW = 18  # pixels of a legend row
-_COLUMN = 190  # pixels of the legend
+_NAME_AT = 30  # pixels from the picture to a legend's names
+_LETTERS = 0.42  # size of them, as OpenCV has it
 _STRIPE = 4  # pixels
 
 
@@ -71,22 +72,28 @@ def hatched(picture: Image, where: npt.NDArray[np.bool_]) -> Image:
 def with_legend(picture: Image, listed: Sequence[int], labels: LabelMap) -> Image:
     """Put the names of the classes `listed` (train ids) at the right of `picture`.
 
+    The legend is as wide as the longest name of all classes needs, so that pictures of one size keep one size.
+
     Raises:
         ValueError: one of them is beyond the colour table.
     """
     _refuse_stray(np.array(listed, dtype=np.int64), labels)
     height = max(picture.shape[0], _ROW * len(listed) + 8)
-    canvas = np.full((height, picture.shape[1] + _COLUMN, 3), 255, dtype=np.uint8)
+    canvas = np.full((height, picture.shape[1] + _legend_width(labels), 3), 255, dtype=np.uint8)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
     left = picture.shape[1] + 8
     for row, train_id in enumerate(listed):
         top = 4 + row * _ROW
         item = labels.classes[train_id]
         cv2.rectangle(canvas, (left, top), (left + 14, top + 12), item.colour, thickness=-1)
-        cv2.putText(
-            canvas, item.name, (left + 22, top + 11), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (30, 30, 30), 1, cv2.LINE_AA
-        )
+        at = picture.shape[1] + _NAME_AT, top + 11
+        cv2.putText(canvas, item.name, at, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (30, 30, 30), 1, cv2.LINE_AA)
     return canvas
+
+
+def _legend_width(labels: LabelMap) -> int:
+    names = (cv2.getTextSize(item.name, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, 1)[0][0] for item in labels.classes)
+    return _NAME_AT + max(names, default=0) + 8
 
 
 def _refuse_stray(ids: npt.NDArray[np.integer], labels: LabelMap) -> None:

@@ -44,14 +44,27 @@ def reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
-    """The curves of `core.calibration.Abstention`, in plain values: share answered to the right."""
-    shares = curve["answered"]
+    """The curves of `core.calibration.Abstention`, in plain values: share answered to the right.
+
+    Returns:
+        Points of both lines, some rows of the curve, how many classes the mean is over, and where the first of
+        them is lost: the share answered there, and x in the drawing; None where none is.
+    """
+    shares, classes = curve["answered"], curve["classes"]
+    lost = next((share for share, left in zip(shares, classes, strict=True) if left < classes[0]), None)
     rows: list[dict[str, Any]] = []
     for wanted in (1.0, 0.95, 0.9, 0.8):
         fitting = [place for place, share in enumerate(shares) if share >= wanted]
         if fitting and not (rows and rows[-1]["place"] == fitting[-1]):
             rows.append({"place": fitting[-1], **{key: curve[key][fitting[-1]] for key in curve}})
-    return {"miou": line(shares, curve["miou"]), "accuracy": line(shares, curve["pixel_accuracy"]), "rows": rows}
+    return {
+        "miou": line(shares, curve["miou_lost_as_0"]),
+        "accuracy": line(shares, curve["pixel_accuracy"]),
+        "rows": rows,
+        "classes": classes[0] if classes else 0,
+        "lost": lost,
+        "lost_x": None if lost is None else round(SIDE * lost, 2),
+    }
 
 
 def axis(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:

@@ -42,26 +42,9 @@ def page(summary: Mapping[str, Any]) -> str:
         ],
         zero=charts.place(0.0, apart),
         largest=max(changes, default=0.0) or 1.0,
-        words=[_words(run, highest=1 - summary["confidence"]) for run in runs],
     )
 
 
 def _whisker(values: Mapping[str, Any], keys: tuple[str, str, str], ends: tuple[float, float]) -> dict[str, float]:
     low, middle, high = (charts.place(values[key], ends) for key in keys)
     return {"low": low, "middle": middle, "high": high}
-
-
-def _words(run: Mapping[str, Any], *, highest: float) -> str:
-    """What the paired comparison says, for somebody who reads no p-values.
-
-    Args:
-        highest: p-value at which it still says that there is a difference.
-    """
-    against = run["against_first"]
-    if against is None:
-        return "the others are compared with this one"
-    if against["difference"] == 0 and against["low"] == against["high"] == 0:
-        return "no difference at all"
-    if against["low"] <= 0 <= against["high"] or against["p_corrected"] > highest:
-        return "no difference that chance would not make"
-    return "better than the first" if against["difference"] > 0 else "worse than the first"

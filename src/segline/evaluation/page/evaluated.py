@@ -28,6 +28,7 @@ _TILES = {
 
 _COLUMNS = ("iou", "precision", "recall", "f1", "boundary_iou")
 _SEEN = 0.005  # share below which a cell of the confusion matrix stays empty
+_DARK = 0.875  # share above which its text is white: on white, black and white both have a contrast of 4.5 there
 
 
 def page(
@@ -111,7 +112,7 @@ def _confusion(evaluation: Evaluation) -> dict[str, Any]:
                     "words": f"{100 * share:.0f}" if share >= _SEEN else "",
                     "title": f"{name} taken for {head}: {percent(float(share))}, {int(shown[place, column])} pixels",
                     "right": place == column,
-                    "dark": share > 0.5,
+                    "dark": share > _DARK,
                 }
                 for column, (head, share) in enumerate(zip(heads, shares[place], strict=True))
             ],
@@ -123,16 +124,20 @@ def _confusion(evaluation: Evaluation) -> dict[str, Any]:
 
 def _calibration(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     diagrams = [
-        {"title": title, "temperature": content[key]["temperature"], **charts.reliability(content[key]["overall"])}
+        {
+            "title": title,
+            "temperature": content[key]["temperature"],
+            "name": f"calibration.{key}",
+            "log_loss": content[key]["log_loss"],
+            "brier": content[key]["brier"],
+            **charts.reliability(content[key]["overall"]),
+        }
         for key, title in (("before", "softmax as it is"), ("after", "with the temperature"))
         if content[key]
     ]
-    last = content["after"] or content["before"]
     return {
         "statement": content["statement"],
         "diagrams": diagrams,
-        "log_loss": last["log_loss"],
-        "brier": last["brier"],
         "classes": [
             {
                 "name": name,

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from segline.core.labels import LabelMap
 from segline.core.palette import safe_colours
 from segline.data import pages
+from segline.evaluation.figures import signed
 
 _PACKAGES = ("segline.evaluation.page", "segline.data")
 
@@ -36,7 +37,7 @@ def swatches(labels: LabelMap) -> list[dict[str, str]]:
 @cache
 def _environment() -> jinja2.Environment:
     environment = pages.environment(_PACKAGES)
-    environment.filters |= {"figure": figure, "compact": compact, "mebibytes": mebibytes}
+    environment.filters |= {"figure": figure, "signed": signed, "compact": compact, "mebibytes": mebibytes}
     return environment
 
 
@@ -45,11 +46,11 @@ def figure(value: float | None, name: str, digits: int = 3, *, sign: bool = Fals
 
     Args:
         name: what it is, as the summary calls it, parts joined by dots.
-        sign: write a plus before what is above 0.
+        sign: it is a difference: `figures.signed`.
     """
     if value is None:
         return Markup('<span title="nothing there to divide by">\u2013</span>')
-    written = f"{value:{'+' if sign else ''}.{digits}f}"
+    written = signed(value, digits) if sign else f"{value:.{digits}f}"
     return Markup('<data value="{}" data-name="{}">{}</data>').format(repr(value), name, written)
 
 
