@@ -2,7 +2,7 @@
 
 import pytest
 
-from segline.cli.choosing import bundle_folder
+from segline.cli.choosing import chosen_model
 from segline.errors import ConfigError, DataError
 
 
@@ -16,34 +16,34 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize("part", ["", "network.keras", "segline.json"])
 def test_a_folder_or_either_of_its_files_is_the_model(folder, part):
-    with bundle_folder(str(folder / part)) as found:
-        assert found == ("mine", folder)
+    with chosen_model(str(folder / part)) as found:
+        assert (found.name, found.folder, found.version) == ("mine", folder, None)
 
 
 @pytest.mark.parametrize("part", ["network.keras", "segline.json"])
 def test_a_file_in_the_folder_where_one_stands_has_that_folders_name(folder, monkeypatch, part):
     monkeypatch.chdir(folder)
-    with bundle_folder(part) as (name, files):
-        assert name == "mine"
-        assert (files / part).is_file()
+    with chosen_model(part) as found:
+        assert found.name == "mine"
+        assert (found.folder / part).is_file()
 
 
 @pytest.mark.parametrize("lacking", ["network.keras", "segline.json"])
 def test_a_folder_that_lacks_one_of_them_is_not_looked_for_among_registered_models(folder, lacking):
     (folder / lacking).unlink()
-    with bundle_folder(str(folder)) as (_, files):
-        assert files == folder  # segline.inference.bundle says what it lacks
+    with chosen_model(str(folder)) as found:
+        assert found.folder == folder  # segline.inference.bundle says what it lacks
 
 
 def test_a_file_of_no_model_folder_is_refused(folder):
     other = folder / "other.keras"
     other.touch()
-    with pytest.raises(DataError, match=r"other\.keras: a file of no model folder"), bundle_folder(str(other)):
+    with pytest.raises(DataError, match=r"other\.keras: a file of no model folder"), chosen_model(str(other)):
         pass
 
 
 @pytest.mark.parametrize("empty", ["", " "])
 def test_an_empty_name_is_refused_even_where_a_model_is(folder, monkeypatch, empty):
     monkeypatch.chdir(folder)
-    with pytest.raises(ConfigError, match="--model: an empty name"), bundle_folder(empty):
+    with pytest.raises(ConfigError, match="--model: an empty name"), chosen_model(empty):
         pass

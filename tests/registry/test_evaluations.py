@@ -1,5 +1,7 @@
 """Counts are found again in a real store: SQLite, and artifacts in a folder."""
 
+from pathlib import Path
+
 import mlflow
 import numpy as np
 import pytest
@@ -117,3 +119,22 @@ def test_a_store_that_breaks_is_named(tmp_path):
     finally:
         mlflow.set_tracking_uri(before[0])
         mlflow.set_registry_uri(before[1])
+
+
+def test_an_evaluation_of_a_version_is_kept_with_its_run(store, tmp_path):
+    client, runs = store
+    files = [tmp_path / "evaluation.html", tmp_path / "evaluation.json"]
+    for path in files:
+        path.write_text("first")
+    version = client.get_model_version("segline-drawn", "1")
+    assert evaluations.log(client, version, files, name="drawn-validation") == runs[0]
+    files[0].write_text("second")
+    evaluations.log(client, version, files[:1], name="drawn-validation")
+    held = {item.path for item in client.list_artifacts(runs[0], "evaluations/drawn-validation")}
+    assert held == {f"evaluations/drawn-validation/{path.name}" for path in files}
+    again = mlflow.artifacts.download_artifacts(
+        run_id=runs[0], artifact_path="evaluations/drawn-validation/evaluation.html", dst_path=str(tmp_path / "again")
+    )
+    assert Path(again).read_text() == "second"
+    alone = next(each for each in client.search_model_versions("name = 'segline-drawn'") if not each.run_id)
+    assert evaluations.log(client, alone, files, name="drawn-test") is None

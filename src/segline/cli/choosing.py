@@ -2,14 +2,34 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from segline.errors import ConfigError, DataError
 
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A model.
+
+    Args:
+        name: for a person.
+        folder: where its files are.
+        version: in the registry; None for a folder.
+    """
+
+    name: str
+    folder: Path
+    version: "ModelVersion | None" = None
+
 
 @contextmanager
-def bundle_folder(model: str) -> Iterator[tuple[str, Path]]:
-    """The model's name for a person and its folder, fetched for as long as the block runs if it is a registered one.
+def chosen_model(model: str) -> Iterator[Chosen]:
+    """What `model` names; its folder is there for as long as the block runs if it is a registered one.
 
     Raises:
         ConfigError: `model` is empty.
@@ -31,12 +51,13 @@ def bundle_folder(model: str) -> Iterator[tuple[str, Path]]:
         )
     local = _local(Path(model), description=bundle.DESCRIPTION, network=bundle.NETWORK)
     if local is not None:
-        yield local.absolute().name, local
+        yield Chosen(name=local.absolute().name, folder=local)
         return
     client = tracking.connect(settings.load())
     with tempfile.TemporaryDirectory() as folder:
         version = promotion.resolve(client, model)
-        yield f"{version.name}-{version.version}", promotion.download(version, Path(folder))
+        files = promotion.download(version, Path(folder))
+        yield Chosen(name=f"{version.name}-{version.version}", folder=files, version=version)
 
 
 def _local(path: Path, *, description: str, network: str) -> Path | None:

@@ -1,7 +1,7 @@
 """`segline evaluate` and `segline compare`: scores of models."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segline.cli.application import app, show
-from segline.cli.choosing import bundle_folder
+from segline.cli.choosing import Chosen, chosen_model
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -46,7 +46,7 @@ def evaluate(
 
     The images are shown at the scale the model was trained on, and its answers are scored at the labels'
     own size. Written are `evaluation.html` (the page), `evaluation.json`, `cost.json`, and `evaluation.npz`
-    (the counts, for `segline compare`).
+    (the counts, for `segline compare`); those of a registered version are kept with its run in MLflow too.
     """
     from segline import config, settings
     from segline.data.prepared import Prepared
@@ -56,25 +56,36 @@ def evaluate(
     places = settings.load()
     wanted = config.load(places.params).evaluation
     prepared = Prepared(places.prepared(dataset))
-    with bundle_folder(model) as (name, files):
-        network = bundle.load(files)
+    with chosen_model(model) as chosen:
+        network = bundle.load(chosen.folder)
         samples = _fitting(network, prepared, places, split)
         fitting = partial(_fitting, network, prepared, places) if confidence else None
         found, judged = _counted(network, samples, fitting, boundary=boundary)
         summary = _summary(found, prepared, wanted)
         written = record.write(
-            output or places.reports / dataset / f"{name}-{split}",
+            output or places.reports / dataset / f"{chosen.name}-{split}",
             bundle=network,
             split=samples,
             evaluation=found,
             summary=summary,
-            model=f"{name} ({network.family})",
-            file=files / bundle.NETWORK,
+            model=f"{chosen.name} ({network.family})",
+            file=chosen.folder / bundle.NETWORK,
             cost_seconds=wanted.cost_seconds,
             calibration=judged,
         )
     show(*tables.evaluated(summary))
     typer.echo(f"page: {written[-1]}")
+    _log(chosen, written, places, name=f"{dataset}-{split}")
+
+
+def _log(chosen: Chosen, files: Iterable[Path], places: "Settings", *, name: str) -> None:
+    """Keep what was written with the run of a registered version, and say where."""
+    if chosen.version is None:
+        return
+    from segline.registry import evaluations, tracking
+
+    run = evaluations.log(tracking.connect(places), chosen.version, files, name=name)
+    typer.echo(f"MLflow: run {run}, evaluations/{name}" if run else "MLflow: the version has no run to keep them with")
 
 
 def _fitting(network: "Bundle", prepared: "Prepared", places: "Settings", name: str) -> "Split":

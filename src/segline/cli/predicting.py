@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from segline.cli.application import app, complain
-from segline.cli.choosing import bundle_folder
+from segline.cli.choosing import chosen_model
 
 
 @app.command()
@@ -49,5 +49,5 @@ def predict(
 def _bundle(model: str) -> "Bundle":  # type: ignore[name-defined]  # noqa: F821
     from segline.inference import bundle
 
-    with bundle_folder(model) as (_, folder):
-        return bundle.load(folder)
+    with chosen_model(model) as chosen:
+        return bundle.load(chosen.folder)

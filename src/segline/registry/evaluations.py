@@ -1,11 +1,13 @@
-"""Find the counts that were logged of a run or a model version, to compare them."""
+"""Evaluations in MLflow: kept with a model version's run, and found again to compare them."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from segline.errors import TrackingError
@@ -45,6 +47,25 @@ def fetch(client: MlflowClient, wanted: str, folder: Path) -> tuple[str, Path]:
         return name, Path(
             mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=COUNTS, dst_path=str(folder))
         )
+
+
+def log(client: MlflowClient, version: ModelVersion, files: Iterable[Path], *, name: str) -> str | None:
+    """Keep the files of an evaluation of `version` with the run that trained it, in ``evaluations/<name>``.
+
+    An earlier evaluation of that name is written over.
+
+    Returns:
+        The run's id; None where the version was registered without one, so that nothing was kept.
+
+    Raises:
+        TrackingError: the store does not take them.
+    """
+    if not version.run_id:
+        return None
+    with reporting_tracking(f"{version.name} version {version.version}"):
+        for path in files:
+            client.log_artifact(version.run_id, str(path), f"evaluations/{name}")
+    return str(version.run_id)
 
 
 def _located(client: MlflowClient, wanted: str) -> tuple[str, str]:
