@@ -250,7 +250,7 @@ def _caveat(entries: Sequence[Entry]) -> str:
     least = min(1.0, comparisons * statistics.least_p(interval.units))
     if least <= 1 - interval.confidence:
         return interval.caveat
-    units = f"{interval.units} {'images' if interval.units == interval.images else 'groups'}"
+    units = statistics.counted(interval.units, "image" if interval.units == interval.images else "group")
     limit = f"with {units} no {'corrected p' if comparisons > 1 else 'p'} can be below about {least:.2g}"
     return "; ".join(filter(None, (interval.caveat, limit)))
 
