@@ -183,6 +183,13 @@ def _places(evaluation: Evaluation) -> tuple[int, ...]:
 
 def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Evaluation:
     """`other`, image by image in the order of `first`."""
+    if other.names != first.names:  # under one digest of the label map: somebody changed a file
+        raise ComparisonError(
+            name,
+            found=f"classes {', '.join(other.names)}",
+            expected=f"{', '.join(first.names)}, those of {first_name}, which has the same label-map digest",
+            remedy="score both again: one of the files is not as it was written",
+        )
     places = {sample: place for place, sample in enumerate(other.ids)}
     lacking = [sample for sample in first.ids if sample not in places]
     if lacking or len(first.ids) != len(other.ids):
