@@ -143,6 +143,45 @@ def test_what_cannot_be_scored_prints_no_score_and_writes_no_file(kitti):
     assert (kitti / "score.json").read_text() == "of last week"
 
 
+def test_scores_and_counts_are_not_written_over_each_other(kitti):
+    (kitti / "link").symlink_to("score.json")
+    for counts in ("score.json", kitti / "score.json", "truth/../score.json", "link"):
+        answer = run(*ASKED, "--json", "score.json", "--counts", counts, cwd=kitti)
+        assert answer.returncode == 1
+        assert f"--json score.json --counts {counts}: one place for both" in answer.stderr
+        assert answer.stdout.startswith("MODULES")
+        assert "cv2" not in imported(answer)  # nothing was scored
+        assert not (kitti / "score.json").exists()
+
+
+def test_names_of_files_reach_the_terminal_escaped(kitti):
+    (kitti / "prediction/000000_10_labels.png").rename(kitti / "prediction/a\x1b[2J\nb.png")
+    answer = run(*ASKED, "--truth", "truth\x1b[3J", cwd=kitti)
+    assert r"--truth truth\x1b[3J: no such folder" in answer.stderr
+    answer = run(*ASKED, cwd=kitti)
+    assert r"predictions without a truth: 1 (a\x1b[2J\nb.png)" in answer.stderr
+
+
+def test_one_image_is_not_told_as_several(kitti):
+    for path in [*kitti.glob("*/000001*"), *kitti.glob("*/000002*")]:
+        path.unlink()
+    answer = run(*ASKED, cwd=kitti)
+    assert answer.returncode == 0
+    assert "1 image" in answer.stdout
+    assert "1 images" not in answer.stdout
+
+
+def test_scores_go_where_standard_output_goes(kitti):
+    """What a link to it is; the process's own is a pipe here."""
+    (kitti / "out").symlink_to("/proc/self/fd/1")
+    answer = run(*ASKED, "--json", "out", cwd=kitti)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    content, end = json.JSONDecoder().raw_decode(answer.stdout)
+    jsonschema.validate(content, SCHEMA)
+    assert "mIoU" in answer.stdout[end:]
+    assert (kitti / "out").is_symlink()
+
+
 def test_the_same_folder_twice_is_scored_with_a_warning(kitti):
     answer = run("--dataset", "kitti", "--truth", "truth", "--prediction", "truth", cwd=kitti)
     assert answer.returncode == 0

@@ -200,6 +200,12 @@ def test_tails_are_students(freedom):
         assert student(tail, freedom) == pytest.approx(scipy.stats.t.ppf(tail, freedom), rel=0.01)
 
 
+def test_one_is_not_told_as_several():
+    assert statistics.caveat(1).startswith("1 image: ")
+    assert statistics.caveat(2).startswith("2 images: ")
+    assert statistics.caveat(2, 1).startswith("2 images in 1 group, too few")
+
+
 def test_few_images_or_groups_carry_a_caveat():
     assert "60 images" in bootstrap(images(60, 1), resamples=100, confidence=0.95, seed=0).caveat
     assert bootstrap(images(200, 1), resamples=100, confidence=0.95, seed=0).caveat == ""
@@ -229,7 +235,7 @@ def test_images_are_drawn_where_groups_are_too_few_to_tell_of_others_and_that_is
     found, alone = bootstrap(per_image, groups=names, **options), bootstrap(per_image, **options)
     assert (found.low, found.high, found.method) == (alone.low, alone.high, "bootstrap over images")
     assert (found.groups, found.units) == (groups, 40)
-    assert found.caveat.startswith(f"40 images in {groups} groups, too few to draw")
+    assert found.caveat.startswith(f"40 images in {'1 group' if groups == 1 else '4 groups'}, too few to draw")
     five = bootstrap(per_image, groups=[str(number % 5) for number in range(40)], **options)
     assert (five.units, five.method) == (5, "bootstrap over 5 groups")
 

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from segline.errors import DataError
+from segline.errors import ComparisonError, DataError
 from segline.evaluation import comparison, results
 from segline.evaluation.results import Evaluation
 
@@ -108,6 +108,13 @@ def test_counts_that_do_not_fit_what_is_named_are_refused(whole, arrays, said):
 )
 def test_names_that_name_nothing_or_something_twice_are_refused(whole, fields, said):
     assert said in refused(changed(whole, fields))
+
+
+def test_other_classes_under_the_same_digest_are_not_compared(whole):
+    first, other = comparison.read(whole), comparison.read(changed(whole, {"names": ["road", "bus"]}))
+    for pair in ((first, other), (other, first)):
+        with pytest.raises(ComparisonError, match="those of one, which has the same label-map digest"):
+            comparison.compare(list(zip(("one", "two"), pair, strict=True)), resamples=100, confidence=0.95)
 
 
 def test_scores_as_json_are_told_from_counts(tmp_path):

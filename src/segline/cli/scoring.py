@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from segline.cli.application import app, complain, show
+from segline.errors import ConfigError
 
 _Split = Annotated[
     Literal["train", "validation", "test"] | None,
@@ -53,6 +54,7 @@ def score(
     """
     from segline.data import forking
 
+    _refuse_one_file(json, counts)
     if _many(truth):
         forking.begin("segline.evaluation.pairs")
     from segline import settings
@@ -91,6 +93,22 @@ def score(
     show(*tables.evaluated(content))
     for warning in result.warnings:
         complain(f"warning: {warning}")
+
+
+def _refuse_one_file(json: Path | None, counts: Path | None) -> None:
+    """Refuse to write both of what a score gives to one place, where the second would take that of the first."""
+    import os
+
+    if json is None or counts is None or os.path.realpath(json) != os.path.realpath(counts):
+        return
+    if os.path.realpath(json) == os.path.realpath(os.devnull):
+        return
+    raise ConfigError(
+        f"--json {json} --counts {counts}",
+        found="one place for both",
+        expected="a file for the scores and another for the counts",
+        remedy="name the counts' file .npz, which segline compare reads",
+    )
 
 
 def _many(folder: Path) -> bool:

@@ -47,6 +47,11 @@ _ROUNDING = 1e-18  # a variance of scores that is none
 _NUMBERS_AT_ONCE = 1 << 20  # of resampled counts: memory is this, whatever the resamples
 
 
+def counted(number: int, what: str) -> str:
+    """`number` of `what`, in words: 1 image, 2 images."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def caveat(images: int, groups: int | None = None) -> str:
     """What must be said beside an interval over `images` images in `groups` groups; empty where nothing must.
 
@@ -56,11 +61,12 @@ def caveat(images: int, groups: int | None = None) -> str:
         groups: None where images are not grouped.
     """
     if groups is not None and groups < FEWEST_GROUPS:
-        return f"{images} images in {groups} groups, too few to draw: the interval tells of other images of these alone"
+        few = f"{counted(images, 'image')} in {counted(groups, 'group')}"
+        return f"{few}, too few to draw: the interval tells of other images of these alone"
     if groups is not None and groups < HONEST_GROUPS:
         count, what, held, limit = groups, f"{images} images in {groups} groups", _HELD_BY_GROUPS, " groups"
     else:
-        count, what, held, limit = images, f"{images} images", _HELD_BY_IMAGES, ""
+        count, what, held, limit = images, counted(images, "image"), _HELD_BY_IMAGES, ""
     share = next((share for below, share in held if count < below), None)
     if share is None:
         return ""

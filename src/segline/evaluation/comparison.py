@@ -184,6 +184,13 @@ def _places(evaluation: Evaluation) -> tuple[int, ...]:
 
 def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Evaluation:
     """`other`, image by image in the order of `first`."""
+    if other.names != first.names:  # under one digest of the label map: somebody changed a file
+        raise ComparisonError(
+            name,
+            found=f"classes {', '.join(other.names)}",
+            expected=f"{', '.join(first.names)}, those of {first_name}, which has the same label-map digest",
+            remedy="score both again: one of the files is not as it was written",
+        )
     places = {sample: place for place, sample in enumerate(other.ids)}
     lacking = [sample for sample in first.ids if sample not in places]
     if lacking or len(first.ids) != len(other.ids):
@@ -251,7 +258,7 @@ def _caveat(entries: Sequence[Entry]) -> str:
     least = min(1.0, comparisons * statistics.least_p(interval.units))
     if least < _LEAST_P:
         return interval.caveat
-    units = f"{interval.units} {'images' if interval.units == interval.images else 'groups'}"
+    units = statistics.counted(interval.units, "image" if interval.units == interval.images else "group")
     limit = f"with {units} no {'corrected p' if comparisons > 1 else 'p'} can be below about {least:.2g}"
     return "; ".join(filter(None, (interval.caveat, limit)))
 

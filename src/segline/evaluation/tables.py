@@ -6,6 +6,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from segline.core.statistics import counted
 from segline.evaluation.figures import TITLES, signed
 
 _NAMES = max(map(len, TITLES.values()))
@@ -157,7 +158,8 @@ def _cell(value: float | None, apart: Mapping[str, Any] | None, undefined: str =
 
 def images(summary: Mapping[str, Any]) -> str:
     """How many images were scored, and in how many groups where they are grouped."""
-    return f"{summary['images']} images" + (f" in {summary['groups']} groups" if summary["groups"] else "")
+    number, groups = summary["images"], summary["groups"]
+    return counted(number, "image") + (f" in {counted(groups, 'group')}" if groups else "")
 
 
 def _share(summary: Mapping[str, Any]) -> str:
