@@ -1,4 +1,9 @@
-"""Multiply-adds by hand and by the papers, and times that name their machine."""
+"""Multiply-adds by hand and by the papers, and times and memory of calls whose times and memory are known."""
+
+import json
+import time
+from dataclasses import replace
+from itertools import groupby
 
 import keras
 import numpy as np
@@ -58,26 +63,111 @@ def test_a_network_inside_a_network_counts_and_the_counted_one_stays_as_it_was()
     network.layers[1].output  # noqa: B018 (raises where a layer was called a second time)
 
 
-def test_measured_are_calls_after_the_warm_up_on_a_named_machine(tmp_path):
-    from dataclasses import replace
+class Clock:
+    """Calls that last what they are told to, one after the other and then as the last one, by a clock of their own."""
 
-    (tmp_path / "network.keras").write_bytes(b"12345")
-    image, network = np.zeros((30, 45, 3), np.uint8), replace(bundle(), mirrors=("left_right",))
-    found = cost.measure(
-        network, image, size=(60, 90), file=tmp_path / "network.keras", batch=4, threads=2, seconds=0.05
-    )
+    def __init__(self, *seconds):
+        self.seconds, self.now, self.calls = list(seconds), 0.0, 0
+
+    def __call__(self):
+        self.now += self.seconds[min(self.calls, len(self.seconds) - 1)]
+        self.calls += 1
+
+    def timed(self, seconds):
+        return cost.timed(self, seconds=seconds, clock=lambda: self.now)
+
+
+def test_slow_first_calls_are_called_but_not_counted():
+    clock = Clock(50.0, 7.0, 7.0, 0.25)
+    found = clock.timed(6.0)
+    assert (found.calls, found.median, found.p95, clock.calls) == (24, 250.0, 250.0, 24 + 3)
+
+
+def test_the_95th_percentile_is_near_the_slowest_call_and_the_median_in_the_middle():
+    lasting = [0.001 * number for number in (*range(2, 42, 2), 1000)]  # 2, 4 .. 40 and 1000 ms, 1.42 s in all
+    found = Clock(9.0, 9.0, 9.0, *lasting).timed(1.41)
+    assert found.calls == 21
+    assert found.median == pytest.approx(22.0)
+    assert found.p95 == pytest.approx(40.0)
+    assert found.per_second == pytest.approx(1000 / 22)
+
+
+@pytest.mark.parametrize(("calls", "known"), [(19, False), (20, True)])
+def test_fewer_than_20_calls_have_no_95th_percentile(calls, known):
+    found = Clock(0.5).timed(calls * 0.5)
+    assert found.calls == calls
+    assert (found.p95 is not None) == known
+
+
+@pytest.mark.parametrize(("lasting", "calls"), [(10.0, 5), (0.001, 200)])
+def test_slow_calls_are_timed_five_times_and_fast_ones_no_more_than_200_times(lasting, calls):
+    assert Clock(lasting).timed(2.0).calls == calls
+
+
+SINGLE, BATCHED, WHOLE = (2, 32, 48, 3), (5, 32, 48, 3), (2, 40, 64, 3)
+SLEPT = {SINGLE: 0.02, BATCHED: 0.06, WHOLE: 0.04}  # seconds that a call sleeps besides
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """What is measured of a network that sleeps, and whose batches take 200 MB; and the shapes that it was given.
+
+    The image to answer whole is scaled to another size than the one that the network alone is given, so that
+    a shape tells which of the three calls it is from.
+    """
+    file = tmp_path_factory.mktemp("cost") / "network.keras"
+    file.write_bytes(b"12345")
+    network, seen = replace(bundle(), mirrors=("left_right",), short_side=40), []
+    predict = network.network.predict_on_batch
+
+    def slow(images):
+        seen.append(images.shape)
+        hold = np.ones(200_000_000 if images.shape == BATCHED else 1, np.uint8)
+        time.sleep(SLEPT[images.shape])
+        assert hold[-1] == 1
+        return predict(images)
+
+    network.network.predict_on_batch = slow
+    image = np.zeros((30, 45, 3), np.uint8)
+    return cost.measure(network, image, size=(60, 90), file=file, batch=5, threads=2, seconds=0.05), seen
+
+
+def test_what_is_measured_is_told_with_its_sizes_on_a_named_machine(measured):
+    found, _ = measured
     assert (found.input_size, found.image_size, found.views, found.file_bytes) == ((32, 48), (60, 90), 2, 5)
     assert found.parameters == 3 + 4 + 4
     assert found.multiply_adds == 2 * 32 * 48 * (3 + 4)
-    for latency in (found.single, found.batched, found.whole):
-        assert 0 < latency.median <= latency.p95
-        assert latency.calls >= 5
     assert found.frames_per_second == pytest.approx(1000 / found.whole.median)
     assert found.real_time == (found.whole.median <= 40)
-    assert found.peak_bytes > 50 * 2**20  # Keras alone takes more
-    machine = found.machine
-    assert machine.processor
-    assert machine.cores >= 1
-    assert machine.threads == 2
-    assert machine.versions["keras"] == keras.__version__
-    assert machine.devices
+    assert found.machine.threads == 2
+    assert found.load.used <= 2
+
+
+def test_each_time_is_of_its_own_calls_after_three_that_are_not_counted(measured):
+    found, seen = measured
+    runs = [(shape, len(list(calls))) for shape, calls in groupby(seen)]
+    assert [shape for shape, _ in runs] == [SINGLE, BATCHED, WHOLE, BATCHED]
+    assert [count for _, count in runs[:2]] == [found.single.calls + 3, found.batched.calls + 3]
+    assert runs[2][1] > found.whole.calls + 3  # its memory is watched besides
+    for latency, shape in ((found.single, SINGLE), (found.batched, BATCHED), (found.whole, WHOLE)):
+        assert latency.calls >= 5
+        assert latency.median >= 1000 * SLEPT[shape]
+        assert latency.p95 is None  # nobody sleeps 20 times in 0.05 s
+
+
+def test_the_memory_of_a_batch_is_what_it_takes_and_not_the_single_images(measured):
+    found, _ = measured
+    assert 195e6 < found.batched_memory.added_bytes < 300e6
+    assert found.whole_memory.added_bytes < 100e6
+
+
+def test_its_json_has_what_follows_from_the_figures_too(measured):
+    found, _ = measured
+    content = json.loads(json.dumps(cost.summary(found), allow_nan=False))
+    assert content["frames_per_second"] == found.frames_per_second
+    assert content["load"]["disturbed"] == found.load.disturbed
+    assert content["load"]["cores"] == found.load.cores
+    for key in ("whole_memory", "batched_memory"):
+        memory = content[key]
+        assert memory["added_bytes"] == memory["resident_peak_bytes"] - memory["resident_before_bytes"] >= 0
+    assert content["whole"] == {"median": found.whole.median, "p95": None, "calls": found.whole.calls}

@@ -22,7 +22,7 @@ from segline.core.road import confidence_histogram
 from segline.errors import ComparisonError, DataError
 from segline.evaluation import calibration, comparison, figures, record, results, tables
 from segline.evaluation import evaluate as library
-from segline.evaluation.page import compared, exhibits
+from segline.evaluation.page import compared, exhibits, rendering
 from segline.evaluation.page import evaluated as evaluated_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -101,6 +101,30 @@ def test_every_figure_on_it_is_the_summarys(page, written):
     assert {"mean_class_accuracy", "frequency_weighted_iou", "macro_f1"} <= set(checked)
     assert set(checked) == set(page.figures)
     assert not {"categories", "road"} & set(page.ids)
+
+
+def test_the_cost_says_how_busy_the_machine_was_and_leaves_out_a_percentile_of_few_calls(written):
+    content = json.loads((written / record.COST).read_text())
+    summary, evaluation = json.loads((written / record.FIGURES).read_text()), evaluated()
+
+    def shown(disturbed, p95):
+        content["load"]["disturbed"], content["batched"]["p95"] = disturbed, p95
+        html = evaluated_page.page(evaluation, summary, labels=LABELS, model="a", pictures=[], cost=content)
+        page = Page(html)
+        page.check()
+        return page, " ".join(page.text)
+
+    busy, words = shown(True, None)
+    assert "busy with other work, so these times are too long" in words
+    assert "cost.batched.p95" not in busy.figures
+    assert {"cost.batched.median", "cost.load.others"} <= set(busy.figures)
+    for key in ("whole_memory", "batched_memory"):
+        for name in ("added_bytes", "resident_before_bytes", "resident_peak_bytes"):
+            assert rendering.mebibytes(content[key][name]) in words, (key, name)
+    assert "a GPU's is not counted" in words
+    calm, words = shown(False, 12.5)
+    assert "too long" not in words
+    assert [value for value, _ in calm.figures["cost.batched.p95"]] == [12.5]
 
 
 @pytest.fixture(scope="module")

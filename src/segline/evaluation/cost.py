@@ -7,25 +7,22 @@ Sandler et al. 2018, arXiv:1801.04381, table 4).
 """
 
 import math
-import os
-import platform
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import cv2
 import keras
 import numpy as np
-import psutil
 from keras import layers
 
 from segline.core.labels import Image
 from segline.data.scale import pad_image
+from segline.evaluation import machine, memory
+from segline.evaluation.machine import Load, Machine
+from segline.evaluation.memory import Memory
 from segline.inference.bundle import Bundle
 from segline.inference.predict import predict
 
@@ -40,9 +37,8 @@ SECONDS = 2.0
 
 _WARM_UP = 3  # calls that are not counted: the first traces the network
 _FEWEST, _MOST = 5, 200  # calls that are
-_GLANCE = 0.005  # seconds between two looks at the memory
+_FOR_P95 = 20  # calls, below which one alone is more than 5 %
 _COUNTED = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
-_PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,36 +47,17 @@ class Latency:
 
     Args:
         median: milliseconds.
-        p95: milliseconds that 95 % of the calls stay within.
+        p95: milliseconds that 95 % of the calls stay within; None of fewer than 20.
     """
 
     median: float
-    p95: float
+    p95: float | None
     calls: int
 
     @property
     def per_second(self) -> float:
         """Calls a second, by the median."""
         return 1000.0 / self.median
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """Where something was measured.
-
-    Args:
-        cores: logical ones that this process may use.
-        threads: that the arithmetic was limited to; None: it was not.
-        devices: what Keras computes on.
-        versions: package -> version, Python's too.
-    """
-
-    processor: str
-    cores: int
-    threads: int | None
-    devices: tuple[str, ...]
-    system: str
-    versions: dict[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +75,9 @@ class Cost:
         batch: images of the batched figure.
         batched: the network on that many images, without mirror views.
         whole: from a decoded image to its mask at the image's own size, scaling and views included.
-        peak_bytes: the process's greatest resident memory meanwhile, libraries included; host memory only.
+        whole_memory: around the calls of `whole`.
+        batched_memory: around those of `batched`.
+        load: while the times were measured.
     """
 
     parameters: int
@@ -111,8 +90,10 @@ class Cost:
     batch: int
     batched: Latency
     whole: Latency
-    peak_bytes: int
+    whole_memory: Memory
+    batched_memory: Memory
     machine: Machine
+    load: Load
 
     @property
     def frames_per_second(self) -> float:
@@ -149,10 +130,17 @@ def measure(
     views = 2 ** len(bundle.mirrors)
     one, many = np.stack([padded] * views), np.stack([padded] * batch)
     native = np.ascontiguousarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR))
-    with _watching_memory() as peak:
-        single = _timed(lambda: bundle.network.predict_on_batch(one), seconds)
-        batched = _timed(lambda: bundle.network.predict_on_batch(many), seconds)
-        whole = _timed(lambda: predict(bundle, native), seconds)
+    place = machine.here(threads=threads)
+
+    def batched() -> object:
+        return bundle.network.predict_on_batch(many)
+
+    def whole() -> object:
+        return predict(bundle, native)
+
+    begun = machine.read()
+    times = [timed(call, seconds=seconds) for call in (lambda: bundle.network.predict_on_batch(one), batched, whole)]
+    ended = machine.read()
     return Cost(
         parameters=bundle.network.count_params(),
         multiply_adds=views * multiply_adds(bundle.network, height=height, width=width),
@@ -160,12 +148,14 @@ def measure(
         file_bytes=file.stat().st_size if file else None,
         input_size=(height, width),
         image_size=(size[0], size[1]),
-        single=single,
+        single=times[0],
         batch=batch,
-        batched=batched,
-        whole=whole,
-        peak_bytes=peak(),
-        machine=machine(threads=threads),
+        batched=times[1],
+        whole=times[2],
+        whole_memory=memory.taken(whole),
+        batched_memory=memory.taken(batched),
+        machine=place,
+        load=machine.load(begun, ended, machine=place),
     )
 
 
@@ -214,66 +204,24 @@ def _of_layer(layer: Any, arguments: tuple[Any, ...], given: Any) -> int:
     return math.prod(made) * kernel * (taken[-1] // int(layer.groups))
 
 
-def machine(*, threads: int | None = None) -> Machine:
-    """Name the machine that this runs on."""
-    versions = {"python": platform.python_version(), "backend": keras.backend.backend()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    affinity = getattr(os, "sched_getaffinity", None)
-    return Machine(
-        processor=_processor(),
-        cores=len(affinity(0)) if affinity else os.cpu_count() or 1,
-        threads=threads,
-        devices=tuple(sorted(str(device) for device in keras.distribution.list_devices())),
-        system=f"{platform.system()} {platform.machine()}",
-        versions=versions,
-    )
-
-
 def summary(cost: Cost) -> dict[str, Any]:
     """Plain values for JSON."""
-    return asdict(cost) | {"frames_per_second": cost.frames_per_second, "real_time": cost.real_time}
+    content = asdict(cost) | {"frames_per_second": cost.frames_per_second, "real_time": cost.real_time}
+    content["load"]["disturbed"] = cost.load.disturbed
+    for key, found in (("whole_memory", cost.whole_memory), ("batched_memory", cost.batched_memory)):
+        content[key]["added_bytes"] = found.added_bytes
+    return content
 
 
-def _processor() -> str:
-    """The processor's name; what Python knows of it where the system does not say."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names and names[0] else platform.processor() or platform.machine() or "unknown"
-
-
-def _timed(call: Callable[[], object], seconds: float) -> Latency:
+def timed(call: Callable[[], object], *, seconds: float, clock: Callable[[], float] = time.perf_counter) -> Latency:
+    """Time `call` for `seconds`, but 5 to 200 times; three calls before those are not counted."""
     for _ in range(_WARM_UP):
         call()
     times: list[float] = []
-    begun = time.perf_counter()
-    while len(times) < _FEWEST or (len(times) < _MOST and time.perf_counter() - begun < seconds):
-        start = time.perf_counter()
+    begun = clock()
+    while len(times) < _FEWEST or (len(times) < _MOST and clock() - begun < seconds):
+        start = clock()
         call()
-        times.append(1000 * (time.perf_counter() - start))
-    return Latency(median=float(np.median(times)), p95=float(np.percentile(times, 95)), calls=len(times))
-
-
-@contextmanager
-def _watching_memory() -> Iterator[Callable[[], int]]:
-    """Yield a function that tells the greatest resident memory seen since, bytes."""
-    process, stop = psutil.Process(), threading.Event()
-    most = [process.memory_info().rss]
-
-    def look() -> None:
-        while not stop.wait(_GLANCE):
-            most[0] = max(most[0], process.memory_info().rss)
-
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
-    try:
-        yield lambda: max(most[0], process.memory_info().rss)
-    finally:
-        stop.set()
-        watcher.join()
+        times.append(1000 * (clock() - start))
+    p95 = float(np.percentile(times, 95)) if len(times) >= _FOR_P95 else None
+    return Latency(median=float(np.median(times)), p95=p95, calls=len(times))

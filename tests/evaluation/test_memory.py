@@ -1,0 +1,80 @@
+"""Memory of calls that take a known amount, after a past that must not matter."""
+
+import ctypes
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from segline.evaluation import memory
+
+MEGABYTES = 200
+ALLOWED = (0.97 * MEGABYTES * 1e6, 1.3 * MEGABYTES * 1e6)  # other threads of the test's process may take some, too
+GLIBC = hasattr(ctypes.CDLL(None), "malloc_trim")
+
+
+def one_array(held=0.0):
+    """200 MB, written to, held for some seconds, and free at the return."""
+    array = np.ones(MEGABYTES * 1_000_000, np.uint8)
+    time.sleep(held)
+    return array[-1]
+
+
+def small_arrays(held=0.0):
+    """As much in pieces that the C library keeps for the next who asks; the last one hinders it from shrinking."""
+    pieces = [np.ones(50_000, np.uint8) for _ in range(20 * MEGABYTES)]
+    time.sleep(held)
+    return pieces[-1]
+
+
+@pytest.fixture(params=["kernel", "looks"])
+def held(request, monkeypatch, tmp_path):
+    """Seconds that memory is held to be seen: none by the kernel's high-water mark, some by looks instead of it."""
+    if request.param == "looks":
+        monkeypatch.setattr(memory, "_RESET", tmp_path / "no folder" / "clear_refs")
+    elif not Path("/proc/self/clear_refs").exists():
+        pytest.skip("no high-water mark that can be reset here")
+    return 0.0 if request.param == "kernel" else 0.3
+
+
+def test_the_peak_is_what_a_call_takes_though_it_is_free_again_afterwards(held):
+    found = memory.taken(lambda: one_array(held))
+    assert ALLOWED[0] < found.added_bytes < ALLOWED[1]
+    assert found.resident_peak_bytes - found.resident_before_bytes == found.added_bytes
+    assert found.resident_before_bytes > 10e6  # Python and NumPy
+
+
+def test_a_greater_peak_before_it_does_not_count(held):
+    np.ones(5 * MEGABYTES * 1_000_000, np.uint8)
+    assert ALLOWED[0] < memory.taken(lambda: one_array(held)).added_bytes < ALLOWED[1]
+
+
+def test_what_the_process_holds_before_counts_as_before(held):
+    least = memory.taken(lambda: None)
+    kept = np.ones(MEGABYTES * 1_000_000, np.uint8)
+    found = memory.taken(lambda: one_array(held))
+    assert kept[-1] == 1
+    assert ALLOWED[0] < found.added_bytes < ALLOWED[1]
+    assert found.resident_before_bytes - least.resident_before_bytes > 0.9 * MEGABYTES * 1e6
+    assert least.added_bytes < 0.3 * MEGABYTES * 1e6
+
+
+@pytest.mark.skipif(not GLIBC, reason="needs the C library's malloc_trim")
+def test_memory_that_was_freed_but_not_handed_back_counts_again(held):
+    kept = small_arrays()
+    found = memory.taken(lambda: small_arrays(held))
+    assert kept[-1] == 1
+    assert ALLOWED[0] < found.added_bytes < ALLOWED[1]
+
+
+@pytest.mark.usefixtures("held")
+def test_a_call_that_fails_leaves_no_one_watching():
+    def fail():
+        raise ValueError("no answer")
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="no answer"):
+        memory.taken(fail)
+    assert threading.active_count() == before
