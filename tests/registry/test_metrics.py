@@ -16,6 +16,12 @@ RESULT = {
     "macro_f1": 0.65,
     "per_class_iou": {"road": 0.5, "tram": None},
     "per_class_f1": {"road": 0.6, "tram": None},
+    "intervals": {
+        "miou": {"low": 0.4, "high": 0.6},
+        "pixel_accuracy": {"low": 0.7, "high": 0.9},
+        "max_f": {"low": 0.8, "high": None},
+        "per_class_iou": {"road": {"low": 0.4, "high": 0.6}, "tram": {"low": None, "high": None}},
+    },
     "caveat": "few",
 }
 
@@ -36,10 +42,12 @@ def test_undefined_figures_are_left_out_and_the_rest_is_named_after_what_it_is()
     assert found["test_max_f_image_space"] == 0.9
     further = {"mean_category_iou", "mean_class_accuracy", "frequency_weighted_iou", "macro_f1", "max_f_image_space"}
     plain = {"miou", "miou_low", "miou_high", "confidence", "baseline_miou", "pixel_accuracy", "images"}
-    assert found.keys() == {f"test_{name}" for name in further | plain | {"iou/road", "category_iou/flat"}}
+    ends = {"pixel_accuracy_low", "pixel_accuracy_high", "max_f_image_space_low"}
+    assert found["test_pixel_accuracy_low"] == 0.7
+    assert found.keys() == {f"test_{name}" for name in further | plain | ends | {"iou/road", "category_iou/flat"}}
 
 
 def test_without_categories_and_road_there_are_no_such_metrics():
-    found = summary.metrics(RESULT)
+    found = summary.metrics(RESULT | {"intervals": {}})
     assert not [name for name in found if "category" in name or "image_space" in name]
     assert found["test_iou/road"] == 0.5
