@@ -2,6 +2,9 @@
 
 import os
 
+# Before anything imports NumPy: OpenBLAS keeps every core spinning for small products, and two tests run at a time.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 # Before anything imports Keras: Prefect shuts down the log handlers that are there when it is
 # imported, and absl's closes the stream it writes to, which under pytest is the captured stderr.
 import prefect.main  # noqa: F401
