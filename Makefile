@@ -13,6 +13,9 @@ export PREFECT_HOME ?= $(CURDIR)/.prefect
 # Nothing reports home, and TensorFlow's start-up notes do not bury what matters.
 export DO_NOT_TRACK := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+# Containers like to set it; then uv's packages, which come without bytecode, are compiled anew by every process:
+# 8 s more for each that imports TensorFlow, and the tests start dozens.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## Show this list

@@ -2,6 +2,9 @@
 
 import os
 
+# Before anything imports NumPy: OpenBLAS keeps every core spinning for small products, and two tests run at a time.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 # Before anything imports Keras: Prefect shuts down the log handlers that are there when it is
 # imported, and absl's closes the stream it writes to, which under pytest is the captured stderr.
 import prefect.main  # noqa: F401
@@ -9,3 +12,23 @@ import prefect.main  # noqa: F401
 # What `make` exports, or a developer has set, must not decide what a test sees.
 for name in ("SEGLINE_ROOT", "SEGLINE_WORKERS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
     os.environ.pop(name, None)
+
+# A long file at the end would be waited for. The second needs no prepared project, which the first makes meanwhile.
+FIRST = (
+    "tests/e2e/test_main_job.py",
+    "tests/e2e/test_presets.py",
+    "tests/e2e/test_faults.py",
+    "tests/e2e/test_classification.py",
+    "tests/training/test_resume.py",
+    "tests/e2e/",
+    "tests/training/",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Long files first, as far as they are known, the others as they come."""
+
+    def place(item):
+        return next((number for number, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))
+
+    items.sort(key=place)

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
@@ -212,13 +213,28 @@ def environment_of(root, **extra):
 
 
 @pytest.fixture(scope="session")
-def prepared_project(tmp_path_factory, prefect_api):
-    """A project whose data stages have run; tests that change it take `project_copy` instead."""
-    root = tmp_path_factory.mktemp("project")
-    copy_project(root)
-    project = Project(root, environment_of(root, PREFECT_API_URL=prefect_api))
-    project.run("dvc", "repro")
-    return project
+def prepared_project(tmp_path_factory, worker_id, prefect_api):
+    """A project whose data stages have run; tests that change it take `project_copy` instead.
+
+    The first of pytest's workers runs the stages for all.
+    """
+    ours = tmp_path_factory.getbasetemp()
+    made = (ours if worker_id == "master" else ours.parent) / "prepared"
+    with FileLock(f"{made}.lock"):
+        if not (made / "dvc.lock").is_file():
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir()
+            copy_project(made)
+            Project(made, environment_of(made)).run("dvc", "repro")
+    root = ours / "project"
+    copy_state(made, root)
+    return Project(root, environment_of(root, PREFECT_API_URL=prefect_api))
+
+
+def copy_state(source, root):
+    """Copy a project and the state of its data, nothing that was trained."""
+    excluded = shutil.ignore_patterns("mlflow.db*", "mlartifacts", ".segline", "tmp")
+    shutil.copytree(source, root, ignore=excluded, symlinks=True)
 
 
 @pytest.fixture
@@ -234,6 +250,5 @@ def bare_project(tmp_path):
 def project_copy(prepared_project, tmp_path):
     """The same state of data, nothing trained."""
     root = tmp_path / "project"
-    excluded = shutil.ignore_patterns("mlflow.db*", "mlartifacts", ".segline", "tmp")
-    shutil.copytree(prepared_project.root, root, ignore=excluded, symlinks=True)
+    copy_state(prepared_project.root, root)
     return Project(root, environment_of(root, PREFECT_API_URL=prepared_project.environment["PREFECT_API_URL"]))

@@ -19,7 +19,7 @@ from segline.training.job import Job
 
 TRAINING = Training(crop=(32, 64), batch=2, steps=4, epochs=3, weight_decay=0.0, warm_up=0.0, dropout=0.0, threads=1)
 JOB = Job(
-    model_config=ModelConfig(network="unet", classes=CLASSES, width=2, depth=2, dropout=0.0),
+    model_config=ModelConfig(network="encoder_decoder", classes=CLASSES, width=2, depth=2, dropout=0.0),
     training=TRAINING,
     learning_rate=0.02,
     epochs=3,
@@ -211,7 +211,7 @@ def test_a_mask_with_more_classes_than_the_network_is_refused_before_the_first_s
 
 
 def test_a_crop_that_the_network_cannot_take_is_refused_with_the_nearest_that_it_can() -> None:
-    deep = JOB.model_config.model_copy(update={"depth": 5})
+    deep = JOB.model_config.model_copy(update={"network": "unet", "depth": 5})
     job = Job(**{**vars(JOB), "model_config": deep, "training": TRAINING.model_copy(update={"crop": (48, 72)})})
     with pytest.raises(ConfigError) as caught:
         run(job)

@@ -26,8 +26,11 @@ def on_jax(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(HERE.parents[1] / "src"), str(HERE)]),
         "KERAS_BACKEND": "jax",
-        # Compiling takes most of a test's time.
+        # Compiling takes most of a test's time; four fits compile the same.
         "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
+        "JAX_COMPILATION_CACHE_DIR": str(path.parent / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
     command = [sys.executable, str(HERE / "portable.py"), str(path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

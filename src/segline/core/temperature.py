@@ -110,11 +110,14 @@ def _slope(pixels: Pixels, inverse: float) -> float:
     total = 0.0
     for start in range(0, len(pixels.truth), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        logits, truth = pixels.logits[part].astype(np.float64), pixels.truth[part]
-        logits -= logits.max(axis=-1, keepdims=True)
+        truth = pixels.truth[part]
+        # Classes first: with three of them on the last axis NumPy takes four times as long.
+        logits = pixels.logits[part].T.astype(np.float64, order="C")
+        logits -= logits.max(axis=0)
         shares = np.exp(inverse * logits)
-        expected = np.einsum("nc,nc->n", shares, logits) / shares.sum(axis=-1)
-        total += float(pixels.weights[part] @ (expected - logits[np.arange(len(truth)), truth]))
+        expected = np.einsum("cn,cn->n", shares, logits) / shares.sum(axis=0)
+        slopes = expected - logits[truth, np.arange(len(truth))]
+        total += float((pixels.weights[part] * slopes).sum())  # a BLAS product would keep all cores spinning
     return total
 
 
