@@ -5,6 +5,7 @@ import threading
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -67,6 +68,20 @@ def test_memory_that_was_freed_but_not_handed_back_counts_again(held):
     found = memory.taken(lambda: small_arrays(held))
     assert kept[-1] == 1
     assert ALLOWED[0] < found.added_bytes < ALLOWED[1]
+
+
+def test_tensors_count_though_the_backend_has_kept_memory_for_them():
+    def call():
+        ones = keras.ops.ones((12_500_000,), "float32")
+        return keras.ops.convert_to_numpy(ones + 1)[0]
+
+    call()
+    held = keras.ops.ones((5_000_000,), "float32")  # of before
+    first, second = memory.taken(call), memory.taken(call)
+    assert held.shape == (5_000_000,)
+    for found in (first, second):
+        taken = found.added_bytes if found.tensor_bytes is None else found.tensor_bytes
+        assert 99e6 < taken < 125e6  # twice 50 MB
 
 
 @pytest.mark.usefixtures("held")

@@ -119,7 +119,7 @@ def test_the_cost_says_how_busy_the_machine_was_and_leaves_out_a_percentile_of_f
     assert "cost.batched.p95" not in busy.figures
     assert {"cost.batched.median", "cost.load.others"} <= set(busy.figures)
     for key in ("whole_memory", "batched_memory"):
-        for name in ("added_bytes", "resident_before_bytes", "resident_peak_bytes"):
+        for name in ("tensor_bytes", "added_bytes", "resident_before_bytes", "resident_peak_bytes"):
             assert rendering.mebibytes(content[key][name]) in words, (key, name)
     assert "a GPU's is not counted" in words
     calm, words = shown(False, 12.5)
