@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from segline import models
+from segline.cli import main
 from segline.config import ModelConfig
 from segline.core.labels import VOID, label_map
-from segline.data.images import read_image, write_png
+from segline.data.images import decode_mask, read_image, write_png
 from segline.datasets.kitti import ROAD
 from segline.errors import ConfigError, DataError
 from segline.inference import bundle as bundles
@@ -239,6 +240,37 @@ def test_files_are_tinted_as_strongly_as_asked(bundle, stripes, tmp_path):
     list(predict_files(bundle, tmp_path / "a.png", output=tmp_path / "out", report=print, opacity=1.0))
     drawn = read_image(tmp_path / "out" / "a_overlay.png")[:40, :60]
     np.testing.assert_array_equal(drawn, bundle.labels.colours[mask])
+
+
+def test_classes_that_are_not_shown_keep_the_image_and_are_in_no_legend(bundle, stripes, tmp_path):
+    image, mask = stripes(40, 60)
+    write_png(tmp_path / "a.png", image)
+    options = {"output": tmp_path / "out", "report": print, "opacity": 1.0}
+    list(predict_files(bundle, tmp_path / "a.png", shown={1}, **options))
+    drawn = read_image(tmp_path / "out" / "a_overlay.png")
+    expected = np.where((mask == 1)[..., None], bundle.labels.colours[mask], image)
+    np.testing.assert_array_equal(drawn[:40, :60], expected)
+    np.testing.assert_array_equal(drawn, with_legend(expected, [1], bundle.labels))
+    assert set(
+        np.unique(decode_mask((tmp_path / "out" / "a_labels.png").read_bytes(), place="a", colours=None))
+    ) == set(bundle.labels.decode(np.unique(mask)))
+
+
+def test_a_command_shows_classes_by_name_and_suggests_the_nearest(bundle, stripes, tmp_path, capsys):
+    write_png(tmp_path / "a.png", stripes(40, 60)[0])
+    bundles.save(bundle, tmp_path / "model")
+    asked = ["predict", str(tmp_path / "a.png"), "--model", str(tmp_path / "model"), "--output", str(tmp_path / "out")]
+    name = bundle.labels.names[1]
+    with pytest.raises(SystemExit) as stopped:
+        main([*asked, "--show", name, "--opacity", "1"])
+    assert stopped.value.code == 0
+    colours = {tuple(pixel) for pixel in read_image(tmp_path / "out" / "a_overlay.png")[:40, :60].reshape(-1, 3)}
+    assert tuple(bundle.labels.colours[1]) in colours
+    assert tuple(bundle.labels.colours[2]) not in colours
+    with pytest.raises(SystemExit) as stopped:
+        main([*asked, "--show", f"{name}x"])
+    assert stopped.value.code == 1
+    assert name in capsys.readouterr().err
 
 
 def test_the_legend_is_as_wide_as_the_longest_name_needs(stripes):

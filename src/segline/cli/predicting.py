@@ -26,12 +26,17 @@ def predict(
     opacity: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Of the overlays' colours: 0 shows the image, 1 the colours.")
     ] = 0.5,
+    show: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CLASS", help="Tint this class alone; may be given again. Label maps hold all of them."),
+    ] = None,
 ) -> None:
     """Label every pixel: label maps (the dataset's own ids) and overlays, at the images' own size."""
     from dataclasses import replace
 
     from rich.progress import track
 
+    from segline.config import refuse_unknown
     from segline.inference.bundle import pruned
     from segline.inference.predict import image_files, predict_files
 
@@ -41,7 +46,11 @@ def predict(
         bundle = pruned(bundle, head=head)
     if fast:
         bundle = replace(bundle, mirrors=())
-    written = predict_files(bundle, source, output=output, report=complain, opacity=opacity)
+    names = bundle.labels.names
+    for name in show or ():
+        refuse_unknown("--show", name, names)
+    shown = {names.index(name) for name in show} if show else None
+    written = predict_files(bundle, source, output=output, report=complain, opacity=opacity, shown=shown)
     count = sum(1 for _ in track(written, description="predict", total=len(files), disable=not sys.stderr.isatty()))
     typer.echo(f"{count} label maps and overlays are in {output}")
 

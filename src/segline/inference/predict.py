@@ -1,6 +1,6 @@
 """Images -> masks at the images' own size."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -97,13 +97,20 @@ def image_files(source: Path) -> list[Path]:
 
 
 def predict_files(
-    bundle: Bundle, source: Path, *, output: Path, report: Callable[[str], None], opacity: float = OPACITY
+    bundle: Bundle,
+    source: Path,
+    *,
+    output: Path,
+    report: Callable[[str], None],
+    opacity: float = OPACITY,
+    shown: Collection[int] | None = None,
 ) -> Iterator[Path]:
     """Write ``<stem>_labels.png`` (raw ids) and ``<stem>_overlay.png`` for every image of `source`.
 
     Args:
         report: takes one line about each image that cannot be read; the others go on.
         opacity: of the overlays' colours, 0..1.
+        shown: train ids of the classes that overlays tint and name; None: all.
 
     Yields:
         Each image, once its files are written.
@@ -123,7 +130,9 @@ def predict_files(
             report(str(error))
             continue
         mask = predict(bundle, image)
-        picture = with_legend(overlay(image, mask, bundle.labels, opacity=opacity), present(mask), bundle.labels)
+        listed = [train_id for train_id in present(mask) if shown is None or train_id in shown]
+        tinted = overlay(image, mask, bundle.labels, opacity=opacity, shown=shown)
+        picture = with_legend(tinted, listed, bundle.labels)
         for name, content in (("labels", bundle.labels.decode(mask)), ("overlay", picture)):
             with atomic_file(output / f"{path.stem}_{name}.png") as partial:
                 write_png(partial, content)
