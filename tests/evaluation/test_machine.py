@@ -5,11 +5,12 @@ import sys
 import time
 
 import keras
+import psutil
 import pytest
 
 from segline.evaluation import machine
 
-SPIN = "import time\nwhile time.process_time() < 0.5: pass"
+SPIN = "import time\nwhile time.process_time() < 0.5: sum(range(100_000))"
 
 
 def named(cores, threads=None):
@@ -47,6 +48,11 @@ def test_times_are_in_doubt_once_others_need_the_cores_used(cores, used, others,
 @pytest.mark.parametrize(("cores", "threads", "used"), [(4, None, 4), (4, 1, 1), (4, 16, 4), (16, None, 8)])
 def test_calls_use_the_cores_that_they_may(cores, threads, used):
     assert machine.load(reading(0, 0, 0), reading(1, 0, 0), machine=named(cores, threads), cores=8).used == used
+
+
+def test_busy_is_at_least_the_work_of_users_and_never_the_idle_time():
+    before, found, after = psutil.cpu_times(), machine.read(), psutil.cpu_times()
+    assert before.user <= found.busy <= sum(after) - before.idle
 
 
 def test_own_work_is_own_and_a_childs_is_others():

@@ -115,6 +115,7 @@ def test_the_cost_says_how_busy_the_machine_was_and_leaves_out_a_percentile_of_f
         return page, " ".join(page.text)
 
     busy, words = shown(True, None)
+    percentiles = words.count("at the 95th percentile")
     assert "busy with other work, so these times are too long" in words
     assert "cost.batched.p95" not in busy.figures
     assert {"cost.batched.median", "cost.load.others"} <= set(busy.figures)
@@ -124,6 +125,7 @@ def test_the_cost_says_how_busy_the_machine_was_and_leaves_out_a_percentile_of_f
     assert "a GPU's is not counted" in words
     calm, words = shown(False, 12.5)
     assert "too long" not in words
+    assert words.count("at the 95th percentile") == percentiles + 1
     assert [value for value, _ in calm.figures["cost.batched.p95"]] == [12.5]
 
 

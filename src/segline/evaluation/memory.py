@@ -2,7 +2,7 @@
 
 Two figures, because TensorFlow's allocator keeps what its tensors leave and gives it to the next ones: memory
 of tensors that a process has once had is in no later growth of its resident memory. That allocator counts the
-kept pieces that it gives, which may be larger than what was asked for: a small U-Net's tensors took 28 MiB in
+kept pieces that it gives, which may be larger than what was asked for: a small U-Net's tensors took 27 MiB in
 a new process and 36 MiB in one that had trained.
 """
 
