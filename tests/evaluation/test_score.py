@@ -19,6 +19,7 @@ from segline import config, datasets
 from segline.core.boundary import boundary_outcomes
 from segline.core.coding import Colours
 from segline.core.confusion import confusion, iou, mean_iou
+from segline.core.joint import histogram_and_ends
 from segline.core.labels import label_map
 from segline.data import forking, manifest, split
 from segline.data.images import write_png
@@ -27,7 +28,7 @@ from segline.data.prepared import Prepared
 from segline.data.progress import silent
 from segline.datasets.base import Dataset, Pair
 from segline.errors import ConfigError, DataError
-from segline.evaluation import published, results
+from segline.evaluation import pairs, published, results
 from segline.evaluation import score as scoring
 from segline.evaluation.lock import lock_of
 
@@ -867,6 +868,22 @@ def test_without_a_manifest_names_tell_the_groups_of_a_published_dataset(tmp_pat
         assert "" not in found
     else:
         assert found == (groups and tuple(groups[stems.index(stem)] for stem in sorted(stems)))
+
+
+def test_a_labels_content_is_the_same_from_its_own_runs_and_from_those_of_a_pair():
+    generator = np.random.default_rng(2)
+    truth = generator.choice(RAW, (30, 4)).repeat(60, axis=1)
+    prediction = np.roll(truth, 7, axis=1)
+    table = LABELS.encode(np.arange(256, dtype=np.uint8))
+    _, ends = histogram_and_ends(truth, prediction)
+    assert ends is not None
+    assert pairs.content(truth, table, ends=ends) == pairs.content(truth, table)
+    other = truth.copy()
+    other[0, 0] = 9 if truth[0, 0] != 9 else 5
+    _, ends = histogram_and_ends(other, prediction)
+    assert pairs.content(other, table, ends=ends) != pairs.content(truth, table)
+    noise = generator.choice(RAW, (30, 40))
+    assert histogram_and_ends(noise, noise)[1] is None
 
 
 def test_equal_labels_are_told_and_blank_ones_are_not(tmp_path):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from segline.core.labels import Mask
 
 Counts = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.intp]
 
 BYTES = 256
 """Values of a uint8."""
@@ -38,6 +38,16 @@ def joint_histogram(first: Mask, second: Mask, *, width: int = BYTES) -> Counts:
     Raises:
         ValueError: the shapes differ, or a map is not uint8.
     """
+    return histogram_and_ends(first, second, width=width)[0]
+
+
+def histogram_and_ends(first: Mask, second: Mask, *, width: int = BYTES) -> tuple[Counts, Places | None]:
+    """`joint_histogram`, and where the runs that it counted end.
+
+    Returns:
+        The counts, and the place of each run's last pair in the flattened maps, ascending; None where runs are so
+        many that pixels were counted.
+    """
     if first.shape != second.shape:
         raise ValueError(f"maps of one size are needed, found {first.shape} and {second.shape}")
     if first.dtype != np.uint8 or second.dtype != np.uint8:
@@ -46,12 +56,12 @@ def joint_histogram(first: Mask, second: Mask, *, width: int = BYTES) -> Counts:
     ends = first[1:] != first[:-1]  # but for the last run's, which is not among them
     ends |= second[1:] != second[:-1]
     if first.size and np.count_nonzero(ends) * _FEW <= first.size:
-        return _by_run(first, second, ends, width)
-    return _by_pixel(first, second, width)
+        last = np.append(np.flatnonzero(ends), first.size - 1)
+        return _by_run(first, second, last, width), last
+    return _by_pixel(first, second, width), None
 
 
-def _by_run(first: Mask, second: Mask, ends: Flags, width: int) -> Counts:
-    last = np.append(np.flatnonzero(ends), first.size - 1)
+def _by_run(first: Mask, second: Mask, last: Places, width: int) -> Counts:
     lengths = np.diff(last, prepend=-1)
     pairs = first[last].astype(np.intp) * width + np.minimum(second[last], width - 1)
     counts = np.bincount(pairs, weights=lengths, minlength=BYTES * width)  # float64: exact up to 2^53

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from segline.core.boundary import boundary_counts
 from segline.core.coding import Colours
-from segline.core.joint import Counts, joint_histogram
+from segline.core.joint import Counts, Places, histogram_and_ends
 from segline.core.labels import VOID, LabelMap, Mask
 from segline.data.images import decode_mask, stated_shape
 from segline.errors import DataError
@@ -96,10 +96,10 @@ def count(
     """
     result = Counted(id=pair.id, prediction=pair.prediction.name)
     truth, prediction = _both(pair, result, colours=colours, truth_colours=truth_colours)
-    joint = None
+    joint = ends = None
     if truth is not None and prediction is not None:
         if truth.shape == prediction.shape:
-            joint = joint_histogram(truth, prediction)  # one pass, whatever the ids will mean
+            joint, ends = histogram_and_ends(truth, prediction)  # one pass, whatever the ids will mean
         else:
             result.problems.append(_other_size(pair.prediction, prediction.shape, truth.shape))
     if truth is not None:
@@ -112,7 +112,7 @@ def count(
         result.seen = _histogram(prediction) if joint is None else joint.sum(axis=0)
     if truth is None or prediction is None or joint is None or result.seen is None:
         return result
-    result.content = content(truth, truth_reading.table)
+    result.content = content(truth, truth_reading.table, ends=ends)
     result.void_pixels = int(joint[truth_reading.table == VOID].sum())
     for name, reading in readings.items():
         if reading.permits(result.seen):
@@ -147,10 +147,14 @@ def _both(
     return truth, prediction
 
 
-def content(truth: Mask, table: Mask) -> str:
-    """Digest of a label's size and train ids, run by run: a label map has far fewer runs than pixels."""
+def content(truth: Mask, table: Mask, *, ends: Places | None = None) -> str:
+    """Digest of a label's size and train ids, run by run: a label map has far fewer runs than pixels.
+
+    Args:
+        ends: of runs that the label's are made up of, as `histogram_and_ends` gives them; None to look for them.
+    """
     flat = truth.ravel()
-    last = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1)
+    last = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1) if ends is None else ends
     ids = table[flat[last]]
     kept = np.append(ids[1:] != ids[:-1], True)  # two void ids may lie side by side
     digest = hashlib.sha256(_size(truth.shape).encode())
