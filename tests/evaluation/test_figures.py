@@ -231,9 +231,11 @@ def test_the_interval_of_a_class_that_one_image_shows_says_that_nothing_is_known
     assert content["intervals"]["per_class_iou"]["car"] == {"low": 0, "high": 1}
     assert content["intervals"]["per_class_iou"]["tram"] == {"low": None, "high": None}
     predictions[:, :, 0] = 2  # claimed everywhere: what images without one add to its IoU is no evidence of others
-    content = summary(evaluation(list(zip(truths, predictions, strict=True))))
-    assert 0 < content["per_class_iou"]["car"] < 1
+    content = summary(evaluation(list(zip(truths, predictions, strict=True)), categories=CATEGORIES))
+    assert 0 < content["per_class_iou"]["car"] == content["per_category_iou"]["vehicle"] < 1
     assert content["intervals"]["per_class_iou"]["car"] == {"low": 0, "high": 1}
+    assert content["intervals"]["per_category_iou"]["vehicle"] == {"low": 0, "high": 1}
+    assert content["intervals"]["per_category_iou"]["flat"]["low"] > 0
     assert 0 < content["intervals"]["per_class_precision"]["car"]["high"] < 1
     assert content["intervals"]["per_class_iou"]["road"]["low"] > 0
 

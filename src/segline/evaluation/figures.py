@@ -43,10 +43,13 @@ TITLES = {
 
 _OVERALL = ("miou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "macro_f1")
 _PER_CLASS = ("iou", "precision", "recall", "f1")
-_TOLD_BY_TRUTH = tuple(f"per_class_{name}" for name in ("iou", "recall", "f1", "boundary_iou"))
+_BY_CATEGORY = "per_category_"
+_TOLD_BY_TRUTH = (
+    *(f"per_class_{name}" for name in ("iou", "recall", "f1", "boundary_iou")),
+    f"{_BY_CATEGORY}iou",
+)
 _PETS = {"foreground_iou_border_rest": [[0], [1, 2]], "foreground_iou_border_void": [[0], [1]]}
 _ROAD = ("max_f", "average_precision")  # road's scores that intervals are of; the others are of MaxF's threshold
-_BY_CATEGORY = "per_category_"
 
 
 def intervals(evaluation: Evaluation, *, resamples: int, confidence: float) -> Intervals:
@@ -240,7 +243,7 @@ def _unfolded(
     evaluation: Evaluation, figures: Figures, drawn: Sequence[Interval], *, limits: tuple[float, float]
 ) -> Intervals:
     """Intervals in the order of `_flat`, by their figures' names; of a class, with regard to how many show it."""
-    left, shown = iter(drawn), shown_units(evaluation.per_image.sum(axis=-1) > 0, evaluation.groups).tolist()
+    left, shown = iter(drawn), _shown(evaluation)
     found: Intervals = {}
     for name, ratios in figures.items():
         if not ratios.ndim:
@@ -248,10 +251,19 @@ def _unfolded(
             continue
         own = [next(left) for _ in ratios]
         if name in _TOLD_BY_TRUTH:
-            told = zip(own, ratios.tolist(), shown, strict=True)
+            told = zip(own, ratios.tolist(), shown[name.startswith(_BY_CATEGORY)], strict=True)
             own = [of_few(interval, value, units, limits=limits) for interval, value, units in told]
         found[name] = _by_name(evaluation, name, own)
     return found
+
+
+def _shown(evaluation: Evaluation) -> tuple[list[int], list[int]]:
+    """How many of what is drawn show each class, and each category."""
+    by_image = [evaluation.per_image]
+    if evaluation.categories:
+        by_image.append(category_counts(evaluation.per_image, evaluation.categories))
+    classes, *categories = (shown_units(counts.sum(axis=-1) > 0, evaluation.groups).tolist() for counts in by_image)
+    return classes, categories[0] if categories else []
 
 
 def _by_name(evaluation: Evaluation, figure: str, own: Iterable[Value]) -> dict[str, Value]:
