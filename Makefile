@@ -46,7 +46,7 @@ up: install  ## MLflow, Prefect and a worker on loopback, until Ctrl-C
 	@python infra/up.py
 
 .PHONY: test
-test: install  ## The tests, within 10 minutes on 2 cores
+test: install  ## The tests, within 15 minutes on 2 cores
 	@python -m pytest
 
 .PHONY: test-all
