@@ -79,6 +79,33 @@ def test_the_validation_images_are_scored_by_the_registered_network(trained):
     assert mean_iou(counts.sum(axis=0)) == pytest.approx(max(curve), abs=0.03)
 
 
+def test_confidences_are_judged_on_the_pixels_that_are_scored(trained):
+    project, _ = trained
+    client, (parent,) = project.client(), project.parents()
+    scores, judged = (
+        json.loads(Path(client.download_artifacts(parent.info.run_id, f"evaluation/{name}.json")).read_text())
+        for name in ("evaluation", "calibration")
+    )
+    assert judged["fitted_on"] == "validation"
+    assert judged["labelled_pixels"] == scores["labelled_pixels"] > 0
+    assert judged["abstention"]["miou_lost_as_0"][0] == pytest.approx(scores["miou"])
+
+
+def test_evaluating_a_version_again_counts_the_same_and_keeps_the_page_with_its_run(trained):
+    project, _ = trained
+    client, run_id = project.client(), project.parents()[-1].info.run_id
+    model = ("--model", "segline-oxford_pets/1", "--dataset", "oxford_pets", "--no-confidence")
+    said = project.run("segline", "evaluate", *model).stdout
+    assert f"MLflow: run {run_id}, evaluations/oxford_pets-test" in said
+    held = {item.path.rpartition("/")[2] for item in client.list_artifacts(run_id, "evaluations/oxford_pets-test")}
+    assert held == {"evaluation.html", "evaluation.json", "evaluation.npz", "cost.json"}
+    first, again = (
+        json.loads(Path(client.download_artifacts(run_id, f"{folder}/evaluation.json")).read_text())
+        for folder in ("evaluation", "evaluations/oxford_pets-test")
+    )
+    assert first == again
+
+
 def test_every_trial_is_a_child_run_of_its_own(trained):
     project, _ = trained
     (parent,) = project.parents()

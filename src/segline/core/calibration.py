@@ -282,13 +282,12 @@ def abstention(counts: Confidences) -> Abstention:
     if chosen.size:
         lower[0] = 0.0  # nothing lies below it
     result = outcomes(kept)
-    union = result.true_positive + result.false_positive + result.false_negative
-    classes = (union > 0).sum(axis=-1)
-    ious = result.true_positive / np.maximum(union, 1)  # of a lost class 0
+    ious = result.iou
+    classes = (~np.isnan(ious)).sum(axis=-1)
     return Abstention(
         threshold=tuple(lower.tolist()),
         answered=tuple((pixels / max(counts.pixels, 1)).tolist()),
         pixel_accuracy=tuple((result.true_positive.sum(axis=-1) / pixels).tolist()),
-        miou_lost_as_0=tuple((ious.sum(axis=-1) / classes[:1]).tolist()),
+        miou_lost_as_0=tuple((np.nansum(ious, axis=-1) / classes[:1]).tolist()),
         classes=tuple(classes.tolist()),
     )

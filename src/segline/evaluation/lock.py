@@ -37,7 +37,7 @@ def lock_of(score: Evaluation | Mapping[str, Any]) -> Lock:
     """What a score is bound to.
 
     Args:
-        score: an evaluation, or what `results.summary` or ``segline score --json`` wrote of one.
+        score: an evaluation, or what `figures.summary` or ``segline score --json`` wrote of one.
 
     Raises:
         ComparisonError: it does not say.

@@ -16,7 +16,7 @@ def evaluated(summary: Mapping[str, Any]) -> tuple[Table, ...]:
     """One evaluation: a row a class, a row a category where there are some, then its scores and what they are bound to.
 
     Args:
-        summary: of `results.summary`, or the whole of `score.document`.
+        summary: of `figures.summary`, or the whole of `score.document`.
     """
     tables = [_classes(summary)]
     if "per_category_iou" in summary:
