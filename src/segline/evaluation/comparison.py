@@ -13,6 +13,7 @@ import numpy.typing as npt
 from segline.core import statistics
 from segline.core.confusion import mean_iou
 from segline.core.statistics import Comparison, Interval
+from segline.core.trust import counted
 from segline.errors import ComparisonError, DataError
 from segline.evaluation import figures, lock
 from segline.evaluation.figures import Intervals
@@ -258,7 +259,7 @@ def _caveat(entries: Sequence[Entry]) -> str:
     least = min(1.0, comparisons * statistics.least_p(interval.units))
     if least < _LEAST_P:
         return interval.caveat
-    units = statistics.counted(interval.units, "image" if interval.units == interval.images else "group")
+    units = counted(interval.units, "image" if interval.units == interval.images else "group")
     limit = f"with {units} no {'corrected p' if comparisons > 1 else 'p'} can be below about {least:.2g}"
     return "; ".join(filter(None, (interval.caveat, limit)))
 

@@ -6,7 +6,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from segline.core.statistics import counted
+from segline.core.trust import counted
 from segline.evaluation.figures import TITLES, signed
 
 _NAMES = max(map(len, TITLES.values()))

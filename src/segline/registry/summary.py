@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from rich.table import Table
 
-from segline.core.statistics import caveat, method
+from segline.core.trust import caveat, method
 from segline.registry import promotion
 from segline.registry.tracking import DECISION
 

@@ -1,0 +1,24 @@
+import pytest
+
+from segline.core.trust import caveat
+
+
+def test_one_is_not_told_as_several():
+    assert caveat(1).startswith("1 image: ")
+    assert caveat(2).startswith("2 images: ")
+    assert caveat(2, 1).startswith("2 images in 1 group, too few")
+
+
+def test_many_images_in_many_groups_need_no_caveat():
+    assert "about 94 %" in caveat(60)
+    assert caveat(500, 100) == caveat(500) == ""
+
+
+@pytest.mark.parametrize(("groups", "share"), [(5, "about 90"), (9, "about 90"), (10, "about 93"), (19, "about 93")])
+def test_few_groups_limit_an_interval_however_many_their_images(groups, share):
+    """What `benchmarks/README.md` saw of street scenes, in rounder numbers."""
+    for count in (30, 3000):
+        said = caveat(count, groups)
+        assert said.startswith(f"{count} images in {groups} groups: intervals are honest only from about 20 groups up")
+        assert f"{share} % held the truth" in said
+    assert caveat(60, 20) == caveat(60)  # then the images are what is few
