@@ -43,7 +43,7 @@ run: install  ## From download to a promoted model (RETRAIN=1 trains again, DATA
 
 .PHONY: up
 up: install  ## MLflow, Prefect and a worker on loopback, until Ctrl-C
-	@python infra/up.py
+	@python -m infra.up
 
 .PHONY: test
 test: install  ## The tests, within 15 minutes on 2 cores

@@ -8,8 +8,11 @@ from collections.abc import Callable
 
 import httpx
 import psutil
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
 
-from segline import cli
+from flows import login, temporary
+from segline import cli, settings
 from segline.errors import ConfigError, SeglineError
 
 _PATIENCE = 5.0  # seconds that a server has to answer
@@ -39,11 +42,17 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
     options = parser.parse_args()
 
     def checked() -> None:
-        _check_server()
-        _end_orphans()
+        if os.environ.get("PREFECT_API_URL"):
+            _check_server()
+        else:
+            if not login.is_set():
+                login.use(settings.load().root)
+            _end_orphans()
+            temporary.start()
         action(options)
 
-    cli.run_reporting(checked, debug=options.debug)
+    with temporary.ending_within_seconds():
+        cli.run_reporting(checked, debug=options.debug)
 
 
 def _end_orphans() -> None:
@@ -57,12 +66,10 @@ def _end_orphans() -> None:
 
 
 def _check_server() -> None:
-    """Refuse a Prefect server that does not answer; Prefect itself would try for a minute."""
-    address = os.environ.get("PREFECT_API_URL")
-    if not address:
-        return
+    """Refuse a Prefect server that does not answer, or not to our login; Prefect itself would try for a minute."""
+    address = os.environ["PREFECT_API_URL"].rstrip("/")
     try:
-        httpx.get(f"{address.rstrip('/')}/health", timeout=_PATIENCE).raise_for_status()
+        httpx.get(f"{address}/health", timeout=_PATIENCE).raise_for_status()
     except httpx.HTTPError as error:
         raise ConfigError(
             "PREFECT_API_URL",
@@ -70,3 +77,13 @@ def _check_server() -> None:
             expected="HTTP 200 from its /health",
             remedy="start it (`make up` starts one), or unset PREFECT_API_URL: then the flow brings its own",
         ) from error
+    with get_client(sync_client=True) as client:
+        try:
+            client.api_version()
+        except PrefectHTTPStatusError as error:
+            raise ConfigError(
+                "PREFECT_API_URL",
+                found=f"the Prefect server at {address} answers {error.response.status_code} to the login",
+                expected="the login that the server was started with",
+                remedy="set PREFECT_API_AUTH_STRING to its user:password, or PREFECT_PROFILE to a profile with it",
+            ) from error

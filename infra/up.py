@@ -13,6 +13,9 @@ from honcho.environ import parse_procfile
 from honcho.manager import Manager
 from honcho.printer import Printer
 
+from flows import login
+from segline.errors import SeglineError
+
 PORTS = {"MLFLOW_PORT": 5000, "PREFECT_PORT": 4200}
 
 
@@ -27,12 +30,21 @@ def main() -> int:
                 f"  remedy: end what listens there (another `make up`?), or choose another: make up {name}={port + 1}\n"
             )
             return 1
-    environment = os.environ | {
+    try:
+        profile = login.environment(root)
+    except SeglineError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    prefect = f"http://127.0.0.1:{ports['PREFECT_PORT']}"
+    environment = login.drop_others(dict(os.environ)) | {
+        **profile,
         **{name: str(port) for name, port in ports.items()},
         "SEGLINE_ROOT": str(root),
         "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),
-        "PREFECT_API_URL": f"http://127.0.0.1:{ports['PREFECT_PORT']}/api",
-        "MLFLOW_BACKEND_STORE_URI": _database(root),
+        "PREFECT_API_URL": f"{prefect}/api",
+        "PREFECT_UI_API_URL": "/api",  # of whichever name the page was opened by
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": prefect,
+        "MLFLOW_BACKEND_STORE_URI": _database(root),  # here, because command lines can be seen by everybody
         "PYTHONUNBUFFERED": "1",
     }
     # A terminal that is closed must take everything with it, as Ctrl-C does.

@@ -7,6 +7,8 @@ import sys
 import httpx
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from flows import login
+
 POOL = "segline"
 
 
@@ -15,11 +17,22 @@ def _wait_for(address: str) -> None:
     httpx.get(address, timeout=5).raise_for_status()
 
 
+def _refuse_open_server(api: str) -> None:
+    """End where Prefect answers without the login: a worker runs whatever the server says."""
+    answer = httpx.get(f"{api}/admin/version", timeout=5)
+    if answer.status_code != httpx.codes.UNAUTHORIZED:
+        sys.exit(
+            f"error: {api}: answers {answer.status_code} without a login, expected {httpx.codes.UNAUTHORIZED}\n"
+            f"  remedy: unset what overrides {login.PLACE}: the PREFECT_ variables of the shell, or a .env file here"
+        )
+
+
 def main() -> None:
     """Never returns: the process turns into ``prefect worker``."""
     api = os.environ["PREFECT_API_URL"]
     mlflow = f"http://127.0.0.1:{os.environ['MLFLOW_PORT']}"
     _wait_for(f"{api}/health")
+    _refuse_open_server(api)
     prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
     subprocess.run([*prefect, "work-pool", "create", POOL, "--type", "process", "--overwrite"], check=True)
     subprocess.run([*prefect, "deploy", "--all"], check=True)
@@ -27,8 +40,10 @@ def main() -> None:
     sys.stdout.write(
         "\n"
         f"  MLflow   {mlflow}\n"
-        f"  Prefect  {api.removesuffix('/api')}\n\n"
-        "  in another terminal:\n"
+        f"  Prefect  {api.removesuffix('/api')}\n"
+        "           its page asks once for the login: what stands in quotes after\n"
+        f"           PREFECT_API_AUTH_STRING in {login.PLACE}\n\n"
+        "  in another terminal, in this folder:\n"
         f"    PREFECT_API_URL={api} .venv/bin/prefect deployment run 'training/local' -p dataset=kitti\n"
         f"    PREFECT_API_URL={api} .venv/bin/prefect deployment run 'data/local'\n\n"
         "  Ctrl-C stops all of it\n\n"

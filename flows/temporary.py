@@ -1,0 +1,84 @@
+"""The Prefect server that a flow starts for itself, and the end of both.
+
+Ctrl-C reaches every process of the terminal. The server must outlive the flow, which still has to tell it
+how it ended; and all of it must be gone within seconds, whatever hangs.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import psutil
+from prefect.exceptions import TerminationSignal
+from prefect.server.api.server import SubprocessASGIServer
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_LONGEST_END = 7.0  # seconds from the first signal until everything that is left is killed
+
+
+def start() -> None:
+    """Start Prefect's temporary server where no signal of the terminal reaches it; Prefect ends it at exit."""
+    failed: list[BaseException] = []
+
+    def begin() -> None:
+        # A child inherits the mask of the thread that starts it; SIGTERM, by which Prefect ends it, gets through.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+        try:
+            SubprocessASGIServer().start()
+        except BaseException as error:
+            failed.append(error)
+
+    # In a thread of its own, so that Ctrl-C is heard meanwhile.
+    thread = threading.Thread(target=begin, name="start-server", daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+@contextmanager
+def ending_within_seconds() -> Iterator[None]:
+    """End this process and its children soon after the first signal; at once after a second one."""
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    try:
+        yield
+    except (KeyboardInterrupt, TerminationSignal) as error:
+        _begin_end()
+        number = getattr(error, "signal", signal.SIGINT)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            sys.stderr.write("stopped: the same command goes on from here\n")
+        raise SystemExit(128 + number) from None
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if _end_has_begun.is_set():
+        _end_now()
+    _begin_end()
+    if number == signal.SIGINT:
+        signal.default_int_handler(number, frame)
+    raise TerminationSignal(signal=number)
+
+
+_end_has_begun = threading.Event()
+
+
+def _begin_end() -> None:
+    if not _end_has_begun.is_set():
+        _end_has_begun.set()
+        last = threading.Timer(_LONGEST_END, _end_now)
+        last.daemon = True  # it must not itself keep the process alive
+        last.start()
+
+
+def _end_now() -> None:
+    """Kill the children and end, with nothing more said or written."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it ended meanwhile
+            child.kill()
+    os._exit(128 + signal.SIGINT)
