@@ -12,10 +12,12 @@ here stays here.
 import os
 import secrets
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
 import tomlkit
+from prefect.settings import get_current_settings
 from tomlkit.exceptions import TOMLKitError
 
 from segline.errors import ConfigError
@@ -87,16 +89,25 @@ def drop_others(environment: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in (_CLIENT, _SERVER)}
 
 
-def is_set() -> bool:
-    """Tell whether a server that this process starts will ask for a login."""
-    from prefect.settings import get_current_settings
-
-    return bool(get_current_settings().server.api.auth_string)
+def is_agreed() -> bool:
+    """Tell whether a server that this process starts will ask for a login, and for the one that this process has."""
+    settings = get_current_settings()
+    asked, known = settings.server.api.auth_string, settings.api.auth_string
+    return bool(asked) and asked == known
 
 
 def use(root: Path) -> None:
-    """Start this process again with the login of the project at `root`: Prefect reads it when imported."""
-    import sys
+    """Start this process again with the login of the project at `root`: Prefect reads it when it is imported.
 
-    os.environ.update(environment(root))
-    os.execv(sys.executable, sys.orig_argv)  # noqa: S606
+    Raises:
+        ConfigError: that was done already, and something else still overrides the login.
+    """
+    profile = environment(root)
+    if profile.items() <= os.environ.items():
+        raise ConfigError(
+            root / ".env",
+            found=f"{_CLIENT} or {_SERVER}, which override the login in {PLACE}",
+            expected="no login there",
+            remedy="delete these lines",
+        )
+    os.execve(sys.executable, sys.orig_argv, drop_others(dict(os.environ)) | profile)  # noqa: S606

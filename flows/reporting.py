@@ -45,7 +45,7 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
         if os.environ.get("PREFECT_API_URL"):
             _check_server()
         else:
-            if not login.is_set():
+            if not login.is_agreed():
                 login.use(settings.load().root)
             _end_orphans()
             temporary.start()

@@ -1,6 +1,12 @@
 """What all tests share."""
 
 import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # `serving`, which several folders use
 
 # Before anything imports NumPy: OpenBLAS keeps every core spinning for small products, and two tests run at a time.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -10,8 +16,18 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import prefect.main  # noqa: F401
 
 # What `make` exports, or a developer has set, must not decide what a test sees.
-for name in ("SEGLINE_ROOT", "SEGLINE_WORKERS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
+for name in ("SEGLINE_ROOT", "SEGLINE_WORKERS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_PROFILE"):
     os.environ.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory):
+    """A real Prefect server, as the variables its clients need; flows would take longer to start one each."""
+    from serving import prefect_server
+
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as variables:
+        yield variables
+
 
 # A long file at the end would be waited for. The second needs no prepared project, which the first makes meanwhile.
 FIRST = (

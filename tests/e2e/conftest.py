@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -11,10 +10,10 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 from filelock import FileLock
+from serving import end
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
@@ -50,6 +49,11 @@ class Project:
     def __init__(self, root, environment):
         self.root = root
         self.environment = environment
+
+    def forget_server(self):
+        """Let what is run from here on know no Prefect server but its own."""
+        told = ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")
+        self.environment = {name: value for name, value in self.environment.items() if name not in told}
 
     def run(self, *command, check=True, timeout=300):
         """Run a command of the project's environment; returns the completed process."""
@@ -127,57 +131,6 @@ class Project:
         path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | changes))
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def end(process):
-    """End a process group that a test started."""
-    if process.poll() is None:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    if process.stdout:
-        process.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory):
-    """A real Prefect server; without one every flow would start its own, which takes longer than the flow."""
-    port = free_port()
-    home = tmp_path_factory.mktemp("prefect")
-    environment = os.environ | {"PREFECT_HOME": str(home), "DO_NOT_TRACK": "1"}
-    log = (home / "log").open("w")
-    server = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
-        cwd=home,
-        env=environment,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}/api"
-    try:
-        deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(f"{address}/health", timeout=2).status_code == 200:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.3)
-        else:
-            raise AssertionError((home / "log").read_text())
-        yield address
-    finally:
-        end(server)
-        log.close()
-
-
 def copy_project(root, **changes):
     """Copy what git knows of the working tree to `root`, with small parameters, and commit it there."""
     names = subprocess.run(
@@ -228,7 +181,7 @@ def prepared_project(tmp_path_factory, worker_id, prefect_api):
             Project(made, environment_of(made)).run("dvc", "repro")
     root = ours / "project"
     copy_state(made, root)
-    return Project(root, environment_of(root, PREFECT_API_URL=prefect_api))
+    return Project(root, environment_of(root, **prefect_api))
 
 
 def copy_state(source, root):
@@ -247,8 +200,8 @@ def bare_project(tmp_path):
 
 
 @pytest.fixture
-def project_copy(prepared_project, tmp_path):
+def project_copy(prepared_project, prefect_api, tmp_path):
     """The same state of data, nothing trained."""
     root = tmp_path / "project"
     copy_state(prepared_project.root, root)
-    return Project(root, environment_of(root, PREFECT_API_URL=prepared_project.environment["PREFECT_API_URL"]))
+    return Project(root, environment_of(root, **prefect_api))
