@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 import psutil
 from prefect.exceptions import TerminationSignal
@@ -36,7 +37,11 @@ def start() -> None:
     # In a thread of its own, so that Ctrl-C is heard meanwhile.
     thread = threading.Thread(target=begin, name="start-server", daemon=True)
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except (KeyboardInterrupt, TerminationSignal) as error:
+        # Nothing is under way yet, and Prefect would wait for a server that is not to come.
+        _end_now(_told(error))
     if failed:
         raise failed[0]
 
@@ -49,17 +54,21 @@ def ending_within_seconds() -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, TerminationSignal) as error:
-        _begin_end()
-        number = getattr(error, "signal", signal.SIGINT)
-        with contextlib.suppress(OSError):  # the terminal may be gone
-            sys.stderr.write("stopped: the same command goes on from here\n")
-        raise SystemExit(128 + number) from None
+        _begin_end(int(getattr(error, "signal", signal.SIGINT)))
+        raise SystemExit(128 + _told(error)) from None
+
+
+def _told(error: BaseException) -> int:
+    """Say that this is the end; returns the signal's number."""
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        sys.stderr.write("stopped: the same command goes on from here\n")
+    return int(getattr(error, "signal", signal.SIGINT))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     if _end_has_begun.is_set():
-        _end_now()
-    _begin_end()
+        _end_now(number)
+    _begin_end(number)
     if number == signal.SIGINT:
         signal.default_int_handler(number, frame)
     raise TerminationSignal(signal=number)
@@ -68,17 +77,17 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 _end_has_begun = threading.Event()
 
 
-def _begin_end() -> None:
+def _begin_end(number: int) -> None:
     if not _end_has_begun.is_set():
         _end_has_begun.set()
-        last = threading.Timer(_LONGEST_END, _end_now)
+        last = threading.Timer(_LONGEST_END, _end_now, args=[number])
         last.daemon = True  # it must not itself keep the process alive
         last.start()
 
 
-def _end_now() -> None:
+def _end_now(number: int) -> NoReturn:
     """Kill the children and end, with nothing more said or written."""
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it ended meanwhile
             child.kill()
-    os._exit(128 + signal.SIGINT)
+    os._exit(128 + number)

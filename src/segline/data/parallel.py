@@ -164,7 +164,8 @@ class _Worker(_Process):
 
 def _begin() -> None:
     """What a worker process does first."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)  # the processes are the parallelism
     # glibc gives what a sample took back to the system, and fetches it page by page for the next: a fifth of
     # the time that counting a Cityscapes pair takes. Once a block of this size was freed, twice as much is kept.
