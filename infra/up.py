@@ -32,6 +32,7 @@ def main() -> int:
         "SEGLINE_ROOT": str(root),
         "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),
         "PREFECT_API_URL": f"http://127.0.0.1:{ports['PREFECT_PORT']}/api",
+        # MLflow reads it from here: an argument of a process is seen by every user.
         "MLFLOW_BACKEND_STORE_URI": _database(root),
         "PYTHONUNBUFFERED": "1",
     }

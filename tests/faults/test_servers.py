@@ -442,7 +442,7 @@ TOLD = {
     "a redirect to another protocol": (
         _always(lambda server, request: request.answer(b"", {"Location": "ftp://127.0.0.1/x"}, status=302)),
         SourceError,
-        "UnsupportedProtocol",
+        "redirects to a ftp: address",
         "",
         "",
     ),

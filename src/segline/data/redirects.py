@@ -1,0 +1,80 @@
+"""Where a server may send us on to: never to another protocol, nor from a public host into a private network.
+
+Each hop is judged by the one before it. Of a login nothing is sent after the first one.
+"""
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+MOST_HOPS = 20
+
+_PROTOCOLS = {"http", "https"}
+
+
+class RefusedRedirectError(Exception):
+    """A server sends us where it has no business to."""
+
+
+@contextmanager
+def following(client: httpx.Client, request: httpx.Request, *, auth: httpx.Auth | None) -> Iterator[httpx.Response]:
+    """The answer to `request` behind all redirects, its body unread.
+
+    Raises:
+        RefusedRedirectError: one leads to another protocol, or from a public host to one that is not.
+        httpx.TooManyRedirects: there are more than `MOST_HOPS`.
+    """
+    for _ in range(MOST_HOPS + 1):
+        answer = client.send(request, stream=True, auth=auth)
+        try:
+            if answer.next_request is None:
+                yield answer
+                return
+            _check(request.url, answer.headers["Location"], answer.next_request.url)
+        finally:
+            answer.close()
+        request, auth = answer.next_request, None
+        request.headers.pop("Authorization", None)
+    raise httpx.TooManyRedirects(f"more than {MOST_HOPS} redirects", request=request)
+
+
+def _check(origin: httpx.URL, location: str, target: httpx.URL) -> None:
+    scheme = httpx.URL(location).scheme or target.scheme  # httpx gives file:///x the host that we came from
+    if scheme not in _PROTOCOLS:
+        raise RefusedRedirectError(f"{origin.host} redirects to a {scheme}: address")
+    if is_private(target.host) and not is_private(origin.host):
+        raise RefusedRedirectError(f"{origin.host}, a public host, redirects to {target.host} in a private network")
+
+
+def is_private(host: str) -> bool:
+    """Whether a host is this machine, or in a network that is no part of the internet.
+
+    Whatever spelling the system understands is understood, such as 0x7f.1. A name that cannot be
+    resolved counts as public: through a proxy, that is what public names look like.
+    """
+    return any(not _is_public(each) for each in resolved(host))
+
+
+def resolved(host: str) -> list[str]:
+    """The IP addresses of a host; none where there is no such name."""
+    try:
+        return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
+    except (OSError, UnicodeError):
+        return []
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        embedded = address.ipv4_mapped or address.sixtofour or _translated(address)
+        if embedded is not None:
+            return embedded.is_global
+    return address.is_global and not address.is_multicast
+
+
+def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that a NAT64 gateway makes of it (RFC 6052)."""
+    return ipaddress.IPv4Address(address.packed[-4:]) if address in ipaddress.IPv6Network("64:ff9b::/96") else None
