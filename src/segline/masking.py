@@ -28,11 +28,12 @@ _TELLING_WORDS = (
     r"passwords?|passwd|passphrase|pwd|secrets?|token|api[_-]?key|access[_-]?key|account[_-]?key|secret[_-]?key"
     r"|auth[_-]string|connection[_-]string|signature|credential"
 )
-_SECRET_VARIABLE = re.compile(rf"(?:{_TELLING_WORDS})$", re.IGNORECASE)
+_SECRET_VARIABLE = re.compile(rf"^(?!(?:old)?pwd$).*(?:{_TELLING_WORDS})$", re.IGNORECASE)  # PWD is a folder
+_ADDRESS_VARIABLE = re.compile(r"(?:_proxy|ur[il])$", re.IGNORECASE)
 _SECRET_PARAMETER = re.compile(rf"(?:{_TELLING_WORDS}|sig|key|auth)$", re.IGNORECASE)
 
 _ADDRESS = re.compile(
-    r"""([a-z0-9][a-z0-9+.-]{0,30}:(?:\\?[/\\]){2}  # any scheme, with the escaped slashes of some JSON
+    r"""([a-z0-9][a-z0-9+.-]{0,30}:(?:\\{0,3}[/\\]){2}  # any scheme, with the escaped slashes of some JSON
         | \bhttps?:/(?=[^/\s@]+@)  # a slash too few
         | (?<![\w/:.\\-])//(?=[^/\s@]+@))  # or no scheme
         ([^\s"<>`]+)""",
@@ -43,7 +44,7 @@ _BARE_LOGIN = re.compile(
         (?=(?:[\w-]+\.)+[\w-]+ | localhost\b | \[[0-9a-f:.]+\] | [\w-]+:(?:\d{1,5}\b|/))""",
     re.IGNORECASE | re.VERBOSE,
 )
-_QUERY_VALUE = re.compile(r"""(?<=[?&])([\w.%~\[\]-]+)=[^\s&#"'<>`]+""")
+_QUERY_VALUE = re.compile(r"""(?<=[?&])([\w.%~\[\]-]+)=(?!\*\*\*)[^\s&#"'<>`]+""")
 _ASSIGNED = re.compile(
     rf"""((?:{_TELLING_WORDS})(?:=|["']?\s*[:=]\s*(?=["'])))("[^"]*"|'[^']*'|[^\s"'&;,)\]}}]+)""", re.IGNORECASE
 )
@@ -141,7 +142,7 @@ def _masked_parameter(found: re.Match[str]) -> str:
 def _telling_variables() -> Iterator[tuple[str, str]]:
     """Variables of the environment that may hold a secret."""
     for name, value in os.environ.items():
-        if value and (_SECRET_VARIABLE.search(name) or "://" in value or name.lower().endswith("_proxy")):
+        if value and (_SECRET_VARIABLE.search(name) or "://" in value or _ADDRESS_VARIABLE.search(name)):
             yield name, value
             for user in (name[: -len("PASSWORD")] + each for each in ("USER", "USERNAME") if name.endswith("PASSWORD")):
                 yield user, os.environ.get(user, "")
@@ -166,7 +167,7 @@ def _secrets(variables: dict[str, str]) -> Iterator[str]:
             for user in ("USER", "USERNAME") if name.endswith("PASSWORD") else ():
                 if login := variables.get(name[: -len("PASSWORD")] + user):
                     yield _basic(f"{login}:{value}")
-        elif "://" in value or name.lower().endswith("_proxy"):
+        elif "://" in value or _ADDRESS_VARIABLE.search(name):
             yield from _secrets_of_address(value.strip())
 
 

@@ -129,7 +129,7 @@ def _tracking_uri() -> str | None:
         user, password, _ = parts.username, parts.password, parts.port
     except ValueError:
         raise _wrong_tracking(
-            f"{stated}, which is no address", "http://HOST:PORT; in a login, %40 for @, %2F for / and %3A for :"
+            f"{stated}, which is no address", "an address; in its login, %40 for @, %2F for / and %3A for :"
         ) from None
     if parts.query or parts.fragment:
         raise _wrong_tracking(stated, "an address without query and fragment")

@@ -70,4 +70,4 @@ Weight = Annotated[float, Field(ge=0.0)]
 class Strict(BaseModel):
     """What a YAML file of ours holds: frozen, no unknown key, no value that must be converted first."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)

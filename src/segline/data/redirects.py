@@ -4,6 +4,7 @@ Each hop is judged by the one before it. Of a login nothing is sent after the fi
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,8 @@ def following(client: httpx.Client, request: httpx.Request, *, auth: httpx.Auth 
 
 
 def _check(origin: httpx.URL, location: str, target: httpx.URL) -> None:
-    scheme = httpx.URL(location).scheme or target.scheme  # httpx gives file:///x the host that we came from
+    stated = re.match(r"([a-z][a-z0-9+.-]*):", location.strip(), re.IGNORECASE)
+    scheme = stated[1].lower() if stated else target.scheme
     if scheme not in _PROTOCOLS:
         raise RefusedRedirectError(f"{origin.host} redirects to a {scheme}: address")
     if is_private(target.host) and not is_private(origin.host):
