@@ -4,6 +4,7 @@
 |-----------------------|--------------------------------------------|----------------------------------|
 | SEGLINE_ROOT          | the project folder (holds params.yaml)     | the nearest one upwards          |
 | MLFLOW_TRACKING_URI   | MLflow server or database                  | sqlite:///<root>/mlflow.db       |
+| SEGLINE_SOURCE_*      | a mirror's login (`segline.data.permit`)   | none                             |
 | SEGLINE_WORKERS       | processes for per-sample data work         | the CPUs this process may use    |
 """
 

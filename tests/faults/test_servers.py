@@ -809,6 +809,12 @@ INSIDE = [
 ]
 
 
+def test_a_redirect_to_no_address_is_refused(project: Project) -> None:
+    project.server.fault = _redirected(f"http://0177.0.0.1{PLACE}")
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1 redirects to what is no address"):
+        project.bring()
+
+
 def _as_public(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
     """Let names, and addresses of this machine, be taken for those of public hosts."""
     real = redirects.resolved

@@ -28,13 +28,14 @@ def following(client: httpx.Client, request: httpx.Request, *, auth: httpx.Auth 
         RefusedRedirectError: one leads to another protocol, or from a public host to one that is not.
         httpx.TooManyRedirects: there are more than `MOST_HOPS`.
     """
+    client.event_hooks = {"response": [_check_location]}  # httpx itself would fail at some of them, without a name
     for _ in range(MOST_HOPS + 1):
         answer = client.send(request, stream=True, auth=auth)
         try:
             if answer.next_request is None:
                 yield answer
                 return
-            _check(request.url, answer.headers["Location"], answer.next_request.url)
+            _check_network(request.url, answer.next_request.url)
         finally:
             answer.close()
         request, auth = answer.next_request, None
@@ -42,11 +43,20 @@ def following(client: httpx.Client, request: httpx.Request, *, auth: httpx.Auth 
     raise httpx.TooManyRedirects(f"more than {MOST_HOPS} redirects", request=request)
 
 
-def _check(origin: httpx.URL, location: str, target: httpx.URL) -> None:
-    stated = re.match(r"([a-z][a-z0-9+.-]*):", location.strip(), re.IGNORECASE)
-    scheme = stated[1].lower() if stated else target.scheme
-    if scheme not in _PROTOCOLS:
-        raise RefusedRedirectError(f"{origin.host} redirects to a {scheme}: address")
+def _check_location(answer: httpx.Response) -> None:
+    if not answer.has_redirect_location:
+        return
+    location, host = answer.headers["Location"].strip(), answer.request.url.host
+    scheme = re.match(r"([a-z][a-z0-9+.-]*):", location, re.IGNORECASE)
+    if scheme and scheme[1].lower() not in _PROTOCOLS:
+        raise RefusedRedirectError(f"{host} redirects to a {scheme[1].lower()}: address")
+    try:
+        httpx.URL(location)
+    except httpx.InvalidURL as error:
+        raise RefusedRedirectError(f"{host} redirects to what is no address ({error})") from error
+
+
+def _check_network(origin: httpx.URL, target: httpx.URL) -> None:
     if is_private(target.host) and not is_private(origin.host):
         raise RefusedRedirectError(f"{origin.host}, a public host, redirects to {target.host} in a private network")
 
