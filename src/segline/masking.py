@@ -34,7 +34,7 @@ _SECRET_PARAMETER = re.compile(rf"(?:{_TELLING_WORDS}|sig|key|auth)$", re.IGNORE
 
 _ADDRESS = re.compile(
     r"""([a-z0-9][a-z0-9+.-]{0,30}:(?:\\{0,3}[/\\]){2}  # any scheme, with the escaped slashes of some JSON
-        | \bhttps?:/(?=[^/\s@]+@)  # a slash too few
+        | \bhttps?:/(?=[^/\s@]+@) | \b[a-z][a-z0-9+.-]{1,30}:/(?=[^/\s:@]*:[^/\s@]+@)  # a slash too few
         | (?<![\w/:.\\-])//(?=[^/\s@]+@))  # or no scheme
         ([^\s"<>`]+)""",
     re.IGNORECASE | re.VERBOSE,

@@ -8,6 +8,8 @@ import psutil
 import pytest
 import yaml
 
+pytestmark = pytest.mark.slow
+
 SECRET = "hunter2/s3cr@t"
 SPELLINGS = [each.encode() for each in (SECRET, quote(SECRET, safe=""), "hunter2")]
 VARIABLES = ("SEGLINE_SOURCE_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "CITYSCAPES_PASSWORD")

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ ADDRESSES = [
     "http://ann:x#{}@host/",
     "http://ann:{}",
     "http:/ann:{}@host",
+    "weird:/ann:{}@host",
     "//ann:{}@host/x",
     "smb:\\\\ann:{}@host",
     "simplecache::http://ann:{}@host/x",
@@ -350,19 +352,35 @@ def test_a_tracking_address_that_cannot_work_is_refused(
     assert PLAIN not in str(caught.value)
 
 
-def test_a_tracking_server_is_asked_with_the_login(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def _tracking_as_before() -> Iterator[None]:
+    """MLflow keeps the address that it was given last."""
+    import mlflow
+
+    yield
+    mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+    mlflow.set_registry_uri(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("_tracking_as_before")
+def test_a_tracking_server_is_asked_with_the_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Its health was asked for without MLFLOW_TRACKING_USERNAME and the like, which a server behind a login refuses."""
     import http.server
     import threading
 
-    from segline.registry.tracking import check_server
+    from segline.registry.tracking import check_server, connect
 
-    got: list[str | None] = []
+    got: list[tuple[str, str | None]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            got.append(self.headers.get("Authorization"))
+            got.append((self.path, self.headers.get("Authorization")))
             self.send_response(200)
+            self.send_header("Content-Length", "2")
             self.end_headers()
+            self.wfile.write(b"{}")
+
+        do_POST = do_GET
 
         def log_message(self, *_: object) -> None:
             pass
@@ -370,18 +388,26 @@ def test_a_tracking_server_is_asked_with_the_login(monkeypatch: pytest.MonkeyPat
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    address = f"http://127.0.0.1:{server.server_port}"
-    check_server(address)
+    place = f"127.0.0.1:{server.server_port}"
+    check_server(f"http://{place}")
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
-    check_server(address)
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
-    check_server(address)
-    assert got == [None, "Bearer t0ken", "Basic YW5uOnNlY3JldA=="]
+    check_server(f"http://{place}")
+    _params(tmp_path)
+    monkeypatch.setenv("SEGLINE_ROOT", str(tmp_path))
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")  # so that they are put back
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:secret@{place}")
+    client = connect(settings.load())
     server.shutdown()
     server.server_close()
+    assert client.tracking_uri == f"http://{place}"
+    assert [login for _, login in got[:2]] == [None, "Bearer t0ken"]
+    assert len(got) > 3
+    assert {login for _, login in got[2:]} == {"Basic YW5uOnNlY3JldA=="}
+    assert any("experiments/search" in path for path, _ in got)
 
 
+@pytest.mark.usefixtures("_tracking_as_before")
 @pytest.mark.parametrize("uri", ["nonsense+driver://ann:{}@h/db", "postgresql+nodriver://ann:{}@h/db"])
 def test_a_database_that_cannot_be_opened_is_told_without_its_password(tmp_path: Path, uri: str) -> None:
     """`postgresql+psycopg2://` without psycopg2 ended in a traceback."""

@@ -53,7 +53,7 @@ def _check_location(answer: httpx.Response) -> None:
     try:
         httpx.URL(location)
     except httpx.InvalidURL as error:
-        raise RefusedRedirectError(f"{host} redirects to what is no address ({error})") from error
+        raise RefusedRedirectError(f"{host} redirects to what is no address") from error
 
 
 def _check_network(origin: httpx.URL, target: httpx.URL) -> None:
