@@ -22,6 +22,7 @@ MASK = "***"
 
 _SHORTEST = 4  # characters: a shorter value would be found in every other word
 _SHORT = 8  # below that it has to stand as a word of its own
+_SHORTEST_TOKEN = 12  # in a user's place: what is shorter is a name, such as deploy@
 _NO_SECRETS = {"true", "false", "none", "null"}  # such as of MLFLOW_X_TOKEN=false
 
 _TELLING_WORDS = (
@@ -181,7 +182,7 @@ def _secrets_of_address(address: str) -> Iterator[str]:
         if colon and password != user:  # mlflow:mlflow@ is no secret, and the word is everywhere
             yield password
             yield _basic(f"{unquote(user)}:{unquote(password)}")
-        elif not colon and "/" not in login:
+        elif not colon and "/" not in login and len(user) >= _SHORTEST_TOKEN:
             yield user
     query = rest.partition("?")[2]
     for parameter in re.split(r"[&;#]", query):

@@ -38,7 +38,8 @@ def argued():
 
 
 def test_no_secret_is_left_anywhere(project_copy, prefect_home):
-    """The password of the tracking server was printed, and stood in Prefect's database as the run's failure."""
+    """The password of the tracking server was printed twice, and stood 22 times in Prefect's database; doctor printed
+    the source's token."""
     password = quote(SECRET, safe="")
     project_copy.environment |= dict.fromkeys(VARIABLES, SECRET)
     project_copy.environment["MLFLOW_TRACKING_URI"] = f"http://ann:{password}@127.0.0.1:9"

@@ -167,7 +167,8 @@ def test_short_values_and_folders_are_no_secrets(monkeypatch: pytest.MonkeyPatch
     for name, value in {"X_TOKEN": "a", "Y_TOKEN": "false", "Z_PASSWORD": "unet", "PWD": "/folder/of/mine"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("DATABASE_URL", "postgresql://mlflow:mlflow@host/mlflow")
-    text = "a false unet_plus_plus in /folder/of/mine with mlflow.db"
+    monkeypatch.setenv("REPOSITORY_URL", "deploy@host:x")
+    text = "a false deploy of unet_plus_plus in /folder/of/mine with mlflow.db"
     assert masked(text) == text
     assert masked("unet, the password") == "***, the password"
 
