@@ -45,6 +45,7 @@ def stages(root: Path) -> dict[str, set[str]]:
 
 # One at a time: DVC locks its workspace, and eight at once made one of them fail.
 @flow(name="data", log_prints=True, task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
+@reporting.without_secrets
 def data(force: bool = False) -> dict[str, str]:
     """Run every stage of `dvc.yaml` that is not up to date.
 
@@ -79,6 +80,7 @@ def _outcome(future: PrefectFuture[Any]) -> str:
 
 
 @task(cache_policy=NO_CACHE)
+@reporting.without_secrets
 def reproduce(stage: str, *, root: Path, force: bool) -> State[str]:
     """Run one stage, or find that it is up to date."""
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), stage]

@@ -6,6 +6,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from flows import reporting
 from flows.work import Work, batches_of, class_weights_of, flips_of, loaders_of, progress, read, write
 from segline import config
 from segline.config.fields import Flip
@@ -15,6 +16,7 @@ _BATCHES = 2  # training batches that are drawn
 
 
 @task(cache_policy=NO_CACHE)
+@reporting.without_secrets
 def pretrain(work: Work) -> None:
     """Train the search's encoders on what the data say of whole images; each one goes on after a kill."""
     from segline.data import loader
@@ -57,6 +59,7 @@ def _weights(work: Work) -> dict[str, str]:
 
 
 @task(cache_policy=NO_CACHE)
+@reporting.without_secrets
 def search(work: Work) -> dict[str, Any]:
     """Let Keras Tuner choose network, sizes, learning rate and augmentation strength on validation."""
     from segline.data import loader
@@ -88,6 +91,7 @@ def search(work: Work) -> dict[str, Any]:
 
 
 @task(cache_policy=NO_CACHE)
+@reporting.without_secrets
 def train(work: Work, choice: dict[str, Any]) -> None:
     """Train the winner of the search, longer; resumes at the last whole epoch."""
     from segline import models

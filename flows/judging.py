@@ -11,6 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from flows import reporting
 from flows.work import Work, progress, read
 from segline.core import gate
 from segline.registry import promotion, summary, tracking
@@ -20,6 +21,7 @@ _EXTREMES = 4  # of the worst and of the best validation images, drawn
 
 
 @task(cache_policy=NO_CACHE)
+@reporting.without_secrets
 def evaluate(work: Work) -> None:
     """Score the winner on the test split at the labels' native size, and draw the pictures."""
     from segline.evaluation import record, report
@@ -104,6 +106,7 @@ def _summarise(work: Work, evaluation: Any) -> dict[str, Any]:
 
 
 @task(cache_policy=NO_CACHE)
+@reporting.without_secrets
 def judge(work: Work, client: Any, version: ModelVersion) -> dict[str, Any]:
     """Compare with the champion, re-scored on the same test split.
 

@@ -1,10 +1,12 @@
 """How a flow tells of a problem: once, in the words of the error, without Prefect's traceback."""
 
 import contextlib
+import functools
 import logging
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 import httpx
 import psutil
@@ -14,6 +16,10 @@ from prefect.exceptions import PrefectHTTPStatusError
 from flows import login, temporary
 from segline import cli, settings
 from segline.errors import ConfigError, SeglineError
+from segline.masking import mask_process, masked
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 _PATIENCE = 5.0  # seconds that a server has to answer
 _LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
@@ -30,8 +36,26 @@ class _Told(logging.Filter):
 _TOLD = _Told()
 
 
+def without_secrets(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Mask what a flow or a task raises: Prefect stores an exception's words as the state of the run."""
+
+    @functools.wraps(function)
+    def guarded(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        try:
+            return function(*arguments, **options)
+        except SeglineError:
+            raise  # it is masked
+        except Exception as error:
+            if (said := masked(error)) == str(error):
+                raise
+            raise RuntimeError(f"{type(error).__name__}: {said}").with_traceback(error.__traceback__) from None
+
+    return guarded
+
+
 def without_tracebacks() -> None:
-    """Keep the tracebacks of reported problems out of the runs' logs; those of defects stay."""
+    """Keep the tracebacks of reported problems out of the runs' logs, and secrets; those of defects stay."""
+    mask_process()
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_TOLD)  # adding it again changes nothing
 

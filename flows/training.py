@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 @flow(name="training", log_prints=True)
+@reporting.without_secrets
 def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any]:
     """Train a model for `dataset` (default: that of params.yaml), and promote it if it is better.
 
@@ -130,6 +131,7 @@ def _alone(places: settings.Settings, key: str) -> Iterator[None]:
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+@reporting.without_secrets
 def begin(work: Work, client: Any) -> None:
     """Log what the run is asked to do and where it comes from."""
     work.scratch.mkdir(parents=True, exist_ok=True)  # it says that this run is this machine's
@@ -142,6 +144,7 @@ def begin(work: Work, client: Any) -> None:
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+@reporting.without_secrets
 def register(work: Work, client: Any) -> ModelVersion:
     """Put the trained network into the registry as a new version, with its lineage."""
     version = promotion.register(
@@ -156,6 +159,7 @@ def register(work: Work, client: Any) -> ModelVersion:
 
 
 @task(cache_policy=NO_CACHE, retries=2, retry_delay_seconds=5)
+@reporting.without_secrets
 def promote(client: Any, version: ModelVersion) -> None:
     """Make `version` the champion."""
     promotion.promote(client, version)

@@ -16,7 +16,9 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import prefect.main  # noqa: F401
 
 # What `make` exports, or a developer has set, must not decide what a test sees.
-for name in ("SEGLINE_ROOT", "SEGLINE_WORKERS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_PROFILE"):
+OURS = ("SEGLINE_ROOT", "SEGLINE_WORKERS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_PROFILE")
+LOGINS = ("SEGLINE_SOURCE_TOKEN", "SEGLINE_SOURCE_USER", "SEGLINE_SOURCE_PASSWORD")
+for name in OURS + LOGINS:
     os.environ.pop(name, None)
 
 

@@ -12,11 +12,14 @@ SeglineError
  ├── TrainingError      a search or a fit cannot go on
  └── TrackingError      MLflow cannot be reached, or lacks the model that was asked for
 
-Each one names the place, what was found, what was expected and the remedy.
+Each one names the place, what was found, what was expected and the remedy. No secret is in any of them:
+they are printed, logged and stored.
 """
 
 from functools import partial
 from typing import Self
+
+from segline.masking import masked
 
 
 def printable(text: str, *, but: str = "") -> str:
@@ -46,11 +49,8 @@ class SeglineError(Exception):
     """
 
     def __init__(self, place: object, *, found: str, expected: str = "", remedy: str) -> None:
-        self.place = str(place)
-        self.found = found
-        self.expected = expected
-        self.remedy = remedy
-        super().__init__(place, found, expected, remedy)
+        self.place, self.found, self.expected, self.remedy = map(masked, (place, found, expected, remedy))
+        super().__init__(self.place, self.found, self.expected, self.remedy)
 
     def __str__(self) -> str:
         expected = f", expected {self.expected}" if self.expected else ""

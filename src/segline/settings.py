@@ -4,12 +4,14 @@
 |-----------------------|--------------------------------------------|----------------------------------|
 | SEGLINE_ROOT          | the project folder (holds params.yaml)     | the nearest one upwards          |
 | MLFLOW_TRACKING_URI   | MLflow server or database                  | sqlite:///<root>/mlflow.db       |
+| SEGLINE_SOURCE_*      | a mirror's login (`segline.data.permit`)   | none                             |
 | SEGLINE_WORKERS       | processes for per-sample data work         | the CPUs this process may use    |
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from segline.errors import ConfigError
 
@@ -19,7 +21,8 @@ class Settings:
     """Resolved places of one project."""
 
     root: Path
-    tracking_uri: str
+    tracking_uri: str = field(repr=False)
+    """Without a login where it is a server's; a database's has its password."""
     workers: int
 
     @property
@@ -96,7 +99,7 @@ def find() -> Settings | None:
         return None
     return Settings(
         root=root,
-        tracking_uri=os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / 'mlflow.db'}",
+        tracking_uri=_tracking_uri() or f"sqlite:///{root / 'mlflow.db'}",
         workers=workers(),
     )
 
@@ -115,6 +118,40 @@ def _root() -> Path | None:
             remedy="run from the project's folder, or set SEGLINE_ROOT to it",
         )
     return None
+
+
+def _tracking_uri() -> str | None:
+    """MLFLOW_TRACKING_URI; a server's login moves to MLflow's variables for it, so that no address holds it."""
+    stated = os.environ.get("MLFLOW_TRACKING_URI")
+    if not stated or not stated.lower().startswith(("http://", "https://")):
+        return stated
+    try:
+        parts = urlsplit(stated)
+        user, password, _ = parts.username, parts.password, parts.port
+    except ValueError:
+        raise _wrong_tracking(
+            f"{stated}, which is no address", "an address; in its login, %40 for @, %2F for / and %3A for :"
+        ) from None
+    if parts.query or parts.fragment:
+        raise _wrong_tracking(stated, "an address without query and fragment")
+    if "@" not in parts.netloc:
+        return stated
+    if not user or not password:
+        raise _wrong_tracking(f"{stated} with half a login", "user name and password, or neither")
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(user), unquote(password)
+    os.environ["MLFLOW_TRACKING_URI"] = address
+    return address
+
+
+def _wrong_tracking(found: str, expected: str) -> ConfigError:
+    return ConfigError(
+        "MLFLOW_TRACKING_URI",
+        found=found,
+        expected=expected,
+        remedy="correct it; what lets you in may stand in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+        "in MLFLOW_TRACKING_TOKEN",
+    )
 
 
 def workers() -> int:

@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from prefect import Flow, Task
 
-from flows import fitting, judging, training
+from flows import data, fitting, judging, training
 from flows.training import _alone
 from flows.work import Work
 from segline import config
@@ -26,6 +27,14 @@ def test_the_same_training_twice_at_once_is_refused(tmp_path):
             pass
     with _alone(places, "key"):
         pass
+
+
+def test_what_every_task_and_flow_raises_is_masked():
+    """Prefect stores an exception's words; `reporting.without_secrets` has its own test."""
+    found = [each for module in (data, fitting, judging, training) for each in vars(module).values()]
+    stored = {each.name: each for each in found if isinstance(each, Flow | Task)}
+    assert {"training", "data", "reproduce", "begin", "search", "train", "evaluate", "register"} <= {*stored}
+    assert [name for name, each in stored.items() if not hasattr(each.fn, "__wrapped__")] == []
 
 
 @pytest.fixture

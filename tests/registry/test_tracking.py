@@ -57,6 +57,18 @@ def test_a_child_is_found_again_by_its_key(client, experiment):
     assert {run.info.status for run in client.search_runs([experiment])} == {"FINISHED"}
 
 
+def test_no_secret_becomes_a_tag_or_a_parameter(client, experiment, monkeypatch):
+    monkeypatch.setenv("SEGLINE_SOURCE_TOKEN", "t0k3nt0k3n")
+    run = tracking.open_parent(client, experiment, key="k", name="n")
+    with tracking.closing(client, run) as tracker:
+        tracker.set_tags({"from": "http://ann:secret@h/x?sig=secret", "count": 3})
+        tracker.log_params({"asked": "with t0k3nt0k3n", "width": 4})
+    stored = client.get_run(run.info.run_id).data
+    assert stored.tags["from"] == "http://***@h/x?sig=***"
+    assert stored.tags["count"] == "3"
+    assert stored.params == {"asked": "with ***", "width": "4"}
+
+
 def test_a_failure_marks_the_run_and_passes_on(client, experiment):
     parent = tracking.open_parent(client, experiment, key="k", name="n")
     with pytest.raises(RuntimeError), tracking.closing(client, parent) as tracker, tracker.child("a", "a"):

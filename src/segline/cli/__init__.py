@@ -17,6 +17,7 @@ from segline.cli import beginning, planning, predicting, evaluating, scoring, da
 from segline.cli import startup
 from segline.cli.application import app, complain
 from segline.errors import SeglineError, StorageError
+from segline.masking import mask_process
 
 __all__ = ["app", "main", "run_reporting"]
 
@@ -29,6 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
 def run_reporting(action: Callable[[], object], *, debug: bool) -> None:
     """Call `action`; print a reported problem, with its traceback only for `debug`, and exit 1."""
     startup.quieten()
+    mask_process()
     try:
         action()
     except SeglineError as error:
@@ -49,6 +51,6 @@ def run_reporting(action: Callable[[], object], *, debug: bool) -> None:
 
 def _fail(error: SeglineError, *, debug: bool) -> None:
     if debug:
-        traceback.print_exception(error)
+        complain("".join(traceback.format_exception(error)).rstrip("\n"))
     complain(f"error: {error}")
     raise SystemExit(1)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from segline.errors import printable
+from segline.masking import masked
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,8 +32,8 @@ DatasetArgument = Annotated[
 
 
 def complain(line: str) -> None:
-    """Say `line` on stderr; names of files in it may hold anything."""
-    typer.echo(printable(line, but="\n\t"), err=True)
+    """Say `line` on stderr; names of files in it may hold anything, and no secret comes out."""
+    typer.echo(printable(masked(line), but="\n\t"), err=True)
 
 
 @app.callback()

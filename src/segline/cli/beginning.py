@@ -17,19 +17,21 @@ def doctor(
     """Check params.yaml, the data source, the disk, git and the tracking server before anything long is started."""
     from segline import config, settings, storage
     from segline.data.download import check_source
-    from segline.data.sources import without_secrets
+    from segline.masking import masked
     from segline.registry.lineage import code_state
 
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
-    typer.echo(f"params.yaml   good: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
+    typer.echo(
+        f"params.yaml   good: {', '.join(params.datasets)} from {masked(params.source)}, training on {params.dataset}"
+    )
     public = [name for name in params.datasets if name not in params.own]
     check_source(params.source, datasets=public, root=places.root, archives=places.archives)
     for name in params.own:
         from segline.data import own
 
         typer.echo(f"{name:13} good: {own.locate(params.options[name], root=places.root)}")
-    typer.echo(f"source        good: {without_secrets(params.source)}")
+    typer.echo(f"source        good: {masked(params.source)}")
     free = storage.check_room(places.root, gibibytes=1.0)
     typer.echo(f"disk          {free:.0f} GiB free")
     code = code_state(places.root)
@@ -38,7 +40,7 @@ def doctor(
         from segline.registry.tracking import check_server  # imports MLflow, which takes seconds
 
         check_server(places.tracking_uri)
-    typer.echo(f"tracking      {without_secrets(places.tracking_uri)}")
+    typer.echo(f"tracking      {masked(places.tracking_uri)}")
 
 
 @app.command()

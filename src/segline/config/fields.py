@@ -1,13 +1,14 @@
 """What the models of ``params.yaml`` are made of: strictness, and kinds of values with their own errors."""
 
+import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from segline.config.names import CLASSIFIER, dataset_names, encoder_names, known_one, network_names
+from segline.masking import masked_addresses
 
 MULTIPLE = 32  # what the deepest network's sides are a multiple of: it halves five times
 
@@ -39,10 +40,11 @@ def inside(path: str) -> str:
     return posix.as_posix()
 
 
-def without_login(source: str) -> str:
-    """Refuse a password: ``dvc.lock`` would record it, and git would publish it."""
-    if "@" in urlsplit(source).netloc:
-        raise PydanticCustomError("login", "an address without user name and password")
+def without_secret(source: str) -> str:
+    """Refuse a login or a query: ``dvc.lock`` would record it, and git would publish it."""
+    is_web = re.match(r"\s*https?:", source, re.IGNORECASE) is not None
+    if masked_addresses(source) != source or (is_web and set(source) & set("?#")):
+        raise PydanticCustomError("login", "an address without login, query and fragment", {})
     return source
 
 
@@ -68,4 +70,4 @@ Weight = Annotated[float, Field(ge=0.0)]
 class Strict(BaseModel):
     """What a YAML file of ours holds: frozen, no unknown key, no value that must be converted first."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)

@@ -8,11 +8,12 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_core import PydanticCustomError
 
 from segline.config.data import Options, Prepare, Validation
-from segline.config.fields import MULTIPLE, DatasetName, Share, Strict, sequence, without_login
+from segline.config.fields import MULTIPLE, DatasetName, Share, Strict, sequence, without_secret
 from segline.config.names import dataset_names, refuse_unknown
 from segline.config.source import Source
 from segline.config.training import Classification, Search, Training
 from segline.errors import ConfigError
+from segline.masking import masked_addresses
 
 
 class Evaluation(Strict):
@@ -34,7 +35,7 @@ class Promotion(Strict):
 class Params(Strict):
     """The whole of ``params.yaml``."""
 
-    source: Annotated[str, Field(min_length=1), AfterValidator(without_login)]
+    source: Annotated[str, Field(min_length=1), AfterValidator(without_secret)]
     datasets: Annotated[tuple[DatasetName, ...], BeforeValidator(sequence), Field(min_length=1)]
     own: Annotated[tuple[DatasetName, ...], BeforeValidator(sequence)] = ()
     """Those of `datasets` that are the user's own: whether their files changed is looked at in every run."""
@@ -190,11 +191,29 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
         ConfigError: the file is missing, is not YAML, or holds something impossible.
     """
     source = Source(path, remedy="restore it: git checkout -- params.yaml")
+    _refuse_secrets(source, source.content)
     if dataset is not None:
         refuse_unknown("dataset", dataset, dataset_names())
         _refuse_unprepared(source, dataset)
         source.content["dataset"] = dataset
     return source.parse(Params)
+
+
+def _refuse_secrets(source: Source, value: Any, *location: int | str) -> None:
+    """An address with a login, in whichever key but `source`, which has its own rule: every run would record it."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            _refuse_secrets(source, inner, *location, str(key))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            _refuse_secrets(source, inner, *location, place)
+    elif isinstance(value, str) and location != ("source",) and masked_addresses(value) != value:
+        raise ConfigError(
+            source.place(*location),
+            found="an address with a secret in it",
+            expected="no secret in params.yaml, which git and every run record",
+            remedy="put the file on this machine, and its path there",
+        )
 
 
 def _refuse_unprepared(source: Source, dataset: str) -> None:

@@ -137,9 +137,10 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
         case "login":
             return ConfigError(
                 place,
-                found="an address with a login" + more,
+                found="an address with a secret in it" + more,
                 expected=detail["msg"],
-                remedy="put the login into ~/.netrc (http) or the environment (s3)",
+                remedy="take it out there, and set SEGLINE_SOURCE_TOKEN, or SEGLINE_SOURCE_USER and "
+                "SEGLINE_SOURCE_PASSWORD; for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
             )
         case "options" | "floor":
             return ConfigError(

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 import fsspec
 import httpx
 
+from segline.data import redirects
 from segline.errors import SourceError
 
 TIMEOUT = httpx.Timeout(30.0, read=60.0)
@@ -33,6 +33,7 @@ _LASTING = (
     httpx.TooManyRedirects,
     httpx.UnsupportedProtocol,
     httpx.InvalidURL,
+    redirects.RefusedRedirectError,
 )
 _BUSY = {408, 425, 429}  # HTTP answers that ask for another try, besides 5xx
 
@@ -70,8 +71,13 @@ class Body:
 
 
 @contextmanager
-def opened(address: str, *, shown: str, start: int = 0, validator: str = "") -> Iterator[Body]:
+def opened(
+    address: str, *, shown: str, start: int = 0, validator: str = "", authorization: str | None = None
+) -> Iterator[Body]:
     """Open an address; what comes begins at byte `start` if the file still has this validator, else at 0.
+
+    Args:
+        authorization: the header that its server wants; those to which it redirects are not sent it.
 
     Raises:
         BrokenOffError: now, or while its blocks are read: it may go better next time.
@@ -79,14 +85,16 @@ def opened(address: str, *, shown: str, start: int = 0, validator: str = "") -> 
     """
     with ExitStack() as stack:
         with _explaining(address, shown):
-            body = stack.enter_context(_opener(address)(address, start, validator, head=False))
+            ways = {"head": False, "authorization": authorization}
+            body = stack.enter_context(_opener(address)(address, start, validator, **ways))
         yield replace(body, blocks=_explained_blocks(body.blocks, address, shown))
 
 
-def size(address: str, *, shown: str) -> int | None:
+def size(address: str, *, shown: str, authorization: str | None = None) -> int | None:
     """Bytes at an address; None where its server does not say, or does not answer: the copy itself will tell."""
     try:
-        with _explaining(address, shown), _opener(address)(address, 0, "", head=True) as body:
+        opener = _opener(address)
+        with _explaining(address, shown), opener(address, 0, "", head=True, authorization=authorization) as body:
             return body.total
     except (BrokenOffError, SourceError):
         return None
@@ -102,13 +110,17 @@ def _explained_blocks(blocks: Iterator[bytes], address: str, shown: str) -> Iter
 
 
 @contextmanager
-def _http(address: str, start: int, validator: str, *, head: bool) -> Iterator[Body]:
+def _http(address: str, start: int, validator: str, *, head: bool, authorization: str | None) -> Iterator[Body]:
     headers = {"Accept-Encoding": "identity"}  # a .tar.gz sent compressed must stay what was digested
     if start:
         headers |= {"Range": f"bytes={start}-"} | ({"If-Range": validator} if validator else {})
+    headers |= {"Authorization": authorization} if authorization else {}
+    auth = None if authorization else _netrc()
     with (
-        httpx.Client(follow_redirects=True, timeout=TIMEOUT, auth=_netrc(address), verify=_certificates()) as client,
-        client.stream("HEAD" if head else "GET", address, headers=headers) as answer,
+        httpx.Client(timeout=TIMEOUT, verify=_certificates()) as client,
+        redirects.following(
+            client, client.build_request("HEAD" if head else "GET", address, headers=headers), auth=auth
+        ) as answer,
     ):
         if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             if not start or answer.headers.get("Content-Range") != f"bytes */{start}":
@@ -147,9 +159,7 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()  # reading them takes longer than a small answer
 
 
-def _netrc(address: str) -> httpx.Auth | None:
-    if "@" in urlsplit(address).netloc:
-        return None  # the address brings its own login
+def _netrc() -> httpx.Auth | None:
     try:
         return httpx.NetRCAuth()
     except FileNotFoundError:
@@ -157,7 +167,7 @@ def _netrc(address: str) -> httpx.Auth | None:
 
 
 @contextmanager
-def _files(address: str, start: int, validator: str, *, head: bool) -> Iterator[Body]:
+def _files(address: str, start: int, validator: str, *, head: bool, authorization: str | None) -> Iterator[Body]:  # noqa: ARG001
     files, path = fsspec.core.url_to_fs(address, skip_instance_cache=True)
     facts = files.info(path)
     if facts.get("type") == "directory":
@@ -197,6 +207,8 @@ def _explained(error: Exception, address: str, shown: str) -> Exception:
 def _words(error: Exception) -> str:
     if isinstance(error, httpx.TimeoutException):
         return f"nothing came for {TIMEOUT.read:g} s ({type(error).__name__})"
+    if isinstance(error, redirects.RefusedRedirectError):
+        return str(error)
     return f"{type(error).__name__}: {error}"
 
 
@@ -232,6 +244,8 @@ def _remedy(error: Exception, *, missing: bool) -> str:
         return "correct ~/.netrc"
     if _lacks_login(error):
         return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (~/.aws)"
+    if isinstance(error, redirects.RefusedRedirectError):
+        return "ask who runs the server; or, if it is right, name the address that it redirects to"
     if missing:
         return "correct `source` in params.yaml, or put the file there"
-    return "see that these credentials, or this user, may read it"
+    return "see that these credentials, or this user, may read it (README: SEGLINE_SOURCE_TOKEN, or ~/.netrc)"

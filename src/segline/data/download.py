@@ -23,10 +23,11 @@ from filelock import FileLock, Timeout
 from segline import datasets as definitions
 from segline.data import address, login, members, pins, sources, transfer
 from segline.data.progress import Report, Track, mebibytes, silent, tracking
-from segline.data.sources import SUMS, Item, without_secrets
+from segline.data.sources import SUMS, Item
 from segline.data.transfer import Digests
 from segline.datasets.base import Dataset
 from segline.errors import ArchiveError, ChecksumError, DataError, SourceError, StorageError
+from segline.masking import masked
 from segline.storage import atomic_file, reporting_storage, require_room
 
 RECORD = "SOURCE.json"
@@ -71,7 +72,7 @@ def download(
         seen = {item.shown: _pin(item, one.sha256, _place(item, folder)) for item, one in got.items() if item.wants_pin}
         pins.add(root / pins.FILE_NAME, seen, report=report)
         with reporting_storage(folder):
-            _install(dataset, got, folder, source=without_secrets(source))
+            _install(dataset, got, folder, source=masked(source).rstrip("/") or source)
 
 
 @contextmanager
@@ -178,7 +179,8 @@ def _check_room(items: Sequence[Item], folder: Path, report: Report) -> None:
     needed = unpacked = 0
     for item in items:
         archive = item.archive
-        said = None if item.address is None else address.size(item.address, shown=item.shown)
+        login = item.authorization
+        said = None if item.address is None else address.size(item.address, shown=item.shown, authorization=login)
         size = said or archive.size or archive.about or 0
         needed += max(0, size - transfer.size_of(_partial(item, folder)))
         unpacked += members.expected_size(archive, size)
@@ -247,7 +249,8 @@ def _fetch(dataset: Dataset, item: Item, *, folder: Path, track: Track, stop: th
         if item.address is None:
             bring = partial(login.fetch, dataset, path)
         else:
-            bring = partial(transfer.copy, item.address, path, shown=item.shown, held=_is_held(item))
+            copy = partial(transfer.copy, item.address, path, shown=item.shown, authorization=item.authorization)
+            bring = partial(copy, held=_is_held(item))
         check = partial(_verify, item, path)
         digests = bring(track=partial(track, path.name), check=check, report=report, stop=stop)
         with path.open("rb") as handle:

@@ -9,14 +9,14 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from segline.data import login, pins, transfer
+from segline.data import login, permit, pins, transfer
 from segline.data.progress import Report, silent
 from segline.datasets.base import Archive, Dataset
 from segline.errors import SourceError
+from segline.masking import masked
 from segline.storage import reporting_storage
 
 SUMS = "SHA256SUMS"
@@ -30,9 +30,10 @@ class Item:
 
     Args:
         address: where its bytes are; None behind the publisher's login.
-        shown: the same for people and records, without a password.
+        shown: the same for people and records, without a secret.
         sha256: what a mirror says it must have; None for the publisher's.
         pin: what was first seen at the publisher's address, where nothing was published to hold it to.
+        authorization: the header that a mirror wants; None where it wants none, and for the publisher.
     """
 
     archive: Archive
@@ -40,6 +41,7 @@ class Item:
     shown: str
     sha256: str | None
     pin: str | None = None
+    authorization: str | None = field(default=None, repr=False, compare=False)
 
     @property
     def wants_pin(self) -> bool:
@@ -58,7 +60,7 @@ def items(dataset: Dataset, *, source: str, root: Path, report: Report = silent)
 
     Raises:
         SourceError: a mirror, or its list, is missing or unreadable.
-        ConfigError: the pins cannot be read.
+        ConfigError: the pins cannot be read, or the variables with the mirror's login are wrong.
     """
     if source == "official":
         yield _published(dataset, pins.read(root / pins.FILE_NAME))
@@ -66,16 +68,8 @@ def items(dataset: Dataset, *, source: str, root: Path, report: Report = silent)
         with _drawn(dataset) as mirror:
             yield _mirrored(dataset, mirror, source, report)
     else:
-        yield _mirrored(dataset, _mirror(source, root), without_secrets(source), report)
-
-
-def without_secrets(source: str) -> str:
-    """An address less user name, password and query, as it may be recorded and shown."""
-    if "://" not in source:
-        return source.rstrip("/") or source
-    parts = urlsplit(source)
-    # `urlunsplit` would take two of the slashes of sqlite:////folder/file.
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+        mirror, shown = _mirror(source, root), masked(source).rstrip("/") or source
+        yield _mirrored(dataset, mirror, shown, report, authorization=permit.authorization(mirror))
 
 
 def _published(dataset: Dataset, known: dict[str, str]) -> list[Item]:
@@ -103,7 +97,7 @@ def _mirror(source: str, root: Path) -> str:
         return str(root / Path(source).expanduser())
     if scheme + mark not in _SCHEMES:
         raise SourceError(
-            without_secrets(source),
+            source,
             found=f"an address of kind {scheme}://",
             expected=f"official, sample, a folder, or an address of kind {', '.join(_SCHEMES)}",
             remedy="correct `source` in params.yaml",
@@ -111,9 +105,11 @@ def _mirror(source: str, root: Path) -> str:
     return source.rstrip("/")
 
 
-def _mirrored(dataset: Dataset, mirror: str, source: str, report: Report) -> list[Item]:
+def _mirrored(
+    dataset: Dataset, mirror: str, source: str, report: Report, *, authorization: str | None = None
+) -> list[Item]:
     base, shown = f"{mirror}/{dataset.name}", f"{source}/{dataset.name}"
-    sums = _sums(base, shown, report)
+    sums = _sums(base, shown, report, authorization)
     for archive in dataset.archives:
         if archive.name not in sums:
             raise SourceError(
@@ -123,16 +119,22 @@ def _mirrored(dataset: Dataset, mirror: str, source: str, report: Report) -> lis
                 remedy=f"put the archive there under its official name and run `sha256sum * > {SUMS}` beside it",
             )
     return [
-        Item(archive=item, address=f"{base}/{item.name}", shown=f"{shown}/{item.name}", sha256=sums[item.name])
+        Item(
+            archive=item,
+            address=f"{base}/{item.name}",
+            shown=f"{shown}/{item.name}",
+            sha256=sums[item.name],
+            authorization=authorization,
+        )
         for item in dataset.archives
     ]
 
 
-def _sums(base: str, shown: str, report: Report) -> dict[str, str]:
+def _sums(base: str, shown: str, report: Report, authorization: str | None) -> dict[str, str]:
     """A mirror's digests by file name."""
     if "://" not in base:
         _check_folder(Path(base), shown)
-    text = _listing(base, shown, report)
+    text = _listing(base, shown, report, authorization)
     sums: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         digest, _, rest = line.strip().partition(" ")
@@ -144,9 +146,10 @@ def _sums(base: str, shown: str, report: Report) -> dict[str, str]:
     return sums
 
 
-def _listing(base: str, shown: str, report: Report) -> str:
+def _listing(base: str, shown: str, report: Report, authorization: str | None) -> str:
     try:
-        return transfer.read(f"{base}/{SUMS}", shown=f"{shown}/{SUMS}", report=report).decode("utf-8", "replace")
+        content = transfer.read(f"{base}/{SUMS}", shown=f"{shown}/{SUMS}", report=report, authorization=authorization)
+        return content.decode("utf-8", "replace")
     except SourceError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
             raise

@@ -5,14 +5,14 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import tenacity
 
-from segline.data.address import BrokenOffError, RefusedRangeError, opened
+from segline.data.address import Body, BrokenOffError, RefusedRangeError, opened
 from segline.data.progress import Advance, Report, mebibytes
 from segline.errors import DataError, SourceError
 from segline.storage import require_room
@@ -55,6 +55,7 @@ def copy(
     track: Callable[[int | None, int], Advance],
     check: Callable[[Digests], None],
     held: bool = False,
+    authorization: str | None = None,
     report: Report,
     stop: threading.Event,
 ) -> Digests:
@@ -67,10 +68,11 @@ def copy(
     Args:
         address: what `segline.data.address` opens.
         partial: file to fill; it is left there, as far as it got, when the address fails.
-        shown: the address as a person may see it (without a password).
+        shown: the address as a person may see it (without a secret).
         track: is given the total size where it is known, and what was there already; again for each attempt.
         check: raises a `DataError` where it is not what was wanted.
         held: whether `check` knows the file's digest, so that pieces of two versions cannot pass.
+        authorization: the header that the address wants.
         report: takes a line before every further attempt.
         stop: when set, the copy ends with `InterruptedError` at the next block.
 
@@ -82,7 +84,8 @@ def copy(
 
     def bring() -> tuple[Digests, bool]:
         growing = _Growing(partial, held=held)
-        go_on = functools.partial(growing.go_on, address, shown=shown, track=track, report=report, stop=stop)
+        opener = functools.partial(opened, address, shown=shown, authorization=authorization)
+        go_on = functools.partial(growing.go_on, opener, shown=shown, track=track, report=report, stop=stop)
         return patiently(go_on, shown=shown, report=report, got_on=growing.reach.got_on, stop=stop), growing.pieced
 
     return until_right(bring, partial, shown=shown, check=check, report=report)
@@ -130,7 +133,7 @@ class _Growing:
 
     def go_on(
         self,
-        address: str,
+        opener: Callable[..., AbstractContextManager[Body]],
         *,
         shown: str,
         track: Callable[[int | None, int], Advance],
@@ -141,7 +144,7 @@ class _Growing:
         heed(stop, shown)
         validator = _read_validator(self._path)
         start = size_of(self._path) if validator or self._held else 0
-        with self._starting_over(), opened(address, shown=shown, start=start, validator=validator) as body:
+        with self._starting_over(), opener(start=start, validator=validator) as body:
             if body.start and self.reach.total not in (None, body.total):
                 raise RefusedRangeError(f"{self.reach.total} bytes in all were announced before, {body.total} now")
             self._begin(body.start, body.validator)
@@ -239,7 +242,7 @@ def forget(partial: Path) -> None:
     _validator_file(partial).unlink(missing_ok=True)
 
 
-def read(address: str, *, shown: str, report: Report) -> bytes:
+def read(address: str, *, shown: str, report: Report, authorization: str | None = None) -> bytes:
     """The bytes of a small file.
 
     Raises:
@@ -248,7 +251,7 @@ def read(address: str, *, shown: str, report: Report) -> bytes:
 
     def attempt() -> bytes:
         content, pace = bytearray(), Pace()
-        with opened(address, shown=shown) as body:
+        with opened(address, shown=shown, authorization=authorization) as body:
             for block in body.blocks:
                 content += block
                 pace.see(len(block))

@@ -23,6 +23,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import SQLAlchemyError
 
 from segline.errors import TrackingError
+from segline.masking import masked
 from segline.settings import Settings
 
 KEY: Final = "segline.run_key"
@@ -64,7 +65,7 @@ def connect(settings: Settings) -> MlflowClient:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if uri.startswith(("http://", "https://")):
         check_server(uri)
-    with reporting_tracking(uri):
+    with reporting_tracking(uri), _reporting_address(uri):
         # The first connection creates the tables, and two at once would create them twice.
         settings.runs.mkdir(parents=True, exist_ok=True)
         with FileLock(settings.runs / "tracking.lock"):
@@ -75,6 +76,29 @@ def connect(settings: Settings) -> MlflowClient:
     return client
 
 
+@contextmanager
+def _reporting_address(uri: str) -> Iterator[None]:
+    """Turn what a wrong address makes of MLflow and its database's driver into a `TrackingError`."""
+    try:
+        yield
+    except (ImportError, ValueError, httpx.InvalidURL) as error:
+        raise TrackingError(
+            uri,
+            found=f"it cannot be opened ({error})",
+            expected="the address of an MLflow server, or of a database whose driver is installed",
+            remedy="correct MLFLOW_TRACKING_URI, or install that driver, or unset it for the embedded store",
+        ) from error
+
+
+def _login() -> dict[str, Any]:
+    """What lets us in at the tracking server, as MLflow itself sends it."""
+    names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+    user, password, token = (os.environ.get(name) for name in names)
+    if user and password:
+        return {"auth": (user, password)}
+    return {"headers": {"Authorization": f"Bearer {token}"}} if token else {}
+
+
 def check_server(uri: str) -> None:
     """See within seconds whether a tracking server answers.
 
@@ -82,7 +106,8 @@ def check_server(uri: str) -> None:
         TrackingError: it does not.
     """
     try:
-        httpx.get(f"{uri.rstrip('/')}/health", timeout=_PATIENCE).raise_for_status()
+        with _reporting_address(uri):
+            httpx.get(f"{uri.rstrip('/')}/health", timeout=_PATIENCE, **_login()).raise_for_status()
     except httpx.HTTPError as error:
         raise TrackingError(
             uri,
@@ -138,7 +163,7 @@ class MlflowTracker:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what the run was asked to do; the same values may be recorded again."""
-        entries = [Param(key, str(value)[:_PARAM_LIMIT]) for key, value in params.items()]
+        entries = [Param(key, masked(value)[:_PARAM_LIMIT]) for key, value in params.items()]
         with reporting_tracking(self.place):
             for batch in _batches(entries):
                 self._client.log_batch(self.run_id, params=batch)
@@ -159,7 +184,7 @@ class MlflowTracker:
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Record facts about the run."""
         with reporting_tracking(self.place):
-            for batch in _batches([RunTag(key, str(value)) for key, value in tags.items()]):
+            for batch in _batches([RunTag(key, masked(value)) for key, value in tags.items()]):
                 self._client.log_batch(self.run_id, tags=batch)
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
