@@ -9,13 +9,14 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
-from PIL import Image as Pillow
 
 from segline.data.images import decode_image
 from segline.data.progress import Report, silent, tracking
 from segline.datasets.own import polygons
 from segline.datasets.own.files import ending, is_image, walk
 from segline.errors import DataError
+from segline.pictures import open_picture, read_bytes
+from segline.reading import kind_of
 
 _FEW_COLOURS = 64  # up to here a picture is taken for a mask
 _GROUPS = 100  # whose pixels are looked at
@@ -112,6 +113,7 @@ class Survey:
     """What a folder holds.
 
     Args:
+        follow_links: whether links in it may lead out of it.
         paths: every file, relative to `folder`.
         groups: its pictures.
         coco: files that describe many images in COCO's form.
@@ -119,33 +121,37 @@ class Survey:
     """
 
     folder: Path
+    follow_links: bool
     paths: tuple[str, ...]
     groups: tuple[Group, ...]
     coco: tuple[str, ...] = field(default=())
     labelme: tuple[str, ...] = field(default=())
 
 
-def survey(folder: Path, *, report: Report = silent) -> Survey:
+def survey(folder: Path, *, follow_links: bool = False, report: Report = silent) -> Survey:
     """Look at every name under `folder`, and at the pixels of a few files.
 
     Raises:
         DataError: there is no such folder, or nothing in it.
+        LinkError: a link leads out of it, and none may.
     """
     if not folder.is_dir():
         raise DataError(
             folder,
-            found="a file" if folder.exists() else "no such folder",
+            found=kind_of(folder) if folder.exists() else "no such folder",
             expected="a folder with images and masks",
             remedy="name the folder that holds both",
         )
     with tracking(unit="samples", report=report) as track:
         advance = track("files found", None)
-        paths = tuple(_counted(walk(folder), advance))
+        paths = tuple(_counted(walk(folder, follow_links=follow_links), advance))
     coco, labelme = _described(folder, [path for path in paths if path.lower().endswith(".json")])
     groups = _groups(path for path in paths if is_image(path))
     step = max(1, len(groups) // _GROUPS)
     looked = [_look(folder, group) if place % step == 0 else group for place, group in enumerate(groups)]
-    return Survey(folder=folder, paths=paths, groups=tuple(looked), coco=coco, labelme=labelme)
+    return Survey(
+        folder=folder, follow_links=follow_links, paths=paths, groups=tuple(looked), coco=coco, labelme=labelme
+    )
 
 
 def _counted(paths: Iterator[str], advance: Callable[[int], None]) -> Iterator[str]:
@@ -190,10 +196,11 @@ def _look(folder: Path, group: Group) -> Group:
 def _facts(path: Path) -> tuple[bool, int] | None:
     """Whether a picture is stored lossily, and how many colours it has; None where it cannot be read."""
     try:
-        with Pillow.open(path) as opened:
+        data = read_bytes(path)
+        with open_picture(data, place=path) as opened:
             lossy = opened.format in _LOSSY
-        pixels = decode_image(path.read_bytes(), place=path).pixels
-    except (DataError, OSError):
+        pixels = decode_image(data, place=path).pixels
+    except DataError:
         return None
     # A few thousand pixels tell a photograph from a mask.
     height, width = pixels.shape[:2]
@@ -201,12 +208,17 @@ def _facts(path: Path) -> tuple[bool, int] | None:
     return lossy, len(np.unique(small.reshape(-1, 3), axis=0))
 
 
+def _size(path: Path) -> int:
+    """Bytes of a file; none of one that a link only promises."""
+    return path.stat().st_size if path.is_file() else 0
+
+
 def _described(folder: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The COCO and the LabelMe files among `paths`; of many, a few are opened."""
     if len(paths) <= _JSON_FILES:
         opened = list(paths)
     else:
-        largest = sorted(paths, key=lambda path: -(folder / path).stat().st_size)[: _JSON_FILES // 2]
+        largest = sorted(paths, key=lambda path: -_size(folder / path))[: _JSON_FILES // 2]
         opened = list(dict.fromkeys([*largest, *spread(paths, _JSON_FILES // 2)]))
     coco, labelme = [], []
     for path in opened:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from segline.datasets.base import Pair, Split
 from segline.errors import DataError
+from segline.reading import read_text
 
 _NAMES: dict[str, Split] = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -148,7 +149,7 @@ def _mask_of(pairs: Iterable[Pair], name: str) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             path,
