@@ -10,7 +10,14 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import prefect.main  # noqa: F401
 
 # What `make` exports, or a developer has set, must not decide what a test sees.
-for name in ("SEGLINE_ROOT", "SEGLINE_WORKERS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
+for name in (
+    "SEGLINE_ROOT",
+    "SEGLINE_WORKERS",
+    "SEGLINE_IMAGE_PIXELS",
+    "SEGLINE_IMAGE_BYTES",
+    "MLFLOW_TRACKING_URI",
+    "PREFECT_API_URL",
+):
     os.environ.pop(name, None)
 
 # A long file at the end would be waited for. The second needs no prepared project, which the first makes meanwhile.

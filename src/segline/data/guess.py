@@ -220,6 +220,9 @@ def _roles(seen: Survey) -> tuple[list[Group], list[Group], str]:
                 remedy="export the masks anew as PNG; a JPEG's pixels are not what was drawn",
             )
         return by_name["image"] or by_name[""], masks, "by the names of folders and files"
+    faults = [group.fault for group in seen.groups if group.fault is not None]
+    if faults:
+        raise faults[0]
     kind = "masks: all pictures have few colours" if masklike else "images: no picture has as few colours as a mask"
     raise _lost(seen, f"nothing but {kind}")
 

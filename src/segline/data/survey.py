@@ -4,7 +4,7 @@ However many files there are, only their names are all looked at; pixels of a fe
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
@@ -87,6 +87,7 @@ class Group:
         paths: relative to the surveyed folder, sorted.
         masklike: whether their pixels are a mask's: few colours; None where none could be looked at.
         lossy: whether they are of a lossy format.
+        fault: why none could be looked at.
     """
 
     folder: str
@@ -95,6 +96,7 @@ class Group:
     paths: tuple[str, ...]
     masklike: bool | None = None
     lossy: bool = False
+    fault: DataError | None = None
 
     @property
     def named(self) -> str:
@@ -179,29 +181,25 @@ def spread(paths: Sequence[str], count: int) -> list[str]:
 
 
 def _look(folder: Path, group: Group) -> Group:
-    seen = [facts for path in spread(group.paths, _FILES) if (facts := _facts(folder / path))]
+    seen: list[tuple[bool, int]] = []
+    fault: DataError | None = None
+    for path in spread(group.paths, _FILES):
+        try:
+            seen.append(_facts(folder / path))
+        except DataError as error:
+            fault = fault or error
     if not seen:
-        return group
+        return replace(group, fault=fault)
     masklike = sum(not lossy and colours <= _FEW_COLOURS for lossy, colours in seen) * 2 > len(seen)
-    return Group(
-        folder=group.folder,
-        ending=group.ending,
-        suffix=group.suffix,
-        paths=group.paths,
-        masklike=masklike,
-        lossy=all(lossy for lossy, _ in seen),
-    )
+    return replace(group, masklike=masklike, lossy=all(lossy for lossy, _ in seen))
 
 
-def _facts(path: Path) -> tuple[bool, int] | None:
-    """Whether a picture is stored lossily, and how many colours it has; None where it cannot be read."""
-    try:
-        data = read_bytes(path)
-        with open_picture(data, place=path) as opened:
-            lossy = opened.format in _LOSSY
-        pixels = decode_image(data, place=path).pixels
-    except DataError:
-        return None
+def _facts(path: Path) -> tuple[bool, int]:
+    """Whether a picture is stored lossily, and how many colours it has."""
+    data = read_bytes(path)
+    with open_picture(data, place=path) as opened:
+        lossy = opened.format in _LOSSY
+    pixels = decode_image(data, place=path).pixels
     # A few thousand pixels tell a photograph from a mask.
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (min(width, 256), min(height, 256)), interpolation=cv2.INTER_NEAREST)
