@@ -41,13 +41,12 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         DataError: it cannot be read, is no regular file, or has more than SEGLINE_IMAGE_BYTES.
     """
-    limit = settings.image_bytes()
     try:
         return reading.read_bytes(
             path,
-            limit=limit,
+            limit=settings.image_bytes(),
             expected="an image in a regular file",
-            larger=f"set SEGLINE_IMAGE_BYTES to more than {limit}, if it is meant to be so large",
+            setting="SEGLINE_IMAGE_BYTES",
         )
     except OSError as error:
         raise DataError(
@@ -71,7 +70,7 @@ def open_picture(data: bytes, *, place: Path) -> Pillow.Image:
     except MemoryError:
         raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise too_many_pixels(place, str(error)) from error
+        raise _too_many_pixels(place, str(error).partition(" exceeds ")[0]) from error
     except Exception as error:  # what a decoder raises on hostile bytes is not a closed set
         raise _no_picture(data, place, error) from error
     refuse_large(opened.width, opened.height, place=place)
@@ -104,15 +103,14 @@ def refuse_large(width: int, height: int, *, place: Path) -> None:
         DataError: it has more.
     """
     if width * height > settings.image_pixels():
-        raise too_many_pixels(place, f"{width} x {height} = {width * height} pixels")
+        raise _too_many_pixels(place, f"{width} x {height} = {width * height} pixels")
 
 
-def too_many_pixels(place: Path, found: str) -> DataError:
-    """The error of a picture that is too large to be decoded."""
+def _too_many_pixels(place: Path, found: str) -> DataError:
     limit = settings.image_pixels()
     return DataError(
         place,
-        found=f"too many pixels to be decoded: {found}",
+        found=f"too many pixels to be decoded: {found}, of SEGLINE_IMAGE_PIXELS {limit}",
         expected=f"at most {limit} pixels",
         remedy="cut it into tiles; or, if the memory suffices (some 10 bytes a pixel), "
         f"set SEGLINE_IMAGE_PIXELS to more than {limit}",

@@ -20,7 +20,7 @@ JSON_BYTES = 2 << 30
 """The longest annotation file: those of the largest public data sets (LVIS) have 1.2 GB."""
 
 _BLOCK = 1 << 20
-_EXPECTED = "a regular file"
+_REGULAR = "a regular file"
 _REMEDY = "put a regular file in its place, or take it away"
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
 _KINDS = {
@@ -42,6 +42,11 @@ def kind_of(path: Path) -> str:
         return str(error.strerror)
 
 
+def is_regular(path: Path) -> bool:
+    """Whether a regular file is at `path`, links followed; False, too, where that cannot be known."""
+    return kind_of(path) == _REGULAR
+
+
 def refuse_device(path: Path) -> None:
     """Refuse a FIFO, a device or a socket, links followed; that nothing is there is left to whoever reads it.
 
@@ -55,7 +60,7 @@ def refuse_device(path: Path) -> None:
 
 
 def require_regular(
-    path: Path, *, expected: str = _EXPECTED, remedy: str = _REMEDY, error: type[SeglineError] = DataError
+    path: Path, *, expected: str = _REGULAR, remedy: str = _REMEDY, error: type[SeglineError] = DataError
 ) -> None:
     """Refuse what is no regular file, for libraries that open `path` themselves.
 
@@ -69,7 +74,7 @@ def require_regular(
 def open_file(
     path: Path,
     *,
-    expected: str = _EXPECTED,
+    expected: str = _REGULAR,
     remedy: str = _REMEDY,
     error: type[SeglineError] = DataError,
     limit: int | None = None,
@@ -98,7 +103,7 @@ def open_file(
         if within is not None:
             _refuse_outside(path, opened, within)
         if limit is not None and opened.st_size > limit:
-            raise _too_long(path, limit, error, remedy="")
+            raise _too_long(path, limit, error, setting="")
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -109,9 +114,9 @@ def read_bytes(
     path: Path,
     *,
     limit: int,
-    expected: str = _EXPECTED,
+    expected: str = _REGULAR,
     remedy: str = _REMEDY,
-    larger: str = "",
+    setting: str = "",
     error: type[SeglineError] = DataError,
     within: Path | None = None,
 ) -> bytes:
@@ -119,7 +124,7 @@ def read_bytes(
 
     Args:
         limit: bytes that it may have.
-        larger: what to do where it has more.
+        setting: the environment's variable that says so; empty for none.
         expected, remedy, error, within: as for `open_file`.
 
     Raises:
@@ -129,12 +134,12 @@ def read_bytes(
     with open_file(path, expected=expected, remedy=remedy, error=error, within=within) as handle:
         size = os.fstat(handle.fileno()).st_size
         if size > limit:
-            raise _too_long(path, limit, error, remedy=larger)
+            raise _too_long(path, limit, error, setting=setting)
         while part := handle.read(size + 1 - length if length <= size else _BLOCK):
             parts.append(part)
             length += len(part)
             if length > limit:
-                raise _too_long(path, limit, error, remedy=larger)
+                raise _too_long(path, limit, error, setting=setting)
     return b"".join(parts)
 
 
@@ -192,7 +197,7 @@ def _leaving(path: Path, folder: Path, target: str) -> LinkError:
 
 
 def _kind(state: os.stat_result) -> str:
-    return "a regular file" if stat.S_ISREG(state.st_mode) else _KINDS.get(stat.S_IFMT(state.st_mode), "no file")
+    return _REGULAR if stat.S_ISREG(state.st_mode) else _KINDS.get(stat.S_IFMT(state.st_mode), "no file")
 
 
 def _refuse_irregular(
@@ -203,10 +208,12 @@ def _refuse_irregular(
         raise error(path, found=_kind(state) + link, expected=expected, remedy=remedy)
 
 
-def _too_long(path: Path, limit: int, error: type[SeglineError], *, remedy: str) -> SeglineError:
+def _too_long(path: Path, limit: int, error: type[SeglineError], *, setting: str) -> SeglineError:
     return error(
         path,
-        found=f"more than {limit} bytes",
+        found=f"more than the {limit} bytes" + (f" of {setting}" if setting else " that are read at most"),
         expected="a file that fits into the memory",
-        remedy=remedy or "see what wrote so much, and take it away",
+        remedy=f"set {setting} to more than {limit}, if it is meant to be so large"
+        if setting
+        else "see what wrote so much, and take it away",
     )

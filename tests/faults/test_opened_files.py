@@ -7,6 +7,7 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 import socket
 import struct
@@ -18,7 +19,7 @@ import pytest
 import yaml
 from PIL import Image as Pillow
 
-from segline import datasets, reading
+from segline import datasets, pictures, reading
 from segline.cli import main
 from segline.core.labels import label_map
 from segline.data import manifest
@@ -177,7 +178,7 @@ def test_what_is_no_regular_file_is_told_and_not_read(tmp_path, make, said, read
 def test_a_file_without_end_is_read_up_to_the_limit():
     """Hung: one of /proc's that says it has no bytes, and gives some, stands for one that grows."""
     assert Path("/proc/self/maps").stat().st_size == 0
-    with pytest.raises(DataError, match="more than 100 bytes"):
+    with pytest.raises(DataError, match="more than the 100 bytes"):
         reading.read_bytes(Path("/proc/self/maps"), limit=100)
     assert len(reading.read_bytes(Path("/proc/self/maps"), limit=1 << 24)) > 100
 
@@ -250,6 +251,7 @@ def test_too_many_pixels_are_refused_by_the_header(tmp_path, data, read):
     with pytest.raises(DataError) as caught:
         read(tmp_path / "a.png")
     assert "too many pixels" in caught.value.found
+    assert "SEGLINE_IMAGE_PIXELS 536870912" in caught.value.found  # findings and lists of files show this alone
     assert caught.value.expected == "at most 536870912 pixels"
     assert "set SEGLINE_IMAGE_PIXELS to more than 536870912" in caught.value.remedy
 
@@ -262,6 +264,7 @@ def test_legal_aerial_images_are_within_the_limit(tmp_path):
             assert opened.size == (side, side)
 
 
+@pytest.mark.filterwarnings("error")
 def test_the_limits_are_settings(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_bytes(_png(30, 20))
@@ -271,7 +274,7 @@ def test_the_limits_are_settings(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="30 x 20 = 600 pixels"):
         read_image(path)
     monkeypatch.setenv("SEGLINE_IMAGE_BYTES", "20")
-    with pytest.raises(DataError, match="more than 20 bytes") as caught:
+    with pytest.raises(DataError, match="more than the 20 bytes of SEGLINE_IMAGE_BYTES") as caught:
         read_image(path)
     assert "SEGLINE_IMAGE_BYTES" in caught.value.remedy
     for text in ("0", "-1", "1e9", "much"):
@@ -344,6 +347,20 @@ def test_an_array_that_claims_any_size_or_is_an_archive_is_told(tmp_path):
     for data in (claimed, packed.getvalue()):
         with pytest.raises(DataError, match="no NumPy array"):
             _decoded_array(data, tmp_path / "a.npy")
+
+
+def test_a_list_may_name_what_no_file_can_be_called(project):
+    """A traceback of an `OSError`: File name too long."""
+    rows = [f"images/{number}.png,masks/{number}.png" for number in range(1, SAMPLES)]
+    (project.data / "pairs.csv").write_text("\n".join(["image,mask", f"{'a' * 300}.png,masks/0.png", *rows, ""]))
+    assert ".png, which is not there" in project.init()
+
+
+def test_pictures_are_opened_at_one_place():
+    """There were five."""
+    sources = Path(pictures.__file__).parent.rglob("*.py")
+    opening = re.compile(r"(?<![\w.])(?:Pillow|Picture|(?:PIL\.)?Image)\.open\(|cv2\.imread\(")
+    assert [path.name for path in sources if opening.search(path.read_text("utf-8"))] == ["pictures.py"]
 
 
 @pytest.mark.parametrize(
@@ -443,8 +460,9 @@ def test_an_archive_that_became_a_fifo_is_not_extracted(tmp_path):
         (lambda path: os.mkfifo(path) or path, "a FIFO"),
         (lambda path: path.symlink_to("pipe") or path, "a link that leads nowhere"),
         (lambda path: path.symlink_to(path.name) or path, "Too many levels of symbolic links"),
+        (lambda path: path.with_name("a" * 300), "File name too long"),  # a traceback
     ],
-    ids=["device", "FIFO", "dangling link", "link to itself"],
+    ids=["device", "FIFO", "dangling link", "link to itself", "long name"],
 )
 def test_predict_tells_what_its_source_is(tmp_path, make, said):
     """It said "no such file or folder" of all of them."""

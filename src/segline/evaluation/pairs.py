@@ -177,7 +177,13 @@ def _folded(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts
 def _bytes(path: Path) -> bytes:
     expected = "readable files"
     try:
-        return read_bytes(path, limit=settings.image_bytes(), expected=expected, remedy="write it to a file")
+        return read_bytes(
+            path,
+            limit=settings.image_bytes(),
+            expected=expected,
+            remedy="write it to a file",
+            setting="SEGLINE_IMAGE_BYTES",
+        )
     except OSError as error:
         raise DataError(
             path, found=f"cannot be read: {error.strerror}", expected=expected, remedy="restore it"

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from segline.datasets.base import Pair, Split
 from segline.errors import DataError
-from segline.reading import read_text
+from segline.reading import is_regular, read_text
 
 _NAMES: dict[str, Split] = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -187,8 +187,8 @@ def _pair(row: Mapping[str, str], place: str, root: Path) -> Pair:
         )
     return Pair(
         id=unicodedata.normalize("NFC", image.rpartition(".")[0] or image),
-        image=image if (root / image).is_file() else None,
-        mask=mask if mask and (root / mask).is_file() else None,
+        image=image if is_regular(root / image) else None,
+        mask=mask if mask and is_regular(root / mask) else None,
         split=split,
         group=row.get("group", "").strip(),
     )
