@@ -19,6 +19,9 @@ TEXT_BYTES = 64 << 20
 JSON_BYTES = 2 << 30
 """The longest annotation file: those of the largest public data sets (LVIS) have 1.2 GB."""
 
+FOLDER, NOTHING = "a folder", "no such file or folder"
+"""Two of the answers of `kind_of`."""
+
 _BLOCK = 1 << 20
 _REGULAR = "a regular file"
 _REMEDY = "put a regular file in its place, or take it away"
@@ -28,7 +31,7 @@ _KINDS = {
     stat.S_IFCHR: "a character device",
     stat.S_IFBLK: "a block device",
     stat.S_IFSOCK: "a socket",
-    stat.S_IFDIR: "a folder",
+    stat.S_IFDIR: FOLDER,
 }
 
 
@@ -37,7 +40,7 @@ def kind_of(path: Path) -> str:
     try:
         return _kind(path.stat())
     except (FileNotFoundError, NotADirectoryError):
-        return "a link that leads nowhere" if path.is_symlink() else "no such file or folder"
+        return "a link that leads nowhere" if path.is_symlink() else NOTHING
     except OSError as error:
         return str(error.strerror)
 

@@ -29,7 +29,7 @@ from segline.datasets.own import classes
 from segline.datasets.own.collect import POLYGONS, collect, count_splits
 from segline.datasets.own.files import OURS, walk
 from segline.errors import ChecksumError, ConfigError, DataError
-from segline.reading import JSON_BYTES, TEXT_BYTES, kind_of, open_file, read_bytes, read_text
+from segline.reading import FOLDER, JSON_BYTES, NOTHING, TEXT_BYTES, kind_of, open_file, read_bytes, read_text
 from segline.storage import atomic_file, atomic_folder, check_room
 
 SUMS = "SHA256SUMS"
@@ -50,10 +50,11 @@ def locate(options: Options, *, root: Path) -> Path:
     """
     stated = definition.source_of(options)
     folder = (root / Path(stated).expanduser()).absolute()
-    if not folder.is_dir():
+    kind = kind_of(folder)
+    if kind != FOLDER:
         raise DataError(
             folder,
-            found=kind_of(folder) if folder.exists() else "no such folder",
+            found="no such folder" if kind == NOTHING else kind,
             expected="the folder that `options.folder.path` in params.yaml names",
             remedy="correct the path, or bring the folder back; `segline init FOLDER --force` writes another one",
         )

@@ -16,7 +16,7 @@ from segline.datasets.own import polygons
 from segline.datasets.own.files import ending, is_image, walk
 from segline.errors import DataError
 from segline.pictures import open_picture, read_bytes
-from segline.reading import kind_of
+from segline.reading import FOLDER, NOTHING, kind_of
 
 _FEW_COLOURS = 64  # up to here a picture is taken for a mask
 _GROUPS = 100  # whose pixels are looked at
@@ -137,10 +137,11 @@ def survey(folder: Path, *, follow_links: bool = False, report: Report = silent)
         DataError: there is no such folder, or nothing in it.
         LinkError: a link leads out of it, and none may.
     """
-    if not folder.is_dir():
+    kind = kind_of(folder)
+    if kind != FOLDER:
         raise DataError(
             folder,
-            found=kind_of(folder) if folder.exists() else "no such folder",
+            found="no such folder" if kind == NOTHING else kind,
             expected="a folder with images and masks",
             remedy="name the folder that holds both",
         )

@@ -15,7 +15,7 @@ from segline.data.scale import pad_image, scale_image
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import OPACITY, overlay, present, with_legend
-from segline.reading import is_regular, kind_of
+from segline.reading import FOLDER, is_regular, kind_of
 from segline.storage import atomic_file
 
 _AXES = {"left_right": 1, "up_down": 0}  # of an image (H, W, C)
@@ -87,7 +87,7 @@ def image_files(source: Path) -> list[Path]:
     if is_regular(source):
         return [source]
     kind = kind_of(source)
-    folder = kind == "a folder"
+    folder = kind == FOLDER
     found = sorted(path for path in source.glob("*") if path.suffix.lower() in SUFFIXES) if folder else []
     if not found:
         raise DataError(
