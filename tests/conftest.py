@@ -17,8 +17,9 @@ import prefect.main  # noqa: F401
 
 # What `make` exports, or a developer has set, must not decide what a test sees.
 OURS = ("SEGLINE_ROOT", "SEGLINE_WORKERS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_PROFILE")
+LIMITS = ("SEGLINE_IMAGE_PIXELS", "SEGLINE_IMAGE_BYTES")
 LOGINS = ("SEGLINE_SOURCE_TOKEN", "SEGLINE_SOURCE_USER", "SEGLINE_SOURCE_PASSWORD")
-for name in OURS + LOGINS:
+for name in OURS + LOGINS + LIMITS:
     os.environ.pop(name, None)
 
 

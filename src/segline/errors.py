@@ -6,6 +6,7 @@ SeglineError
  │    ├── SourceError      a mirror or publisher cannot be reached or lacks a file
  │    ├── ChecksumError    a file's digest differs from the one published or pinned
  │    ├── ArchiveError     an archive is corrupt, hostile or lacks its folders
+ │    ├── LinkError        a link leads out of the folder of the user's data
  │    └── ValidationError  the judged manifest has findings of severity stop
  ├── ComparisonError    two scores are not of the same thing
  ├── StorageError       no room, or no right, to write
@@ -80,6 +81,10 @@ class ChecksumError(DataError):
 
 class ArchiveError(DataError):
     """An archive is corrupt, hostile, or lacks the folders its dataset needs."""
+
+
+class LinkError(DataError):
+    """A link leads out of the folder of the user's data."""
 
 
 class ValidationError(DataError):

@@ -6,6 +6,8 @@
 | MLFLOW_TRACKING_URI   | MLflow server or database                  | sqlite:///<root>/mlflow.db       |
 | SEGLINE_SOURCE_*      | a mirror's login (`segline.data.permit`)   | none                             |
 | SEGLINE_WORKERS       | processes for per-sample data work         | the CPUs this process may use    |
+| SEGLINE_IMAGE_PIXELS  | pixels that an image may have              | 536870912 (23170 x 23170)        |
+| SEGLINE_IMAGE_BYTES   | bytes that an image's file may have        | 2147483648 (2 GiB)               |
 """
 
 import os
@@ -14,6 +16,15 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from segline.errors import ConfigError
+
+IMAGE_PIXELS = 1 << 29
+"""Pixels that an image may have: more than the largest of public aerial data sets (DOTA's 20 000 x 20 000).
+
+They take 1.5 GiB as RGB, and three times that while they are decoded: what a machine of 8 GiB bears.
+"""
+
+IMAGE_BYTES = 2 << 30
+"""Bytes that an image's file may have: those of as many pixels without compression, RGB and alpha."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,11 +171,32 @@ def workers() -> int:
     Raises:
         ConfigError: SEGLINE_WORKERS is no whole number from 1 up.
     """
-    text = os.environ.get("SEGLINE_WORKERS", "")
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return _whole_number("SEGLINE_WORKERS", available)
+
+
+def image_pixels() -> int:
+    """Pixels that an image may have: it is refused by its header, before anything is decoded.
+
+    Raises:
+        ConfigError: SEGLINE_IMAGE_PIXELS is no whole number from 1 up.
+    """
+    return _whole_number("SEGLINE_IMAGE_PIXELS", IMAGE_PIXELS)
+
+
+def image_bytes() -> int:
+    """Bytes that an image's file may have.
+
+    Raises:
+        ConfigError: SEGLINE_IMAGE_BYTES is no whole number from 1 up.
+    """
+    return _whole_number("SEGLINE_IMAGE_BYTES", IMAGE_BYTES)
+
+
+def _whole_number(name: str, default: int) -> int:
+    text = os.environ.get(name, "")
     if not text:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return default
     if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(
-            "SEGLINE_WORKERS", found=repr(text), expected="a whole number from 1 up", remedy="unset it, or correct it"
-        )
+        raise ConfigError(name, found=repr(text), expected="a whole number from 1 up", remedy="unset it, or correct it")
     return int(text)

@@ -259,7 +259,7 @@ def test_a_pipe_is_not_waited_for(root):
     path = root / "prediction" / "image_0.png"
     path.unlink()
     os.mkfifo(path)
-    assert "image_0.png: a pipe" in refused(root)
+    assert "image_0.png: a FIFO" in refused(root)
 
 
 @pytest.mark.parametrize("folder", ["truth", "prediction"])
@@ -267,7 +267,7 @@ def test_what_is_no_file_is_not_read(root, folder):
     path = root / folder / "image_0.png"
     path.unlink()
     path.symlink_to("/dev/zero")  # it would never end
-    assert "image_0.png: a device" in refused(root)
+    assert "image_0.png: a character device" in refused(root)
 
 
 def test_a_link_to_a_file_is_read(root):

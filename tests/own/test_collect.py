@@ -74,7 +74,8 @@ def test_links_are_followed_and_circles_end(tmp_path):
     touch(tmp_path, "elsewhere/pictures/a.jpg", "mine/masks/a.png")
     (tmp_path / "mine/images").symlink_to(tmp_path / "elsewhere/pictures")
     (tmp_path / "mine/masks/round").symlink_to(tmp_path / "mine")
-    assert paired(OPTIONS, tmp_path / "mine")["a"] == ("images/a.jpg", "masks/a.png")
+    options = OPTIONS.model_copy(update={"follow_links": True})
+    assert paired(options, tmp_path / "mine")["a"] == ("images/a.jpg", "masks/a.png")
 
 
 def test_names_that_no_list_can_hold_are_refused(tmp_path):

@@ -64,6 +64,14 @@ def init(
     force: Annotated[
         bool, typer.Option("--force", help="Write the class table and the params.yaml entry anew, over older ones.")
     ] = False,
+    follow_links: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow-links/--no-follow-links",
+            help="Whether links in FOLDER may lead out of it, as DVC's into its cache do; params.yaml remembers it.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Set up your own data: guess what FOLDER holds, and write its class table and the params.yaml entry.
 
@@ -74,12 +82,13 @@ def init(
     val and test, or from the CSV, else a fixed share is held out.
 
     Nothing in FOLDER is changed but `classes.yaml`, which is yours to edit. Run it again at any time: what
-    is there is kept unless --force is given.
+    is there is kept unless --force is given. Links that lead out of FOLDER are refused, unless --follow-links
+    says that they are meant.
     """
     from segline import settings
     from segline.data.setup import set_up
 
-    written = set_up(folder, params=settings.load().params, force=force, report=complain)
+    written = set_up(folder, params=settings.load().params, force=force, follow_links=follow_links, report=complain)
     _show(written)
 
 

@@ -26,6 +26,8 @@ class Options(Strict):
     """How masks say which class a pixel is of."""
     pairs: Relative | None = None
     """A CSV under `path` with columns image, mask and, if wanted, split and group: instead of the patterns."""
+    follow_links: bool = False
+    """Whether links under `path` may lead out of it, as DVC's into its cache do."""
     splits: dict[Literal["train", "validation", "test"], Relative] | None = None
     """Split -> a list file under `path`, one id, file name or path a line."""
     test_share: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.2

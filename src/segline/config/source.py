@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from segline.config.fields import Strict
 from segline.config.names import nearest
 from segline.errors import ConfigError
+from segline.reading import read_text
 
 Model = TypeVar("Model", bound=Strict)
 
@@ -58,7 +59,7 @@ class Source:
 
 def _read(path: Path, remedy: str) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, remedy=remedy, error=ConfigError)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             path, found=f"cannot be read ({error})", expected="a UTF-8 YAML file", remedy=remedy

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import fsspec
 import httpx
+from fsspec.implementations.local import LocalFileSystem
 
 from segline.data import redirects
 from segline.errors import SourceError
+from segline.reading import open_file, require_regular
 
 TIMEOUT = httpx.Timeout(30.0, read=60.0)
 """Seconds; a long transfer is fine as long as bytes come."""
@@ -172,13 +175,16 @@ def _files(address: str, start: int, validator: str, *, head: bool, authorizatio
     facts = files.info(path)
     if facts.get("type") == "directory":
         raise IsADirectoryError(f"{path} is a folder")
+    local = isinstance(files, LocalFileSystem)
+    if local:
+        require_regular(Path(path), error=SourceError)
     total = None if facts.get("size") is None else int(facts["size"])
     seen = " ".join(str(facts[name]) for name in ("ETag", "LastModified", "mtime", "ino", "size") if facts.get(name))
     begin = start if seen == validator and (total is None or start <= total) else 0
     if head:
         yield Body(blocks=iter(()), start=0, total=total, validator=seen)
         return
-    with files.open(path, "rb") as stream:
+    with open_file(Path(path), error=SourceError) if local else files.open(path, "rb") as stream:
         stream.seek(begin)
         yield Body(blocks=iter(lambda: stream.read(_BLOCK), b""), start=begin, total=total, validator=seen)
 

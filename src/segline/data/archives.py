@@ -7,6 +7,7 @@ from segline.data.members import Member, members, reporting_damage, unpacked_siz
 from segline.data.progress import Report, mebibytes, silent, tracking
 from segline.datasets.base import Archive, Dataset
 from segline.errors import ArchiveError
+from segline.reading import require_regular
 from segline.storage import atomic_folder, require_room
 
 
@@ -17,6 +18,9 @@ def extract(dataset: Dataset, *, archives: Path, folder: Path, report: Report = 
         ArchiveError: an archive is missing, corrupt, hostile, or lacks the folders it should hold.
         StorageError: no room or no right to write.
     """
+    for archive in dataset.archives:
+        if (archives / archive.name).exists():
+            require_regular(archives / archive.name, error=ArchiveError)
     needed = sum(unpacked_size(archive, archives / archive.name) for archive in dataset.archives)
     room = _Room(folder, needed)
     with atomic_folder(folder) as target, tracking(unit="bytes", report=report) as track:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from segline.data.images import decode_image, read_mask
+from segline.data.images import read_image, read_mask
 
 Packed = npt.NDArray[np.uint32]
 """(H, W), the red, green and blue of each pixel in one number."""
@@ -28,8 +28,12 @@ def read_values(path: Path, *, coloured: bool) -> Packed:
     """
     if not coloured:
         return read_mask(path).astype(np.uint32)
-    pixels = decode_image(path.read_bytes(), place=path).pixels.astype(np.uint32)
-    return np.asarray(pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2], dtype=np.uint32)
+    pixels = read_image(path)
+    packed: Packed = pixels[..., 0].astype(np.uint32)
+    for channel in (1, 2):
+        packed <<= 8
+        packed |= pixels[..., channel]
+    return packed
 
 
 def count(values: Packed) -> dict[int, int]:

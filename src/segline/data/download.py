@@ -28,6 +28,7 @@ from segline.data.transfer import Digests
 from segline.datasets.base import Dataset
 from segline.errors import ArchiveError, ChecksumError, DataError, SourceError, StorageError
 from segline.masking import masked
+from segline.reading import read_text
 from segline.storage import atomic_file, reporting_storage, require_room
 
 RECORD = "SOURCE.json"
@@ -195,7 +196,7 @@ def _check_room(items: Sequence[Item], folder: Path, report: Report) -> None:
 def _earlier(folder: Path) -> Mapping[str, _Got]:
     """What an earlier download recorded; a missing or damaged record vouches for nothing."""
     try:
-        entries = json.loads((folder / RECORD).read_text("utf-8"))["archives"]
+        entries = json.loads(read_text(folder / RECORD))["archives"]
         return {entry["name"]: _Got(**entry) for entry in entries}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}

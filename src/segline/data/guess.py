@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from segline.config import Options
+from segline.config import Encoding, Options
 from segline.data import legend as legends
 from segline.data.legend import Legend
 from segline.data.patterns import coco_pattern, cover, folder_of, pattern
@@ -17,7 +17,7 @@ from segline.datasets.base import SPLITS, Split
 from segline.datasets.own import lists, polygons
 from segline.datasets.own.collect import Collection, collect, count_splits, overview
 from segline.datasets.own.names import find_names, names_classes
-from segline.errors import DataError
+from segline.errors import DataError, LinkError
 
 _PREFERRED = ("labelids", "mask", "masks", "label", "labels", "seg", "gt", "annotations", "labeltrainids")
 _LABELME_FILES = 2000  # whose labels are collected
@@ -53,18 +53,22 @@ class Guess:
     doubts: tuple[str, ...]
 
 
-def guess(folder: Path, *, report: Report = silent) -> Guess:
+def guess(folder: Path, *, follow_links: bool = False, report: Report = silent) -> Guess:
     """Look at `folder` and guess.
+
+    Args:
+        follow_links: whether links in it may lead out of it.
 
     Raises:
         DataError: a guess is impossible; it says what was seen and what layouts are understood.
+        LinkError: a link leads out of it, and none may.
     """
-    seen = survey(folder, report=report)
+    seen = survey(folder, follow_links=follow_links, report=report)
     if not seen.groups:
         raise _lost(seen, "no pictures")
     table, unused = lists.choose_pairs((path for path in seen.paths if not names_classes(path)), root=folder)
     if table is not None:
-        options, why = Options(pairs=table), "it has the columns image and mask"
+        options, why = Options(pairs=table, follow_links=follow_links), "it has the columns image and mask"
     else:
         options, why, unsure = _source(seen)
         unused += unsure
@@ -99,6 +103,8 @@ def guess(folder: Path, *, report: Report = silent) -> Guess:
 def _try(options: Options, seen: Survey) -> Collection:
     try:
         collection = collect(options, seen.folder)
+    except LinkError:
+        raise
     except DataError as error:
         raise _lost(seen, f"{error.place}: {error.found}") from error
     paired = sum(pair.image is not None and pair.mask is not None for pair in collection.pairs)
@@ -113,16 +119,17 @@ def _source(seen: Survey) -> tuple[Options, str, list[str]]:
     """Where images and masks are, what speaks for it, and doubts."""
     if seen.coco:
         images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
-        return Options(images=pattern(images), masks=coco_pattern(seen), encoding="coco"), "COCO polygons", []
+        options = _options(images, coco_pattern(seen), seen, encoding="coco")
+        return options, "COCO polygons", []
     if seen.labelme:
         images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
         files = cover([folder_of(path) for path in seen.labelme]) + "*.json"
-        return Options(images=pattern(images), masks=files, encoding="labelme"), "LabelMe polygons", []
+        return _options(images, files, seen, encoding="labelme"), "LabelMe polygons", []
     images, masks, why = _roles(seen)
     kinds = [[group for group in masks if _kind(group) == kind] for kind in _kinds(masks)]
     faults = []
     for chosen in [masks, *kinds]:
-        options = Options(images=pattern(images), masks=pattern(chosen))
+        options = _options(images, pattern(chosen), seen)
         try:
             if _fitted(options, seen):
                 rest = sorted({_kind(group)[0] or _kind(group)[1] for group in masks if group not in chosen})
@@ -135,7 +142,11 @@ def _source(seen: Survey) -> tuple[Options, str, list[str]]:
             return found[0], why, [found[1]]
     if faults:
         raise _lost(seen, faults[0])
-    return Options(images=pattern(images), masks=pattern(masks)), why, []  # whose pairs will say what does not meet
+    return _options(images, pattern(masks), seen), why, []  # whose pairs will say what does not meet
+
+
+def _options(images: Sequence[Group], masks: str, seen: Survey, *, encoding: Encoding = "ids") -> Options:
+    return Options(images=pattern(images), masks=masks, encoding=encoding, follow_links=seen.follow_links)
 
 
 def _fitted(options: Options, seen: Survey) -> dict[str, str]:
@@ -158,7 +169,7 @@ def _of_trees(images: Sequence[Group], masks: Sequence[Group], seen: Survey) -> 
         trees.setdefault(_tree(group), []).append(group)
     fits: dict[str, tuple[Options, dict[str, str]]] = {}
     for name in sorted(trees, key=lambda name: (_rank(name), name)):
-        options = Options(images=pattern(images), masks=pattern(trees[name]))
+        options = _options(images, pattern(trees[name]), seen)
         try:
             if fitted := _fitted(options, seen):
                 fits[name] = options, fitted
@@ -209,6 +220,9 @@ def _roles(seen: Survey) -> tuple[list[Group], list[Group], str]:
                 remedy="export the masks anew as PNG; a JPEG's pixels are not what was drawn",
             )
         return by_name["image"] or by_name[""], masks, "by the names of folders and files"
+    faults = [group.fault for group in seen.groups if group.fault is not None]
+    if faults:
+        raise faults[0]
     kind = "masks: all pictures have few colours" if masklike else "images: no picture has as few colours as a mask"
     raise _lost(seen, f"nothing but {kind}")
 

@@ -6,7 +6,6 @@ the stored pixels, and a rotated image would silently part from its mask; it is 
 A file that is cut short is an error, never an image with grey rest.
 """
 
-import io
 import struct
 import zlib
 from dataclasses import dataclass
@@ -20,17 +19,18 @@ from PIL import Image as Pillow
 from segline.core.coding import Colours
 from segline.core.labels import Image, Mask
 from segline.errors import DataError
+from segline.pictures import REMEDY, load_picture, open_picture, read_bytes, refuse_large
 from segline.storage import reporting_storage
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 _HEADER_END = 33  # of a PNG: signature and the first chunk, its checksum included
 _PNG_TEXTS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that can hold an orientation
+_PNG_HEADER = b"\0\0\0\rIHDR"  # length and name of the first chunk
 _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
 _ORIENTATION = 0x0112  # EXIF tag
 _MANY_COLOURS = 4096  # more are no classes
 _TURNED = range(2, 9)  # 1 is upright; 0 and other values mean nothing
-_REMEDY = "restore the file from its archive (`dvc repro` extracts it anew), or correct the source"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +48,9 @@ def read_image(path: Path) -> Image:
         uint8 (H, W, 3) RGB. Alpha is dropped, 16 bits are cut to their upper 8.
 
     Raises:
-        DataError: the file is missing, cut short or no image.
+        DataError: the file is missing, cut short, too large or no image.
     """
-    return decode_image(_bytes(path), place=path).pixels
+    return decode_image(read_bytes(path), place=path).pixels
 
 
 def read_mask(path: Path, *, colours: Colours | None = None) -> Mask:
@@ -64,7 +64,7 @@ def read_mask(path: Path, *, colours: Colours | None = None) -> Mask:
     Raises:
         DataError: the file is missing, cut short, lossy, coloured or has more than 8 bits.
     """
-    return decode_mask(_bytes(path), place=path, colours=colours)
+    return decode_mask(read_bytes(path), place=path, colours=colours)
 
 
 def write_png(path: Path, array: npt.NDArray[np.uint8]) -> None:
@@ -83,12 +83,12 @@ def decode_image(data: bytes, *, place: Path) -> Decoded:
     """`read_image` of bytes already read; `place` names them in errors."""
     chunks = _refuse_damage(data, place)
     notes = []
-    with _open(data, place) as opened:
+    with open_picture(data, place=place) as opened:
         form, mode = str(opened.format), opened.mode
         # Pillow decodes a whole PNG in search of EXIF, so it is asked only where there may be some.
-        if (form != "PNG" or chunks & _PNG_TEXTS) and opened.getexif().get(_ORIENTATION) in _TURNED:
+        if (form != "PNG" or chunks & _PNG_TEXTS) and _orientation(opened) in _TURNED:
             notes.append("EXIF orientation not applied: pixels as stored")
-        if getattr(opened, "n_frames", 1) > 1 and form != "MPO":
+        if form != "MPO" and _is_animated(opened):
             notes.append("only the first frame read")
     if mode != "RGB" or form not in ("JPEG", "PNG", "MPO"):
         notes.append(f"{form} {mode} read as RGB" + (", alpha dropped" if mode in ("RGBA", "LA", "PA") else ""))
@@ -103,14 +103,16 @@ def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> 
     _refuse_damage(data, place)
     depth, colour = _png_form(data) if data.startswith(_PNG) else (8, None)
     if depth == 8 and colour == _GREY:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        refuse_large(*struct.unpack_from(">II", data, 16), place=place)
+        pixels = _decoded(data, cv2.IMREAD_UNCHANGED)
         if pixels is not None and pixels.ndim == 2:
             return np.asarray(pixels, dtype=np.uint8)
-    with _open(data, place) as opened:
+    with open_picture(data, place=place) as opened:
         if opened.mode in ("RGB", "RGBA") and opened.format not in ("JPEG", "MPO", "WEBP"):
+            held = _colours_of(load_picture(opened, place=place))
             raise DataError(
                 place,
-                found=f"a coloured picture ({opened.format} {opened.mode}); {_colours_of(_loaded(opened, place))}",
+                found=f"a coloured picture ({opened.format} {opened.mode}); {held}",
                 expected="a mask of one 8-bit channel that holds ids",
                 remedy="convert it: one id a pixel; for your own data say `encoding: rgb`",
             )
@@ -121,7 +123,7 @@ def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> 
                 expected="a lossless mask of one 8-bit channel (PNG, mode L or P) that holds raw ids",
                 remedy="convert it: one id a pixel, no colours, no JPEG",
             )
-        mask = np.array(_loaded(opened, place), dtype=np.uint8)
+        mask = np.array(load_picture(opened, place=place), dtype=np.uint8)
     # Pillow stretches grey of 2 and 4 bits to 0..255; ids are what the file stores.
     return mask // (255 // (2**depth - 1)) if colour == _GREY and depth in (2, 4) else mask
 
@@ -163,15 +165,6 @@ def _coloured(data: bytes, place: Path, colours: Colours) -> Mask:
         ) from error
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            path, found=f"cannot be read: {error.strerror}", expected="an image file", remedy=_REMEDY
-        ) from error
-
-
 def _refuse_damage(data: bytes, place: Path) -> set[bytes]:
     """Decoders forgive what checksums do not, so a PNG's are looked at first.
 
@@ -179,10 +172,10 @@ def _refuse_damage(data: bytes, place: Path) -> set[bytes]:
         The names of a PNG's chunks; none of other files.
     """
     if not data:
-        raise DataError(place, found="an empty file (0 bytes)", expected="an image", remedy=_REMEDY)
+        raise DataError(place, found="an empty file (0 bytes)", expected="an image", remedy=REMEDY)
     fault, names = _png_chunks(data) if data.startswith(_PNG) else ("", set())
     if fault:
-        raise DataError(place, found=f"a damaged PNG: {fault}", expected="a whole image", remedy=_REMEDY)
+        raise DataError(place, found=f"a damaged PNG: {fault}", expected="a whole image", remedy=REMEDY)
     return names
 
 
@@ -190,6 +183,8 @@ def _png_chunks(data: bytes) -> tuple[str, set[bytes]]:
     """What is wrong with the chunks of a PNG, empty where nothing is, and their names."""
     position, view = len(_PNG), memoryview(data)
     names: set[bytes] = set()
+    if data[position : position + 8] != _PNG_HEADER:
+        return "it does not begin with chunk b'IHDR'", names
     while position + 12 <= len(data):
         (length,) = struct.unpack_from(">I", data, position)
         end = position + 12 + length
@@ -211,32 +206,24 @@ def _png_form(data: bytes) -> tuple[int, int]:
     return data[24], data[25]
 
 
-def _open(data: bytes, place: Path) -> Pillow.Image:
+def _orientation(opened: Pillow.Image) -> object:
+    """What EXIF says of it; None where it says nothing, or nothing that can be read."""
     try:
-        return Pillow.open(io.BytesIO(data))
+        return opened.getexif().get(_ORIENTATION)
     except MemoryError:
         raise
-    except Pillow.DecompressionBombError as error:
-        raise DataError(
-            place, found=f"too many pixels to be decoded: {error}", expected="an image", remedy=_REMEDY
-        ) from error
-    except Exception as error:  # what a decoder raises on hostile bytes is not a closed set
-        start = data[:8]
-        raise DataError(
-            place, found=f"no image: it starts with {start!r}", expected="an image", remedy=_REMEDY
-        ) from error
+    except Exception:  # as in `open_picture`; what is wrong with the pixels shows when they are decoded
+        return None
 
 
-def _loaded(opened: Pillow.Image, place: Path) -> Pillow.Image:
+def _is_animated(opened: Pillow.Image) -> bool:
+    """Whether there is a second frame; counting them all may take hours."""
     try:
-        opened.load()
+        return bool(getattr(opened, "is_animated", False))
     except MemoryError:
         raise
-    except Exception as error:  # as in `_open`
-        raise DataError(
-            place, found=f"a damaged {opened.format}: {error}", expected="a whole image", remedy=_REMEDY
-        ) from error
-    return opened
+    except Exception:  # a second one that is damaged
+        return True
 
 
 def _decode_fast(data: bytes) -> Image | None:
@@ -245,15 +232,23 @@ def _decode_fast(data: bytes) -> Image | None:
         return None  # no end-of-image marker: OpenCV would fill the rest with grey, Pillow refuses
     if data.startswith(_PNG) and _png_form(data) != (8, _RGB):
         return None
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    pixels = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         return None
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
+def _decoded(data: bytes, flags: int) -> Image | None:
+    """What OpenCV makes of it; None where it cannot, or has limits of its own."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+
+
 def _decode_any(data: bytes, place: Path) -> Image:
-    with _open(data, place) as opened:
-        loaded = _loaded(opened, place)
+    with open_picture(data, place=place) as opened:
+        loaded = load_picture(opened, place=place)
         if loaded.mode.startswith("I;16"):
             grey = (np.asarray(loaded) >> 8).astype(np.uint8)
             return np.repeat(grey[..., None], 3, axis=2)

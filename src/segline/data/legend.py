@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image as Pillow
-
 from segline.config import Encoding
 from segline.core.labels import VOID
 from segline.data.blends import blends, count, inner, read_values
@@ -17,6 +15,7 @@ from segline.data.survey import spread
 from segline.datasets.own.classes import Colour, colour_of
 from segline.datasets.own.names import Names
 from segline.errors import DataError
+from segline.pictures import open_picture, read_bytes
 
 _MASKS = 300  # looked at
 _PIXELS = 200_000_000  # in all; of coloured masks a tenth, as counting colours takes longer
@@ -116,22 +115,23 @@ def _form(folder: Path, masks: Sequence[str]) -> tuple[list[Colour] | None, bool
     palette: list[Colour] | None = None
     for path in spread(masks, min(9, len(masks))):
         try:
-            with Pillow.open(folder / path) as opened:
+            with open_picture(read_bytes(folder / path), place=folder / path) as opened:
                 modes[opened.mode] += 1
                 if opened.mode == "P" and palette is None:
                     flat = opened.getpalette() or []
                     palette = [(flat[at], flat[at + 1], flat[at + 2]) for at in range(0, len(flat) - 2, 3)]
-        except OSError:
+        except DataError:
             continue  # counted among the faults later
     mode = modes.most_common(1)[0][0] if modes else "L"
     return (palette if mode == "P" else None), mode in ("RGB", "RGBA")
 
 
 def _affordable(folder: Path, masks: Sequence[str], *, coloured: bool) -> int:
+    middle = folder / masks[len(masks) // 2]
     try:
-        with Pillow.open(folder / masks[len(masks) // 2]) as opened:
+        with open_picture(read_bytes(middle), place=middle) as opened:
             pixels = opened.width * opened.height
-    except OSError:
+    except DataError:
         pixels = 1_000_000
     return min(len(masks), _MASKS, max(8, _PIXELS // (10 if coloured else 1) // pixels))
 

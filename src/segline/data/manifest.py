@@ -26,6 +26,7 @@ from segline.data.parallel import stream_samples
 from segline.data.progress import Report, silent
 from segline.datasets.base import Dataset, Pair, Split
 from segline.errors import DataError
+from segline.pictures import read_bytes
 
 FILE_NAME = "manifest.parquet"
 
@@ -215,13 +216,11 @@ def _image_facts(path: Path, *, suspected: bool) -> tuple[dict[str, Any], Image 
     """Entries of a row, the small copy, and the pixels."""
     facts: dict[str, Any] = {}
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         facts["image_sha256"] = hashlib.sha256(data).hexdigest()
         decoded = decode_image(data, place=path)
     except DataError as error:
         return facts | {"image_error": error.found}, None, None
-    except OSError as error:
-        return facts | {"image_error": f"cannot be read: {error.strerror}"}, None, None
     height, width = decoded.pixels.shape[:2]
     small = perceptual.reduce(decoded.pixels)
     exchanged = [MASK_FOR_IMAGE] if suspected and _few_colours(decoded.pixels) else []
@@ -235,13 +234,11 @@ def _mask_facts(
     """Entries of a row, the small copy of train ids, and the raw ids."""
     facts: dict[str, Any] = {}
     try:
-        data = path.read_bytes()
+        data = read_bytes(path)
         facts["mask_sha256"] = hashlib.sha256(data).hexdigest()
         mask = decode_mask(data, place=path, colours=colours)
     except DataError as error:
         return facts | {"mask_error": error.found}, None, None
-    except OSError as error:
-        return facts | {"mask_error": f"cannot be read: {error.strerror}"}, None, None
     side = perceptual.SIDE
     rows, columns = (np.arange(side) * length // side for length in mask.shape)
     small = label_map.encode(mask[np.ix_(rows, columns)])

@@ -20,6 +20,7 @@ from dataclasses import replace
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
+from segline import settings
 from segline.config import Encoding, Options
 from segline.data import paint
 from segline.data.progress import Report, mebibytes, silent, tracking
@@ -28,6 +29,7 @@ from segline.datasets.own import classes
 from segline.datasets.own.collect import POLYGONS, collect, count_splits
 from segline.datasets.own.files import OURS, walk
 from segline.errors import ChecksumError, ConfigError, DataError
+from segline.reading import FOLDER, JSON_BYTES, NOTHING, TEXT_BYTES, kind_of, open_file, read_bytes, read_text
 from segline.storage import atomic_file, atomic_folder, check_room
 
 SUMS = "SHA256SUMS"
@@ -44,14 +46,15 @@ def locate(options: Options, *, root: Path) -> Path:
 
     Raises:
         ConfigError: ``params.yaml`` names none, or one that holds the project itself.
-        DataError: it is not there.
+        DataError: it is not there, or no folder.
     """
     stated = definition.source_of(options)
     folder = (root / Path(stated).expanduser()).absolute()
-    if not folder.is_dir():
+    kind = kind_of(folder)
+    if kind != FOLDER:
         raise DataError(
             folder,
-            found="a file" if folder.exists() else "no such folder",
+            found="no such folder" if kind == NOTHING else kind,
             expected="the folder that `options.folder.path` in params.yaml names",
             remedy="correct the path, or bring the folder back; `segline init FOLDER --force` writes another one",
         )
@@ -71,16 +74,17 @@ def look(options: Options, *, root: Path, path: Path, report: Report = silent) -
     Where the folder is not there, what was seen last is kept, so that data that were prepared stay usable.
 
     Raises:
+        LinkError: a link leads out of the folder, and the options do not say that links may.
         StorageError: no room or no right to write.
     """
     try:
         folder = locate(options, root=root)
     except DataError as error:
         report(f"note: {error.place}: {error.found}; what is prepared stays as it is")
-        text = path.read_text("utf-8") if path.is_file() else "not seen yet\n"
+        text = read_text(path) if path.exists() else "not seen yet\n"
     else:
         state = hashlib.sha256()
-        for name in walk(folder):
+        for name in walk(folder, follow_links=options.follow_links):
             file = folder / name
             entry = file.stat() if file.exists() else file.lstat()
             state.update(f"{name}\0{entry.st_size}\0{entry.st_mtime_ns}\n".encode())
@@ -98,7 +102,8 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
         StorageError: no room or no right to write.
     """
     source = locate(options, root=root)
-    table = _table(options, source)
+    within = _fence(options, source)
+    table = _table(options, source, within)
     collection = collect(options, source)
     for note in collection.notes:
         report(f"note: {note}")
@@ -108,7 +113,7 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
         work = paint.jobs(pairs, source=source, entries=collection.entries, ids=ids)
         paint.check(work, ids=ids, report=report)
     named = sorted({path for pair in pairs for path in (pair.image, pair.mask) if path is not None})
-    sums = _digests(source, named, report)
+    sums = _digests(source, named, within, report)
     with atomic_folder(folder) as partial_folder:
         definition.write_samples(partial_folder / SAMPLES, pairs)
         (partial_folder / classes.NAME).write_bytes(table)
@@ -122,14 +127,19 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
     report(f"{definition.NAME}: {len(pairs)} samples in {source} ({count_splits(pairs)}), {mebibytes(size)}")
 
 
-def _table(options: Options, source: Path) -> bytes:
+def _fence(options: Options, source: Path) -> Path | None:
+    """The folder that links must not lead out of; None where the options say that they may."""
+    return None if options.follow_links else source
+
+
+def _table(options: Options, source: Path, within: Path | None) -> bytes:
     path = source / options.classes
     classes.read(
         path,
         encoding=options.encoding,
         remedy=f"let `segline init {definition.source_of(options)}` write it, or correct `classes` in params.yaml",
     )
-    return path.read_bytes()
+    return read_bytes(path, limit=TEXT_BYTES, within=within)
 
 
 def _ids(table: Path, encoding: Encoding) -> dict[str, int]:
@@ -137,24 +147,24 @@ def _ids(table: Path, encoding: Encoding) -> dict[str, int]:
     return {row.name: row.id for row in classes.read(table, encoding=encoding, remedy=_AGAIN).classes}
 
 
-def _digests(source: Path, names: Sequence[str], report: Report) -> dict[str, str]:
+def _digests(source: Path, names: Sequence[str], within: Path | None, report: Report) -> dict[str, str]:
     with tracking(unit="samples", report=report) as track, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
         advance = track(f"digests of {definition.NAME}", len(names))
         found = {}
-        for name, digest in zip(names, executor.map(lambda name: _digest(source / name), names), strict=True):
+        for name, digest in zip(names, executor.map(lambda name: _digest(source / name, within), names), strict=True):
             found[name] = digest
             advance(1)
         return found
 
 
-def _digest(path: Path) -> str:
-    with _opened(path) as handle:
+def _digest(path: Path, within: Path | None) -> str:
+    with _opened(path, within) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
-def _opened(path: Path) -> BufferedReader:
+def _opened(path: Path, within: Path | None) -> BufferedReader:
     try:
-        return path.open("rb")
+        return open_file(path, limit=max(settings.image_bytes(), JSON_BYTES), within=within)
     except OSError as error:
         link = " (a link that leads nowhere)" if path.is_symlink() and not path.exists() else ""
         raise DataError(
@@ -176,18 +186,19 @@ def extract(
         StorageError: no room or no right to write.
     """
     source = locate(options, root=root)
+    within = _fence(options, source)
     sums = _sums(archives / SUMS)
     pairs = definition.read_samples(archives / SAMPLES)
-    recipe = json.loads((archives / RECIPE).read_text("utf-8"))
+    recipe = json.loads(read_bytes(archives / RECIPE, limit=JSON_BYTES))
     painted = recipe["encoding"] in POLYGONS
     copied = sorted({path for pair in pairs for path in (pair.image, None if painted else pair.mask) if path})
     with atomic_folder(folder) as partial_folder:
         (partial_folder / OURS).mkdir()
-        _copy_all(source, partial_folder, copied, sums, report)
-        (partial_folder / definition.TABLE).write_bytes((archives / classes.NAME).read_bytes())
+        _copy_all(source, partial_folder, copied, sums, within, report)
+        (partial_folder / definition.TABLE).write_bytes(read_bytes(archives / classes.NAME, limit=TEXT_BYTES))
         if painted:
             for name in sorted({pair.mask for pair in pairs if pair.mask}):
-                _compare(source / name, _digest(source / name), sums[name])
+                _compare(source / name, _digest(source / name, within), sums[name])
             ids = _ids(partial_folder / definition.TABLE, recipe["encoding"])
             jobs = paint.jobs(pairs, source=source, entries=recipe["entries"], ids=ids)
             masks = partial_folder / definition.MASKS
@@ -199,7 +210,7 @@ def extract(
 
 def _sums(path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = read_text(path, limit=JSON_BYTES).splitlines()
     except OSError as error:
         raise DataError(
             path, found="no list of files", expected="what the download stage writes", remedy=_AGAIN
@@ -207,8 +218,10 @@ def _sums(path: Path) -> dict[str, str]:
     return {line[66:]: line[:64] for line in lines}
 
 
-def _copy_all(source: Path, folder: Path, names: Sequence[str], sums: dict[str, str], report: Report) -> None:
-    if names and not _shares(source / names[0], folder):
+def _copy_all(
+    source: Path, folder: Path, names: Sequence[str], sums: dict[str, str], within: Path | None, report: Report
+) -> None:
+    if names and not _shares(source / names[0], folder, within):
         check_room(
             folder, gibibytes=sum((source / name).stat().st_size for name in names if (source / name).exists()) / 2**30
         )
@@ -217,7 +230,7 @@ def _copy_all(source: Path, folder: Path, names: Sequence[str], sums: dict[str, 
     with tracking(unit="samples", report=report) as track, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
         advance = track(f"copy {definition.NAME}", len(names))
         for name, digest in zip(
-            names, executor.map(lambda name: _copy(source / name, folder / name), names), strict=True
+            names, executor.map(lambda name: _copy(source / name, folder / name, within), names), strict=True
         ):
             _compare(source / name, digest, sums[name])
             advance(1)
@@ -230,10 +243,10 @@ def _compare(path: Path, found: str, expected: str) -> None:
         )
 
 
-def _copy(source: Path, target: Path) -> str:
+def _copy(source: Path, target: Path, within: Path | None) -> str:
     """Copy a file, sharing its blocks where the file system can; its SHA-256."""
     digest = hashlib.sha256()
-    with _opened(source) as reader, target.open("wb") as writer:
+    with _opened(source, within) as reader, target.open("wb") as writer:
         shared = _share(reader, writer)
         while block := reader.read(_BLOCK):
             digest.update(block)
@@ -253,10 +266,10 @@ def _share(reader: BufferedReader, writer: BufferedWriter) -> bool:
     return True
 
 
-def _shares(source: Path, folder: Path) -> bool:
+def _shares(source: Path, folder: Path, within: Path | None) -> bool:
     probe = folder / OURS / "probe"
     try:
-        with _opened(source) as reader, probe.open("wb") as writer:
+        with _opened(source, within) as reader, probe.open("wb") as writer:
             return _share(reader, writer)
     finally:
         probe.unlink(missing_ok=True)

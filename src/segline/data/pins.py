@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from segline.data.progress import Report
 from segline.errors import ChecksumError, ConfigError
+from segline.reading import read_text
 from segline.storage import atomic_file, reporting_storage
 
 FILE_NAME = "pins.yaml"
@@ -29,7 +30,7 @@ def read(path: Path) -> dict[str, str]:
         ConfigError: it is not what `add` wrote.
     """
     try:
-        content = yaml.safe_load(path.read_text("utf-8")) or {}
+        content = yaml.safe_load(read_text(path, error=ConfigError)) or {}
     except FileNotFoundError:
         return {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:

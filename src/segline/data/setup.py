@@ -15,7 +15,10 @@ from segline.datasets.folder import NAME
 from segline.datasets.own import classes
 from segline.editing import Document
 from segline.errors import ConfigError
+from segline.reading import require_regular
 from segline.storage import atomic_file
+
+_FOLLOW_LINKS = "follow_links"
 
 FLOOR = 0.1
 """The test mIoU that a first version of the user's model must beat, until they know better."""
@@ -34,13 +37,19 @@ class Written:
     changes: tuple[str, ...]
 
 
-def set_up(folder: Path, *, params: Path, force: bool, report: Report = silent) -> Written:
+def set_up(
+    folder: Path, *, params: Path, force: bool, follow_links: bool | None = None, report: Report = silent
+) -> Written:
     """Guess what `folder` holds and write its class table and the entry in `params`.
 
     What is there already is kept, unless `force` is given; a second run changes nothing.
 
+    Args:
+        follow_links: whether links in `folder` may lead out of it, which `params` remembers; None for what it says.
+
     Raises:
         DataError: a guess is impossible.
+        LinkError: a link leads out of `folder`, and none may.
         ConfigError: `params` is wrong, or describes other data of the user's.
         StorageError: no room or no right to write.
     """
@@ -49,12 +58,17 @@ def set_up(folder: Path, *, params: Path, force: bool, report: Report = silent) 
     stated = _stated(folder, root=params.parent)
     earlier = content["options"].get(NAME) or {}
     _refuse_other(params, earlier, stated, force=force)
-    guessed = guess(folder, report=report)
+    remembered = earlier.get("path") == stated and bool(earlier.get(_FOLLOW_LINKS))
+    follow = remembered if follow_links is None else follow_links
+    guessed = guess(folder, follow_links=follow, report=report)
     table = folder / classes.NAME
     changes = [_write_table(table, guessed, force=force)]
     entry = _entry(guessed.options, stated)
     if earlier and not force:
-        same = dict(earlier) == entry
+        if follow != remembered:
+            earlier[_FOLLOW_LINKS] = follow
+            changes.append(f"params.yaml: options.{NAME}.{_FOLLOW_LINKS} {str(follow).lower()}")
+        same = {_FOLLOW_LINKS: False, **earlier} == {_FOLLOW_LINKS: False, **entry}
         changes.append(f"params.yaml: options.{NAME} kept" + ("" if same else ", though the guess differs (--force)"))
     else:
         content["options"][NAME] = CommentedMap(entry)
@@ -88,6 +102,8 @@ def _refuse_other(params: Path, earlier: Mapping[str, Any], stated: str, *, forc
 
 
 def _write_table(path: Path, guessed: Guess, *, force: bool) -> str:
+    if path.exists():
+        require_regular(path)
     if path.exists() and not force:
         classes.read(path, encoding=guessed.options.encoding, remedy="correct it, or give --force to write it anew")
         return f"{path} kept (--force writes it anew)"

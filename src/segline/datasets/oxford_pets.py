@@ -16,6 +16,7 @@ from pathlib import Path
 
 from segline.core.labels import label_map
 from segline.datasets.base import Archive, Dataset, Pair, Split
+from segline.reading import read_text
 
 _ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
 
@@ -36,7 +37,7 @@ def _pairs(raw: Path) -> list[Pair]:
     found: list[Pair] = []
     splits: tuple[tuple[str, Split | None], ...] = (("trainval", None), ("test", "test"))
     for listing, split in splits:
-        for line in (raw / "annotations" / f"{listing}.txt").read_text(encoding="utf-8").splitlines():
+        for line in read_text(raw / "annotations" / f"{listing}.txt").splitlines():
             if line.strip() and not line.startswith("#"):
                 name, breed, *_ = line.split()
                 found.append(_pair(raw, name, breed, split))

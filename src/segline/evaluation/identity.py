@@ -19,6 +19,7 @@ from segline.data.progress import Report
 from segline.errors import DataError
 from segline.evaluation.pairs import Reading, content
 from segline.evaluation.published import Published
+from segline.pictures import read_bytes
 
 _SHOWN = 3
 
@@ -96,11 +97,11 @@ def identify(
 def _alike(label: _Label, *, reading: Reading, colours: Colours | None) -> bool | None:
     """Whether a label is the validated one, pixel by pixel; None where that is not there any more."""
     try:
-        data = label.path.read_bytes()
+        data = read_bytes(label.path)
         if hashlib.sha256(data).hexdigest() != label.sha256:
             return None
         return content(decode_mask(data, place=label.path, colours=colours), reading.table) == label.content
-    except (OSError, DataError):
+    except DataError:
         return None
 
 

@@ -5,7 +5,6 @@ What is wrong with a pair is written down and nothing is raised, so that all of 
 
 import hashlib
 import io
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from segline import settings
 from segline.core.boundary import boundary_counts
 from segline.core.coding import Colours
 from segline.core.joint import Counts, Places, histogram_and_ends
@@ -20,6 +20,7 @@ from segline.core.labels import VOID, LabelMap, Mask
 from segline.data.images import decode_mask, stated_shape
 from segline.errors import DataError
 from segline.evaluation.folders import ARRAY, FilePair, Ids
+from segline.reading import read_bytes
 
 Histogram = npt.NDArray[np.int64]
 
@@ -176,11 +177,13 @@ def _folded(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts
 def _bytes(path: Path) -> bytes:
     expected = "readable files"
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # reading it might wait for ever, or never end
-            kind = "a pipe" if stat.S_ISFIFO(mode) else "a device" if stat.S_ISCHR(mode) else "no file"
-            raise DataError(path, found=kind, expected=expected, remedy="write it to a file")
-        return path.read_bytes()
+        return read_bytes(
+            path,
+            limit=settings.image_bytes(),
+            expected=expected,
+            remedy="write it to a file",
+            setting="SEGLINE_IMAGE_BYTES",
+        )
     except OSError as error:
         raise DataError(
             path, found=f"cannot be read: {error.strerror}", expected=expected, remedy="restore it"
@@ -212,7 +215,9 @@ def _decoded_array(data: bytes, path: Path) -> Mask:
     expected = "label maps of whole numbers 0..255, of two axes"
     try:
         array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+        if not isinstance(array, np.ndarray):
+            raise ValueError("an archive of arrays (.npz)")
+    except (ValueError, EOFError, OSError, MemoryError) as error:  # a header may promise any size
         raise DataError(path, found=f"no NumPy array: {error}", expected=expected, remedy="write it anew") from error
     if array.ndim != 2 or array.dtype.kind not in "iub" or array.size == 0:
         probable = ": probabilities or logits, not ids" if array.dtype.kind == "f" else ""

@@ -16,6 +16,7 @@ from segline.config.fields import Flip
 from segline.core.labels import BINARY, LabelClass, LabelMap
 from segline.errors import DataError
 from segline.models import unet_plus_plus
+from segline.reading import read_text
 from segline.storage import atomic_folder
 
 NETWORK, DESCRIPTION = "network.keras", "segline.json"
@@ -93,7 +94,7 @@ def load(folder: Path) -> Bundle:
         DataError: `folder` is no bundle, is damaged, or of another format.
     """
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        description = json.loads(read_text(folder / DESCRIPTION))
         fields = _fields(description, place=folder / DESCRIPTION)
         network = _network(folder)
         return Bundle(network=network, **fields)

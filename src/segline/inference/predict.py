@@ -15,6 +15,7 @@ from segline.data.scale import pad_image, scale_image
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import OPACITY, overlay, present, with_legend
+from segline.reading import FOLDER, is_regular, kind_of
 from segline.storage import atomic_file
 
 _AXES = {"left_right": 1, "up_down": 0}  # of an image (H, W, C)
@@ -83,13 +84,15 @@ def image_files(source: Path) -> list[Path]:
     Raises:
         DataError: there is none.
     """
-    if source.is_file():
+    if is_regular(source):
         return [source]
-    found = sorted(path for path in source.glob("*") if path.suffix.lower() in SUFFIXES) if source.is_dir() else []
+    kind = kind_of(source)
+    folder = kind == FOLDER
+    found = sorted(path for path in source.glob("*") if path.suffix.lower() in SUFFIXES) if folder else []
     if not found:
         raise DataError(
             source,
-            found="no image there" if source.is_dir() else "no such file or folder",
+            found="no image there" if folder else kind,
             expected=f"an image, or a folder of images ({', '.join(sorted(SUFFIXES))})",
             remedy="correct the path",
         )

@@ -11,6 +11,7 @@ from segline.datasets.base import SPLITS, Pair, held_out
 from segline.datasets.own import lists, polygons
 from segline.datasets.own.files import Pattern, is_image, pair, walk
 from segline.errors import ConfigError, DataError
+from segline.reading import refuse_leaving
 
 POLYGONS = ("coco", "labelme")
 
@@ -43,17 +44,20 @@ def collect(options: Options, root: Path) -> Collection:
     Raises:
         ConfigError: the options do not say where images and masks are.
         DataError: nothing is found there, or the files contradict each other.
+        LinkError: a link leads out of `root`, and the options do not say that links may.
     """
     gone: dict[str, str] = {}
+    if not options.follow_links:
+        refuse_leaving(root, [name for name in (options.pairs, *(options.splits or {}).values()) if name is not None])
     if options.pairs is not None:
         pairs, gone = _listed(options, options.pairs, root)
         entries: dict[str, str] = {}
     else:
         pairs, entries = _pairs(options, root)
     if not any(item.image for item in pairs):
-        raise _nothing(root, "image", options.pairs or str(options.images), list(walk(root)))
+        raise _nothing(root, "image", options.pairs or str(options.images), _files(options, root))
     if not any(item.mask for item in pairs):
-        raise _nothing(root, "mask", options.pairs or str(options.masks), list(walk(root)))
+        raise _nothing(root, "mask", options.pairs or str(options.masks), _files(options, root))
     notes = list(gone.values())[:_SHOWN]
     if len(gone) > _SHOWN:
         notes.append(f"{len(gone) - _SHOWN} more lines of {options.pairs} name files that are not there")
@@ -66,6 +70,10 @@ def collect(options: Options, root: Path) -> Collection:
     return Collection(pairs=tuple(_with_test(pairs, options.test_share)), entries=entries, notes=(*notes, *more))
 
 
+def _files(options: Options, root: Path) -> list[str]:
+    return list(walk(root, follow_links=options.follow_links))
+
+
 def _listed(options: Options, table: str, root: Path) -> tuple[list[Pair], dict[str, str]]:
     if options.encoding == "coco":
         raise ConfigError(
@@ -74,7 +82,10 @@ def _listed(options: Options, table: str, root: Path) -> tuple[list[Pair], dict[
             expected="`images` and `masks`, as a COCO file says itself which images it describes",
             remedy="delete `pairs`, and let `masks` name the COCO file",
         )
-    return lists.read_pairs(root / table, root=root)
+    listed, gone = lists.read_pairs(root / table, root=root)
+    if not options.follow_links:  # a list may name hidden files, which nobody has walked past
+        refuse_leaving(root, (path for item in listed for path in (item.image, item.mask) if path is not None))
+    return listed, gone
 
 
 def _pairs(options: Options, root: Path) -> tuple[list[Pair], dict[str, str]]:
@@ -86,7 +97,7 @@ def _pairs(options: Options, root: Path) -> tuple[list[Pair], dict[str, str]]:
             remedy="add them, or let `segline init FOLDER --force` guess them",
         )
     images, masks = Pattern(options.images), Pattern(options.masks)
-    paths = list(walk(root))
+    paths = _files(options, root)
     suited = [path for path in paths if _suits(path, options)]
     mask_files = [(name, path) for path in suited if (name := masks.name(path)) is not None]
     taken = {path for _, path in mask_files}

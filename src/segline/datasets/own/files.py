@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from segline.errors import DataError
+from segline.reading import refuse_device, refuse_leaving
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp"})
 OURS = "_segline"
@@ -28,18 +29,22 @@ _UNLISTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, 
 _SEPARATED = re.compile(r"[ _.-]")
 
 
-def walk(folder: Path) -> Iterator[str]:
+def walk(folder: Path, *, follow_links: bool = False) -> Iterator[str]:
     """Files under `folder`, as sorted posix paths relative to it; hidden ones are left out.
 
     Links are followed; a folder that is reached again through one is not walked again.
 
+    Args:
+        follow_links: whether they may lead out of `folder`.
+
     Raises:
-        DataError: a name that is no UTF-8, or holds a line end.
+        DataError: a name that is no UTF-8, or holds a line end; a FIFO, a device or a socket.
+        LinkError: a link leads out of `folder`.
     """
-    yield from _walk(folder, "", set())
+    yield from _walk(folder, "", set(), None if follow_links else folder)
 
 
-def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]], within: Path | None) -> Iterator[str]:
     state = folder.stat()
     if (state.st_dev, state.st_ino) in seen:
         return
@@ -56,10 +61,21 @@ def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str
                 expected="a name that lists can hold",
                 remedy="rename it",
             )
-        if entry.is_dir():
-            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", seen)
+        if within is not None and entry.is_symlink():
+            refuse_leaving(within, [f"{prefix}{entry.name}"])
+        if _is_folder(entry):
+            yield from _walk(folder / entry.name, f"{prefix}{entry.name}/", seen, within)
         else:
+            if entry.is_symlink() or not entry.is_file():
+                refuse_device(folder / entry.name)
             yield f"{prefix}{entry.name}"
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself: whoever reads it will say so
+        return False
 
 
 def is_image(path: str) -> bool:

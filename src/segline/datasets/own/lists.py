@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from segline.datasets.base import Pair, Split
 from segline.errors import DataError
+from segline.reading import is_regular, read_text
 
 _NAMES: dict[str, Split] = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -148,7 +149,7 @@ def _mask_of(pairs: Iterable[Pair], name: str) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             path,
@@ -186,8 +187,8 @@ def _pair(row: Mapping[str, str], place: str, root: Path) -> Pair:
         )
     return Pair(
         id=unicodedata.normalize("NFC", image.rpartition(".")[0] or image),
-        image=image if (root / image).is_file() else None,
-        mask=mask if mask and (root / mask).is_file() else None,
+        image=image if is_regular(root / image) else None,
+        mask=mask if mask and is_regular(root / mask) else None,
         split=split,
         group=row.get("group", "").strip(),
     )

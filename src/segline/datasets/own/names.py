@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from segline.datasets.own.classes import Colour
+from segline.reading import read_text
 
 FILES = frozenset(
     {
@@ -49,7 +50,7 @@ def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
     found = [path for path in paths if names_classes(path)]
     for path in sorted(found, key=lambda path: (path.count("/"), path)):
         try:
-            lines = (folder / path).read_text("utf-8-sig").splitlines()
+            lines = read_text(folder / path).splitlines()
         except (OSError, UnicodeDecodeError):
             continue  # not the file that its name promises
         names = _parse(path, [line.strip() for line in lines if line.strip() and not line.startswith("#")])

@@ -19,6 +19,8 @@ import numpy as np
 from segline.core.polygons import Points, Shape
 from segline.datasets.own.shapes import FaultError, coco_shape, labelme_shape, reporting
 from segline.errors import DataError
+from segline.pictures import refuse_large
+from segline.reading import JSON_BYTES, read_bytes
 
 BACKGROUND = 0
 """The id of pixels that no shape covers."""
@@ -51,8 +53,8 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read.
     """
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return json.loads(read_bytes(path, limit=JSON_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             path, found=f"cannot be read ({error})", expected="a JSON file", remedy="export it anew"
         ) from error
@@ -132,6 +134,7 @@ def _drawings(content: Any, names: Mapping[Any, str], ids: Mapping[str, int], pa
     for number, image in enumerate(content["images"], start=1):
         with reporting(f"{path} images, entry {number}"):
             name, height, width = str(image["file_name"]), int(image["height"]), int(image["width"])
+            _check_size(height, width, place=f"{path} images, entry {number}")
             entries = of_image.get(image["id"], [])
         found: list[tuple[Shape, Any]] = []
         for entry in entries:
@@ -149,6 +152,13 @@ def _drawings(content: Any, names: Mapping[Any, str], ids: Mapping[str, int], pa
             left_out=tuple(f"annotation {number} has no outline" for number in empty),
         )
     return drawings
+
+
+def _check_size(height: int, width: int, *, place: str) -> None:
+    """Refuse an image that no mask can be painted for."""
+    if height < 0 or width < 0:
+        raise FaultError(f"an image of {width} x {height} pixels", "its width and height")
+    refuse_large(width, height, place=Path(place))
 
 
 def _category(entry: Mapping[str, Any], names: Mapping[Any, str]) -> str:
@@ -196,6 +206,7 @@ def _labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Callable
     with reporting(str(path)):
         height, width = content.get("imageHeight"), content.get("imageWidth")
         height, width = (int(height), int(width)) if height and width else size()
+        _check_size(height, width, place=str(path))
     shapes: list[Shape] = []
     left_out: list[str] = []
     for number, entry in enumerate(content["shapes"], start=1):

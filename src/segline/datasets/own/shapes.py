@@ -1,16 +1,16 @@
 """One annotation of a polygon file -> its area, and what to say where it is none."""
 
 import base64
-import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as Pillow
 
 from segline.core.polygons import Area, Points, Shape, runs_of
 from segline.errors import DataError
+from segline.pictures import load_picture, open_picture
 
 
 class FaultError(ValueError):
@@ -87,9 +87,15 @@ def labelme_shape(kind: str, entry: Mapping[str, Any], raw: int) -> Shape:
 
 def _stamp(text: Any) -> Area:
     try:
-        return np.array(Pillow.open(io.BytesIO(base64.b64decode(text)))) > 0
-    except (TypeError, ValueError, OSError) as error:
+        data = base64.b64decode(text)
+    except (TypeError, ValueError) as error:
         raise FaultError("a mask that is no picture", "a PNG in base64") from error
+    place = Path("mask")
+    try:
+        with open_picture(data, place=place) as opened:
+            return np.array(load_picture(opened, place=place)) > 0
+    except DataError as error:
+        raise FaultError(f"a mask that is no picture ({error.found})", "a PNG in base64") from error
 
 
 def _points(points: Any, kind: str = "polygon", *, least: int = 3) -> Points:

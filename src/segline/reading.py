@@ -1,0 +1,222 @@
+"""Files that others made: opened without waiting, regular ones only, and read up to a limit.
+
+A FIFO lets its reader wait for ever. A device may never end, or act when it is opened. A link leads to
+either of them, or out of the folder that was named. So whatever a user, a data set or a mirror names is
+opened here.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from io import BufferedReader
+from pathlib import Path
+
+from segline.errors import DataError, LinkError, SeglineError
+
+TEXT_BYTES = 64 << 20
+"""The longest list, table or YAML file: a million lines of 64 bytes."""
+
+JSON_BYTES = 2 << 30
+"""The longest annotation file: those of the largest public data sets (LVIS) have 1.2 GB."""
+
+FOLDER, NOTHING = "a folder", "no such file or folder"
+"""Two of the answers of `kind_of`."""
+
+_BLOCK = 1 << 20
+_REGULAR = "a regular file"
+_REMEDY = "put a regular file in its place, or take it away"
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
+_KINDS = {
+    stat.S_IFIFO: "a FIFO (a named pipe)",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: FOLDER,
+}
+
+
+def kind_of(path: Path) -> str:
+    """Name what is at `path`, links followed: "a regular file", "a FIFO (a named pipe)", "no such file or folder"."""
+    try:
+        return _kind(path.stat())
+    except (FileNotFoundError, NotADirectoryError):
+        return "a link that leads nowhere" if path.is_symlink() else NOTHING
+    except OSError as error:
+        return str(error.strerror)
+
+
+def is_regular(path: Path) -> bool:
+    """Whether a regular file is at `path`, links followed; False, too, where that cannot be known."""
+    return kind_of(path) == _REGULAR
+
+
+def refuse_device(path: Path) -> None:
+    """Refuse a FIFO, a device or a socket, links followed; that nothing is there is left to whoever reads it.
+
+    Raises:
+        DataError: it is one.
+    """
+    try:
+        require_regular(path)
+    except OSError:
+        return
+
+
+def require_regular(
+    path: Path, *, expected: str = _REGULAR, remedy: str = _REMEDY, error: type[SeglineError] = DataError
+) -> None:
+    """Refuse what is no regular file, for libraries that open `path` themselves.
+
+    Raises:
+        DataError, or what `error` says: it is something else.
+        OSError: there is nothing, or no right to look.
+    """
+    _refuse_irregular(path, path.stat(), expected=expected, remedy=remedy, error=error)
+
+
+def open_file(
+    path: Path,
+    *,
+    expected: str = _REGULAR,
+    remedy: str = _REMEDY,
+    error: type[SeglineError] = DataError,
+    limit: int | None = None,
+    within: Path | None = None,
+) -> BufferedReader:
+    """Open a regular file to be read; a link to one is followed.
+
+    Args:
+        expected: what should be there, for the error.
+        remedy: what to do where it is no regular file.
+        error: the class of that error.
+        limit: bytes that it may have.
+        within: the folder that links must not lead out of; None for wherever they lead.
+
+    Raises:
+        DataError, or what `error` says: it is no regular file, or has too many bytes.
+        LinkError: a link leads out of `within`.
+        OSError: it cannot be opened.
+    """
+    # Before it is opened, as opening a device may do something; and after, as something else may have taken its place.
+    _refuse_irregular(path, path.stat(), expected=expected, remedy=remedy, error=error)
+    descriptor = os.open(path, _FLAGS)
+    try:
+        opened = os.fstat(descriptor)
+        _refuse_irregular(path, opened, expected=expected, remedy=remedy, error=error)
+        if within is not None:
+            _refuse_outside(path, opened, within)
+        if limit is not None and opened.st_size > limit:
+            raise _too_long(path, limit, error, setting="")
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bytes(
+    path: Path,
+    *,
+    limit: int,
+    expected: str = _REGULAR,
+    remedy: str = _REMEDY,
+    setting: str = "",
+    error: type[SeglineError] = DataError,
+    within: Path | None = None,
+) -> bytes:
+    """The content of a regular file, which may grow while it is read.
+
+    Args:
+        limit: bytes that it may have.
+        setting: the environment's variable that says so; empty for none.
+        expected, remedy, error, within: as for `open_file`.
+
+    Raises:
+        As `open_file`.
+    """
+    parts, length = [], 0
+    with open_file(path, expected=expected, remedy=remedy, error=error, within=within) as handle:
+        size = os.fstat(handle.fileno()).st_size
+        if size > limit:
+            raise _too_long(path, limit, error, setting=setting)
+        while part := handle.read(size + 1 - length if length <= size else _BLOCK):
+            parts.append(part)
+            length += len(part)
+            if length > limit:
+                raise _too_long(path, limit, error, setting=setting)
+    return b"".join(parts)
+
+
+def read_text(
+    path: Path, *, limit: int = TEXT_BYTES, remedy: str = _REMEDY, error: type[SeglineError] = DataError
+) -> str:
+    """The text of a UTF-8 file, a byte order mark aside, with its lines ended by a line feed.
+
+    Raises:
+        UnicodeDecodeError: it is not UTF-8.
+        As `open_file`, too.
+    """
+    data = read_bytes(path, limit=limit, expected="a regular text file", remedy=remedy, error=error)
+    return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def refuse_leaving(folder: Path, paths: Iterable[str]) -> None:
+    """Refuse links among `paths`, which count from `folder`, that lead out of it.
+
+    Raises:
+        LinkError: one does.
+    """
+    real = Path(os.path.realpath(folder))
+    inside: set[Path] = set()
+    for path in paths:
+        whole = folder / path
+        if not whole.is_symlink() and whole.parent in inside:
+            continue
+        target = os.path.realpath(whole)
+        if not Path(target).is_relative_to(real):
+            raise _leaving(whole, folder, target)
+        if not whole.is_symlink():
+            inside.add(whole.parent)
+
+
+def _refuse_outside(path: Path, opened: os.stat_result, folder: Path) -> None:
+    """Refuse an open file that is not in `folder`, or is not what is in its place there now."""
+    target = os.path.realpath(path)
+    try:
+        same = os.path.samestat(Path(target).stat(), opened)
+    except OSError:
+        same = False
+    if not same or not Path(target).is_relative_to(os.path.realpath(folder)):
+        raise _leaving(path, folder, target)
+
+
+def _leaving(path: Path, folder: Path, target: str) -> LinkError:
+    return LinkError(
+        path,
+        found=f"a link that leads out of the folder, to {target}",
+        expected=f"files that are in {folder} itself",
+        remedy=f"copy into the folder what belongs there; or, if such links are meant (DVC makes some), "
+        f"segline init {folder} --follow-links",
+    )
+
+
+def _kind(state: os.stat_result) -> str:
+    return _REGULAR if stat.S_ISREG(state.st_mode) else _KINDS.get(stat.S_IFMT(state.st_mode), "no file")
+
+
+def _refuse_irregular(
+    path: Path, state: os.stat_result, *, expected: str, remedy: str, error: type[SeglineError]
+) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        link = f", which it links to ({os.path.realpath(path)})" if path.is_symlink() else ""
+        raise error(path, found=_kind(state) + link, expected=expected, remedy=remedy)
+
+
+def _too_long(path: Path, limit: int, error: type[SeglineError], *, setting: str) -> SeglineError:
+    return error(
+        path,
+        found=f"more than the {limit} bytes" + (f" of {setting}" if setting else " that are read at most"),
+        expected="a file that fits into the memory",
+        remedy=f"set {setting} to more than {limit}, if it is meant to be so large"
+        if setting
+        else "see what wrote so much, and take it away",
+    )
