@@ -66,6 +66,6 @@ Weight = Annotated[float, Field(ge=0.0)]
 
 
 class Strict(BaseModel):
-    """What a YAML file of ours holds: frozen, no unknown key, no value that must be converted first."""
+    """What a file of ours says: frozen, no unknown key, no value to be converted first, no infinite number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
