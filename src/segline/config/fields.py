@@ -1,5 +1,6 @@
 """What the models of ``params.yaml`` are made of: strictness, and kinds of values with their own errors."""
 
+import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -46,8 +47,17 @@ def without_login(source: str) -> str:
     return source
 
 
+def one_line(name: str) -> str:
+    """Refuse a name that shows nothing, or more than a line of text."""
+    if not name.strip() or any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in name):
+        raise PydanticCustomError("name", "a line of text", {})
+    return name
+
+
 Item = TypeVar("Item")
 Encoding = Literal["ids", "palette", "rgb", "coco", "labelme"]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(one_line)]
+Byte = Annotated[int, Field(ge=0, le=255)]
 Relative = Annotated[str, Field(min_length=1), AfterValidator(inside)]
 DatasetName = Annotated[str, AfterValidator(lambda name: known_one(name, dataset_names()))]
 NetworkName = Annotated[str, AfterValidator(lambda name: known_one(name, network_names()))]

@@ -119,7 +119,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected=detail["msg"],
                 remedy="change one of them",
             )
-        case "unknown_name" | "ascending" | "inside" | "threshold":
+        case "unknown_name" | "ascending" | "inside" | "name" | "threshold":
             expected = detail["msg"]
         case _:
             expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")
