@@ -4,20 +4,29 @@ Before, nested aliases and long lists took more than 15 s, and self-references, 
 plain values ended in a RecursionError, TypeError, KeyError or AttributeError.
 """
 
+import struct
 import time
+import zipfile
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 import yaml
 
 from segline import config
 from segline.config import Source
 from segline.data import pins
-from segline.datasets.own import classes
+from segline.data.prepared import Prepared
+from segline.datasets import folder
+from segline.datasets.own import classes, polygons
+from segline.datasets.own.names import find_names
 from segline.editing import Document
-from segline.errors import ConfigError
-from segline.formats import strict_yaml
+from segline.errors import ConfigError, DataError
+from segline.evaluation import comparison, published
+from segline.formats import arrays, strict_yaml
 from segline.formats.strict_yaml import MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES
+from segline.models import encoders
 
 SECONDS = 5
 """A bound for the slowest of machines: before, these took longer on a fast one, or never ended."""
@@ -135,3 +144,85 @@ def test_a_long_value_is_quoted_in_part(tmp_path):
         classes.read(path, encoding="ids", remedy="")
     assert "xxx… (10002 characters)" in error.value.found
     assert len(str(error.value)) < 1000
+
+
+JSON_FAULTS = {
+    "brackets": b"[" * 100_000,
+    "braces": b'{"a": ' * 100_000,
+    "NaN": b'{"a": NaN}',
+    "infinity": b'{"a": -Infinity}',
+    "a key twice": b'{"a": 1, "a": 2}',
+    "a number of 5,000 digits": b'{"a": ' + b"9" * 5_000 + b"}",
+    "no UTF-8": b'{"a": "\xff"}',
+    "half of it": b'{"a": ',
+    "nothing": b"",
+}
+"""Before: RecursionError for brackets and braces, in silence for NaN, infinity and a key twice."""
+
+
+@pytest.mark.parametrize("text", JSON_FAULTS.values(), ids=JSON_FAULTS)
+@pytest.mark.parametrize("read", [polygons.read_json, Prepared, published._protocol, folder.read_samples])
+def test_json_with_this_is_told(tmp_path, read, text):
+    path = tmp_path / "meta.json"
+    path.write_bytes(text)
+    with pytest.raises(DataError) as error:
+        read(tmp_path if read is Prepared else path)
+    assert error.value.place == str(path)
+    assert "cannot be read" in error.value.found
+    assert len(str(error.value)) < 1000
+
+
+def test_json_that_lists_something_else_is_told(tmp_path):
+    path = tmp_path / "samples.json"
+    for text in ("3", "[3]", '[{"image": "a.jpg"}]', "{}x"):
+        path.write_text(text)
+        with pytest.raises(DataError, match="samples"):
+            folder.read_samples(path)
+
+
+def _npy(shape: str, dtype: str = "<f4") -> bytes:
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header
+
+
+NUMPY_FAULTS = {
+    "1e12 numbers": _npy("(1000000000000,)"),
+    "1e24 numbers": _npy("(1000000000000, 1000000000000)"),
+    "a side below 0": _npy("(-1,)"),
+    "Python objects": _npy("(1,)", "|O"),
+    "a header that is no Python": b"\x93NUMPY\x01\x00\x04\x00((((",
+    "text": b"text",
+    "nothing": b"",
+}
+"""Before: a MemoryError for 1e12 and 1e24 numbers."""
+
+
+@pytest.mark.parametrize("data", NUMPY_FAULTS.values(), ids=NUMPY_FAULTS)
+def test_numpy_arrays_that_are_not_what_they_say_are_told(tmp_path, data):
+    path = tmp_path / "weights.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("fields.npy", data)
+    for read in (arrays.shapes, arrays.load):
+        with pytest.raises(ValueError):
+            read(path)
+    with pytest.raises(ValueError):
+        arrays.parse(data)
+    with pytest.raises(DataError, match="no counts of an evaluation"):
+        comparison.read(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, True, 1j])
+def test_encoder_weights_that_are_no_finite_numbers_are_told(tmp_path, value):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name="only")])
+    path = tmp_path / "weights.npz"
+    np.savez(path, **{"only/0": np.array([[value]]), "only/1": np.zeros(1, dtype=np.float32)})
+    with pytest.raises(ConfigError, match="NaN, infinite or no numbers: only/0"):
+        encoders.load_weights(model, encoder="mini_xception", weights=str(path))
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 5_000 + ",0,0,a\n", 'a,"' + "x" * 200_000 + '"\n'], ids=["a long number", "a long cell"]
+)
+def test_a_table_of_names_that_is_none_is_passed_over(tmp_path, text):
+    (tmp_path / "class_dict.csv").write_text(text)
+    assert find_names(tmp_path, ["class_dict.csv"]) is None

@@ -28,6 +28,7 @@ from segline.datasets.own import classes
 from segline.datasets.own.collect import POLYGONS, collect, count_splits
 from segline.datasets.own.files import OURS, walk
 from segline.errors import ChecksumError, ConfigError, DataError
+from segline.formats import strict_json
 from segline.storage import atomic_file, atomic_folder, check_room
 
 SUMS = "SHA256SUMS"
@@ -178,7 +179,7 @@ def extract(
     source = locate(options, root=root)
     sums = _sums(archives / SUMS)
     pairs = definition.read_samples(archives / SAMPLES)
-    recipe = json.loads((archives / RECIPE).read_text("utf-8"))
+    recipe = strict_json.read(archives / RECIPE, remedy=_AGAIN)
     painted = recipe["encoding"] in POLYGONS
     copied = sorted({path for pair in pairs for path in (pair.image, None if painted else pair.mask) if path})
     with atomic_folder(folder) as partial_folder:

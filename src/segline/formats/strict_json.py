@@ -2,20 +2,40 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
+
+from segline.errors import DataError, shortened
 
 
 def loads(text: str | bytes) -> Any:
     """Read `text`, of which any fault is one kind of error.
 
     Raises:
-        ValueError: it is no JSON, is not UTF-8, gives a key twice, holds a number without end or of thousands of
-            digits, or is nested deeper than Python can follow.
+        ValueError: it is no JSON, is not UTF-8, gives a key twice, holds NaN, infinity or a whole number of thousands
+            of digits, or is nested deeper than Python can follow.
     """
     try:
-        return json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse_constant)
     except RecursionError as error:
         raise ValueError("lists or objects nested too deep") from error
+
+
+def read(path: Path, *, remedy: str) -> Any:
+    """The content of a file that Segline wrote.
+
+    Raises:
+        DataError: it cannot be read, or is no JSON.
+    """
+    try:
+        return loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(
+            path,
+            found=f"cannot be read ({shortened(str(error))})",
+            expected="the JSON that Segline wrote",
+            remedy=remedy,
+        ) from error
 
 
 def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -30,10 +50,3 @@ def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name}, which is no JSON")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if number in (float("inf"), float("-inf")):
-        raise ValueError(f"the number {digits[:80]}, which is too large")
-    return number

@@ -13,7 +13,7 @@ from typing import Any
 from segline import datasets
 from segline.config import Options, Params
 from segline.errors import ConfigError, DataError, shortened
-from segline.formats import strict_yaml
+from segline.formats import strict_json, strict_yaml
 from segline.models import weights_digest
 from segline.settings import Settings
 
@@ -146,8 +146,8 @@ def _terms(places: Settings, params: Params) -> str:
     if not record.is_file():
         return datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)).terms
     try:
-        return str(json.loads(record.read_text(encoding="utf-8"))["terms"])
-    except (ValueError, KeyError) as error:
+        return str(strict_json.loads(record.read_bytes())["terms"])
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             record,
             found=f"cannot be read ({error})",
@@ -159,8 +159,8 @@ def _terms(places: Settings, params: Params) -> str:
 def _validation(path: Path) -> str:
     """What the validate stage found."""
     try:
-        return "passed" if json.loads(path.read_text(encoding="utf-8"))["success"] else "failed"
-    except (OSError, ValueError, KeyError) as error:
+        return "passed" if strict_json.loads(path.read_bytes())["success"] else "failed"
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             path,
             found=f"cannot be read ({error})",

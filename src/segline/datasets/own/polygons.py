@@ -7,7 +7,6 @@ as the COCO API does; holes are what run lengths leave.
 """
 
 import difflib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from segline.core.polygons import Points, Shape
 from segline.datasets.own.shapes import FaultError, coco_shape, labelme_shape, reporting
 from segline.errors import DataError
+from segline.formats import strict_json
 
 BACKGROUND = 0
 """The id of pixels that no shape covers."""
@@ -51,7 +51,7 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read.
     """
     try:
-        return json.loads(path.read_bytes())
+        return strict_json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(
             path, found=f"cannot be read ({error})", expected="a JSON file", remedy="export it anew"
