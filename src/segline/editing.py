@@ -6,9 +6,11 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from segline import config
+from segline.errors import ConfigError, shortened
 from segline.storage import atomic_file
 
 
@@ -35,7 +37,15 @@ class Document:
         self._yaml.Representer = _Representer
         self._yaml.preserve_quotes = True
         self._yaml.width = 4096
-        self.content: CommentedMap = self._yaml.load(path.read_text("utf-8"))
+        try:
+            self.content: CommentedMap = self._yaml.load(path.read_text("utf-8-sig"))
+        except YAMLError as error:
+            raise ConfigError(
+                path,
+                found=shortened(" ".join(str(error).split())),
+                expected="what both YAML 1.1 and 1.2 understand",
+                remedy="write that line more plainly",
+            ) from error
 
     def save(self) -> None:
         """Write the file, whole or not at all, where its text has changed.

@@ -22,6 +22,8 @@ from typing import Self
 
 from segline.masking import masked
 
+MAX_QUOTED_CHARACTERS = 200
+
 
 def printable(text: str, *, but: str = "") -> str:
     """`text` with everything escaped that shows nothing, or that a terminal would act upon.
@@ -37,6 +39,11 @@ def _escaped(character: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # what Python makes of a byte in a file's name that is no UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
+
+
+def shortened(text: str) -> str:
+    """`text`, or its beginning where it is longer than a person would read in an error."""
+    return text if len(text) <= MAX_QUOTED_CHARACTERS else f"{text[:MAX_QUOTED_CHARACTERS]}… ({len(text)} characters)"
 
 
 class SeglineError(Exception):

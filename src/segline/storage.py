@@ -34,7 +34,8 @@ _IN_THE_WAY = {
     errno.ENAMETOOLONG,
     errno.ENXIO,  # a socket, or a pipe that nobody can open
 }
-_NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_RIGHT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+"""What the operating system says where this user may not write."""
 
 
 @contextmanager
@@ -50,7 +51,7 @@ def reporting_storage(place: Path) -> Iterator[None]:
                 expected="room for the whole result",
                 remedy="free some space (`dvc gc --workspace` drops data of earlier states), then run the same command",
             ) from error
-        if error.errno in _NO_RIGHT:
+        if error.errno in NO_RIGHT:
             raise StorageError(
                 error.filename or place,
                 found=f"cannot be written: {error.strerror}",
@@ -65,6 +66,21 @@ def reporting_storage(place: Path) -> Iterator[None]:
                 remedy="move what is in the way, or name another place",
             ) from error
         raise
+
+
+def check_writable(folder: Path) -> None:
+    """See that something can be made in `folder`.
+
+    Raises:
+        StorageError: no room or no right to write.
+    """
+    with reporting_storage(folder):
+        try:
+            with tempfile.NamedTemporaryFile(dir=folder, prefix=".segline."):
+                pass
+        except OSError as error:
+            error.filename = str(folder)  # instead of a name that nobody knows
+            raise
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Nothing heavy is imported before a command runs, so that ``--help`` answers at o
 
 import errno
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from segline.cli import startup
 from segline.cli.application import app, complain
 from segline.errors import SeglineError, StorageError
 from segline.masking import mask_process
+from segline.storage import NO_RIGHT
 
 __all__ = ["app", "main", "run_reporting"]
 
@@ -36,17 +38,54 @@ def run_reporting(action: Callable[[], object], *, debug: bool) -> None:
     except SeglineError as error:
         _fail(error, debug=debug)
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+        reported = _reported(error)
+        if reported is None:
             raise
-        _fail(
-            StorageError(
-                error.filename or Path.cwd(),
-                found=f"the disk is full: {error.strerror}",
-                expected="free space",
-                remedy="free some space, then run the same command: it continues where it stopped",
-            ),
-            debug=debug,
+        _fail(reported, debug=debug)
+
+
+def _reported(error: OSError) -> StorageError | None:
+    """What a person can do about what the operating system said; None for what is a fault of Segline's."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return StorageError(
+            error.filename or "disk",
+            found=f"the disk is full: {error.strerror}",
+            expected="free space",
+            remedy="free some space, then run the same command: it continues where it stopped",
         )
+    if error.errno in NO_RIGHT:
+        return StorageError(
+            error.filename or "disk",
+            found=f"cannot be used: {error.strerror}",
+            expected="a file or folder that this user may read and write",
+            remedy="change its owner or mode, or the mount that it is on; or work on a copy of the project",
+        )
+    if isinstance(error, FileNotFoundError):
+        return _lacking_folder()
+    return None
+
+
+def _lacking_folder() -> StorageError | None:
+    """Which of the folders that any program needs is not there."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return StorageError(
+            "the current folder",
+            found="it was deleted",
+            expected="a folder that is there",
+            remedy="change to one (cd), then run the command there",
+        )
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return StorageError(
+            "TMPDIR",
+            found="no folder for temporary files that this user may write to",
+            expected="some room in one, such as /tmp",
+            remedy="set TMPDIR to a folder of yours",
+        )
+    return None
 
 
 def _fail(error: SeglineError, *, debug: bool) -> None:

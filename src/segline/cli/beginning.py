@@ -32,6 +32,7 @@ def doctor(
 
         typer.echo(f"{name:13} good: {own.locate(params.options[name], root=places.root)}")
     typer.echo(f"source        good: {masked(params.source)}")
+    storage.check_writable(places.root)
     free = storage.check_room(places.root, gibibytes=1.0)
     typer.echo(f"disk          {free:.0f} GiB free")
     code = code_state(places.root)

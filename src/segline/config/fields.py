@@ -1,6 +1,7 @@
 """What the models of ``params.yaml`` are made of: strictness, and kinds of values with their own errors."""
 
 import re
+import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -48,8 +49,17 @@ def without_secret(source: str) -> str:
     return source
 
 
+def one_line(name: str) -> str:
+    """Refuse a name that shows nothing, or more than a line of text."""
+    if not name.strip() or any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in name):
+        raise PydanticCustomError("name", "a line of text", {})
+    return name
+
+
 Item = TypeVar("Item")
 Encoding = Literal["ids", "palette", "rgb", "coco", "labelme"]
+Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(one_line)]
+Byte = Annotated[int, Field(ge=0, le=255)]
 Relative = Annotated[str, Field(min_length=1), AfterValidator(inside)]
 DatasetName = Annotated[str, AfterValidator(lambda name: known_one(name, dataset_names()))]
 NetworkName = Annotated[str, AfterValidator(lambda name: known_one(name, network_names()))]
@@ -68,6 +78,6 @@ Weight = Annotated[float, Field(ge=0.0)]
 
 
 class Strict(BaseModel):
-    """What a YAML file of ours holds: frozen, no unknown key, no value that must be converted first."""
+    """What a file of ours says: frozen, no unknown key, no value to be converted first, no infinite number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, allow_inf_nan=False)

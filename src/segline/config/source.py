@@ -10,7 +10,8 @@ from pydantic_core import ErrorDetails
 
 from segline.config.fields import Strict
 from segline.config.names import nearest
-from segline.errors import ConfigError
+from segline.errors import ConfigError, shortened
+from segline.formats import strict_yaml
 from segline.reading import read_text
 
 Model = TypeVar("Model", bound=Strict)
@@ -24,18 +25,17 @@ class Source:
         remedy: what to do where it cannot be read at all.
 
     Raises:
-        ConfigError: it is missing, is not YAML, gives a key twice, or holds no mapping.
+        ConfigError: it is missing, is not YAML, gives a key twice, or holds no mapping, or leads out of the bounds
+            of `segline.formats.strict_yaml`.
     """
 
     def __init__(self, path: Path, *, remedy: str) -> None:
         self.path = path
-        text = _read(path, remedy)
-        self._node = _compose(path, text)
-        _refuse_twice(path, self._node)
-        content = _content(path, text)
-        if not isinstance(content, dict):
+        document = strict_yaml.parse(_read(path, remedy), place=path)
+        if not isinstance(document.content, dict):
             raise ConfigError(path, found="no keys", expected="a mapping", remedy=remedy)
-        self.content: dict[str, Any] = content
+        self._node = document.node
+        self.content: dict[str, Any] = document.content
 
     def parse(self, model: type[Model]) -> Model:
         """The content as `model`.
@@ -66,49 +66,6 @@ def _read(path: Path, remedy: str) -> str:
         ) from error
 
 
-def _content(path: Path, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise ConfigError(
-            path, found=f"a value that YAML cannot make sense of ({error})", expected="YAML", remedy="correct it"
-        ) from error
-
-
-def _compose(path: Path, text: str) -> yaml.Node | None:
-    try:
-        return yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        raise ConfigError(
-            f"{path}:{mark.line + 1}" if mark else path,
-            found=getattr(error, "problem", None) or str(error),
-            expected="YAML",
-            remedy="correct that line",
-        ) from error
-
-
-def _refuse_twice(path: Path, node: yaml.Node | None) -> None:
-    """YAML's loader would take the last of equal keys in silence."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_twice(path, item)
-    if not isinstance(node, yaml.MappingNode):
-        return
-    lines: dict[str, int] = {}
-    for key, value in node.value:
-        line = key.start_mark.line + 1
-        if key.value in lines:
-            raise ConfigError(
-                f"{path}:{line} {key.value}",
-                found=f"a key that line {lines[key.value]} has already given",
-                expected="each key once",
-                remedy="delete one of them",
-            )
-        lines[key.value] = line
-        _refuse_twice(path, value)
-
-
 def _hint(value: Any) -> str:
     """Why YAML took what looks like a number for text."""
     try:
@@ -121,7 +78,7 @@ def _hint(value: Any) -> str:
 def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more: str) -> ConfigError:
     location = [part for part in detail["loc"] if part != "[key]"]
     place = source.place(*location)
-    found = f"found {detail['input']!r}{_hint(detail['input'])}"
+    found = f"found {shortened(repr(detail['input']))}{_hint(detail['input'])}"
     match detail["type"]:
         case "extra_forbidden":
             known = sorted(_fields(model, location[:-1]))
@@ -164,7 +121,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected=detail["msg"],
                 remedy="change one of them",
             )
-        case "unknown_name" | "ascending" | "inside" | "threshold":
+        case "unknown_name" | "ascending" | "inside" | "name" | "threshold":
             expected = detail["msg"]
         case _:
             expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")

@@ -27,6 +27,7 @@ from segline.data.sources import SUMS, Item
 from segline.data.transfer import Digests
 from segline.datasets.base import Dataset
 from segline.errors import ArchiveError, ChecksumError, DataError, SourceError, StorageError
+from segline.formats import strict_json
 from segline.masking import masked
 from segline.reading import read_text
 from segline.storage import atomic_file, reporting_storage, require_room
@@ -196,7 +197,7 @@ def _check_room(items: Sequence[Item], folder: Path, report: Report) -> None:
 def _earlier(folder: Path) -> Mapping[str, _Got]:
     """What an earlier download recorded; a missing or damaged record vouches for nothing."""
     try:
-        entries = json.loads(read_text(folder / RECORD))["archives"]
+        entries = strict_json.loads(read_text(folder / RECORD))["archives"]
         return {entry["name"]: _Got(**entry) for entry in entries}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}

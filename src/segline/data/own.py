@@ -29,6 +29,7 @@ from segline.datasets.own import classes
 from segline.datasets.own.collect import POLYGONS, collect, count_splits
 from segline.datasets.own.files import OURS, walk
 from segline.errors import ChecksumError, ConfigError, DataError
+from segline.formats import strict_json
 from segline.reading import FOLDER, JSON_BYTES, NOTHING, TEXT_BYTES, kind_of, open_file, read_bytes, read_text
 from segline.storage import atomic_file, atomic_folder, check_room
 
@@ -189,7 +190,7 @@ def extract(
     within = _fence(options, source)
     sums = _sums(archives / SUMS)
     pairs = definition.read_samples(archives / SAMPLES)
-    recipe = json.loads(read_bytes(archives / RECIPE, limit=JSON_BYTES))
+    recipe = strict_json.read(archives / RECIPE, remedy=_AGAIN)
     painted = recipe["encoding"] in POLYGONS
     copied = sorted({path for pair in pairs for path in (pair.image, None if painted else pair.mask) if path})
     with atomic_folder(folder) as partial_folder:

@@ -13,7 +13,8 @@ import yaml
 from filelock import FileLock
 
 from segline.data.progress import Report
-from segline.errors import ChecksumError, ConfigError
+from segline.errors import ChecksumError, ConfigError, shortened
+from segline.formats import strict_yaml
 from segline.reading import read_text
 from segline.storage import atomic_file, reporting_storage
 
@@ -30,16 +31,19 @@ def read(path: Path) -> dict[str, str]:
         ConfigError: it is not what `add` wrote.
     """
     try:
-        content = yaml.safe_load(read_text(path, error=ConfigError)) or {}
+        text = read_text(path, error=ConfigError)
     except FileNotFoundError:
         return {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _unreadable(path, f"no YAML ({' '.join(str(error).split())})") from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, f"no text ({error})") from error
+    content = strict_yaml.parse(text, place=path, remedy=_remedy(path)).content
+    if content is None:
+        return {}
     if not isinstance(content, dict):
         raise _unreadable(path, f"a {type(content).__name__}")
     for address, pin in content.items():
         if not isinstance(pin, str) or not _PIN.fullmatch(pin):
-            raise _unreadable(path, f"{pin!r} for {address}")
+            raise _unreadable(path, shortened(f"{pin!r} for {address}"))
     return content
 
 
@@ -48,8 +52,12 @@ def _unreadable(path: Path, found: str) -> ConfigError:
         path,
         found=found,
         expected="lines `address: sha256:…` or `address: content:…`, 64 hex digits each",
-        remedy=f"restore it: git checkout {path.name}",
+        remedy=_remedy(path),
     )
+
+
+def _remedy(path: Path) -> str:
+    return f"restore it: git checkout {path.name}"
 
 
 def check(address: str, pin: str, *, pinned: str) -> None:

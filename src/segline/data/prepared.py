@@ -1,6 +1,5 @@
 """A prepared folder, read through memory maps; `segline.data.prepare` says what lies in it."""
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from segline.data import manifest
 from segline.data.images import read_image
 from segline.data.scale import scale_image
 from segline.datasets.base import Dataset, Split
-from segline.errors import ConfigError, DataError
+from segline.errors import ConfigError, DataError, shortened
+from segline.formats import strict_json
 
 FORMAT = 2
 SCORED: tuple[Split, ...] = ("validation", "test")
@@ -35,15 +35,23 @@ class Prepared:
         """
         self.folder = folder
         try:
-            self.meta: dict[str, Any] = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+            text = (folder / "meta.json").read_bytes()
         except FileNotFoundError as error:
             raise DataError(
                 folder, found="no prepared data", expected="the output of the prepare stage", remedy="run dvc repro"
             ) from error
-        if self.meta["format"] != FORMAT:
+        try:
+            self.meta: dict[str, Any] = strict_json.loads(text)
+            stated = self.meta["format"]
+        except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                folder, found=f"format {self.meta['format']}", expected=f"format {FORMAT}", remedy="run dvc repro"
-            )
+                folder / "meta.json",
+                found=f"cannot be read ({shortened(str(error))})",
+                expected="what the prepare stage wrote",
+                remedy="delete the folder, then run dvc repro",
+            ) from error
+        if stated != FORMAT:
+            raise DataError(folder, found=f"format {stated}", expected=f"format {FORMAT}", remedy="run dvc repro")
         with pa.memory_map(str(folder / "index.arrow")) as mapped:
             self._index = pa.ipc.open_file(mapped).read_all()  # copies nothing, either
 

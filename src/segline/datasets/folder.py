@@ -15,12 +15,13 @@ from segline.datasets.base import Dataset, Own, Pair
 from segline.datasets.own import classes
 from segline.datasets.own.files import OURS
 from segline.errors import ConfigError, DataError
-from segline.reading import JSON_BYTES, read_bytes
+from segline.formats import strict_json
 
 NAME = "folder"
 TABLE = f"{OURS}/{classes.NAME}"
 SAMPLES = f"{OURS}/samples.json"
 MASKS = f"{OURS}/masks"
+_AGAIN = f"segline data download {NAME}, then dvc repro"
 """Where masks that were painted from polygons are."""
 
 
@@ -84,4 +85,10 @@ def _pairs(raw: Path) -> list[Pair]:
 
 def read_samples(path: Path) -> list[Pair]:
     """The pairs that `write_samples` wrote."""
-    return [Pair(**row) for row in json.loads(read_bytes(path, limit=JSON_BYTES))]
+    rows = strict_json.read(path, remedy=_AGAIN)
+    try:
+        return [Pair(**row) for row in rows]
+    except TypeError as error:
+        raise DataError(
+            path, found=f"no list of samples ({error})", expected="what the download stage wrote", remedy=_AGAIN
+        ) from error

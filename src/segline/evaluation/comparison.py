@@ -1,6 +1,5 @@
 """Evaluations side by side: scores with intervals, differences a class, and the same images paired."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from segline.errors import ComparisonError, DataError
 from segline.evaluation import figures, lock
 from segline.evaluation.figures import Intervals
 from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, load
+from segline.formats import strict_json
 
 FEWEST = 2
 COUNTS = "evaluation.npz"
@@ -91,8 +91,8 @@ def _holds_scores(file: Path) -> bool:
         if handle.read(64).lstrip()[:1] != b"{":  # as no other big file begins
             return False
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
+        content = strict_json.loads(file.read_bytes())
+    except ValueError:
         return False
     return isinstance(content, dict) and "miou" in content
 

@@ -4,7 +4,6 @@ What is wrong with a pair is written down and nothing is raised, so that all of 
 """
 
 import hashlib
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from segline.core.labels import VOID, LabelMap, Mask
 from segline.data.images import decode_mask, stated_shape
 from segline.errors import DataError
 from segline.evaluation.folders import ARRAY, FilePair, Ids
+from segline.formats import arrays
 from segline.reading import read_bytes
 
 Histogram = npt.NDArray[np.int64]
@@ -214,10 +214,8 @@ def _decoded(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
 def _decoded_array(data: bytes, path: Path) -> Mask:
     expected = "label maps of whole numbers 0..255, of two axes"
     try:
-        array = np.load(io.BytesIO(data), allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("an archive of arrays (.npz)")
-    except (ValueError, EOFError, OSError, MemoryError) as error:  # a header may promise any size
+        array = arrays.parse(data)
+    except ValueError as error:
         raise DataError(path, found=f"no NumPy array: {error}", expected=expected, remedy="write it anew") from error
     if array.ndim != 2 or array.dtype.kind not in "iub" or array.size == 0:
         probable = ": probabilities or logits, not ids" if array.dtype.kind == "f" else ""

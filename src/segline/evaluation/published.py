@@ -1,6 +1,5 @@
 """The splits of a dataset as its validated manifest has them: what a folder of labels is recognised by."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -8,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from segline.datasets.base import SPLITS
 from segline.evaluation.folders import image_name
 from segline.evaluation.results import grouping
+from segline.formats import strict_json
 
 _VERDICT = "validation.json"  # of `segline.data.checks`, which takes seconds to import
 _READ = ("id", "split", "group", "mask", "image_sha256", "mask_sha256")
@@ -90,4 +90,5 @@ def _protocol(verdict: Path) -> str:
     """The protocol in what `segline.data.checks` wrote; "" where it is of before it said one."""
     if not verdict.is_file():
         return ""
-    return str(json.loads(verdict.read_text(encoding="utf-8")).get("protocol", ""))
+    content = strict_json.read(verdict, remedy="run dvc repro")
+    return str(content.get("protocol", "")) if isinstance(content, dict) else ""

@@ -18,6 +18,8 @@ import numpy.typing as npt
 from segline.core.confusion import Counts, constant, mean_iou
 from segline.core.road import THRESHOLDS
 from segline.core.statistics import Interval, bootstrap, group_places
+from segline.formats import arrays as files
+from segline.formats import strict_json
 from segline.storage import atomic_file
 
 BOOTSTRAP_SEED = 20
@@ -115,8 +117,9 @@ def load(path: Path) -> Evaluation:
         ValueError: its parts do not fit each other. NumPy and zipfile raise others of a file that is not whole;
             `segline.evaluation.comparison.read` reports them all.
     """
+    files.shapes(path)
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:  # NumPy's own leaks on damage
-        fields = json.loads(str(content["fields"]))
+        fields = strict_json.loads(str(content["fields"]))
         arrays = {key: content[key] for key in _ARRAYS if key in content}
     _refuse_fields(fields)
     fields["names"], fields["ids"] = tuple(fields["names"]), tuple(fields["ids"])

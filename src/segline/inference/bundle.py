@@ -8,21 +8,18 @@ and what it was trained on.
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
 
 import keras
 
 from segline.config.fields import Flip
-from segline.core.labels import BINARY, LabelClass, LabelMap
+from segline.core.labels import BINARY, LabelMap
 from segline.errors import DataError
+from segline.inference import description, network
 from segline.models import unet_plus_plus
-from segline.reading import read_text
+from segline.reading import TEXT_BYTES, read_bytes
 from segline.storage import atomic_folder
 
 NETWORK, DESCRIPTION = "network.keras", "segline.json"
-FORMAT = 3
-_EARLIER = {1, 2}  # without thresholds, which were argmax then, and without mirror images
-_KINDS = {"dataset": str, "family": str, "short_side": int | None, "stride": int}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +67,8 @@ def save(bundle: Bundle, folder: Path) -> None:
     Raises:
         StorageError: the disk is full.
     """
-    description = {
-        "format": FORMAT,
+    content = {
+        "format": description.FORMAT,
         "dataset": bundle.dataset,
         "family": bundle.family,
         "short_side": bundle.short_side,
@@ -84,29 +81,32 @@ def save(bundle: Bundle, folder: Path) -> None:
     with atomic_folder(folder) as partial:
         # The same layers without the optimizer, whose state is twice the weights and of no use here.
         keras.Model(bundle.network.input, bundle.network.output).save(partial / NETWORK)
-        (partial / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
+        (partial / DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> Bundle:
     """Read what `save` wrote.
 
     Raises:
-        DataError: `folder` is no bundle, is damaged, or of another format.
+        DataError: `folder` is no bundle, is damaged, of another format, or says what its network does not do.
     """
     try:
-        description = json.loads(read_text(folder / DESCRIPTION))
-        fields = _fields(description, place=folder / DESCRIPTION)
-        network = _network(folder)
-        return Bundle(network=network, **fields)
+        text = read_bytes(folder / DESCRIPTION, limit=TEXT_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _no_bundle(folder, lacking=DESCRIPTION) from error
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise DataError(
-            folder / DESCRIPTION,
-            found=f"no {error}" if isinstance(error, KeyError) else f"no description of a network ({error})",
-            expected="what Segline wrote beside the network",
-            remedy="restore the folder, or name another with --model",
-        ) from error
+    said = description.parse(text, place=folder / DESCRIPTION)
+    if not (folder / NETWORK).is_file():
+        raise _no_bundle(folder, lacking=NETWORK)
+    return Bundle(
+        network=network.load(folder / NETWORK, classes=len(said.classes), stride=said.stride),
+        dataset=said.dataset,
+        family=said.family,
+        labels=said.label_map(),
+        short_side=said.short_side,
+        stride=said.stride,
+        threshold=said.threshold,
+        mirrors=said.mirrors,
+    )
 
 
 def _no_bundle(folder: Path, *, lacking: str) -> DataError:
@@ -116,61 +116,3 @@ def _no_bundle(folder: Path, *, lacking: str) -> DataError:
         expected="a model folder, or a registered model such as segline-oxford_pets@champion",
         remedy="name one of those with --model",
     )
-
-
-def _network(folder: Path) -> keras.Model:
-    if not (folder / NETWORK).is_file():
-        raise _no_bundle(folder, lacking=NETWORK)
-    import segline.models.blocks  # noqa: F401  (its layers must be known by name)
-
-    try:
-        return keras.saving.load_model(folder / NETWORK, compile=False)
-    except MemoryError:
-        raise
-    except Exception as error:  # what Keras raises on damaged files is not a closed set
-        reason = str(error).strip() or type(error).__name__
-        raise DataError(
-            folder / NETWORK,
-            found=f"no network that Keras can load: {reason.splitlines()[0]}",
-            expected="the file that Segline wrote",
-            remedy="restore it, or name another model",
-        ) from error
-
-
-def _fields(description: dict[str, Any], *, place: Path) -> dict[str, Any]:
-    """All of a bundle but its network.
-
-    Raises:
-        DataError: a release wrote it whose format is not known here.
-        KeyError: something lacks.
-        ValueError, TypeError, AttributeError: something is of another kind.
-    """
-    if description["format"] not in {*_EARLIER, FORMAT}:
-        raise DataError(
-            place,
-            found=f"format {description['format']}",
-            expected=f"format {FORMAT} or an earlier one",
-            remedy="use the Segline release that wrote it",
-        )
-    fields = {key: description[key] for key in ("dataset", "family", "short_side", "stride")}
-    threshold, mirrors = description.get("threshold"), tuple(description.get("mirrors", ()))
-    for key, kinds in _KINDS.items():
-        if not isinstance(fields[key], kinds):
-            raise TypeError(f"{key} is {fields[key]!r}")
-    if not set(mirrors) <= set(get_args(Flip)):
-        raise ValueError(f"mirrors are {mirrors}")
-    return {**fields, "labels": _labels(description), "threshold": threshold, "mirrors": mirrors}
-
-
-def _labels(description: dict[str, Any]) -> LabelMap:
-    classes = (
-        LabelClass(
-            name=item["name"],
-            raw=item["raw"],
-            colour=tuple(item["colour"]),
-            merged=tuple(item.get("merged", ())),
-            category=item.get("category", ""),
-        )
-        for item in description["classes"]
-    )
-    return LabelMap(classes=tuple(classes), void=tuple(description["void"]))

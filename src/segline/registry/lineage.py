@@ -10,18 +10,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from segline import datasets
 from segline.config import Options, Params
-from segline.errors import ConfigError, DataError
+from segline.errors import ConfigError, DataError, shortened
+from segline.formats import strict_json, strict_yaml
 from segline.models import weights_digest
 from segline.settings import Settings
 
 CODE = ("src", "flows")
 """Folders whose uncommitted content changes results."""
 
-
+_RESTORE_LOCK = "restore it: git checkout -- dvc.lock, then run dvc repro"
 _PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy", "opencv-python-headless", "albumentations")
 _VECTOR_FLAGS = {"avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16"}
 
@@ -96,9 +95,10 @@ def data_state(places: Settings, params: Params) -> Data:
             folder is not the one they left.
     """
     dataset, lock = params.dataset, places.dvc_lock
-    text = lock.read_bytes() if lock.is_file() else b""
-    stages = (yaml.safe_load(text) or {}).get("stages", {})
-    own = {name: stages.get(f"{name}@{dataset}") for name in ("download", "extract", "validate", "prepare")}
+    stages = _stages(lock)
+    own: dict[str, Any] = {
+        name: stages.get(f"{name}@{dataset}") for name in ("download", "extract", "validate", "prepare")
+    }
     missing = [name for name, stage in own.items() if stage is None]
     if missing:
         raise DataError(
@@ -107,16 +107,36 @@ def data_state(places: Settings, params: Params) -> Data:
             expected=f"{dataset} downloaded, checked and prepared",
             remedy="run dvc repro",
         )
-    _check_params(lock, own, params)
-    prepared = str(own["prepare"]["outs"][0]["md5"])
+    try:
+        _check_params(lock, own, params)
+        raw, prepared = (str(own[name]["outs"][0]["md5"]) for name in ("extract", "prepare"))
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise _no_lock(lock, f"not the stages of {dataset} ({shortened(str(error))})") from error
     _check_listing(places, prepared, dataset)
     return Data(
         lock=hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16],
-        raw=str(own["extract"]["outs"][0]["md5"]),
+        raw=raw,
         prepared=prepared,
         validation=_validation(places.manifest(dataset) / "validation.json"),
         terms=_terms(places, params),
     )
+
+
+def _stages(lock: Path) -> Mapping[str, Any]:
+    """The stages in ``dvc.lock``; none where there is no such file."""
+    try:
+        text = lock.read_text("utf-8") if lock.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise _no_lock(lock, f"no text ({error})") from error
+    content = strict_yaml.parse(text, place=lock, remedy=_RESTORE_LOCK).content or {}
+    stages = content.get("stages", {}) if isinstance(content, dict) else None
+    if not isinstance(stages, dict):
+        raise _no_lock(lock, "no stages")
+    return stages
+
+
+def _no_lock(lock: Path, found: str) -> DataError:
+    return DataError(lock, found=found, expected="what DVC recorded", remedy=_RESTORE_LOCK)
 
 
 def _terms(places: Settings, params: Params) -> str:
@@ -126,8 +146,8 @@ def _terms(places: Settings, params: Params) -> str:
     if not record.is_file():
         return datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)).terms
     try:
-        return str(json.loads(record.read_text(encoding="utf-8"))["terms"])
-    except (ValueError, KeyError) as error:
+        return str(strict_json.loads(record.read_bytes())["terms"])
+    except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             record,
             found=f"cannot be read ({error})",
@@ -139,8 +159,8 @@ def _terms(places: Settings, params: Params) -> str:
 def _validation(path: Path) -> str:
     """What the validate stage found."""
     try:
-        return "passed" if json.loads(path.read_text(encoding="utf-8"))["success"] else "failed"
-    except (OSError, ValueError, KeyError) as error:
+        return "passed" if strict_json.loads(path.read_bytes())["success"] else "failed"
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             path,
             found=f"cannot be read ({error})",

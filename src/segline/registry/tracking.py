@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from segline.errors import TrackingError
 from segline.masking import masked
 from segline.settings import Settings
+from segline.storage import NO_RIGHT, reporting_storage
 
 KEY: Final = "segline.run_key"
 CHILD: Final = "segline.child"
@@ -35,6 +36,7 @@ _PATIENCE = 5.0  # seconds that a tracking server has to answer its health check
 _INTERVAL = 10.0  # seconds between two looks at the machine; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets another
 _SYSTEM = "system/"  # what MLflow's monitor begins its metrics' names with
 _PARAM_LIMIT = 6000  # characters; MLflow refuses longer values
+_EMBEDDED = "sqlite:///"
 _BATCH = 100  # params, tags or metrics in one request
 
 
@@ -65,14 +67,11 @@ def connect(settings: Settings) -> MlflowClient:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if uri.startswith(("http://", "https://")):
         check_server(uri)
-    with reporting_tracking(uri), _reporting_address(uri):
-        # The first connection creates the tables, and two at once would create them twice.
-        settings.runs.mkdir(parents=True, exist_ok=True)
-        with FileLock(settings.runs / "tracking.lock"):
-            mlflow.set_tracking_uri(uri)
-            mlflow.set_registry_uri(uri)
-            client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-            client.search_experiments(max_results=1)
+    with reporting_tracking(uri), _reporting_address(uri), _alone(settings):
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_experiments(max_results=1)
     return client
 
 
@@ -97,6 +96,27 @@ def _login() -> dict[str, Any]:
     if user and password:
         return {"auth": (user, password)}
     return {"headers": {"Authorization": f"Bearer {token}"}} if token else {}
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Hold off other processes: the first connection creates the tables, and two at once would create them twice.
+
+    Whoever may not write creates none, and reads the store that there is.
+
+    Raises:
+        StorageError: no right to write, and no store yet.
+    """
+    with ExitStack() as lock:
+        try:
+            settings.runs.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(FileLock(settings.runs / "tracking.lock"))
+        except OSError as error:
+            created = Path(settings.tracking_uri.removeprefix(_EMBEDDED))
+            if error.errno not in NO_RIGHT or (settings.tracking_uri.startswith(_EMBEDDED) and not created.is_file()):
+                with reporting_storage(settings.runs):
+                    raise
+        yield
 
 
 def check_server(uri: str) -> None:

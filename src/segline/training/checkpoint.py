@@ -17,12 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.errors import TrainingError
+from segline.formats import arrays
 from segline.storage import atomic_file
 
 Weights = tuple[npt.NDArray[Any], ...]
 History = tuple[Mapping[str, float], ...]
 
-_DAMAGED = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)  # what NumPy makes of it
+_DAMAGED = (ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile)  # what NumPy makes of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +99,7 @@ class Checkpoint:
 
     def _read(self, groups: Sequence[Sequence[Any]]) -> tuple[dict[str, Any], list[Weights]]:
         """Header and values, one group after the other; nothing is assigned before all of them fit."""
+        arrays.shapes(self.path)
         with self.path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
             header = json.loads(str(content["header"]))
             self._check(header["identity"])

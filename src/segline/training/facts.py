@@ -16,6 +16,7 @@ from segline.data.fingerprint import FILE_NAME
 from segline.data.scale import scaled_size
 from segline.datasets.base import Dataset
 from segline.errors import ConfigError, DataError
+from segline.formats import strict_json
 
 Size = tuple[int, int]
 """Height and width."""
@@ -66,7 +67,7 @@ def read(folder: Path, dataset: Dataset, *, short_side: int | None) -> Facts:
     command = f"dvc repro validate@{dataset.name}"
     try:
         text = path.read_text(encoding="utf-8")
-        fingerprint = json.loads(text)
+        fingerprint = strict_json.loads(text)
     except (OSError, ValueError) as error:
         raise DataError(
             path, found=f"no fingerprint ({error})", expected="that of the validate stage", remedy=f"run {command}"

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from segline.config import Encoding, Source, Strict
+from segline.config.fields import Byte, Name
 from segline.core.coding import Colours
 from segline.core.labels import VOID, LabelClass, LabelMap
 from segline.errors import ConfigError
@@ -61,9 +62,8 @@ def _void(value: Any) -> Any:
     )
 
 
-Id = Annotated[int, Field(ge=0, le=255)]
-_Channel = Annotated[int, Field(ge=0, le=255)]
-_Colour = Annotated[tuple[_Channel, _Channel, _Channel], BeforeValidator(_colour)]
+Id = Byte
+_Colour = Annotated[tuple[Byte, Byte, Byte], BeforeValidator(_colour)]
 
 
 class Row(Strict):
@@ -71,7 +71,7 @@ class Row(Strict):
 
     id: Id
     """What masks hold where this class is."""
-    name: Annotated[str, Field(min_length=1)]
+    name: Name
     colour: _Colour | None = None
     """RGB; for masks that are coloured pictures, the colour that they hold."""
     merged: Annotated[tuple[Id, ...], BeforeValidator(_list)] = ()

@@ -51,9 +51,9 @@ def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
     for path in sorted(found, key=lambda path: (path.count("/"), path)):
         try:
             lines = read_text(folder / path).splitlines()
-        except (OSError, UnicodeDecodeError):
+            names = _parse(path, [line.strip() for line in lines if line.strip() and not line.startswith("#")])
+        except (OSError, ValueError, csv.Error):
             continue  # not the file that its name promises
-        names = _parse(path, [line.strip() for line in lines if line.strip() and not line.startswith("#")])
         if names.names:
             return names
     return None

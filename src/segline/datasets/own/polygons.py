@@ -7,7 +7,6 @@ as the COCO API does; holes are what run lengths leave.
 """
 
 import difflib
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 from segline.core.polygons import Points, Shape
 from segline.datasets.own.shapes import FaultError, coco_shape, labelme_shape, reporting
 from segline.errors import DataError
+from segline.formats import strict_json
 from segline.pictures import refuse_large
 from segline.reading import JSON_BYTES, read_bytes
 
@@ -53,8 +53,8 @@ def read_json(path: Path) -> Any:
         DataError: it cannot be read.
     """
     try:
-        return json.loads(read_bytes(path, limit=JSON_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
+        return strict_json.loads(read_bytes(path, limit=JSON_BYTES))
+    except (OSError, ValueError) as error:
         raise DataError(
             path, found=f"cannot be read ({error})", expected="a JSON file", remedy="export it anew"
         ) from error

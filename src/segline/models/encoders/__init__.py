@@ -10,7 +10,6 @@ place; Keras's own builders take no dilation.
 """
 
 import importlib
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.errors import ConfigError, SourceError
+from segline.formats import arrays
 from segline.storage import atomic_file
 
 NAME = "encoder"
@@ -79,9 +79,8 @@ def save_weights(model: keras.Model, path: Path) -> None:
 def _read(path: Path, model: keras.Model, encoder: str) -> list[list[npt.NDArray[Any]]]:
     """Values for each of the model's layers, all of them fitting: Keras's own reader skips in silence."""
     try:
-        with np.load(path, allow_pickle=False) as content:
-            arrays = dict(content)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        found = arrays.shapes(path)
+    except ValueError as error:
         raise ConfigError(
             path, found=f"no file of weights ({error})", expected="a .npz that Segline wrote", remedy="write it anew"
         ) from error
@@ -90,7 +89,6 @@ def _read(path: Path, model: keras.Model, encoder: str) -> list[list[npt.NDArray
         for layer in _weighted(model)
         for place, value in enumerate(layer.weights)
     }
-    found = {name: value.shape for name, value in arrays.items()}
     if found != wanted:
         unlike = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         raise ConfigError(
@@ -99,7 +97,16 @@ def _read(path: Path, model: keras.Model, encoder: str) -> list[list[npt.NDArray
             expected=f"the {len(wanted)} weights of {encoder}",
             remedy="name the encoder that the file is of",
         )
-    return [[arrays[f"{layer.name}/{place}"] for place in range(len(layer.weights))] for layer in _weighted(model)]
+    read = arrays.load(path)
+    wild = [name for name, value in read.items() if value.dtype.kind != "f" or not np.isfinite(value).all()]
+    if wild:
+        raise ConfigError(
+            path,
+            found=f"weights that are NaN, infinite or no numbers: {', '.join(wild[:3])}",
+            expected="finite floating-point weights",
+            remedy="write it anew",
+        )
+    return [[read[f"{layer.name}/{place}"] for place in range(len(layer.weights))] for layer in _weighted(model)]
 
 
 def _weighted(model: keras.Model) -> list[keras.Layer]:
