@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segline.errors import printable
+from segline.errors import message
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,9 +30,14 @@ DatasetArgument = Annotated[
 ]
 
 
+def say(line: str) -> None:
+    """Print `line`; names of files in it may hold anything."""
+    typer.echo(message(line))
+
+
 def complain(line: str) -> None:
     """Say `line` on stderr; names of files in it may hold anything."""
-    typer.echo(printable(line, but="\n\t"), err=True)
+    typer.echo(message(line), err=True)
 
 
 @app.callback()
