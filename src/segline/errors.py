@@ -18,10 +18,9 @@ Each one names the place, what was found, what was expected and the remedy.
 from functools import partial
 from typing import Self
 
-
 _CUT = "…"
 
-LONGEST_NAME = 100
+LONGEST_NAME = 120
 """Characters of a file's, class's or person's name that a page, a picture or a table has room for."""
 
 LONGEST_LINE = 2000

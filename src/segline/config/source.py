@@ -162,7 +162,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected=detail["msg"],
                 remedy="change one of them",
             )
-        case "unknown_name" | "ascending" | "inside" | "threshold":
+        case "unknown_name" | "ascending" | "inside" | "threshold" | "class_name":
             expected = detail["msg"]
         case _:
             expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")

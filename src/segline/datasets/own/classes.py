@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from segline.config import Encoding, Source, Strict
 from segline.core.coding import Colours
-from segline.core.labels import VOID, LabelClass, LabelMap
+from segline.core.labels import VOID, LabelClass, LabelMap, alike, name_fault
 from segline.errors import ConfigError
 
 NAME = "classes.yaml"
@@ -61,6 +62,12 @@ def _void(value: Any) -> Any:
     )
 
 
+def _name(value: str) -> str:
+    if fault := name_fault(value):
+        raise PydanticCustomError("class_name", "{fault}", {"fault": fault})
+    return value
+
+
 Id = Annotated[int, Field(ge=0, le=255)]
 _Channel = Annotated[int, Field(ge=0, le=255)]
 _Colour = Annotated[tuple[_Channel, _Channel, _Channel], BeforeValidator(_colour)]
@@ -71,7 +78,7 @@ class Row(Strict):
 
     id: Id
     """What masks hold where this class is."""
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, AfterValidator(_name)]
     colour: _Colour | None = None
     """RGB; for masks that are coloured pictures, the colour that they hold."""
     merged: Annotated[tuple[Id, ...], BeforeValidator(_list)] = ()
@@ -120,7 +127,10 @@ def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
     table = source.parse(ClassTable)
     _refuse_repeated(source, list(_ids(table)), "id", "give each id once, or merge it")
     _refuse_repeated(
-        source, [(("classes", place, "name"), row.name) for place, row in enumerate(table.classes)], "name", "rename it"
+        source,
+        [(("classes", place, "name"), alike(row.name)) for place, row in enumerate(table.classes)],
+        "name",
+        "rename it",
     )
     if encoding == "rgb":
         _check_colours(source, table)
