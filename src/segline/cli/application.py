@@ -1,11 +1,11 @@
 """The command line's application, and what its commands share."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from segline.errors import message
+from segline.errors import message, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -56,6 +56,13 @@ def show(*tables: "Table") -> None:
 def console() -> "Console":
     """Where tables go: as wide as the terminal, or wide enough for a file."""
     from rich.console import Console
+    from rich.text import Text
+
+    class Visible(Console):
+        """Makes all text of a table printable before it is measured; tables escape what could pass for markup."""
+
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(printable(text, but="\n\t"), **options)
 
     # A class may be called ":car:"; and the table of emoji takes a sixth of a second to load.
-    return Console(width=None if sys.stdout.isatty() else 160, emoji=False)
+    return Visible(width=None if sys.stdout.isatty() else 160, emoji=False)
