@@ -16,7 +16,7 @@ from segline.cli import beginning, planning, predicting, evaluating, scoring, da
 # isort: on
 from segline.cli import startup
 from segline.cli.application import app, complain
-from segline.errors import SeglineError, StorageError
+from segline.errors import SeglineError, StorageError, printable
 
 __all__ = ["app", "main", "run_reporting"]
 
@@ -49,6 +49,7 @@ def run_reporting(action: Callable[[], object], *, debug: bool) -> None:
 
 def _fail(error: SeglineError, *, debug: bool) -> None:
     if debug:
-        traceback.print_exception(error)
+        # Not `complain`, which bounds what it says: of a traceback all is wanted.
+        sys.stderr.write(printable("".join(traceback.format_exception(error)), but="\n\t"))
     complain(f"error: {error}")
     raise SystemExit(1)
