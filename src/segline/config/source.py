@@ -10,9 +10,11 @@ from pydantic_core import ErrorDetails
 
 from segline.config.fields import Strict
 from segline.config.names import nearest
-from segline.errors import ConfigError
+from segline.errors import ConfigError, shown
 
 Model = TypeVar("Model", bound=Strict)
+
+_SHOWN = 200  # characters of a value that is wrong
 
 
 class Source:
@@ -120,7 +122,7 @@ def _hint(value: Any) -> str:
 def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more: str) -> ConfigError:
     location = [part for part in detail["loc"] if part != "[key]"]
     place = source.place(*location)
-    found = f"found {detail['input']!r}{_hint(detail['input'])}"
+    found = f"found {shown(repr(detail['input']), limit=_SHOWN)}{_hint(detail['input'])}"
     match detail["type"]:
         case "extra_forbidden":
             known = sorted(_fields(model, location[:-1]))
