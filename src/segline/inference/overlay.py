@@ -1,6 +1,7 @@
 """Pictures of masks: colours, tints and the legend that tells which is which."""
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -100,6 +101,7 @@ def _legend_width(labels: LabelMap) -> int:
     return _NAME_AT + max(widths, default=0) + 8
 
 
+@lru_cache(maxsize=1024)  # a legend is drawn anew for every image
 def fitted(text: str, width: int, *, letters: float) -> str:
     """Shorten a name in the middle until it takes at most `width` pixels in OpenCV's letters of that size."""
     limit = LONGEST_NAME
