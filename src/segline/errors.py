@@ -18,8 +18,7 @@ Each one names the place, what was found, what was expected and the remedy.
 from functools import partial
 from typing import Self
 
-CUT = "…"
-"""Stands where something was cut."""
+_CUT = "…"
 
 LONGEST_NAME = 120
 """Characters of a file's, class's or person's name that a page, a picture or a table has room for."""
@@ -50,15 +49,15 @@ def message(text: str) -> str:
     """Make words for a person fit to be shown: their lines stay, each of them and their number is bounded."""
     lines = text.split("\n")
     if len(lines) > MOST_LINES:
-        lines = [*lines[: MOST_LINES // 2], CUT, *lines[-MOST_LINES // 2 :]]
+        lines = [*lines[: MOST_LINES // 2], _CUT, *lines[-MOST_LINES // 2 :]]
     return "\n".join(shown(line, limit=LONGEST_LINE, but="\t") for line in lines)
 
 
 def _shortened(text: str, limit: int) -> str:
     if len(text) <= limit:
         return text
-    end = (limit - len(CUT)) // 2
-    return text[: limit - len(CUT) - end] + CUT + text[-end:]
+    end = (limit - len(_CUT)) // 2
+    return text[: limit - len(_CUT) - end] + _CUT + text[len(text) - end :]
 
 
 def _escaped(character: str) -> str:

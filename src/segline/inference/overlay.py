@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.core.labels import VOID, Image, LabelMap, Mask
-from segline.errors import CUT, LONGEST_NAME, shown
+from segline.errors import LONGEST_NAME, shown
 
 OPACITY = 0.5
 """Of the colours over the image, where nobody says another."""
@@ -18,7 +18,6 @@ _NAME_AT = 30  # pixels from the picture to a legend's names
 _LETTERS = 0.42  # size of them, as OpenCV has it
 _NAME_WIDTH = 640  # pixels that the longest name in a legend may take
 _STRIPE = 4  # pixels
-_CUT = "..."  # OpenCV's letters have no sign for it
 
 
 def colourise(mask: Mask, labels: LabelMap) -> Image:
@@ -108,7 +107,7 @@ def fitted(text: str, width: int, *, letters: float) -> str:
     name = shown(text)
     while written_width(name, letters) > width:
         limit -= 1
-        name = shown(text, limit=limit).replace(CUT, _CUT)
+        name = shown(text, limit=limit)
     return name
 
 
