@@ -36,6 +36,8 @@ def printable(text: str, *, but: str = "") -> str:
     Args:
         but: characters that stay what they are, such as a line's end.
     """
+    if text.isprintable():  # a page holds pictures of millions of characters
+        return text
     return "".join(each if each.isprintable() or each in but else _escaped(each) for each in text)
 
 
