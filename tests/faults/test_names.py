@@ -39,6 +39,7 @@ from segline.errors import (
     ConfigError,
     DataError,
     SeglineError,
+    StorageError,
     printable,
     shown,
 )
@@ -48,6 +49,7 @@ from segline.evaluation import figures as evaluation_figures
 from segline.evaluation.page import compared, evaluated, exhibits
 from segline.inference.overlay import with_legend
 from segline.registry import summary
+from segline.storage import atomic_file
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
 from drawn_split import Split, bundle
@@ -424,6 +426,13 @@ def test_pictures_of_scores_take_any_name(scored, tmp_path):
     for path in written:
         assert path.name.isprintable()
         assert cv2.imread(str(path)).shape[1] < 4 * 700 + 700
+
+
+def test_a_name_that_is_too_long_for_the_disk_is_to_be_shortened(tmp_path):
+    """Before, one was told to move what is in the way."""
+    with pytest.raises(StorageError, match="shorten the name"), atomic_file(tmp_path / ("a" * 250 + ".png")):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_legend_is_no_wider_than_some_hundred_pixels():
