@@ -26,7 +26,7 @@ from flows import reporting
 from segline import cli
 from segline.cli.application import complain, console, say
 from segline.core.labels import LabelClass, label_map
-from segline.data import datadocs, setup
+from segline.data import datadocs
 from segline.data.images import write_png
 from segline.data.setup import set_up
 from segline.datasets.base import SPLITS, Archive, Dataset, Pair, match
@@ -294,7 +294,7 @@ def test_init_refuses_a_folder_that_params_yaml_cannot_show(tmp_path):
     folder.mkdir()
     shutil.copy(Path(__file__).parents[2] / "params.yaml", params)
     with pytest.raises(ConfigError, match="rename the folder") as told:
-        set_up(folder, params=params, force=False, report=setup.silent)
+        set_up(folder, params=params, force=False)
     assert "a\\xff" in str(told.value)
 
 
