@@ -138,7 +138,7 @@ def docs(tmp_path_factory):
             write_png(raw / kind / f"{name}.png", pixels)
     dataset = Dataset(
         name="tiny",
-        title="Tiny <b>title</b>",
+        title="Tiny \u202e<b>title</b>",
         terms="made by the tests",
         archives=(Archive(name="tiny.zip", url=None, folders=("images", "masks")),),
         label_map=label_map([(3, "road<script>", (128, 64, 128)), (5, "R&D", (0, 0, 142))]),
