@@ -65,8 +65,7 @@ def data(force: bool = False) -> dict[str, str]:
         earlier = [futures[other] for other in needed]
         futures[name] = stage.submit(name, root=places.root, force=force, wait_for=earlier)
     outcome = {name: _outcome(future) for name, future in futures.items()}
-    lines = [f"| {name} | {state} |" for name, state in outcome.items()]
-    create_markdown_artifact("\n".join(["| stage | |", "|---|---|", *lines]), key="data-stages")
+    create_markdown_artifact(reporting.markdown(outcome.items(), head=("stage", "")), key="data-stages")
     for name, future in futures.items():
         future.result()  # raises what the stage raised
         print(f"{name}: {outcome[name]}")

@@ -1,11 +1,15 @@
-"""How a flow tells of a problem: once, in the words of the error, without Prefect's traceback."""
+"""How a flow tells of a problem: once, in the words of the error, without Prefect's traceback.
+
+What it says may hold names of anybody's files and classes: in a log they become printable, in an artifact plain text.
+"""
 
 import contextlib
 import functools
 import logging
 import os
+import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
 import httpx
@@ -15,7 +19,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import login, temporary
 from segline import cli, settings
-from segline.errors import ConfigError, SeglineError
+from segline.errors import LONGEST_LINE, ConfigError, SeglineError, message, shown
 from segline.masking import mask_process, masked
 
 Arguments = ParamSpec("Arguments")
@@ -23,14 +27,22 @@ Result = TypeVar("Result")
 
 _PATIENCE = 5.0  # seconds that a server has to answer
 _LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+_MARKS = re.compile(r"[\\`*~<>&|\[\]!#$@]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/|(?<=www)\.", re.IGNORECASE)
+"""What starts markup, HTML, a formula or a link in Markdown; an underscore only at a word's end."""
 
 
 class _Told(logging.Filter):
-    """Drops the record that only repeats a reported problem with a traceback; the run's state says it again."""
+    """Drops the record that only repeats a reported problem with a traceback; the run's state says it again.
+
+    The others, which are what a flow prints too, become printable.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
-        return not isinstance(error, SeglineError)
+        if isinstance(error, SeglineError):
+            return False
+        record.msg, record.args = message(record.getMessage()), ()
+        return True
 
 
 _TOLD = _Told()
@@ -58,6 +70,16 @@ def without_tracebacks() -> None:
     mask_process()
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_TOLD)  # adding it again changes nothing
+
+
+def markdown(rows: Iterable[tuple[str, str]], *, head: tuple[str, str] = ("", "")) -> str:
+    """Write rows of plain text as a Markdown table for an artifact, which takes none of it for markup or HTML."""
+    lines = [f"| {_plain(name)} | {_plain(value)} |" for name, value in rows]
+    return "\n".join([f"| {head[0]} | {head[1]} |", "|---|---|", *lines])
+
+
+def _plain(text: str) -> str:
+    return _MARKS.sub(lambda found: f"&#{ord(found[0])};", shown(text, limit=LONGEST_LINE))
 
 
 def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:

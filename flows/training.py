@@ -25,6 +25,7 @@ from flows.judging import evaluate, judge
 from flows.work import Work, dataset_of
 from segline import config, settings
 from segline.cli import startup
+from segline.cli.application import show
 from segline.data.prepared import Prepared
 from segline.errors import TrainingError
 from segline.registry import lineage, promotion, summary, tracking
@@ -167,7 +168,9 @@ def promote(client: Any, version: ModelVersion) -> None:
 
 def _show(result: dict[str, Any]) -> dict[str, Any]:
     """Leave the summary on the flow run's page."""
-    create_markdown_artifact(summary.markdown(result), key=f"training-{result['dataset'].replace('_', '-')}")
+    create_markdown_artifact(
+        reporting.markdown(summary.rows(result)), key=f"training-{result['dataset'].replace('_', '-')}"
+    )
     return result
 
 
@@ -175,14 +178,12 @@ def main() -> None:
     """``python -m flows.training``: run the flow here and print the table."""
     from argparse import ArgumentParser, Namespace
 
-    from rich.console import Console
-
     parser = ArgumentParser(prog="python -m flows.training", description=training.description)
     parser.add_argument("--dataset", help="default: `dataset` of params.yaml")
     parser.add_argument("--retrain", action="store_true", help="train again even if this very run is finished")
 
     def action(options: Namespace) -> None:
-        Console().print(summary.table(training(dataset=options.dataset, retrain=options.retrain)))
+        show(summary.table(training(dataset=options.dataset, retrain=options.retrain)))
 
     reporting.run(parser, action)
 

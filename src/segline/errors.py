@@ -22,16 +22,51 @@ from typing import Self
 
 from segline.masking import masked
 
-MAX_QUOTED_CHARACTERS = 200
+_CUT = "…"
+
+LONGEST_NAME = 120
+"""Characters of a file's, class's or person's name that a page, a picture or a table has room for."""
+
+LONGEST_VALUE = 200
+"""Characters of a value that an error quotes."""
+
+LONGEST_LINE = 2000
+"""Characters of one line of a message: a path of the greatest length that most systems take, and words about it."""
+
+MOST_LINES = 200
+"""Lines of one message."""
 
 
 def printable(text: str, *, but: str = "") -> str:
-    """`text` with everything escaped that shows nothing, or that a terminal would act upon.
+    """Escape in `text` what shows nothing, turns the direction of writing, or that a terminal would act upon.
 
     Args:
         but: characters that stay what they are, such as a line's end.
     """
+    if text.isprintable():  # a page holds pictures of millions of characters
+        return text
     return "".join(each if each.isprintable() or each in but else _escaped(each) for each in text)
+
+
+def shown(text: str, *, limit: int = LONGEST_NAME, but: str = "") -> str:
+    """Make a name fit to be shown: `printable`, and cut in the middle, so that a file's ending stays."""
+    fit = printable(_shortened(text, limit), but=but)  # shortened before too: an escape is up to ten times as long
+    return _shortened(fit, limit)
+
+
+def message(text: str) -> str:
+    """Make words for a person fit to be shown: their lines stay, each of them and their number is bounded."""
+    lines = text.split("\n")
+    if len(lines) > MOST_LINES:
+        lines = [*lines[: MOST_LINES // 2], _CUT, *lines[-MOST_LINES // 2 :]]
+    return "\n".join(shown(line, limit=LONGEST_LINE, but="\t") for line in lines)
+
+
+def _shortened(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    end = (limit - len(_CUT)) // 2
+    return text[: limit - len(_CUT) - end] + _CUT + text[len(text) - end :]
 
 
 def _escaped(character: str) -> str:
@@ -42,8 +77,20 @@ def _escaped(character: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """`text`, or its beginning where it is longer than a person would read in an error."""
-    return text if len(text) <= MAX_QUOTED_CHARACTERS else f"{text[:MAX_QUOTED_CHARACTERS]}… ({len(text)} characters)"
+    """Make a value that an error quotes fit to be shown."""
+    return shown(text, limit=LONGEST_VALUE)
+
+
+def name_fault(name: str) -> str:
+    """What the name of a class should be instead, in words; empty where it can be shown as it is."""
+    if not name.strip():
+        return "a name that shows something"
+    if len(name) > LONGEST_NAME:
+        return f"at most {LONGEST_NAME} characters, not {len(name)}"
+    odd = next((sign for sign in name if not sign.isprintable()), None)
+    if odd is None:
+        return ""
+    return f"a name without {printable(odd)}, which shows nothing or changes how the rest is shown"
 
 
 class SeglineError(Exception):
@@ -61,8 +108,9 @@ class SeglineError(Exception):
         super().__init__(self.place, self.found, self.expected, self.remedy)
 
     def __str__(self) -> str:
-        expected = f", expected {self.expected}" if self.expected else ""
-        return f"{self.place}: {self.found}{expected}\n  remedy: {self.remedy}"
+        place = shown(self.place, limit=LONGEST_LINE)  # without line ends, which could fake a message
+        expected = f", expected {message(self.expected)}" if self.expected else ""
+        return f"{place}: {message(self.found)}{expected}\n  remedy: {message(self.remedy)}"
 
     def __reduce__(self) -> tuple[partial[Self], tuple[str]]:
         # Exceptions are rebuilt from their positional arguments; these are keywords. Workers send them.

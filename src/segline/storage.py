@@ -31,7 +31,6 @@ _IN_THE_WAY = {
     errno.EEXIST,
     errno.ENOTEMPTY,
     errno.ELOOP,
-    errno.ENAMETOOLONG,
     errno.ENXIO,  # a socket, or a pipe that nobody can open
 }
 NO_RIGHT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
@@ -57,6 +56,13 @@ def reporting_storage(place: Path) -> Iterator[None]:
                 found=f"cannot be written: {error.strerror}",
                 expected="a folder this user may write to",
                 remedy="change its owner or mode, then run the same command",
+            ) from error
+        if error.errno == errno.ENAMETOOLONG:
+            raise StorageError(
+                error.filename or place,
+                found="a name that is too long for this disk",
+                expected="some 30 bytes less than it takes, for what is added while the file is written",
+                remedy="shorten the name, or that of the file which it is made from",
             ) from error
         if error.errno in _IN_THE_WAY:
             raise StorageError(

@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from rich.console import Console
 
+from flows import reporting
 from segline.evaluation import figures, results
 from segline.registry import summary, tracking
 
@@ -56,6 +57,6 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
     assert found["groups"] == (5 if groups else None)
     console = Console(record=True, width=250)
     console.print(summary.table(found))
-    for told in (console.export_text(), summary.markdown(found)):
+    for told in (console.export_text(), reporting.markdown(summary.rows(found))):
         assert drawn in told
         assert caution in told

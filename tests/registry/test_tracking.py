@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from segline.errors import TrackingError
+from segline.errors import LONGEST_NAME, TrackingError
 from segline.registry import promotion, tracking
 from segline.settings import Settings
 
@@ -67,6 +67,23 @@ def test_no_secret_becomes_a_tag_or_a_parameter(client, experiment, monkeypatch)
     assert stored.tags["from"] == "http://***@h/x?sig=***"
     assert stored.tags["count"] == "3"
     assert stored.params == {"asked": "with ***", "width": "4"}
+
+
+def test_a_name_that_mlflow_refuses_is_logged_under_one_that_it_takes(client, experiment, monkeypatch):
+    """Before, a class `R&D` ended a training that was finished when its scores were logged, and a user had any name."""
+    monkeypatch.setenv("USER", "a\x1b[31m\u202e" + "x" * 10_000)
+    run = tracking.open_parent(client, experiment, key="k", name="n")
+    names = ["R&D", "R+D", "R_D", "0<a href=x>", "\U0001f600", "a, b", "$x$", ".", "..", "a//b", "/a", "a/", "x" * 120]
+    legal = ["car", "a/b:c", "Stra\u00dfe", "\u9053\u8def"]
+    tracking.MlflowTracker(client, run).log_metrics(
+        {f"test_iou/{name}": place for place, name in enumerate((*names, *legal))}, step=0
+    )
+    data = client.get_run(run.info.run_id).data
+    assert sorted(data.metrics.values()) == list(range(len(names) + len(legal)))
+    assert {f"test_iou/{name}" for name in legal} <= data.metrics.keys()
+    user = data.tags["mlflow.user"]
+    assert user.startswith("a\\x1b[31m\\u202ex")
+    assert len(user) == LONGEST_NAME
 
 
 def test_a_failure_marks_the_run_and_passes_on(client, experiment):

@@ -17,8 +17,8 @@ from segline.cli import beginning, planning, predicting, evaluating, scoring, da
 # isort: on
 from segline.cli import startup
 from segline.cli.application import app, complain
-from segline.errors import SeglineError, StorageError
-from segline.masking import mask_process
+from segline.errors import SeglineError, StorageError, printable
+from segline.masking import mask_process, masked
 from segline.storage import NO_RIGHT
 
 __all__ = ["app", "main", "run_reporting"]
@@ -90,6 +90,7 @@ def _lacking_folder() -> StorageError | None:
 
 def _fail(error: SeglineError, *, debug: bool) -> None:
     if debug:
-        complain("".join(traceback.format_exception(error)).rstrip("\n"))
+        # Not `complain`, which bounds what it says: of a traceback all is wanted.
+        sys.stderr.write(printable(masked("".join(traceback.format_exception(error))), but="\n\t"))
     complain(f"error: {error}")
     raise SystemExit(1)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segline.cli.application import app, complain, console
+from segline.cli.application import app, complain, console, say
 
 
 @app.command()
@@ -17,31 +17,28 @@ def doctor(
     """Check params.yaml, the data source, the disk, git and the tracking server before anything long is started."""
     from segline import config, settings, storage
     from segline.data.download import check_source
-    from segline.masking import masked
     from segline.registry.lineage import code_state
 
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
-    typer.echo(
-        f"params.yaml   good: {', '.join(params.datasets)} from {masked(params.source)}, training on {params.dataset}"
-    )
+    say(f"params.yaml   good: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
     public = [name for name in params.datasets if name not in params.own]
     check_source(params.source, datasets=public, root=places.root, archives=places.archives)
     for name in params.own:
         from segline.data import own
 
-        typer.echo(f"{name:13} good: {own.locate(params.options[name], root=places.root)}")
-    typer.echo(f"source        good: {masked(params.source)}")
+        say(f"{name:13} good: {own.locate(params.options[name], root=places.root)}")
+    say(f"source        good: {params.source}")
     storage.check_writable(places.root)
     free = storage.check_room(places.root, gibibytes=1.0)
-    typer.echo(f"disk          {free:.0f} GiB free")
+    say(f"disk          {free:.0f} GiB free")
     code = code_state(places.root)
-    typer.echo(f"code          {code.commit[:12]}{' with uncommitted changes' if code.dirty else ''}")
+    say(f"code          {code.commit[:12]}{' with uncommitted changes' if code.dirty else ''}")
     if places.tracking_uri.startswith("http"):
         from segline.registry.tracking import check_server  # imports MLflow, which takes seconds
 
         check_server(places.tracking_uri)
-    typer.echo(f"tracking      {masked(places.tracking_uri)}")
+    say(f"tracking      {places.tracking_uri}")
 
 
 @app.command()
@@ -56,7 +53,7 @@ def sample(
 
     for name in NAMES:
         draw(name, folder / name)
-        typer.echo(f"{folder / name}")
+        say(f"{folder / name}")
 
 
 @app.command()
@@ -102,10 +99,10 @@ def _show(written: "Written") -> None:  # type: ignore[name-defined]  # noqa: F8
         table.add_row(*(escape(text) for text in (line.what, line.guess, line.why)))
     console().print(table)
     for doubt in written.guess.doubts:
-        typer.echo(f"doubt: {doubt}")
+        say(f"doubt: {doubt}")
     for change in written.changes:
-        typer.echo(change)
-    typer.echo("next: look at the class table, then dvc repro validate@folder (and then make run)")
+        say(change)
+    say("next: look at the class table, then dvc repro validate@folder (and then make run)")
 
 
 @app.command()
@@ -120,11 +117,9 @@ def preset(
     if name is None:
         width = max(map(len, presets.names()))
         for known in presets.names():
-            typer.echo(f"{known:{width}}  {presets.title(known)}")
+            say(f"{known:{width}}  {presets.title(known)}")
         return
     changes = presets.apply(name, settings.load().params)
     for change in changes:
-        typer.echo(f"params.yaml: {change}")
-    typer.echo(
-        f"params.yaml: {len(changes)} keys changed" if changes else f"params.yaml: {name} is what it says already"
-    )
+        say(f"params.yaml: {change}")
+    say(f"params.yaml: {len(changes)} keys changed" if changes else f"params.yaml: {name} is what it says already")

@@ -2,7 +2,7 @@
 
 import typer
 
-from segline.cli.application import DatasetArgument, app
+from segline.cli.application import DatasetArgument, app, say
 
 data = typer.Typer(
     help="The data stages, one dataset at a time (`dvc repro` runs them all, in order, where needed).",
@@ -19,7 +19,7 @@ def look(dataset: DatasetArgument) -> None:
 
     places = settings.load()
     params = config.load(places.params, dataset=dataset)
-    own.look(params.options[dataset], root=places.root, path=places.own(dataset), report=typer.echo)
+    own.look(params.options[dataset], root=places.root, path=places.own(dataset), report=say)
 
 
 @data.command()
@@ -33,14 +33,14 @@ def download(dataset: DatasetArgument) -> None:
     if dataset in params.own:
         from segline.data import own
 
-        own.download(params.options[dataset], root=places.root, folder=places.archives(dataset), report=typer.echo)
+        own.download(params.options[dataset], root=places.root, folder=places.archives(dataset), report=say)
         return
     run(
         datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
         source=params.source,
         root=places.root,
         folder=places.archives(dataset),
-        report=typer.echo,
+        report=say,
     )
 
 
@@ -61,14 +61,14 @@ def extract(dataset: DatasetArgument) -> None:
             archives=places.archives(dataset),
             folder=places.raw(dataset),
             workers=places.workers,
-            report=typer.echo,
+            report=say,
         )
         return
     run(
         datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
         archives=places.archives(dataset),
         folder=places.raw(dataset),
-        report=typer.echo,
+        report=say,
     )
 
 
@@ -88,7 +88,7 @@ def validate(dataset: DatasetArgument) -> None:
         validation_share=params.prepare.validation_share,
         quarantine_share=params.validation.quarantine_share,
         workers=places.workers,
-        report=typer.echo,
+        report=say,
     )
 
 
@@ -107,5 +107,5 @@ def prepare(dataset: DatasetArgument) -> None:
         folder=places.prepared(dataset),
         short_side=params.prepare.short_side,
         workers=places.workers,
-        report=typer.echo,
+        report=say,
     )

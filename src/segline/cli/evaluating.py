@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from segline.cli.application import app, show
+from segline.cli.application import app, say, show
 from segline.cli.choosing import Chosen, chosen_model
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def evaluate(
             calibration=judged,
         )
     show(*tables.evaluated(summary))
-    typer.echo(f"page: {written[-1]}")
+    say(f"page: {written[-1]}")
     _log(chosen, written, places, name=f"{dataset}-{split}")
 
 
@@ -85,7 +85,7 @@ def _log(chosen: Chosen, files: Iterable[Path], places: "Settings", *, name: str
     from segline.registry import evaluations, tracking
 
     run = evaluations.log(tracking.connect(places), chosen.version, files, name=name)
-    typer.echo(f"MLflow: run {run}, evaluations/{name}" if run else "MLflow: the version has no run to keep them with")
+    say(f"MLflow: run {run}, evaluations/{name}" if run else "MLflow: the version has no run to keep them with")
 
 
 def _fitting(network: "Bundle", prepared: "Prepared", places: "Settings", name: str) -> "Split":
@@ -166,7 +166,7 @@ def compare(
     write_json(folder / "comparison.json", summary)
     write_text(folder / "comparison.html", compared.page(summary))
     show(*tables.compared(summary))
-    typer.echo(f"page: {folder / 'comparison.html'}")
+    say(f"page: {folder / 'comparison.html'}")
 
 
 def _evaluations(runs: list[str], places: "Settings") -> "list[tuple[str, Evaluation]]":

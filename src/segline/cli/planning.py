@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from segline.cli.application import DatasetArgument, app, console
+from segline.cli.application import DatasetArgument, app, console, say
 
 
 @app.command("plan")
@@ -33,9 +33,9 @@ def show_plan(
     made = plan.make(found, short_side=short_side, training=training, search=search)
     _show_plan(made)
     for name, other in plan.neighbours(made, found, short_side=short_side, training=training, search=search):
-        typer.echo(f"{name}: {other}")
+        say(f"{name}: {other}")
     if params.training.plan is None:
-        typer.echo("not in use: params.yaml has no training.plan: auto")
+        say("not in use: params.yaml has no training.plan: auto")
     if json:
         made.write(json)
 
@@ -50,4 +50,4 @@ def _show_plan(made: "Plan") -> None:  # type: ignore[name-defined]  # noqa: F82
         why = f"the plan would say {line.derived}: {line.why}" if line.given else line.why
         table.add_row(*(escape(text) for text in (line.key, value, why)))
     console().print(table)
-    typer.echo(f"memory: {', '.join(f'{network} {size / 2**30:.2f} GiB' for network, size in made.memory.items())}")
+    say(f"memory: {', '.join(f'{network} {size / 2**30:.2f} GiB' for network, size in made.memory.items())}")

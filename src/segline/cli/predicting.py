@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from segline.cli.application import app, complain
+from segline.cli.application import app, complain, say
 from segline.cli.choosing import chosen_model
 
 
@@ -52,7 +52,7 @@ def predict(
     shown = {names.index(name) for name in show} if show else None
     written = predict_files(bundle, source, output=output, report=complain, opacity=opacity, shown=shown)
     count = sum(1 for _ in track(written, description="predict", total=len(files), disable=not sys.stderr.isatty()))
-    typer.echo(f"{count} label maps and overlays are in {output}")
+    say(f"{count} label maps and overlays are in {output}")
 
 
 def _bundle(model: str) -> "Bundle":  # type: ignore[name-defined]  # noqa: F821

@@ -1,7 +1,6 @@
 """What the models of ``params.yaml`` are made of: strictness, and kinds of values with their own errors."""
 
 import re
-import unicodedata
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -9,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import PydanticCustomError
 
 from segline.config.names import CLASSIFIER, dataset_names, encoder_names, known_one, network_names
+from segline.errors import name_fault
 from segline.masking import masked_addresses
 
 MULTIPLE = 32  # what the deepest network's sides are a multiple of: it halves five times
@@ -49,16 +49,16 @@ def without_secret(source: str) -> str:
     return source
 
 
-def one_line(name: str) -> str:
-    """Refuse a name that shows nothing, or more than a line of text."""
-    if not name.strip() or any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in name):
-        raise PydanticCustomError("name", "a line of text", {})
+def showable(name: str) -> str:
+    """Refuse a name that cannot be shown as it is."""
+    if fault := name_fault(name):
+        raise PydanticCustomError("class_name", "{fault}", {"fault": fault})
     return name
 
 
 Item = TypeVar("Item")
 Encoding = Literal["ids", "palette", "rgb", "coco", "labelme"]
-Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(one_line)]
+Name = Annotated[str, AfterValidator(showable)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Relative = Annotated[str, Field(min_length=1), AfterValidator(inside)]
 DatasetName = Annotated[str, AfterValidator(lambda name: known_one(name, dataset_names()))]

@@ -16,6 +16,8 @@ from segline.reading import read_text
 
 Model = TypeVar("Model", bound=Strict)
 
+_SHOWN = 200  # characters of a value that is wrong
+
 
 class Source:
     """A YAML file that was read strictly, and which line each of its keys is on.
@@ -121,7 +123,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected=detail["msg"],
                 remedy="change one of them",
             )
-        case "unknown_name" | "ascending" | "inside" | "name" | "threshold":
+        case "unknown_name" | "ascending" | "inside" | "threshold" | "class_name":
             expected = detail["msg"]
         case _:
             expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")

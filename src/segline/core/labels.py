@@ -6,12 +6,15 @@ that are neither trained on nor scored.
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+
+from segline.errors import name_fault, shown
 
 Mask = npt.NDArray[np.uint8]
 Image = npt.NDArray[np.uint8]
@@ -21,6 +24,11 @@ VOID = 255
 
 BINARY, FOREGROUND = 2, 1
 """Classes of a binary task, whose label map names the background first, and the foreground's train id."""
+
+
+def alike(name: str) -> str:
+    """What two names have in common that a person cannot tell apart: blanks around them, and how accents are coded."""
+    return unicodedata.normalize("NFC", name).strip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +41,9 @@ class LabelClass:
         colour: RGB, 0..255.
         merged: further raw ids that count as this class.
         category: the publisher's name of the coarser class that it is one of; only scores by category use it.
+
+    Raises:
+        ValueError: a name that cannot be shown as it is.
     """
 
     name: str
@@ -40,6 +51,11 @@ class LabelClass:
     colour: tuple[int, int, int]
     merged: tuple[int, ...] = ()
     category: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        for name in (self.name, self.category or self.name):
+            if fault := name_fault(name):
+                raise ValueError(f"class {shown(repr(name))}, expected {fault}")
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -52,7 +68,7 @@ class LabelMap:
     """Classes in the order of their train ids, and the raw ids that are legal but void.
 
     Raises:
-        ValueError: no class, too many, or a raw id used twice.
+        ValueError: no class, too many, or a raw id or a name used twice.
     """
 
     classes: tuple[LabelClass, ...]
@@ -64,6 +80,8 @@ class LabelMap:
             raise ValueError(f"a label map has 1 to {VOID - 1} classes, not {len(self.classes)}")
         if len(set(raw)) < len(raw) or not all(0 <= value <= 255 for value in raw):
             raise ValueError(f"raw ids must be distinct and within 0..255, found {sorted(raw)}")
+        if len({alike(name) for name in self.names}) < len(self.classes):
+            raise ValueError(f"names must differ, found {sorted(self.names)}")
 
     def __len__(self) -> int:
         return len(self.classes)

@@ -30,7 +30,7 @@ from segline.data.rules import COLUMNS, Finding, Row, Rule, Severity, flat, rule
 from segline.data.split import assign
 from segline.data.thumbnails import Album
 from segline.datasets.base import SPLITS, Dataset, Pair
-from segline.errors import DataError, ValidationError
+from segline.errors import LONGEST_LINE, DataError, ValidationError, shown
 from segline.storage import atomic_folder, reporting_storage
 
 FILE_NAME = "validation.json"
@@ -160,7 +160,10 @@ def _story(dataset: Dataset, verdict: Verdict, *, docs: Path) -> list[str]:
     """What is told of data that pass."""
     lines = [f"left out: {finding}" for finding in verdict.findings("quarantine")]
     warnings = verdict.findings("warn")
-    lines += [f"note: {finding.file}: {finding.found}" for finding in warnings[:_WARNED]]
+    lines += [
+        f"note: {shown(finding.file, limit=LONGEST_LINE)}: {shown(finding.found, limit=LONGEST_LINE)}"
+        for finding in warnings[:_WARNED]
+    ]
     if len(warnings) > _WARNED:
         lines.append(f"note: and {len(warnings) - _WARNED} more, with their pictures: {docs / pages.GALLERY}")
     counts = ", ".join(f"{name} {count}" for name, count in verdict.summary["splits"].items())
@@ -203,8 +206,9 @@ def judge(
     rows = flat(rows, alike=alike)
     rules = rules_of(dataset)
     with tempfile.TemporaryDirectory() as scratch, atomic_folder(docs) as partial:
-        results = _run(dataset.name, rows, rules, Path(scratch))
-        by_id = {row["id"]: row for row in reversed(rows)}
+        handed = _handed(rows)
+        results = _run(dataset.name, handed, rules, Path(scratch))
+        by_id = {given["id"]: row for given, row in zip(reversed(handed), reversed(rows), strict=True)}
         checks = [_check(rule, result, by_id) for rule, result in zip(rules, results, strict=True)]
         verdict = _verdict(dataset, rows, checks, quarantine_share=quarantine_share)
         figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike, left_out=set(verdict.quarantined))
@@ -306,6 +310,28 @@ def _pairs(dataset: Dataset, raw: Path) -> list[Pair]:
         ) from error
 
 
+def _handed(rows: Sequence[Row]) -> list[Row]:
+    """`COLUMNS` of `rows` as Great Expectations gets them: text of other people cut, and `datadocs.disguised`.
+
+    Ids that differ stay different, however they are shown.
+    """
+    ids: dict[str, str] = {}
+    taken: set[str] = set()
+    alike: Counter[str] = Counter()
+    for name in dict.fromkeys(row["id"] for row in rows):
+        given = short = datadocs.disguised(shown(name))
+        while given in taken:
+            alike[short] += 1
+            given = f"{short} ({alike[short] + 1})"
+        ids[name] = given
+        taken.add(given)
+    return [{column: _given(row[column]) for column in COLUMNS} | {"id": ids[row["id"]]} for row in rows]
+
+
+def _given(value: Any) -> Any:
+    return datadocs.disguised(shown(value, limit=LONGEST_LINE)) if isinstance(value, str) else value
+
+
 def _run(name: str, rows: Sequence[Row], rules: Sequence[Rule], site: Path) -> list[dict[str, Any]]:
     """Have Great Expectations judge `rows` and build its site; its results in the order of `rules`."""
     # It logs what it swallows while rendering; here that shows as a page that is not there.
@@ -358,7 +384,7 @@ def _check(rule: Rule, outcome: dict[str, Any], by_id: dict[str, Row]) -> Check:
         raise RuntimeError(f"expectation {rule.name} did not run: {failure}")
     result = outcome["result"]
     ids = list(dict.fromkeys(entry["id"] for entry in result.get("unexpected_index_list") or []))
-    findings = [rule.finding(by_id[name]) for name in sorted(ids)]
+    findings = sorted((rule.finding(by_id[name]) for name in ids), key=lambda finding: finding.sample)
     findings += [rule.finding({"id": "", "split": split}) for split in result.get("partial_missing_list") or []]
     return Check(
         name=rule.name,

@@ -3,6 +3,10 @@
 The pages as built load styles, scripts and pictures from public sites, and list the results by
 script alone. Here every script, style and outside reference is dropped, one small style sheet is
 put in, and the result page becomes ``index.html``, led by the findings in plain words.
+
+It escapes some of what it is given and not the rest, and fills in ``$names`` that it finds there. So the
+signs that mean something to HTML or to a template are `disguised` on their way in, as characters that no
+printable text holds, and become themselves again, escaped, on their way through `page`.
 """
 
 from collections.abc import Sequence
@@ -18,6 +22,15 @@ _VOID_TAGS = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link"
 _DROPPED_TAGS = {"script", "style", "title", "footer", "noscript", "iframe", "object", "head", "nav"}
 _DROPPED_CLASSES = {"collapse", "modal", "sticky", "mb-4"}  # folded blocks, pop-ups and the side bar need scripts
 _KEPT_ATTRIBUTES = {"class", "id", "href", "colspan", "rowspan", "hidden", "lang", "aria-hidden"}
+
+_SIGNS = "<>&\"'$\\`{}|*"
+_DISGUISE = {ord(sign): 0xE000 + ord(sign) for sign in _SIGNS}  # Unicode's area for private use
+_UNDISGUISE = {put: escape(chr(sign)) for sign, put in _DISGUISE.items()}
+
+
+def disguised(text: str) -> str:
+    """Take from printable `text` all that Great Expectations could act upon; `page` gives it back."""
+    return text.translate(_DISGUISE)
 
 
 def write_pages(site: Path, folder: Path, *, title: str, findings: Sequence[str], passed: bool) -> None:
@@ -95,7 +108,7 @@ class _Filter(HTMLParser):
 
     def _keep(self, text: str) -> None:
         if not self._skipped:
-            self.kept.append(text)
+            self.kept.append(text.translate(_UNDISGUISE))
 
     @staticmethod
     def _is_dropped(tag: str, attributes: dict[str, str | None]) -> bool:

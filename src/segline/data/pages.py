@@ -7,6 +7,8 @@ from typing import Any
 
 import jinja2
 
+from segline.errors import printable, shown
+
 INDEX = "index.html"
 GALLERY = "gallery.html"
 FINGERPRINT = "fingerprint.html"
@@ -16,7 +18,7 @@ _LINKS = ((INDEX, "Result"), (GALLERY, "Gallery"), (FINGERPRINT, "Fingerprint"),
 
 
 def render(template: str, *, name: str, title: str, **content: Any) -> str:
-    """Fill in one of `segline/data/templates`; text is escaped.
+    """Fill in one of `segline/data/templates`; text is escaped, and what shows nothing or turns it too.
 
     Args:
         template: file name.
@@ -32,12 +34,18 @@ def environment(packages: Sequence[str]) -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.FunctionLoader(partial(_source, package)) for package in packages]),
         autoescape=True,
+        finalize=_visible,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"percent": percent, "length": len}
+    made.filters |= {"percent": percent, "length": len, "shown": shown}
     return made
+
+
+def _visible(value: Any) -> Any:
+    """Make text printable on its way into a page; HTML that was made here is `jinja2`'s own kind of text."""
+    return printable(value, but="\n\u00a0") if type(value) is str else value
 
 
 @cache

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Literal, Protocol
 
+from segline.errors import shown
+
 Report = Callable[[str], None]
 """Takes one line for a person; the caller decides where it goes."""
 
@@ -53,11 +55,12 @@ def tracking(*, unit: Literal["bytes", "samples"], report: Report) -> Iterator[T
         [DownloadColumn(), TransferSpeedColumn()] if unit == "bytes" else [MofNCompleteColumn()]
     )
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), *figures, TimeRemainingColumn(), console=console
+        TextColumn("{task.description}", markup=False), BarColumn(), *figures, TimeRemainingColumn(), console=console
     ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def track(description: str, total: int | None, done: int = 0) -> Advance:
+            description = shown(description)
             if description in tasks:
                 bars.reset(tasks[description], total=total, completed=done)
             else:

@@ -14,6 +14,7 @@ import numpy as np
 
 from segline.core.labels import LabelMap
 from segline.datasets.base import SPLITS, Dataset
+from segline.errors import LONGEST_LINE, shown
 
 Row = dict[str, Any]
 
@@ -56,7 +57,8 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.found}, expected {self.expected}; remedy: {self.remedy}"
+        place, found = shown(self.file, limit=LONGEST_LINE), shown(self.found, limit=LONGEST_LINE)
+        return f"{place}: {found}, expected {self.expected}; remedy: {self.remedy}"
 
 
 @dataclass(frozen=True, kw_only=True)

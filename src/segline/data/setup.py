@@ -80,6 +80,13 @@ def set_up(
 def _stated(folder: Path, *, root: Path) -> str:
     """The path for ``params.yaml``: relative where the folder is in the project."""
     whole = folder.resolve()
+    if not str(whole).isprintable():
+        raise ConfigError(
+            folder,
+            found="a path with signs that show nothing, or with bytes that are no UTF-8",
+            expected="a path that a person can read in params.yaml",
+            remedy="rename the folder, then run segline init on it",
+        )
     if root.resolve().is_relative_to(whole):
         raise ConfigError(
             folder,

@@ -9,15 +9,19 @@ from matplotlib.figure import Figure
 from segline.core.confusion import mean_iou
 from segline.core.labels import VOID, Image
 from segline.data.images import write_png
+from segline.errors import shown
 from segline.evaluation.evaluate import Evaluation, Split
 from segline.inference.bundle import Bundle
-from segline.inference.overlay import overlay, present, with_legend
+from segline.inference.overlay import fitted, overlay, present, with_legend, written_width
 from segline.inference.predict import predict_scaled
 from segline.storage import atomic_file
 
 _ERROR = (220, 20, 60)
 _HEIGHT = 220  # pixels of a panel
 _LETTERS = 0.48  # OpenCV's scale of the titles
+_TITLE_WIDTH = 640  # pixels that a title may take where its panel is narrower
+_LABEL_LENGTH = 48  # characters of a class's name beside the confusion matrix
+_FILE_LENGTH = 55  # characters of a picture's name: with four bytes each, and what is added, a file system takes them
 
 
 def confusion_picture(evaluation: Evaluation, path: Path) -> None:
@@ -30,11 +34,15 @@ def confusion_picture(evaluation: Evaluation, path: Path) -> None:
     axes = figure.subplots()
     picture = axes.imshow(shares, vmin=0, vmax=1, cmap="cividis")
     figure.colorbar(picture, ax=axes, label="share of the true class's pixels", shrink=0.8)
-    axes.set_xticks(range(len(evaluation.names) + 1), [*evaluation.names, "outside"], rotation=90)
-    axes.set_yticks(range(len(evaluation.names)), evaluation.names)
+    names = [shown(name, limit=_LABEL_LENGTH) for name in evaluation.names]
+    # Matplotlib would take what is between dollars for a formula.
+    axes.set_xticks(range(len(names) + 1), [*names, "outside"], rotation=90, parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(f"{evaluation.dataset} {evaluation.split}: mIoU {evaluation.miou:.3f}", fontsize=10)
+    axes.set_title(
+        f"{evaluation.dataset} {evaluation.split}: mIoU {evaluation.miou:.3f}", fontsize=10, parse_math=False
+    )
     for (row, column), share in np.ndenumerate(shares):
         if share >= 0.005:
             colour = "black" if share > 0.6 else "white"
@@ -73,7 +81,7 @@ def extreme_pictures(bundle: Bundle, split: Split, evaluation: Evaluation, folde
 
 
 def _picture(bundle: Bundle, split: Split, evaluation: Evaluation, index: int, folder: Path, name: str) -> Path:
-    path = folder / f"{name}_{evaluation.ids[index]}.png"
+    path = folder / f"{shown(f'{name}_{evaluation.ids[index]}', limit=_FILE_LENGTH)}.png"
     score = float(mean_iou(evaluation.per_image[index]))
     with atomic_file(path) as partial:
         write_png(partial, _panels(bundle, split, index, score=score))
@@ -96,8 +104,9 @@ def _panels(bundle: Bundle, split: Split, index: int, *, score: float) -> Image:
 def _titled(panel: Image, title: str) -> Image:
     width = round(panel.shape[1] * _HEIGHT / panel.shape[0])
     scaled = cv2.resize(panel, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
-    (written, _), _ = cv2.getTextSize(title, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, 1)
-    scaled = np.pad(scaled, ((0, 0), (0, max(0, written + 8 - width)), (0, 0)), constant_values=255)
+    title = fitted(title, max(width, _TITLE_WIDTH), letters=_LETTERS)
+    missing = written_width(title, _LETTERS) + 8 - width
+    scaled = np.pad(scaled, ((0, 0), (0, max(0, missing)), (0, 0)), constant_values=255)
     strip = np.full((22, scaled.shape[1], 3), 255, dtype=np.uint8)
     cv2.putText(strip, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (30, 30, 30), 1, cv2.LINE_AA)
     return np.pad(np.concatenate([strip, scaled]), ((0, 0), (0, 6), (0, 0)), constant_values=255)

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from segline.core.trust import counted
+from segline.errors import shown
 from segline.evaluation.figures import TITLES, signed
 
 _NAMES = max(map(len, TITLES.values()))
@@ -25,7 +26,7 @@ def evaluated(summary: Mapping[str, Any]) -> tuple[Table, ...]:
             categories.add_column(head, justify="right")
         for name, value in summary["per_category_iou"].items():
             bounds = summary["intervals"]["per_category_iou"][name]
-            categories.add_row(escape(name), _figure(value, "absent"), _bounds(bounds))
+            categories.add_row(_name(name), _figure(value, "absent"), _bounds(bounds))
         tables.append(categories)
     figures = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     figures.add_column(min_width=_NAMES)
@@ -44,7 +45,7 @@ def _classes(summary: Mapping[str, Any]) -> Table:
         bounds = summary["intervals"]["per_class_iou"][name]
         along = [_figure(boundary[name], "absent")] if boundary else []
         shown = f"{summary['per_class_images'][name]:,}"
-        table.add_row(escape(name), _figure(value, "absent"), _bounds(bounds), *along, shown, f"{sum(row):,}")
+        table.add_row(_name(name), _figure(value, "absent"), _bounds(bounds), *along, shown, f"{sum(row):,}")
     return table
 
 
@@ -84,6 +85,10 @@ def _bound(summary: Mapping[str, Any]) -> dict[str, str]:
     return {name: escape(text) for name, text in named.items()}
 
 
+def _name(text: str) -> str:
+    return escape(shown(text))
+
+
 def _figure(value: float | None, undefined: str = "undefined") -> str:
     return undefined if value is None else f"{value:.4f}"
 
@@ -114,7 +119,7 @@ def compared(summary: Mapping[str, Any]) -> tuple[Table, ...]:
     for run in summary["runs"]:
         against = run["against_first"]
         scores.add_row(
-            escape(run["name"]),
+            _name(run["name"]),
             f"{run['miou']:.4f} {_interval(run['miou_low'], run['miou_high'])}",
             _difference(against) if against else "",
             f"{against['p']:.4f}" if against else "",
@@ -127,7 +132,7 @@ def compared(summary: Mapping[str, Any]) -> tuple[Table, ...]:
 def _figures(summary: Mapping[str, Any]) -> Table:
     """All but the mean IoU, with paired differences to the first."""
     runs = summary["runs"]
-    table = Table("figure", *(escape(run["name"]) for run in runs))
+    table = Table("figure", *(_name(run["name"]) for run in runs))
     for name, title in TITLES.items():
         if any(name in run["figures"] for run in runs):
             apart = [(run["against_first"] or {"figures": {}})["figures"].get(name) for run in runs]
@@ -139,11 +144,11 @@ def _figures(summary: Mapping[str, Any]) -> Table:
 def _compared_classes(summary: Mapping[str, Any]) -> Table:
     runs = summary["runs"]
     starred = "* the interval of this difference by itself leaves out 0; of many such, some do so by chance"
-    table = Table("IoU", *(escape(run["name"]) for run in runs), caption=starred, caption_justify="left")
+    table = Table("IoU", *(_name(run["name"]) for run in runs), caption=starred, caption_justify="left")
     for place, name in enumerate(summary["classes"]):
         apart = [run["against_first"] and run["against_first"]["per_class"][place] for run in runs]
         cells = (_cell(run["per_class_iou"][place], own, "absent") for run, own in zip(runs, apart, strict=True))
-        table.add_row(escape(name), *cells)
+        table.add_row(_name(name), *cells)
     return table
 
 

@@ -1,12 +1,14 @@
 """Pictures of masks: colours, tints and the legend that tells which is which."""
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from segline.core.labels import VOID, Image, LabelMap, Mask
+from segline.errors import LONGEST_NAME, shown
 
 OPACITY = 0.5
 """Of the colours over the image, where nobody says another."""
@@ -14,6 +16,7 @@ OPACITY = 0.5
 _ROW = 18  # pixels of a legend row
 _NAME_AT = 30  # pixels from the picture to a legend's names
 _LETTERS = 0.42  # size of them, as OpenCV has it
+_NAME_WIDTH = 640  # pixels that the longest name in a legend may take
 _STRIPE = 4  # pixels
 
 
@@ -87,13 +90,30 @@ def with_legend(picture: Image, listed: Sequence[int], labels: LabelMap) -> Imag
         item = labels.classes[train_id]
         cv2.rectangle(canvas, (left, top), (left + 14, top + 12), item.colour, thickness=-1)
         at = picture.shape[1] + _NAME_AT, top + 11
-        cv2.putText(canvas, item.name, at, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (30, 30, 30), 1, cv2.LINE_AA)
+        name = fitted(item.name, _NAME_WIDTH, letters=_LETTERS)
+        cv2.putText(canvas, name, at, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (30, 30, 30), 1, cv2.LINE_AA)
     return canvas
 
 
 def _legend_width(labels: LabelMap) -> int:
-    names = (cv2.getTextSize(item.name, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, 1)[0][0] for item in labels.classes)
-    return _NAME_AT + max(names, default=0) + 8
+    widths = (written_width(fitted(item.name, _NAME_WIDTH, letters=_LETTERS), _LETTERS) for item in labels.classes)
+    return _NAME_AT + max(widths, default=0) + 8
+
+
+@lru_cache(maxsize=1024)  # a legend is drawn anew for every image
+def fitted(text: str, width: int, *, letters: float) -> str:
+    """Shorten a name in the middle until it takes at most `width` pixels in OpenCV's letters of that size."""
+    limit = LONGEST_NAME
+    name = shown(text)
+    while written_width(name, letters) > width:
+        limit -= 1
+        name = shown(text, limit=limit)
+    return name
+
+
+def written_width(text: str, letters: float) -> int:
+    """Pixels that `text` takes in OpenCV's letters of that size."""
+    return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, letters, 1)[0][0])
 
 
 def _refuse_stray(ids: npt.NDArray[np.integer], labels: LabelMap) -> None:

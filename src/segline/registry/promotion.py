@@ -15,10 +15,11 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
+from rich.markup import escape
 from rich.table import Table
 
 import segline
-from segline.errors import TrackingError
+from segline.errors import TrackingError, shown
 from segline.registry.tracking import DECISION, reporting_tracking
 
 CHAMPION: Final = "champion"
@@ -157,11 +158,12 @@ def table(client: MlflowClient) -> Table:
         for version in sorted(versions, key=lambda item: int(item.version), reverse=True):
             decision = json.loads(version.tags.get(DECISION, "{}"))
             score = decision.get("challenger")
-            grid.add_row(
-                model.name,
+            cells = (
+                shown(model.name),
                 str(version.version),
                 aliases.get(version.version, ""),
                 "" if score is None else f"{score:.4f}",
                 decision.get("reason", "not judged yet"),
             )
+            grid.add_row(*map(escape, cells))
     return grid

@@ -5,6 +5,7 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from rich.markup import escape
 from rich.table import Table
 
 from segline.core.trust import caveat, method
@@ -55,7 +56,8 @@ def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:
     }
 
 
-def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
+def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """What there is to tell of a run: name and value, as plain text."""
     drawn = f"{100 * result['confidence']:.0f} %, {method(result['groups'])}"
     interval = f"{result['miou']:.4f}  [{result['miou_low']:.4f}, {result['miou_high']:.4f}] ({drawn})"
     champion = f"version {result['champion']}" if result["champion"] else "none yet"
@@ -79,12 +81,6 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, str]]:
 def table(result: dict[str, Any]) -> Table:
     """The rows for a terminal."""
     grid = Table(show_header=False, title=f"Segline: {result['dataset']}", title_justify="left")
-    for name, value in _rows(result):
-        grid.add_row(name, value)
+    for name, value in rows(result):
+        grid.add_row(name, escape(value))
     return grid
-
-
-def markdown(result: dict[str, Any]) -> str:
-    """The rows for a Prefect artifact."""
-    lines = [f"| {name} | {value} |" for name, value in _rows(result)]
-    return "\n".join(["| | |", "|---|---|", *lines])

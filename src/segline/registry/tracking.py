@@ -3,9 +3,12 @@
 Run ids are always explicit: MLflow's "active run" belongs to a thread, and Prefect has many.
 """
 
+import hashlib
 import json
 import logging
 import os
+import posixpath
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,7 +25,7 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import SQLAlchemyError
 
-from segline.errors import TrackingError
+from segline.errors import TrackingError, shown
 from segline.masking import masked
 from segline.settings import Settings
 from segline.storage import NO_RIGHT, reporting_storage
@@ -37,6 +40,8 @@ _INTERVAL = 10.0  # seconds between two looks at the machine; MLFLOW_SYSTEM_METR
 _SYSTEM = "system/"  # what MLflow's monitor begins its metrics' names with
 _PARAM_LIMIT = 6000  # characters; MLflow refuses longer values
 _EMBEDDED = "sqlite:///"
+_ILLEGAL = re.compile(r"[^\w.\- :/]")  # what MLflow refuses in a metric's name
+_DIGEST = 6  # hex digits that keep names apart which lose what MLflow refuses
 _BATCH = 100  # params, tags or metrics in one request
 
 
@@ -183,7 +188,7 @@ class MlflowTracker:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what the run was asked to do; the same values may be recorded again."""
-        entries = [Param(key, masked(value)[:_PARAM_LIMIT]) for key, value in params.items()]
+        entries = [Param(key, shown(masked(value), limit=_PARAM_LIMIT)) for key, value in params.items()]
         with reporting_tracking(self.place):
             for batch in _batches(entries):
                 self._client.log_batch(self.run_id, params=batch)
@@ -193,7 +198,7 @@ class MlflowTracker:
         now = int(time.time() * 1000)
         entries = [
             Metric(name, float(value), now, step)
-            for name, value in metrics.items()
+            for name, value in ((metric_name(given), value) for given, value in metrics.items())
             if step > self._last_step.get(name, -1)
         ]
         if entries:
@@ -290,8 +295,16 @@ def unfinished(client: MlflowClient, experiment_id: str, key: str) -> Run | None
 
 def open_parent(client: MlflowClient, experiment_id: str, *, key: str, name: str) -> Run:
     """A new parent run."""
-    user = os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown"
+    user = shown(os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown")
     return client.create_run(experiment_id, tags={KEY: key, "mlflow.user": user}, run_name=name)
+
+
+def metric_name(name: str) -> str:
+    """A name that MLflow takes: a legal one stays, another, as of a class ``R&D``, loses signs and gets a digest."""
+    fit = _ILLEGAL.sub("_", name)
+    if posixpath.normpath(fit) != fit:  # MLflow would have to write a file that is named so
+        fit = fit.replace("/", "_")
+    return fit if fit == name else f"{fit}-{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]}"
 
 
 def log_dataset(client: MlflowClient, run_id: str, name: str, digest: str) -> None:

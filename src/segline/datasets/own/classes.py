@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 from segline.config import Encoding, Source, Strict
 from segline.config.fields import Byte, Name
 from segline.core.coding import Colours
-from segline.core.labels import VOID, LabelClass, LabelMap
+from segline.core.labels import VOID, LabelClass, LabelMap, alike
 from segline.errors import ConfigError
 
 NAME = "classes.yaml"
@@ -120,7 +120,10 @@ def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
     table = source.parse(ClassTable)
     _refuse_repeated(source, list(_ids(table)), "id", "give each id once, or merge it")
     _refuse_repeated(
-        source, [(("classes", place, "name"), row.name) for place, row in enumerate(table.classes)], "name", "rename it"
+        source,
+        [(("classes", place, "name"), alike(row.name)) for place, row in enumerate(table.classes)],
+        "name",
+        "rename it",
     )
     if encoding == "rgb":
         _check_colours(source, table)

@@ -25,7 +25,7 @@ _ENDINGS = re.compile(
     r"|label_?map|groundtruth|ground_truth|masks?|labels?|annotations?|annot|image|img|rgb|sat|seg|gt|lbl|trimap|l)$",
     re.IGNORECASE,
 )
-_UNLISTABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are no UTF-8
+_UNLISTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control, line ends, and no UTF-8
 _SEPARATED = re.compile(r"[ _.-]")
 
 

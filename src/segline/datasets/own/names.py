@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from segline.datasets.own.classes import Colour
+from segline.errors import shown
 from segline.reading import read_text
 
 FILES = frozenset(
@@ -75,7 +76,8 @@ def _parse(path: str, lines: Sequence[str]) -> Names:
             continue  # its header
         else:
             name, rgb = line, []
-        names.append(name.strip())
+        name = shown(name.strip())  # it is put into a class table, to be edited there
+        names.append(name)
         if rgb and max(rgb) < 256:
-            colours[rgb[0], rgb[1], rgb[2]] = name.strip()
+            colours[rgb[0], rgb[1], rgb[2]] = name
     return Names(source=path, names=tuple(names), colours=colours)

@@ -17,7 +17,7 @@ import numpy as np
 
 from segline.core.polygons import Points, Shape
 from segline.datasets.own.shapes import FaultError, coco_shape, labelme_shape, reporting
-from segline.errors import DataError
+from segline.errors import DataError, name_fault, shown
 from segline.formats import strict_json
 from segline.pictures import refuse_large
 from segline.reading import JSON_BYTES, read_bytes
@@ -121,7 +121,18 @@ def _coco(path: Path) -> tuple[Any, dict[Any, str]]:
         )
     with reporting(f"{path} categories"):
         ordered = sorted(content["categories"], key=lambda entry: int(entry["id"]))
-        return content, {entry["id"]: str(entry["name"]) for entry in ordered}
+        return content, {entry["id"]: _named(entry["name"]) for entry in ordered}
+
+
+def _named(name: Any) -> str:
+    """A class's name as a polygon file has it.
+
+    Raises:
+        FaultError: it cannot be shown as it is; the class table must have the same, so it is not corrected here.
+    """
+    if fault := name_fault(str(name)):
+        raise FaultError(f"class {shown(repr(name))}", fault)
+    return str(name)
 
 
 def _drawings(content: Any, names: Mapping[Any, str], ids: Mapping[str, int], path: Path) -> dict[str, Drawing]:
@@ -212,7 +223,7 @@ def _labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Callable
     for number, entry in enumerate(content["shapes"], start=1):
         place = f"{path} shape {number}"
         with reporting(place):
-            label, kind = str(entry["label"]), entry.get("shape_type") or "polygon"
+            label, kind = _named(entry["label"]), entry.get("shape_type") or "polygon"
             if kind in _NOT_AREAS:
                 left_out.append(f"a {kind} of {label!r} is no area")
                 continue

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from segline.core.labels import LabelMap
 from segline.core.palette import safe_colours
 from segline.data import pages
+from segline.errors import printable
 from segline.evaluation.figures import signed
 
 _PACKAGES = ("segline.evaluation.page", "segline.data")
@@ -51,7 +52,7 @@ def figure(value: float | None, name: str, digits: int = 3, *, sign: bool = Fals
     if value is None:
         return Markup('<span title="nothing there to divide by">\u2013</span>')
     written = signed(value, digits) if sign else f"{value:.{digits}f}"
-    return Markup('<data value="{}" data-name="{}">{}</data>').format(repr(value), name, written)
+    return Markup('<data value="{}" data-name="{}">{}</data>').format(repr(value), printable(name), written)
 
 
 def compact(count: float) -> str:
