@@ -29,11 +29,13 @@ from memory import peak
 from timing import interleaved, ratio
 
 from segline import datasets
-from segline.data import checks, loader, manifest, measures, parallel
-from segline.data.archives import extract
-from segline.data.split import assign
+from segline.data.batches import loader
+from segline.data.extract.archives import extract
+from segline.data.images.split import assign
+from segline.data.validate import expectations, manifest, sample_statistics
 from segline.datasets import sample
 from segline.datasets.base import Dataset, Pair
+from segline.parallel import pool as parallel
 
 PACKAGES = ("opencv-python-headless", "albumentations", "numpy", "tensorflow", "keras", "great-expectations")
 NAMES = {"kitti": 1.5, "oxford_pets": 2.0}  # dataset -> the most that its validation pass may cost
@@ -105,7 +107,7 @@ def _validation(
         parallel.map_samples(partial(work.decode, raw=raw), pairs, workers=workers, description="decode")
 
     def validation(*, measured: bool) -> None:
-        with measures.store() as taken:
+        with sample_statistics.store() as taken:
             store = taken if measured else None
             manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
 
@@ -118,7 +120,7 @@ def _validation(
         "whole": partial(validation, measured=True),
         **apart,
     }
-    with measures.store() as store:
+    with sample_statistics.store() as store:
         table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
         seconds = interleaved(actions, repetitions=repetitions)
     each = 1e3 * statistics.median(seconds["decode"]) / len(pairs)
@@ -137,9 +139,9 @@ def _validation(
         )
 
 
-def _judge(table: object, store: measures.Store, dataset: Dataset, raw: Path) -> None:
+def _judge(table: object, store: sample_statistics.Store, dataset: Dataset, raw: Path) -> None:
     with tempfile.TemporaryDirectory() as docs:
-        checks.judge(table, store, dataset=dataset, raw=raw, docs=Path(docs) / "docs", quarantine_share=1.0)
+        expectations.judge(table, store, dataset=dataset, raw=raw, docs=Path(docs) / "docs", quarantine_share=1.0)
 
 
 def _loader(prepared: Path, pool: Executor, *, workers: int, repetitions: int) -> None:

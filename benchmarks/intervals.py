@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 import machine
 import numpy as np
 
-from segline.core.confusion import Counts, iou, mean_iou
-from segline.core.statistics import Interval, bootstrap, bootstraps, compare, of_few, shown_units
+from segline.core.metrics.confusion import Counts, iou, mean_iou
+from segline.core.statistics.bootstrap import Interval, bootstrap, bootstraps, compare, of_few, shown_units
 
 CONFIDENCE = 0.95
 PIXELS = 20_000  # of an image

@@ -26,19 +26,19 @@ import networks
 import work
 
 from segline import config, datasets, models
-from segline.core.confusion import iou
-from segline.data import loader
-from segline.data.archives import extract
-from segline.data.augment import Augmenter
-from segline.data.prepared import Prepared
+from segline.core.metrics.confusion import iou
+from segline.data.batches import loader
+from segline.data.batches.augment import Augmenter
+from segline.data.extract.archives import extract
+from segline.data.prepare.prepared import Prepared
 from segline.datasets.base import Dataset
 from segline.errors import ComparisonError
-from segline.evaluation import comparison, figures
-from segline.evaluation import evaluate as scoring
+from segline.evaluation import compare, summary
+from segline.evaluation.bundles import evaluate as scoring
 from segline.inference.bundle import Bundle
-from segline.training.backend import make_deterministic
-from segline.training.fit import fit
-from segline.training.job import Job
+from segline.training.fit.backend import make_deterministic
+from segline.training.fit.fit import fit
+from segline.training.fit.job import Job
 
 NETWORKS = [name for name in networks.CONFIGS if not name.endswith("/xception_65")]  # that one takes a GPU
 SHORT_SIDES = {"oxford_pets": 128, "kitti": 192}  # and crops of as many pixels a side
@@ -180,7 +180,7 @@ def _table(options: argparse.Namespace) -> None:
 
 def _score(evaluation: scoring.Evaluation) -> str:
     interval = evaluation.interval(resamples=RESAMPLES, confidence=CONFIDENCE)
-    others = figures.extra_scores(evaluation)
+    others = summary.extra_scores(evaluation)
     if len(evaluation.names) == 2:
         others |= dict(zip(evaluation.names, iou(evaluation.counts), strict=True))
     extra = ", ".join(f"{name} {value:.3f}" for name, value in others.items())
@@ -192,7 +192,7 @@ def _compared(planned: scoring.Evaluation | None, evaluation: scoring.Evaluation
         return ""
     both = [("this", evaluation), ("plan: auto", planned)]
     try:
-        found = comparison.compare(both, resamples=RESAMPLES, confidence=CONFIDENCE)[1].against
+        found = compare.compare(both, resamples=RESAMPLES, confidence=CONFIDENCE)[1].against
     except ComparisonError as error:
         return f"(not compared: {error.found}) "
     assert found is not None

@@ -1,4 +1,4 @@
-"""Memory that fits really take, over what `segline.training.memory` says they would: goal 0.75 to 1.25.
+"""Memory that fits really take, over what `segline.training.fit.memory_estimate` says they would: goal 0.75 to 1.25.
 
     .venv/bin/python benchmarks/memory_estimate.py                  # every case, each in a process of its own
     .venv/bin/python benchmarks/memory_estimate.py unet xception    # cases whose name holds one of these
@@ -105,10 +105,10 @@ def fit(wanted: Case) -> dict[str, float]:
     sys.path.insert(0, str(ROOT))
     import flows.training  # noqa: F401 (for what it imports)
     from segline.config import ModelConfig, Training
-    from segline.training import backend
-    from segline.training.fit import fit as run
-    from segline.training.job import Job
-    from segline.training.memory import footprint
+    from segline.training.fit import backend
+    from segline.training.fit.fit import fit as run
+    from segline.training.fit.job import Job
+    from segline.training.fit.memory_estimate import footprint
 
     backend.make_deterministic(seed=1, threads=2)
     model = ModelConfig.model_validate(wanted.model)

@@ -42,8 +42,8 @@ def bare(name: str, *, xla: bool = False) -> Any:
     import keras
 
     from segline import models
-    from segline.training.losses import SegmentationLoss
-    from segline.training.metrics import MeanIoU
+    from segline.training.objective.losses import SegmentationLoss
+    from segline.training.objective.validation_metrics import MeanIoU
 
     model = models.build(model_config(name))
     model.compile(
@@ -91,7 +91,7 @@ def _seconds(action: Any) -> float:
 
 def main() -> None:
     """Arguments: ``plain`` or ``xla``, a network, threads. Prints one line of JSON."""
-    from segline.training.backend import make_deterministic
+    from segline.training.fit.backend import make_deterministic
 
     how, name, threads = sys.argv[1:]
     make_deterministic(seed=SEED, threads=int(threads))

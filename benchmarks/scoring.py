@@ -35,9 +35,9 @@ from sklearn.metrics import confusion_matrix
 from timing import interleaved, ratio
 
 from segline import datasets
-from segline.core.confusion import confusion
 from segline.core.labels import VOID, LabelMap, Mask
-from segline.data.archives import extract
+from segline.core.metrics.confusion import confusion
+from segline.data.extract.archives import extract
 from segline.datasets import sample
 
 PACKAGES = ("numpy", "opencv-python-headless", "scikit-learn", "cityscapesscripts")

@@ -37,14 +37,14 @@ from timing import interleaved, ratio
 
 from segline import datasets
 from segline.config import MULTIPLE, Training
-from segline.data import loader
-from segline.data.archives import extract
-from segline.data.prepared import Prepared
+from segline.data.batches import loader
+from segline.data.extract.archives import extract
+from segline.data.prepare.prepared import Prepared
 from segline.datasets import sample
-from segline.training import backend
-from segline.training.backend import make_deterministic
-from segline.training.fit import fit
-from segline.training.job import Job
+from segline.training.fit import backend
+from segline.training.fit.backend import make_deterministic
+from segline.training.fit.fit import fit
+from segline.training.fit.job import Job
 
 PETS = "oxford_pets"
 PARTS = ("fit", "networks", "xla", "gpu")

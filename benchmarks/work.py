@@ -14,15 +14,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from segline.data import loader
-from segline.data.augment import Augmenter
-from segline.data.loader import Crops
-from segline.data.prepare import prepare
-from segline.data.prepared import Prepared
-from segline.data.progress import silent
-from segline.data.split import assign
+from segline.data.batches import loader
+from segline.data.batches.augment import Augmenter
+from segline.data.batches.loader import Crops
+from segline.data.images.split import assign
+from segline.data.prepare.prepare import prepare
+from segline.data.prepare.prepared import Prepared
 from segline.datasets.base import Dataset, Pair
 from segline.datasets.oxford_pets import DATASET as PETS
+from segline.progress import silent
 
 BATCH = 8
 _LOCAL = threading.local()
@@ -105,9 +105,9 @@ MANY = Dataset(
 
 
 def validate_many(place: Path, workers: int) -> None:
-    from segline.data import checks
+    from segline.data.validate import expectations
 
-    checks.validate(
+    expectations.validate(
         MANY,
         raw=place / "raw",
         folder=place / "manifest",
@@ -120,7 +120,7 @@ def validate_many(place: Path, workers: int) -> None:
 
 def manifest_many(place: Path) -> None:
     """The manifest alone, in one process, for what comes after it."""
-    from segline.data import manifest
+    from segline.data.validate import manifest
 
     found = _pairs(place / "raw")
     splits = assign(found, validation_share=0.2)
@@ -155,7 +155,7 @@ STAGES = {"validate": validate_many, "prepare": prepare_many, "loader": load_man
 
 def prepared_real(dataset: Dataset, raw: Path, place: Path, *, short_side: int = CROP[0]) -> tuple[list[Pair], Path]:
     """Whole pairs of `dataset`, and a folder prepared from them."""
-    from segline.data import manifest
+    from segline.data.validate import manifest
 
     found = [pair for pair in dataset.pairs(raw) if pair.image and pair.mask]
     splits = assign(found, validation_share=0.2)

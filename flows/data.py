@@ -29,7 +29,7 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import reporting
-from segline import config, settings
+from segline import config, project
 from segline.errors import DataError
 
 _CACHED = ("didn't change, skipping", "is cached - skipping run")  # what `dvc repro` says of such stages
@@ -56,7 +56,7 @@ def data(force: bool = False) -> dict[str, str]:
         Stage -> ``cached`` or ``ran``.
     """
     reporting.without_tracebacks()
-    places = settings.load()
+    places = project.load()
     config.load(places.params)
     _end_stages_with_us()
     futures: dict[str, PrefectFuture[Any]] = {}

@@ -19,10 +19,10 @@ _BATCHES = 2  # training batches that are drawn
 @reporting.without_secrets
 def pretrain(work: Work) -> None:
     """Train the search's encoders on what the data say of whole images; each one goes on after a kill."""
-    from segline.data import loader
-    from segline.training import classify
-    from segline.training import search as library
-    from segline.training.backend import make_deterministic
+    from segline.data.batches import loader
+    from segline.training.classification import pretrain as classify
+    from segline.training.fit.backend import make_deterministic
+    from segline.training.search import search as library
 
     settings, fit = work.params.classification, work.training
     make_deterministic(seed=work.params.seed, threads=fit.threads)
@@ -62,15 +62,15 @@ def _weights(work: Work) -> dict[str, str]:
 @reporting.without_secrets
 def search(work: Work) -> dict[str, Any]:
     """Let Keras Tuner choose network, sizes, learning rate and augmentation strength on validation."""
-    from segline.data import loader
-    from segline.training.backend import make_deterministic
+    from segline.data.batches import loader
+    from segline.training.fit.backend import make_deterministic
 
     stored = work.scratch / "choice.json"
     make_deterministic(seed=work.params.seed, threads=work.params.training.threads)
     if stored.is_file():
         print(f"search: already done, {stored}")
         return read(stored)
-    from segline.training import search as library
+    from segline.training.search import search as library
 
     with loader.on_processes(loaders_of(work)) as put:
         choice = library.search(
@@ -95,11 +95,11 @@ def search(work: Work) -> dict[str, Any]:
 def train(work: Work, choice: dict[str, Any]) -> None:
     """Train the winner of the search, longer; resumes at the last whole epoch."""
     from segline import models
-    from segline.data import loader
+    from segline.data.batches import loader
     from segline.inference import bundle
-    from segline.training.fit import fit
-    from segline.training.job import Job
-    from segline.training.memory import budget, by_batch
+    from segline.training.fit.fit import fit
+    from segline.training.fit.job import Job
+    from segline.training.fit.memory_estimate import budget, by_batch
 
     folder = work.scratch / "bundle"
     if (folder / bundle.DESCRIPTION).is_file():
@@ -150,9 +150,11 @@ def _mirrors(work: Work, network: Any) -> tuple[Flip, ...]:
         return ()
     if wanted != "validation":
         return flips
-    from segline.evaluation import mirrors
+    from segline.evaluation.bundles import choose_mirrors
 
-    chosen = mirrors.choose(network, work.prepared.split("validation"), flips=flips, progress=progress("mirror images"))
+    chosen = choose_mirrors.choose(
+        network, work.prepared.split("validation"), flips=flips, progress=progress("mirror images")
+    )
     work.tracker.log_metrics({"mirrored_val_miou": chosen.miou, "unmirrored_val_miou": chosen.miou_without}, step=0)
     figures = f"validation mIoU {chosen.miou:.4f} with mirror images, {chosen.miou_without:.4f} without"
     print(f"mirrors {', '.join(chosen.flips) or 'none'}: {figures}")
@@ -166,9 +168,9 @@ def _threshold(work: Work, network: Any) -> float | None:
         return None
     if wanted != "validation":
         return wanted
-    from segline.evaluation import threshold
+    from segline.evaluation.bundles import choose_threshold
 
-    chosen = threshold.choose(network, work.prepared.split("validation"), progress=progress("threshold"))
+    chosen = choose_threshold.choose(network, work.prepared.split("validation"), progress=progress("threshold"))
     figures = {"threshold": chosen.value, "threshold_val_miou": chosen.miou, "argmax_val_miou": chosen.miou_at_half}
     work.tracker.log_metrics(figures, step=0)
     print(f"threshold {chosen.value:.3f}: validation mIoU {chosen.miou:.4f}, with 0.5 {chosen.miou_at_half:.4f}")
@@ -177,7 +179,7 @@ def _threshold(work: Work, network: Any) -> float | None:
 
 def _show_batches(work: Work, batches: Any) -> None:
     """Log the first training batches as pictures; a resumed run draws the same."""
-    from segline.training.pictures import batch_picture
+    from segline.training.fit.batch_pictures import batch_picture
 
     for number in range(_BATCHES):
         path = work.scratch / "batches" / f"batch_{number + 1}.png"

@@ -13,8 +13,8 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import reporting
 from flows.work import Work, progress, read
-from segline.core import gate
-from segline.registry import promotion, summary, tracking
+from segline.registry import tracking, versions
+from segline.registry.gate import rules
 from segline.storage import atomic_file
 
 _EXTREMES = 4  # of the worst and of the best validation images, drawn
@@ -24,7 +24,7 @@ _EXTREMES = 4  # of the worst and of the best validation images, drawn
 @reporting.without_secrets
 def evaluate(work: Work) -> None:
     """Score the winner on the test split at the labels' native size, and draw the pictures."""
-    from segline.evaluation import record, report
+    from segline.evaluation.report import pictures, write
     from segline.inference import bundle
 
     split = work.prepared.split("test")
@@ -33,8 +33,8 @@ def evaluate(work: Work) -> None:
     work.tracker.set_tags({"segline.network": network.family})
     result = _summarise(work, evaluation)
     work.tracker.log_metrics(summary.metrics(result), step=0)
-    report.confusion_picture(evaluation, work.scratch / "confusion.png")
-    written = record.write(
+    pictures.confusion_picture(evaluation, work.scratch / "confusion.png")
+    written = write.write(
         work.scratch,
         bundle=network,
         split=split,
@@ -49,7 +49,7 @@ def evaluate(work: Work) -> None:
     for path in (*written, work.scratch / "confusion.png"):
         work.tracker.log_artifact(path, "evaluation")
     _publish(work, written)
-    for path in report.example_pictures(network, split, evaluation, work.scratch / "examples"):
+    for path in pictures.example_pictures(network, split, evaluation, work.scratch / "examples"):
         work.tracker.log_artifact(path, "examples")
     _show_validation(work, network)
 
@@ -59,8 +59,8 @@ def _answered(work: Work, network: Any, split: Any) -> tuple[Any, Any]:
 
     One pass for both; the temperature is fitted on validation before it.
     """
-    from segline.evaluation import calibration
-    from segline.evaluation import evaluate as library
+    from segline.evaluation.bundles import confidence as calibration
+    from segline.evaluation.bundles import evaluate as library
 
     fitted = calibration.fit(network, work.prepared.split("validation"), progress=progress("fit a temperature"))
     judge = calibration.Judge(network, split, fitted=fitted)
@@ -80,20 +80,20 @@ def _publish(work: Work, written: Iterable[Path]) -> None:
 
 def _show_validation(work: Work, network: Any) -> None:
     """Log the validation images that the winner answers worst and best."""
-    from segline.evaluation import evaluate as library
-    from segline.evaluation import report
+    from segline.evaluation.bundles import evaluate as library
+    from segline.evaluation.report import pictures
 
     split = library.AtTrainingScale(work.prepared.split("validation"))
     stored = work.scratch / "validation.npz"
     if not stored.is_file():
         library.save(library.evaluate(network, split, progress=progress("look at validation")), stored)
     evaluation, folder = library.load(stored), work.scratch / "validation"
-    for path in (stored, *report.extreme_pictures(network, split, evaluation, folder, count=_EXTREMES)):
+    for path in (stored, *pictures.extreme_pictures(network, split, evaluation, folder, count=_EXTREMES)):
         work.tracker.log_artifact(path, "validation")
 
 
 def _summarise(work: Work, evaluation: Any) -> dict[str, Any]:
-    from segline.evaluation import figures
+    from segline.evaluation import summary as figures
 
     wanted = work.params.evaluation
     pixels = work.prepared.split("train").pixels
@@ -113,31 +113,31 @@ def judge(work: Work, client: Any, version: ModelVersion) -> dict[str, Any]:
     A decision made before a kill stays while it speaks of the present champion, or made this
     version the champion; after somebody else's promotion it is made anew.
     """
-    champion = promotion.champion(client, work.name)
+    champion = versions.champion(client, work.name)
     made = json.loads(version.tags.get(tracking.DECISION, "null"))
     holder = champion.version if champion else None
     if made and holder in (made["champion"], version.version):
         return dict(made)
     challenger = read(work.scratch / "evaluation.json")["miou"]
-    decision = gate.decide(
+    decision = rules.decide(
         challenger,
         champion=_rescore(work, champion) if champion else None,
         floor=work.params.promotion.floor[work.params.dataset],
     )
     result = asdict(decision) | {"version": version.version, "champion": champion.version if champion else None}
-    promotion.tag(client, version, {tracking.DECISION: json.dumps(result)})
+    versions.tag(client, version, {tracking.DECISION: json.dumps(result)})
     print(f"gate: {'promoted' if decision.promote else 'rejected'}: {decision.reason}")
     return result
 
 
 def _rescore(work: Work, champion: ModelVersion) -> float:
     """The champion's mean IoU on the split that the challenger was scored on."""
-    from segline.evaluation import evaluate as library
-    from segline.evaluation import splits
+    from segline.evaluation.bundles import evaluate as library
+    from segline.evaluation.bundles import splits
     from segline.evaluation.lock import lock_of, refuse_differences
     from segline.inference import bundle
 
-    network = bundle.load(promotion.download(champion, work.scratch / "champion"))
+    network = bundle.load(versions.download(champion, work.scratch / "champion"))
     places, name = work.settings, work.params.dataset
     split = splits.fitting(
         network, work.prepared, name="test", raw=places.raw(name), manifest_folder=places.manifest(name)

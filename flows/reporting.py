@@ -18,7 +18,7 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import login, temporary
-from segline import cli, settings
+from segline import cli, project
 from segline.errors import LONGEST_LINE, ConfigError, SeglineError, message, shown
 from segline.masking import mask_process, masked
 
@@ -92,7 +92,7 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
             _check_server()
         else:
             if not login.is_agreed():
-                login.use(settings.load().root)
+                login.use(project.load().root)
             _end_orphans()
             temporary.start()
         action(options)

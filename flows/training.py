@@ -23,12 +23,12 @@ from flows import reporting
 from flows.fitting import pretrain, search, train
 from flows.judging import evaluate, judge
 from flows.work import Work, dataset_of
-from segline import config, settings
+from segline import config, project
 from segline.cli import startup
 from segline.cli.application import show
-from segline.data.prepared import Prepared
+from segline.data.prepare.prepared import Prepared
 from segline.errors import TrainingError
-from segline.registry import lineage, promotion, summary, tracking
+from segline.registry import lineage, summary, tracking, versions
 
 if TYPE_CHECKING:
     from segline.training.plan import Plan
@@ -48,7 +48,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
     """
     reporting.without_tracebacks()
     startup.quieten()  # a worker runs the flow without `main`
-    places = settings.load()
+    places = project.load()
     params = config.load(places.params, dataset=dataset)
     prepared = Prepared(places.prepared(params.dataset))
     prepared.check(dataset_of(places, params), short_side=params.prepare.short_side)
@@ -59,7 +59,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
     resolved = lineage.resolved(params, root=places.root)
     key = lineage.run_key(data, code, resolved)
     client = tracking.connect(places)
-    experiment = tracking.experiment(client, places, promotion.model_name(dataset_of(places, params).model))
+    experiment = tracking.experiment(client, places, versions.model_name(dataset_of(places, params).model))
     with tracking.reporting_tracking(places.tracking_uri), _alone(places, key):
         finished = [run for run in tracking.runs_with_key(client, experiment, key) if tracking.is_finished(run)]
         begun = tracking.unfinished(client, experiment, key)
@@ -86,12 +86,13 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
         return _show(summary.of_run(client, client.get_run(run.info.run_id), reused=False))
 
 
-def _planned(places: settings.Settings, params: config.Params) -> "Plan | None":
+def _planned(places: project.Settings, params: config.Params) -> "Plan | None":
     """The plan of `params`; None where they ask for none."""
     if params.training.plan is None:
         return None
-    from segline.training import facts, plan
-    from segline.training.backend import make_deterministic
+    from segline.training import plan
+    from segline.training.fit.backend import make_deterministic
+    from segline.training.plan import facts
 
     # Networks are built to count what they take, and the first thing that is computed fixes the threads.
     make_deterministic(seed=params.seed, threads=params.training.threads)
@@ -117,7 +118,7 @@ def _run(work: Work, client: Any) -> None:
 
 
 @contextmanager
-def _alone(places: settings.Settings, key: str) -> Iterator[None]:
+def _alone(places: project.Settings, key: str) -> Iterator[None]:
     """Refuse to train the same thing twice at once."""
     try:
         with FileLock(places.runs / f"{key}.lock", timeout=0):
@@ -148,7 +149,7 @@ def begin(work: Work, client: Any) -> None:
 @reporting.without_secrets
 def register(work: Work, client: Any) -> ModelVersion:
     """Put the trained network into the registry as a new version, with its lineage."""
-    version = promotion.register(
+    version = versions.register(
         client,
         run_id=work.tracker.run_id,
         name=work.name,
@@ -163,7 +164,7 @@ def register(work: Work, client: Any) -> ModelVersion:
 @reporting.without_secrets
 def promote(client: Any, version: ModelVersion) -> None:
     """Make `version` the champion."""
-    promotion.promote(client, version)
+    versions.promote(client, version)
 
 
 def _show(result: dict[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segline import config, datasets, settings
+from segline import config, datasets
+from segline import project as settings
 from segline.config.fields import Flip
-from segline.data.prepared import Prepared
+from segline.data.prepare.prepared import Prepared
 from segline.datasets.base import Dataset
-from segline.registry import promotion, tracking
+from segline.registry import tracking, versions
 from segline.storage import atomic_file
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Work:
     @property
     def name(self) -> str:
         """The registered model's name."""
-        return promotion.model_name(self.dataset.model)
+        return versions.model_name(self.dataset.model)
 
     @property
     def training(self) -> config.Training:
@@ -67,7 +68,7 @@ def class_weights_of(work: Work) -> tuple[float, ...] | None:
     """Of the loss, by the pixels of the training split; none for equal ones."""
     if work.params.training.loss.class_weights == "equal":
         return None
-    from segline.training.losses import balanced_weights
+    from segline.training.objective.losses import balanced_weights
 
     return balanced_weights(work.prepared.split("train").pixels)
 
@@ -82,8 +83,8 @@ def flips_of(work: Work) -> tuple[Flip, ...]:
 
 def batches_of(work: Work, strength: float, put: Any, *, rare: float | None = None) -> tuple[Any, Any]:
     """Batches of both splits, those to train on made where `put` puts them; `rare` other than params.yaml's."""
-    from segline.data import loader
-    from segline.data.augment import Augmenter
+    from segline.data.batches import loader
+    from segline.data.batches.augment import Augmenter
 
     fit, flips = work.params.training, flips_of(work)
     augmenter = Augmenter(

@@ -10,7 +10,7 @@ import jsonschema
 import numpy as np
 import pytest
 
-from segline.data.images import write_png
+from segline.data.images.decode import write_png
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs/score.schema.json").read_text())
 NEVER = {"keras", "tensorflow", "mlflow", "great_expectations", "prefect", "albumentations", "matplotlib"}
@@ -72,7 +72,8 @@ def test_a_score_is_printed_and_written_without_a_model_a_project_or_anything_he
 def test_in_a_project_the_drives_of_the_split_are_drawn_whole(kitti):
     """The labels are those that the manifest lists as the test split; several of its frames are of one drive."""
     from segline import datasets
-    from segline.data import manifest, split
+    from segline.data.images import split
+    from segline.data.validate import manifest
     from segline.datasets.kitti import drive_of
     from segline.evaluation import results
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from segline import config
-from segline.config import names
+from segline.config import known_names
 from segline.errors import ConfigError
 
 PARAMS = Path(__file__).parent.parent / "params.yaml"
@@ -152,9 +152,9 @@ def test_networks_that_a_plan_takes_for_first_weights_have_no_depth():
 def test_options_of_networks_are_those_of_their_files():
     from segline import models
 
-    for network in names.network_names():
+    for network in known_names.network_names():
         fields = set(config.ModelConfig.model_fields)
-        assert names.network_options(network) == {name for name in fields if models.has_option(network, name)}
+        assert known_names.network_options(network) == {name for name in fields if models.has_option(network, name)}
 
 
 def test_crops_that_are_not_drawn_cannot_be_centred_on_something(changed):

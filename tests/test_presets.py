@@ -6,7 +6,8 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from segline import cli, config, presets
+from segline import cli, config
+from segline.config import presets
 from segline.errors import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parent / "training"))
@@ -116,8 +117,8 @@ def test_the_command_lists_applies_and_says_what_it_did(params, monkeypatch):
 def test_the_network_is_the_tutorials(params, monkeypatch, tmp_path, name, classes, count):
     """Through the search, which has nothing left to choose; only the fitting is left out."""
     from segline import models
-    from segline.training import search as searching
-    from segline.training.fit import FitResult
+    from segline.training.fit.fit import FitResult
+    from segline.training.search import search as searching
 
     presets.apply(name, params)
     wanted = config.load(params)

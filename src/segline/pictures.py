@@ -20,7 +20,7 @@ from PIL import (
 )
 from PIL import Image as Pillow
 
-from segline import reading, settings
+from segline import project, reading
 from segline.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
@@ -44,7 +44,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return reading.read_bytes(
             path,
-            limit=settings.image_bytes(),
+            limit=project.image_bytes(),
             expected="an image in a regular file",
             setting="SEGLINE_IMAGE_BYTES",
         )
@@ -63,7 +63,7 @@ def open_picture(data: bytes, *, place: Path) -> Pillow.Image:
     Raises:
         DataError: it is none, is of another format, or has more than SEGLINE_IMAGE_PIXELS.
     """
-    limit = settings.image_pixels()
+    limit = project.image_pixels()
     Pillow.MAX_IMAGE_PIXELS = limit  # Pillow's own is for pages of the web: legal aerial images have more
     try:
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
@@ -102,12 +102,12 @@ def refuse_large(width: int, height: int, *, place: Path) -> None:
     Raises:
         DataError: it has more.
     """
-    if width * height > settings.image_pixels():
+    if width * height > project.image_pixels():
         raise _too_many_pixels(place, f"{width} x {height} = {width * height} pixels")
 
 
 def _too_many_pixels(place: Path, found: str) -> DataError:
-    limit = settings.image_pixels()
+    limit = project.image_pixels()
     return DataError(
         place,
         found=f"too many pixels to be decoded: {found}, of SEGLINE_IMAGE_PIXELS {limit}",

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from segline.core.boundary import boundary_outcomes, dilation
 from segline.core.labels import VOID
+from segline.core.metrics.boundary import boundary_outcomes, dilation
 
 CLASSES = 3
 SHAPE = (9, 14)

@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from segline.core.calibration import BINS, FINE, Calibration, abstention, count, none, scored
-from segline.core.confusion import confusion, mean_iou, pixel_accuracy
 from segline.core.labels import VOID
-from segline.core.temperature import softmax
+from segline.core.metrics.calibration import BINS, FINE, Calibration, abstention, count, none, scored
+from segline.core.metrics.confusion import confusion, mean_iou, pixel_accuracy
+from segline.core.metrics.temperature import softmax
 
 SHAPE, CLASSES = (5, 8), 3
 truths = hnp.arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 1, 2, VOID]))

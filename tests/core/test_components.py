@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 
-from segline.core.components import components
 from segline.core.labels import VOID, Mask
+from segline.core.vision.components import components
 
 CLASSES = 3
 MASKS = arrays.arrays(

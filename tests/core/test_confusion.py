@@ -14,7 +14,8 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from segline.core.confusion import (
+from segline.core.labels import VOID
+from segline.core.metrics.confusion import (
     accuracy,
     confusion,
     constant,
@@ -30,7 +31,6 @@ from segline.core.confusion import (
     precision,
     recall,
 )
-from segline.core.labels import VOID
 
 CLASSES = 4
 SHAPE = (6, 9)

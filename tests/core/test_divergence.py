@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.spatial.distance import jensenshannon
 
-from segline.core.divergence import jensen_shannon, shifts, symmetry
 from segline.core.labels import VOID
+from segline.core.vision.divergence import jensen_shannon, shifts, symmetry
 
 COUNTS = arrays.arrays(np.float64, 5, elements=st.integers(0, 1000).map(float)).filter(lambda counts: counts.sum() > 0)
 

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from segline.core import driveseg
-from segline.core.confusion import confusion
 from segline.core.labels import VOID
+from segline.core.metrics import driveseg
+from segline.core.metrics.confusion import confusion
 
 SCORED = [0, 1, 2, 5, 6, 7, 8, 9, 11, 13]
 SHAPE = (24, 37)

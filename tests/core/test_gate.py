@@ -1,6 +1,6 @@
 import pytest
 
-from segline.core.gate import decide
+from segline.registry.gate.rules import decide
 
 
 @pytest.mark.parametrize(

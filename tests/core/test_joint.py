@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from segline.core.joint import joint_histogram
+from segline.core.metrics.joint_histogram import joint_histogram
 
 SHAPE = (7, 12)
 sparse = st.sampled_from([0, 1, 2, 254, 255])

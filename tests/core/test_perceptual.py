@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segline.core import perceptual
+from segline.core.vision import perceptual_hash
 
 
 def picture(seed: int) -> np.ndarray:
@@ -15,7 +15,7 @@ def picture(seed: int) -> np.ndarray:
 
 
 def bits_between(one: np.ndarray, other: np.ndarray) -> int:
-    first, second = (perceptual.hash_of(perceptual.reduce(image)) for image in (one, other))
+    first, second = (perceptual_hash.hash_of(perceptual_hash.reduce(image)) for image in (one, other))
     return (first ^ second).bit_count()
 
 
@@ -49,12 +49,12 @@ def pairs_by_loop(hashes: list[int], *, distance: int, most: int) -> list[tuple[
 def test_pairs_are_those_of_a_plain_loop(base: list[int], data: st.DataObject, distance: int, most: int) -> None:
     flips = data.draw(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 63)), max_size=20))
     hashes = base + [base[place % len(base)] ^ (1 << bit) for place, bit in flips if base]
-    found = perceptual.near_pairs(np.array(hashes, np.uint64), distance=distance, most=most)
+    found = perceptual_hash.near_pairs(np.array(hashes, np.uint64), distance=distance, most=most)
     assert [tuple(pair) for pair in found.tolist()] == pairs_by_loop(hashes, distance=distance, most=most)
 
 
 def test_many_copies_give_few_pairs_that_join_them_all() -> None:
-    pairs = perceptual.near_pairs(np.zeros(5_000, np.uint64), distance=3, most=16)
+    pairs = perceptual_hash.near_pairs(np.zeros(5_000, np.uint64), distance=3, most=16)
     assert len(pairs) < 16 * 5_000
     leader = np.arange(5_000)
     for first, second in pairs.tolist():
@@ -64,14 +64,16 @@ def test_many_copies_give_few_pairs_that_join_them_all() -> None:
 
 def test_a_mask_explains_its_own_picture_best() -> None:
     rng = np.random.default_rng(4)
-    mask = np.zeros((perceptual.SIDE, perceptual.SIDE), np.uint8)
+    mask = np.zeros((perceptual_hash.SIDE, perceptual_hash.SIDE), np.uint8)
     mask[:, 12:] = 1
     mask[20:] = 2
     small = np.clip(
         np.array([[30, 60, 90], [200, 40, 10], [90, 220, 160]])[mask] + rng.normal(0, 9, (*mask.shape, 3)), 0, 255
     )
     void = np.full_like(mask, 255)
-    own, other, nothing, missing = perceptual.explained(small.astype(np.uint8), [mask, mask.T, void, None], void=255)
+    own, other, nothing, missing = perceptual_hash.explained(
+        small.astype(np.uint8), [mask, mask.T, void, None], void=255
+    )
     assert own is not None
     assert other is not None
     assert own > 0.9 > other
@@ -81,12 +83,12 @@ def test_a_mask_explains_its_own_picture_best() -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_explained_is_eta_squared(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    small = rng.integers(0, 256, (perceptual.SIDE, perceptual.SIDE, 3), dtype=np.uint8)
-    mask = rng.choice([0, 1, 7, 255], (perceptual.SIDE, perceptual.SIDE)).astype(np.uint8)
+    small = rng.integers(0, 256, (perceptual_hash.SIDE, perceptual_hash.SIDE, 3), dtype=np.uint8)
+    mask = rng.choice([0, 1, 7, 255], (perceptual_hash.SIDE, perceptual_hash.SIDE)).astype(np.uint8)
     colours = small[mask != 255].astype(np.float64)
     means = np.empty_like(colours)
     for label in (0, 1, 7):
         means[mask[mask != 255] == label] = small[mask == label].astype(np.float64).mean(axis=0)
     spread = ((colours - colours.mean(axis=0)) ** 2).sum()
     expected = ((means - colours.mean(axis=0)) ** 2).sum() / spread
-    assert perceptual.explained(small, [mask], void=255)[0] == pytest.approx(expected, rel=1e-9)
+    assert perceptual_hash.explained(small, [mask], void=255)[0] == pytest.approx(expected, rel=1e-9)

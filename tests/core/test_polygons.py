@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from segline.core.polygons import Shape, draw, inside, leaves, runs_of, unroll
+from segline.core.vision.polygons import Shape, draw, inside, leaves, runs_of, unroll
 
 HEIGHT, WIDTH = 23, 31
 points = arrays.arrays(np.float64, st.tuples(st.integers(3, 9), st.just(2)), elements=st.floats(-9, 40, width=32))

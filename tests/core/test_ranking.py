@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import top_k_accuracy_score
 
 from segline.core.labels import VOID
-from segline.core.ranking import ranks, top_k_accuracy
+from segline.core.metrics.top_k import ranks, top_k_accuracy
 
 CLASSES = 5
 truths = hnp.arrays(np.uint8, 12, elements=st.sampled_from([*range(CLASSES), VOID]))

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import f1_score
 
 from segline.core.labels import VOID
-from segline.core.road import THRESHOLDS, as_bytes, confidence_histogram, road_scores
+from segline.core.metrics.road import THRESHOLDS, as_bytes, confidence_histogram, road_scores
 
 SHAPE = (8, 11)
 truths = hnp.arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 1, 1, VOID]))

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from segline.core.confusion import confusion, f1, iou, mean_iou
 from segline.core.labels import VOID
-from segline.core.scores import category_counts, overall, per_class
+from segline.core.metrics.confusion import confusion, f1, iou, mean_iou
+from segline.core.metrics.scores import category_counts, overall, per_class
 from segline.datasets.cityscapes import LABEL_MAP
 
 CLASSES, SHAPE, PAIRS = len(LABEL_MAP), (29, 47), 24

@@ -9,9 +9,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from segline.core import statistics
-from segline.core.confusion import confusion, iou, mean_iou, outcomes
-from segline.core.statistics import (
+from segline.core.metrics.confusion import confusion, iou, mean_iou, outcomes
+from segline.core.statistics import bootstrap as statistics
+from segline.core.statistics.bootstrap import (
     bootstrap,
     bootstraps,
     compare,
@@ -21,7 +21,7 @@ from segline.core.statistics import (
     least_p,
     student,
 )
-from segline.core.trust import method
+from segline.core.statistics.trust import method
 
 
 @pytest.fixture(scope="module")

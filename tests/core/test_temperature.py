@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from segline.core.labels import VOID
-from segline.core.temperature import TEMPERATURES, Pixels, drawn, fit, joined, softmax
+from segline.core.metrics.temperature import TEMPERATURES, Pixels, drawn, fit, joined, softmax
 
 SHAPE = (4, 7)
 any_logits = hnp.arrays(np.float32, (*SHAPE, 3), elements=st.floats(-(2.0**100), 2.0**100, width=32))

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import jaccard_score
 
-from segline.core.confusion import confusion, mean_iou
 from segline.core.labels import VOID
-from segline.core.threshold import BINS, above, best, confusions, histogram, log_odds
+from segline.core.metrics.confusion import confusion, mean_iou
+from segline.core.metrics.threshold import BINS, above, best, confusions, histogram, log_odds
 
 SHAPE = (5, 8)
 truths = hnp.arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 1, VOID]))

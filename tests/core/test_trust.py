@@ -1,6 +1,6 @@
 import pytest
 
-from segline.core.trust import caveat
+from segline.core.statistics.trust import caveat
 
 
 def test_one_is_not_told_as_several():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segline.core.labels import label_map
-from segline.data.images import write_png
+from segline.data.images.decode import write_png
 from segline.datasets.base import SPLITS, Archive, Dataset, Pair, match
 
 HEIGHT, WIDTH = 6, 9

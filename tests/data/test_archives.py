@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segline.data.archives import extract
+from segline.data.extract.archives import extract
 from segline.datasets.base import Archive, Dataset
 from segline.errors import ArchiveError
 
@@ -101,7 +101,7 @@ from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 from segline.core.labels import label_map
-from segline.data.archives import extract
+from segline.data.extract.archives import extract
 from segline.datasets.base import Archive, Dataset
 from segline.errors import StorageError
 tiny = Dataset(name="tiny", title="", terms="", archives=(Archive(name="t.tar.gz", url=None, folders=()),),

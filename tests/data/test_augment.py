@@ -5,7 +5,7 @@ import pytest
 
 from segline.config import Augmentation
 from segline.core.labels import VOID
-from segline.data.augment import Augmenter
+from segline.data.batches.augment import Augmenter
 
 SIZED = Augmentation(kind="sized", heights=(30, 36), probability=1.0)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segline.data import datadocs, manifest
-from segline.data.images import read_mask, write_png
+from segline.data.images.decode import read_mask, write_png
+from segline.data.validate import data_docs, manifest
 from segline.datasets.base import Dataset, Pair
 from segline.errors import DataError, ValidationError
 
@@ -29,12 +29,12 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def validate(tiny: Dataset, raw: Path, out: Path) -> Validate:
-    from segline.data import checks  # imports Great Expectations, which takes seconds
+    from segline.data.validate import expectations  # imports Great Expectations, which takes seconds
 
     def run(dataset: Dataset = tiny, **options: object) -> None:
         arguments = {"raw": raw, "folder": out / "manifest", "docs": out / "docs", "validation_share": 0.2}
         arguments |= {"quarantine_share": 0.0} | options
-        checks.validate(dataset, **arguments, workers=1)
+        expectations.validate(dataset, **arguments, workers=1)
 
     return run
 
@@ -279,7 +279,7 @@ def test_the_data_docs_need_nothing_but_themselves(validate: Validate, raw: Path
 
 
 def test_text_from_file_names_is_escaped() -> None:
-    page = datadocs.page("<html><body><p>&lt;b&gt;</p></body></html>", title="<i>", findings=["<script>x</script>"])
+    page = data_docs.page("<html><body><p>&lt;b&gt;</p></body></html>", title="<i>", findings=["<script>x</script>"])
     assert "&lt;script&gt;" in page
     assert "&lt;i&gt;" in page
     assert "<p>&lt;b&gt;</p>" in page
@@ -287,7 +287,7 @@ def test_text_from_file_names_is_escaped() -> None:
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no development mirror at {REAL}")
 def test_the_real_pets_with_their_oddities_pass(validate: Validate, tmp_path: Path, out: Path) -> None:
-    from segline.data.archives import extract
+    from segline.data.extract.archives import extract
     from segline.datasets.oxford_pets import DATASET
 
     extract(DATASET, archives=REAL / "oxford_pets", folder=tmp_path / "pets")

@@ -17,8 +17,8 @@ import requests
 import tenacity
 
 from segline import datasets
-from segline.data import transfer
-from segline.data.download import RECORD, SUMS, check_source, download
+from segline.data.download import transfer
+from segline.data.download.download import RECORD, SUMS, check_source, download
 from segline.datasets.base import Archive, Dataset
 from segline.errors import ChecksumError, ConfigError, SourceError
 
@@ -400,7 +400,7 @@ import resource, signal, sys
 from pathlib import Path
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
-from segline.data.download import download
+from segline.data.download.download import download
 from segline.datasets.base import Archive, Dataset
 from segline.core.labels import label_map
 from segline.errors import StorageError

@@ -10,9 +10,9 @@ import pytest
 from scipy import ndimage
 
 from segline.core.labels import VOID
-from segline.data import fingerprint, linter, manifest, measures
-from segline.data.images import read_image, read_mask, write_png
-from segline.data.split import assign
+from segline.data.images.decode import read_image, read_mask, write_png
+from segline.data.images.split import assign
+from segline.data.validate import fingerprint, manifest, mask_checks, sample_statistics
 from segline.datasets.base import SPLITS, Dataset
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "mirror"
@@ -23,10 +23,10 @@ def _fingerprint(
 ) -> dict[str, Any]:
     pairs = dataset.pairs(raw)
     splits = assign(pairs, validation_share=0.2)
-    with measures.store() as store:
+    with sample_statistics.store() as store:
         table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=1, measured=store)
         if alike is None:
-            alike = linter.near_duplicates(table.to_pylist())
+            alike = mask_checks.near_duplicates(table.to_pylist())
         figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike, left_out=left_out)
     return json.loads(fingerprint.to_json(figures))
 
@@ -161,21 +161,21 @@ def test_a_sample_stays_small_whatever_its_pixels() -> None:
     noise = generator.integers(0, 20, (375, 1242)).astype(np.uint8)
     for mask in (noise, np.zeros((4000, 3000), np.uint8), noise[:64, :64]):
         image = np.zeros((*mask.shape, 3), np.uint8)
-        facts = measures.of_mask(mask, classes=19) | measures.of_image(image)
-        assert set(facts) == {*measures.FIXED, "components"}
+        facts = sample_statistics.of_mask(mask, classes=19) | sample_statistics.of_image(image)
+        assert set(facts) == {*sample_statistics.FIXED, "components"}
         assert len(pickle.dumps(facts)) < 32_000
 
 
 def test_a_histogram_of_a_large_image_is_of_its_rows() -> None:
     image = np.random.default_rng(0).integers(0, 256, (3000, 1000, 3), dtype=np.uint8)
-    facts = measures.of_image(image)
+    facts = sample_statistics.of_image(image)
     assert facts["channel_mean"] == pytest.approx(image.reshape(-1, 3).mean(axis=0), abs=0.5)
     assert facts["channel_bins"].sum() == 3 * 1000 * 1000
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no development mirror at {REAL}")
 def test_the_real_street_and_pets_are_told_apart(tmp_path: Path) -> None:
-    from segline.data.archives import extract
+    from segline.data.extract.archives import extract
     from segline.datasets import kitti, oxford_pets
 
     found = {}

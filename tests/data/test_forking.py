@@ -8,29 +8,31 @@ import time
 
 import pytest
 
-from segline.data import forking
+from segline.parallel import forking
 
 pytestmark = pytest.mark.skipif(forking.METHOD != "forkserver", reason="nothing is forked here")
 
 WORKER = """
 from segline.data import forking
 {begin}
-from segline.data.parallel import processes
+from segline.parallel.pool import processes
 with processes(1) as pool:
-    print(pool.submit(eval, "'segline.evaluation.pairs' in __import__('sys').modules").result())
+    print(pool.submit(eval, "'segline.evaluation.folders.count_pairs' in __import__('sys').modules").result())
 """
 
 INTERRUPTED = """
 import signal, sys, time
 signal.signal(signal.SIGINT, lambda *_: sys.exit("interrupted"))
 from segline.data import forking
-forking.begin("segline.evaluation.pairs")
+forking.begin("segline.evaluation.folders.count_pairs")
 print("begun", flush=True)
 time.sleep(60)
 """
 
 
-@pytest.mark.parametrize(("begin", "expected"), [('forking.begin("segline.evaluation.pairs")', "True"), ("", "False")])
+@pytest.mark.parametrize(
+    ("begin", "expected"), [('forking.begin("segline.evaluation.folders.count_pairs")', "True"), ("", "False")]
+)
 def test_workers_have_imported_what_was_begun_with(begin, expected):
     script = WORKER.format(begin=begin)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -14,12 +14,21 @@ import numpy as np
 import pytest
 
 from segline.core.labels import Image
-from segline.data import fingerprint, gallery, linter, manifest, measures, pages, portrait, thumbnails
-from segline.data.gallery import Exhibit
-from segline.data.images import read_image, read_mask, write_png
-from segline.data.rules import Finding, flat, rules_of
-from segline.data.split import assign
-from segline.data.thumbnails import Album, drawn
+from segline.data.images import thumbnails
+from segline.data.images.decode import read_image, read_mask, write_png
+from segline.data.images.split import assign
+from segline.data.images.thumbnails import Album, drawn
+from segline.data.validate import (
+    findings_page,
+    fingerprint,
+    fingerprint_page,
+    manifest,
+    mask_checks,
+    pages,
+    sample_statistics,
+)
+from segline.data.validate.findings_page import Exhibit
+from segline.data.validate.rules import Finding, flat, rules_of
 from segline.datasets.base import Dataset
 from segline.errors import ValidationError
 
@@ -62,10 +71,10 @@ def _rows(dataset: Dataset, raw: Path) -> tuple[dict[str, Any], list[dict[str, A
     """Fingerprint, flat rows and look-alikes."""
     pairs = dataset.pairs(raw)
     splits = assign(pairs, validation_share=0.2)
-    with measures.store() as store:
+    with sample_statistics.store() as store:
         table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=1, measured=store)
         rows = table.to_pylist()
-        alike = linter.near_duplicates(rows)
+        alike = mask_checks.near_duplicates(rows)
         figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike)
     return figures, flat(rows, alike=alike), alike
 
@@ -73,13 +82,13 @@ def _rows(dataset: Dataset, raw: Path) -> tuple[dict[str, Any], list[dict[str, A
 def _gallery(dataset: Dataset, raw: Path, exhibits: list[Exhibit], *, passed: bool = False) -> str:
     _, rows, alike = _rows(dataset, raw)
     album = Album(raw, label_map=dataset.label_map, colours=dataset.colours)
-    return gallery.gallery(exhibits, rows, dataset=dataset, album=album, alike=alike, title="Tiny", passed=passed)
+    return findings_page.gallery(exhibits, rows, dataset=dataset, album=album, alike=alike, title="Tiny", passed=passed)
 
 
 def _portrait(dataset: Dataset, raw: Path, *, passed: bool = True) -> str:
     figures, rows, _ = _rows(dataset, raw)
     album = Album(raw, label_map=dataset.label_map, colours=dataset.colours)
-    return portrait.portrait(figures, rows, dataset=dataset, album=album, passed=passed)
+    return fingerprint_page.portrait(figures, rows, dataset=dataset, album=album, passed=passed)
 
 
 def _exhibit(dataset: Dataset, raw: Path, rule: str, *names: str) -> Exhibit:
@@ -96,7 +105,7 @@ def _is_loud(picture: Image) -> np.ndarray:
 
 
 def test_each_planted_fault_is_shown(tiny: Dataset, raw: Path, tmp_path: Path) -> None:
-    from segline.data import checks  # imports Great Expectations, which takes seconds
+    from segline.data.validate import expectations  # imports Great Expectations, which takes seconds
 
     (raw / "images/train_0.png").write_bytes((raw / "images/train_0.png").read_bytes()[:60])
     mask = np.full((6, 9), 3, np.uint8)
@@ -108,7 +117,7 @@ def test_each_planted_fault_is_shown(tiny: Dataset, raw: Path, tmp_path: Path) -
     (raw / "masks/test_1.png").unlink()
     docs = tmp_path / "docs"
     with pytest.raises(ValidationError, match=re.escape(str(docs / "gallery.html"))):
-        checks.validate(
+        expectations.validate(
             tiny,
             raw=raw,
             folder=tmp_path / "out",
@@ -173,7 +182,7 @@ def test_thousands_of_findings_make_a_small_page(tiny: Dataset, raw: Path) -> No
     many = [dataclasses.replace(one, name=f"rule_{number}", findings=one.findings * 100) for number in range(30)]
     text = _gallery(tiny, raw, many)
     page = Page(text)
-    assert len(page.pictures["rule_0"]) == gallery.SHOWN
+    assert len(page.pictures["rule_0"]) == findings_page.SHOWN
     assert "and 28 more, not shown; validation.json beside this page lists them all" in page.words["rule_0"]
     assert "4000" in page.words["rule_0"]
     assert sum(len(found) for found in page.pictures.values()) < 120

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image as Pillow
 
-from segline.data.images import decode_image, decode_mask, read_image, read_mask, write_png
+from segline.data.images.decode import decode_image, decode_mask, read_image, read_mask, write_png
 from segline.errors import DataError
 
 PLACE = Path("image.file")

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from segline.core.labels import VOID
-from segline.data import manifest, split
-from segline.data.augment import Augmenter
-from segline.data.loader import Crops, Whole, rare_classes
-from segline.data.prepare import _places, prepare
-from segline.data.prepared import PLACES, Prepared
+from segline.data.batches.augment import Augmenter
+from segline.data.batches.loader import Crops, Whole, rare_classes
+from segline.data.images import split
+from segline.data.prepare.prepare import _places, prepare
+from segline.data.prepare.prepared import PLACES, Prepared
+from segline.data.validate import manifest
 from segline.datasets.base import Dataset, Pair, match
 from segline.datasets.oxford_pets import DATASET as PETS
 from segline.errors import ConfigError, DataError

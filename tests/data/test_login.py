@@ -18,8 +18,8 @@ import requests
 import tenacity
 
 from segline import datasets
-from segline.data import login, transfer
-from segline.data.download import RECORD, SUMS, download
+from segline.data.download import cityscapes_login, transfer
+from segline.data.download.download import RECORD, SUMS, download
 from segline.errors import ChecksumError, ConfigError, SourceError
 
 pytest.importorskip("cityscapesscripts", reason="the extra `cityscapes` is not installed")
@@ -115,12 +115,12 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
         def send(self, request: Any, **options: Any) -> requests.Response:
             request = request.copy()
-            request.url = request.url.replace(login.ADDRESS, f"http://127.0.0.1:{running.server_port}/")
+            request.url = request.url.replace(cityscapes_login.ADDRESS, f"http://127.0.0.1:{running.server_port}/")
             return super().send(request, **options | {"proxies": {}})
 
     monkeypatch.setattr(requests.Session, "get_adapter", lambda self, url: ToLoopback())
     monkeypatch.setattr(transfer, "WAIT", tenacity.wait_none())
-    monkeypatch.setattr(login, "TIMEOUT", (2.0, 0.3))
+    monkeypatch.setattr(cityscapes_login, "TIMEOUT", (2.0, 0.3))
     monkeypatch.setenv("CITYSCAPES_USERNAME", "me")
     monkeypatch.setenv("CITYSCAPES_PASSWORD", "right")
     yield running
@@ -149,7 +149,7 @@ def test_both_archives_come_and_are_pinned(site: Site, tmp_path: Path, capfd: py
     assert sorted(path.name for path in (tmp_path / "archives" / "cityscapes").iterdir())[:2] == [SUMS, RECORD]
     pins = (tmp_path / "pins.yaml").read_text()
     for name, content in site.archives.items():
-        assert f"{login.ADDRESS}{name}: sha256:{hashlib.sha256(content).hexdigest()}" in pins
+        assert f"{cityscapes_login.ADDRESS}{name}: sha256:{hashlib.sha256(content).hexdigest()}" in pins
     assert "non-commercial" in lines[0]
     assert capfd.readouterr() == ("", "")  # the downloader's own prints and bar
     before = site.logins

@@ -11,13 +11,14 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from segline.core.labels import Mask
-from segline.data import forking, manifest
-from segline.data.images import read_mask, write_png
-from segline.data.manifest import FILE_NAME, SCHEMA
-from segline.data.split import assign
+from segline.data.images.decode import read_mask, write_png
+from segline.data.images.split import assign
+from segline.data.validate import manifest
+from segline.data.validate.manifest import FILE_NAME, SCHEMA
 from segline.datasets.base import Dataset
 from segline.datasets.kitti import DATASET
 from segline.errors import DataError
+from segline.parallel import forking
 
 
 def _rows(dataset: Dataset, raw: Path, *, workers: int = 1) -> dict[str, dict[str, object]]:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from segline.data import forking, manifest, parallel
-from segline.data.parallel import map_samples, stream_samples
-from segline.data.prepare import prepare
-from segline.data.progress import silent
-from segline.data.split import assign
+from segline.data.images.split import assign
+from segline.data.prepare.prepare import prepare
+from segline.data.validate import manifest
 from segline.datasets.base import Dataset
 from segline.errors import DataError, SeglineError
+from segline.parallel import forking, pool
+from segline.parallel.pool import map_samples, stream_samples
+from segline.progress import silent
 
 
 @pytest.fixture(autouse=True)
@@ -120,7 +121,7 @@ def test_another_executor_takes_the_pools_place(tiny: Dataset, raw: Path, tmp_pa
 
     here = run(tmp_path / "here")
     for executor in (Remote(), ThreadPoolExecutor(2)):
-        with executor, parallel.using(executor):
+        with executor, pool.using(executor):
             assert run(tmp_path / type(executor).__name__) == here
         assert getattr(executor, "calls", 12) == 12  # 6 samples, one a chunk, twice
     assert "prepared/train.images" in here
@@ -131,7 +132,7 @@ def test_workers_do_not_import_the_main_module(tmp_path: Path) -> None:
     script.write_text(
         "import os\n"
         "assert __name__ == '__main__', 'imported by a worker'\n"
-        "from segline.data.parallel import processes\n"
+        "from segline.parallel.pool import processes\n"
         "with processes(2) as pool:\n"
         "    print(*pool.map(abs, [-3, -4]), __spec__, os.path.basename(__file__))\n"
     )

@@ -10,13 +10,15 @@ import numpy as np
 import psutil
 import pytest
 
-from segline.data import manifest, parallel, split
-from segline.data.augment import Augmenter
-from segline.data.loader import Ahead, Crops, on_processes
-from segline.data.prepare import prepare
-from segline.data.prepared import Prepared
-from segline.data.progress import silent
+from segline.data.batches.augment import Augmenter
+from segline.data.batches.loader import Ahead, Crops, on_processes
+from segline.data.images import split
+from segline.data.prepare.prepare import prepare
+from segline.data.prepare.prepared import Prepared
+from segline.data.validate import manifest
 from segline.errors import SeglineError
+from segline.parallel import pool as parallel
+from segline.progress import silent
 
 
 @pytest.fixture
@@ -77,9 +79,9 @@ import sys, threading
 import tensorflow  # its threads and locks are what plain fork would break
 from prefect import flow, task
 
-from segline.data.augment import Augmenter
-from segline.data.loader import Crops, on_processes
-from segline.data.prepared import Prepared
+from segline.data.batches.augment import Augmenter
+from segline.data.batches.loader import Crops, on_processes
+from segline.data.prepare.prepared import Prepared
 
 @task
 def train(folder, workers, steps):
@@ -111,9 +113,9 @@ import signal, sys
 from itertools import count
 from pathlib import Path
 
-from segline.data.augment import Augmenter
-from segline.data.loader import Crops, on_processes
-from segline.data.prepared import Prepared
+from segline.data.batches.augment import Augmenter
+from segline.data.batches.loader import Crops, on_processes
+from segline.data.prepare.prepared import Prepared
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born ignoring it
 

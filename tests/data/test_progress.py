@@ -3,8 +3,8 @@ import re
 import pytest
 import rich.console
 
-from segline.data import progress
-from segline.data.progress import tracking
+from segline import progress
+from segline.progress import tracking
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segline.data.scale import pad_image, scale_image, scale_mask, scaled_size
+from segline.data.images.scale import pad_image, scale_image, scale_mask, scaled_size
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(32, 1024))

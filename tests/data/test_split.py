@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segline.data.split import assign, digest
+from segline.data.images.split import assign, digest
 from segline.datasets.base import Pair
 
 

@@ -4,8 +4,8 @@ import threading
 import pytest
 import tenacity
 
-from segline.data import transfer
-from segline.data.address import BrokenOffError, retry_after
+from segline.data.download import transfer
+from segline.data.download.address import BrokenOffError, retry_after
 from segline.errors import SourceError
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from segline import config, datasets
 from segline.config import Options
-from segline.data.split import assign, digest
+from segline.data.images.split import assign, digest
 from segline.datasets.base import Dataset
 from segline.errors import ConfigError
 

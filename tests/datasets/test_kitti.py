@@ -10,8 +10,8 @@ import pytest
 from segline import datasets
 from segline.config import Options
 from segline.core.labels import VOID
-from segline.data import linter, manifest
-from segline.data.split import assign
+from segline.data.images.split import assign
+from segline.data.validate import manifest, mask_checks
 from segline.datasets import kitti
 from segline.datasets.cityscapes import LABEL_MAP
 
@@ -95,10 +95,10 @@ def test_masks_of_train_ids_are_recognised_for_the_task_road_too(raw):
     pairs = road.pairs(raw / "kitti")[:24]
     table = manifest.build(road, pairs, raw=raw / "kitti", splits=assign(pairs, validation_share=0.2), workers=1)
     rows = table.to_pylist()
-    assert linter.patterns(rows, road) == []
+    assert mask_checks.patterns(rows, road) == []
     for row in rows:
         row["raw_ids"] = np.unique(LABEL_MAP.encode(np.array(row["raw_ids"], dtype=np.uint8))).tolist()
-    assert [pattern.name for pattern in linter.patterns(rows, road)] == ["masks_are_train_ids"]
+    assert [pattern.name for pattern in mask_checks.patterns(rows, road)] == ["masks_are_train_ids"]
 
 
 def test_drives_are_told_apart_by_the_real_images(real):

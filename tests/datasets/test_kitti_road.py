@@ -9,7 +9,7 @@ import pytest
 
 from segline import datasets
 from segline.core.labels import VOID
-from segline.data.images import read_mask
+from segline.data.images.decode import read_mask
 from segline.datasets import kitti, kitti_road
 
 NAMES = [f"{kind}_{number:06d}" for kind, count in kitti_road.COUNTS.items() for number in range(count)]

@@ -8,7 +8,7 @@ import pytest
 
 from segline import datasets
 from segline.config import Options
-from segline.data.split import assign
+from segline.data.images.split import assign
 from segline.errors import ConfigError
 
 
@@ -90,7 +90,7 @@ def test_of_a_smaller_archive_the_same_share_is_held_out(real):
 
 
 def test_the_real_oddities_are_converted_and_reported(real, tmp_path):
-    from segline.data.checks import validate  # imports Great Expectations, which takes seconds
+    from segline.data.validate.expectations import validate  # imports Great Expectations, which takes seconds
 
     validate(
         datasets.load("oxford_pets", Options(split="shuffled_1337")),

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image as Picture
 
 from segline import datasets
-from segline.data.images import read_mask
+from segline.data.images.decode import read_mask
 from segline.datasets import sample
 from segline.datasets.kitti import drive_of
 from segline.errors import ConfigError

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segline.core.confusion import mean_iou
+from segline.core.metrics.confusion import mean_iou
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segline.core.confusion import confusion, mean_iou
+from segline.core.metrics.confusion import confusion, mean_iou
 from segline.inference.predict import predict_scaled
 
 

@@ -7,13 +7,13 @@ import keras
 import numpy as np
 import pytest
 
-from segline.core.calibration import abstention, count, none
-from segline.core.confusion import confusion, mean_iou
 from segline.core.labels import VOID, label_map
-from segline.core.temperature import softmax
+from segline.core.metrics.calibration import abstention, count, none
+from segline.core.metrics.confusion import confusion, mean_iou
+from segline.core.metrics.temperature import softmax
 from segline.errors import DataError
-from segline.evaluation import calibration
-from segline.evaluation.evaluate import answered, evaluate
+from segline.evaluation.bundles import confidence as calibration
+from segline.evaluation.bundles.evaluate import answered, evaluate
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, resized
 

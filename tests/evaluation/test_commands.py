@@ -12,7 +12,7 @@ import pytest
 from drawn_split import LABELS, Split, bundle
 
 from segline import cli
-from segline.data.prepared import FORMAT
+from segline.data.prepare.prepared import FORMAT
 from segline.evaluation import results
 from segline.inference import bundle as bundles
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def prepare(folder, short_side=30):
-    """A prepared folder as `segline.data.prepare` leaves it, with the drawn samples in every split."""
+    """A prepared folder as `segline.data.prepare.prepare` leaves it, with the drawn samples in every split."""
     folder.mkdir(parents=True)
     rows, splits, samples = [], {}, Split(6, groups=["drive", "drive", "", "", "", ""])
     for name in ("train", "validation", "test"):
@@ -181,7 +181,7 @@ def test_what_is_no_run_is_refused_with_what_would_be(project, capsys):
 def test_a_comparison_is_never_written_outside_of_the_reports(project, capsys):
     from dataclasses import replace
 
-    from segline.evaluation import evaluate
+    from segline.evaluation.bundles import evaluate
 
     found = replace(evaluate.evaluate(bundle(), Split(), progress=lambda *_: None), dataset="../../outside")
     for name in "ab":
@@ -194,7 +194,7 @@ def test_a_comparison_is_never_written_outside_of_the_reports(project, capsys):
 
 def test_comparing_files_needs_neither_keras_nor_mlflow(project):
     for name, bias in (("a", 0.0), ("b", 0.9)):
-        from segline.evaluation import evaluate
+        from segline.evaluation.bundles import evaluate
 
         found = evaluate.evaluate(bundle(bias), Split(), progress=lambda *_: None)
         results.save(found, project / f"{name}.npz")

@@ -13,7 +13,7 @@ from keras import layers
 
 from segline import models
 from segline.config import ModelConfig
-from segline.evaluation import cost
+from segline.evaluation.cost import measure
 from segline.models import blocks
 
 
@@ -23,7 +23,7 @@ def counted(*chain, channels=3):
     tensor = image
     for layer in chain:
         tensor = layer(tensor)
-    return cost.multiply_adds(keras.Model(image, tensor), height=20, width=30)
+    return measure.multiply_adds(keras.Model(image, tensor), height=20, width=30)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_layers_cost_what_a_hand_counts(layer, expected):
 
 def test_mobilenet_v2_costs_what_its_paper_says():
     network = keras.applications.MobileNetV2(weights=None)
-    assert cost.multiply_adds(network, height=224, width=224) == pytest.approx(300e6, rel=0.005)
+    assert measure.multiply_adds(network, height=224, width=224) == pytest.approx(300e6, rel=0.005)
 
 
 def test_a_network_inside_a_network_counts_and_the_counted_one_stays_as_it_was():
@@ -56,10 +56,10 @@ def test_a_network_inside_a_network_counts_and_the_counted_one_stays_as_it_was()
     network = models.build(config)
     nested = [layer for layer in network.layers if isinstance(layer, keras.Model)]
     assert nested
-    whole = cost.multiply_adds(network, height=64, width=96)
-    encoder = cost.multiply_adds(nested[0], height=64, width=96)
+    whole = measure.multiply_adds(network, height=64, width=96)
+    encoder = measure.multiply_adds(nested[0], height=64, width=96)
     assert 0 < encoder < whole
-    assert cost.multiply_adds(network, height=128, width=96) > 1.9 * whole
+    assert measure.multiply_adds(network, height=128, width=96) > 1.9 * whole
     network.layers[1].output  # noqa: B018 (raises where a layer was called a second time)
 
 
@@ -74,7 +74,7 @@ class Clock:
         self.calls += 1
 
     def timed(self, seconds):
-        return cost.timed(self, seconds=seconds, clock=lambda: self.now)
+        return measure.timed(self, seconds=seconds, clock=lambda: self.now)
 
 
 def test_slow_first_calls_are_called_but_not_counted():
@@ -129,7 +129,7 @@ def measured(tmp_path_factory):
 
     network.network.predict_on_batch = slow
     image = np.zeros((30, 45, 3), np.uint8)
-    return cost.measure(network, image, size=(60, 90), file=file, batch=5, threads=2, seconds=0.05), seen
+    return measure.measure(network, image, size=(60, 90), file=file, batch=5, threads=2, seconds=0.05), seen
 
 
 def test_what_is_measured_is_told_with_its_sizes_on_a_named_machine(measured):
@@ -163,7 +163,7 @@ def test_the_memory_of_a_batch_is_what_it_takes_and_not_the_single_images(measur
 
 def test_its_json_has_what_follows_from_the_figures_too(measured):
     found, _ = measured
-    content = json.loads(json.dumps(cost.summary(found), allow_nan=False))
+    content = json.loads(json.dumps(measure.summary(found), allow_nan=False))
     assert content["frames_per_second"] == found.frames_per_second
     assert content["load"]["disturbed"] == found.load.disturbed
     assert content["load"]["cores"] == found.load.cores

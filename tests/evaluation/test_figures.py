@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from segline.core.boundary import boundary_counts
-from segline.core.confusion import confusion
 from segline.core.labels import VOID
-from segline.core.road import confidence_histogram
-from segline.evaluation import figures, results
+from segline.core.metrics.boundary import boundary_counts
+from segline.core.metrics.confusion import confusion
+from segline.core.metrics.road import confidence_histogram
+from segline.evaluation import results
+from segline.evaluation import summary as figures
 
 NAMES, CATEGORIES = ("road", "path", "car", "tram"), {"flat": (0, 1), "vehicle": (2, 3)}
 HALVES = np.array([[0, 0, 0, 1, 1, 1]] * 4, np.uint8)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from segline.data.images import write_png
+from segline.data.images.decode import write_png
 from segline.errors import DataError
-from segline.evaluation import folders
+from segline.evaluation.folders import label_folders
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from segline.evaluation import folders
     ],
 )
 def test_a_file_name_comes_down_to_its_images(stem, name):
-    assert folders.image_name(stem) == name
+    assert label_folders.image_name(stem) == name
 
 
 def drawn(folder, *names):
@@ -36,8 +36,8 @@ def drawn(folder, *names):
 
 
 def paired(truth, prediction):
-    there = folders.look(truth, role="--truth")
-    return folders.pair(there, folders.look(prediction, role="--prediction", nested=there.nested))
+    there = label_folders.look(truth, role="--truth")
+    return label_folders.pair(there, label_folders.look(prediction, role="--prediction", nested=there.nested))
 
 
 def test_cityscapes_folders_pair_city_by_city_and_pass_over_what_is_no_label_map(tmp_path):
@@ -53,22 +53,22 @@ def test_cityscapes_folders_pair_city_by_city_and_pass_over_what_is_no_label_map
     ]
     assert [pair.id for pair in found.pairs] == ["lindau_000000_000019", "munster_000000_000019"]
     assert (found.missing, found.extra) == ((), ())
-    assert folders.look(tmp_path / "gtFine", role="--truth").ids == "raw"
+    assert label_folders.look(tmp_path / "gtFine", role="--truth").ids == "raw"
 
 
 def test_overlays_beside_label_maps_are_passed_over_and_alone_are_not(tmp_path):
     drawn(tmp_path / "both", "a_labels.png", "a_overlay.png", "b_labels.png", "b_overlay.png", "b.jpg", "b.npy")
-    assert {path.name for path in folders.look(tmp_path / "both", role="").files.values()} == {
+    assert {path.name for path in label_folders.look(tmp_path / "both", role="").files.values()} == {
         "a_labels.png",
         "b_labels.png",
     }
     drawn(tmp_path / "alone", "a_overlay.png")
-    assert [path.name for path in folders.look(tmp_path / "alone", role="").files.values()] == ["a_overlay.png"]
+    assert [path.name for path in label_folders.look(tmp_path / "alone", role="").files.values()] == ["a_overlay.png"]
 
 
 def test_the_lane_masks_of_kitti_road_are_not_its_road_masks(tmp_path):
     drawn(tmp_path, "um_lane_000000.png", "um_road_000000.png", "uu_road_000000.png")
-    assert [path.name for path in folders.look(tmp_path, role="").files.values()] == [
+    assert [path.name for path in label_folders.look(tmp_path, role="").files.values()] == [
         "um_road_000000.png",
         "uu_road_000000.png",
     ]
@@ -91,12 +91,12 @@ def test_equal_names_in_several_folders_pair_by_folder(tmp_path):
 
 
 def test_two_predictions_of_one_image_are_never_chosen_from(tmp_path):
-    there = folders.look(drawn(tmp_path / "t", "a.png", "b.png"), role="--truth")
-    answered = folders.look(
+    there = label_folders.look(drawn(tmp_path / "t", "a.png", "b.png"), role="--truth")
+    answered = label_folders.look(
         drawn(tmp_path / "p", "run1/a.png", "run2/a.png", "run1/b.png"), role="--prediction", nested=there.nested
     )
     assert {name: len(paths) for name, paths in answered.clashes.items()} == {"a": 2}
-    found = folders.pair(there, answered)
+    found = label_folders.pair(there, answered)
     assert [pair.id for pair in found.pairs] == ["b"]
     assert (found.missing, found.extra) == ((), ())
 
@@ -106,24 +106,24 @@ def test_links_are_followed_and_a_circle_of_them_ends(tmp_path):
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "run").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "p")
-    found = folders.look(tmp_path / "p", role="--prediction")
+    found = label_folders.look(tmp_path / "p", role="--prediction")
     assert (sorted(found.files), found.clashes) == (["a", "b"], {})
 
 
 def test_a_folder_that_is_none_or_holds_nothing_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"--truth .*no such folder"):
-        folders.look(tmp_path / "nowhere", role="--truth")
+        label_folders.look(tmp_path / "nowhere", role="--truth")
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match="a file, expected a folder"):
-        folders.look(tmp_path / "file", role="--truth")
+        label_folders.look(tmp_path / "file", role="--truth")
     (tmp_path / "empty" / ".git").mkdir(parents=True)
     (tmp_path / "empty" / ".git" / "a.png").touch()
     (tmp_path / "empty" / "._a.png").touch()
     with pytest.raises(DataError, match="an empty folder"):
-        folders.look(tmp_path / "empty", role="--prediction")
+        label_folders.look(tmp_path / "empty", role="--prediction")
     (tmp_path / "empty" / "notes.txt").touch()
     with pytest.raises(DataError, match=r"no label map \(1 files of other types\)"):
-        folders.look(tmp_path / "empty", role="--prediction")
+        label_folders.look(tmp_path / "empty", role="--prediction")
 
 
 @pytest.mark.parametrize(
@@ -140,4 +140,4 @@ def test_a_folder_that_is_none_or_holds_nothing_is_refused(tmp_path):
     ],
 )
 def test_public_datasets_are_known_by_their_images_names(names, dataset):
-    assert folders.dataset_named(names) == dataset
+    assert label_folders.dataset_named(names) == dataset

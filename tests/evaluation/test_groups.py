@@ -12,10 +12,12 @@ import pytest
 import scipy.stats
 from rich.console import Console
 
-from segline.core.confusion import mean_iou
+from segline.core.metrics.confusion import mean_iou
 from segline.errors import ComparisonError, DataError
-from segline.evaluation import comparison, figures, results, tables
-from segline.evaluation.page import compared
+from segline.evaluation import compare as comparison
+from segline.evaluation import results
+from segline.evaluation import summary as figures
+from segline.evaluation.report import comparison_page, tables
 from segline.evaluation.results import Evaluation
 
 HOW = {"resamples": 4000, "confidence": 0.95}
@@ -226,7 +228,7 @@ def test_p_values_of_several_comparisons_are_corrected_and_said_to_be():
     assert "corrected p: Holm, 3 comparisons" in told(summary)
     assert f"{rows[0]['p']:.4f}" in told(summary)
     assert f"{rows[0]['p_corrected']:.4f}" in told(summary)
-    page = compared.page(summary)
+    page = comparison_page.page(summary)
     assert "corrected p" in page
     assert f'data-name="runs.1.against_first.p_corrected">{rows[0]["p_corrected"]:.4f}<' in page
     assert [row["verdict"] for row in rows] == ["could be chance", "could be chance", "the same scores"]
@@ -245,14 +247,14 @@ def test_a_single_comparison_has_nothing_to_correct():
     assert row["verdict"] == "could be chance"
     assert summary["correction"] is None
     assert "Holm" not in told(summary)
-    assert "corrected" not in compared.page(summary)
+    assert "corrected" not in comparison_page.page(summary)
 
 
 def test_terminal_and_page_of_a_comparison_say_what_was_drawn_and_when_no_p_can_be_low():
     first, second = unlike()
     summary = comparison.summary(compare(("a", first), ("b", second)))
     assert (summary["groups"], summary["interval_method"]) == (6, "bootstrap over 6 groups")
-    for shown in (told(summary), compared.page(summary)):
+    for shown in (told(summary), comparison_page.page(summary)):
         assert "30 images in 6 groups" in shown
         assert "bootstrap over 6 groups" in shown
         assert "with 6 groups no p can be below about 0.031" in " ".join(shown.split())  # 2 of 64 ways to swap them

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from segline.errors import ComparisonError
-from segline.evaluation import figures, results
+from segline.evaluation import results
+from segline.evaluation import summary as figures
 from segline.evaluation.lock import Lock, lock_of, refuse_differences
 
 EVALUATION = results.Evaluation(

@@ -8,7 +8,7 @@ import keras
 import psutil
 import pytest
 
-from segline.evaluation import machine
+from segline.evaluation.cost import machine
 
 SPIN = "import time\nwhile time.process_time() < 0.5: sum(range(100_000))"
 

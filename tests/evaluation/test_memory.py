@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from segline.evaluation import memory
+from segline.evaluation.cost import call_memory
 
 MEGABYTES = 200
 ALLOWED = (0.97 * MEGABYTES * 1e6, 1.3 * MEGABYTES * 1e6)  # other threads of the test's process may take some, too
@@ -34,14 +34,14 @@ def small_arrays(held=0.0):
 def held(request, monkeypatch, tmp_path):
     """Seconds that memory is held to be seen: none by the kernel's high-water mark, some by looks instead of it."""
     if request.param == "looks":
-        monkeypatch.setattr(memory, "_RESET", tmp_path / "no folder" / "clear_refs")
+        monkeypatch.setattr(call_memory, "_RESET", tmp_path / "no folder" / "clear_refs")
     elif not Path("/proc/self/clear_refs").exists():
         pytest.skip("no high-water mark that can be reset here")
     return 0.0 if request.param == "kernel" else 0.3
 
 
 def test_the_peak_is_what_a_call_takes_though_it_is_free_again_afterwards(held):
-    found = memory.taken(lambda: one_array(held))
+    found = call_memory.taken(lambda: one_array(held))
     assert ALLOWED[0] < found.added_bytes < ALLOWED[1]
     assert found.resident_peak_bytes - found.resident_before_bytes == found.added_bytes
     assert found.resident_before_bytes > 10e6  # Python and NumPy
@@ -49,13 +49,13 @@ def test_the_peak_is_what_a_call_takes_though_it_is_free_again_afterwards(held):
 
 def test_a_greater_peak_before_it_does_not_count(held):
     np.ones(5 * MEGABYTES * 1_000_000, np.uint8)
-    assert ALLOWED[0] < memory.taken(lambda: one_array(held)).added_bytes < ALLOWED[1]
+    assert ALLOWED[0] < call_memory.taken(lambda: one_array(held)).added_bytes < ALLOWED[1]
 
 
 def test_what_the_process_holds_before_counts_as_before(held):
-    least = memory.taken(lambda: None)
+    least = call_memory.taken(lambda: None)
     kept = np.ones(MEGABYTES * 1_000_000, np.uint8)
-    found = memory.taken(lambda: one_array(held))
+    found = call_memory.taken(lambda: one_array(held))
     assert kept[-1] == 1
     assert ALLOWED[0] < found.added_bytes < ALLOWED[1]
     assert found.resident_before_bytes - least.resident_before_bytes > 0.9 * MEGABYTES * 1e6
@@ -65,7 +65,7 @@ def test_what_the_process_holds_before_counts_as_before(held):
 @pytest.mark.skipif(not GLIBC, reason="needs the C library's malloc_trim")
 def test_memory_that_was_freed_but_not_handed_back_counts_again(held):
     kept = small_arrays()
-    found = memory.taken(lambda: small_arrays(held))
+    found = call_memory.taken(lambda: small_arrays(held))
     assert kept[-1] == 1
     assert ALLOWED[0] < found.added_bytes < ALLOWED[1]
 
@@ -78,7 +78,7 @@ def test_tensors_count_though_the_backend_has_kept_memory_for_them():
     call()
     keras.ops.convert_to_numpy(keras.ops.ones((100_000_000,), "float32"))  # a greater peak, that must not count
     held = keras.ops.ones((5_000_000,), "float32")  # of before
-    first, second = memory.taken(call), memory.taken(call)
+    first, second = call_memory.taken(call), call_memory.taken(call)
     assert held.shape == (5_000_000,)
     for found in (first, second):
         taken = found.added_bytes if found.tensor_bytes is None else found.tensor_bytes
@@ -92,5 +92,5 @@ def test_a_call_that_fails_leaves_no_one_watching():
 
     before = threading.active_count()
     with pytest.raises(ValueError, match="no answer"):
-        memory.taken(fail)
+        call_memory.taken(fail)
     assert threading.active_count() == before

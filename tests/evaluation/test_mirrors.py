@@ -8,7 +8,7 @@ import pytest
 from predicted import miou
 
 from segline.core.labels import label_map
-from segline.evaluation import mirrors
+from segline.evaluation.bundles import choose_mirrors
 from segline.inference.bundle import Bundle
 
 LABELS = label_map([(0, "ground", (0, 0, 0)), (1, "thing", (250, 0, 0))])
@@ -51,7 +51,7 @@ def bundle():
 @pytest.mark.parametrize(("shift", "better"), [(0, True), (-SHIFT, False)])
 def test_they_are_kept_where_they_score_better_on_validation(bundle, shift, better):
     split, told = Split(shift), []
-    chosen = mirrors.choose(bundle, split, flips=("left_right",), progress=lambda *done: told.append(done))
+    chosen = choose_mirrors.choose(bundle, split, flips=("left_right",), progress=lambda *done: told.append(done))
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert chosen.miou_without == miou(bundle, split)
     assert chosen.miou == miou(replace(bundle, mirrors=("left_right",)), split)

@@ -14,16 +14,19 @@ from drawn_split import LABELS, Split, bundle
 from page_reader import Page, value_of
 from rich.console import Console
 
-from segline.core.boundary import boundary_counts
-from segline.core.confusion import confusion, mean_iou
 from segline.core.labels import VOID, label_map
+from segline.core.metrics.boundary import boundary_counts
+from segline.core.metrics.confusion import confusion, mean_iou
+from segline.core.metrics.road import confidence_histogram
 from segline.core.palette import safe_colours
-from segline.core.road import confidence_histogram
 from segline.errors import ComparisonError, DataError
-from segline.evaluation import calibration, comparison, figures, record, results, tables
-from segline.evaluation import evaluate as library
-from segline.evaluation.page import compared, exhibits, rendering
-from segline.evaluation.page import evaluated as evaluated_page
+from segline.evaluation import compare as comparison
+from segline.evaluation import results
+from segline.evaluation import summary as figures
+from segline.evaluation.bundles import confidence as calibration
+from segline.evaluation.bundles import evaluate as library
+from segline.evaluation.report import comparison_page, image_slider, rendering, tables, write
+from segline.evaluation.report import evaluation_page as evaluated_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -39,7 +42,7 @@ def written(tmp_path_factory):
     fitted = calibration.Fitted(temperature=1.5, split="validation", digest="another")
     judged = calibration.calibrate(network, split, fitted=fitted, progress=lambda *_: None)
     summary = figures.summary(evaluation, resamples=100, confidence=0.9, baseline=evaluation.baseline(commonest=1))
-    record.write(
+    write.write(
         folder,
         bundle=network,
         split=split,
@@ -54,7 +57,7 @@ def written(tmp_path_factory):
 
 def page_with(written, **changed):
     """The page of that evaluation with other calibration, without pictures."""
-    summary, judged = (json.loads((written / name).read_text()) for name in (record.FIGURES, record.CONFIDENCE))
+    summary, judged = (json.loads((written / name).read_text()) for name in (write.FIGURES, write.CONFIDENCE))
     return evaluated_page.page(
         evaluated(), summary, labels=LABELS, model="m", pictures=[], calibration=judged | changed
     )
@@ -62,13 +65,13 @@ def page_with(written, **changed):
 
 @pytest.fixture(scope="module")
 def page(written):
-    return Page((written / record.PAGE).read_text(encoding="utf-8"))
+    return Page((written / write.PAGE).read_text(encoding="utf-8"))
 
 
 def test_an_evaluations_page_asks_for_nothing_and_names_all_it_holds(page, written):
     page.check()
     text = " ".join(page.text)
-    summary = json.loads((written / record.FIGURES).read_text())
+    summary = json.loads((written / write.FIGURES).read_text())
     assert summary["caveat"] in text
     assert "drawn & quartered" in text
     assert "sample <8>" in text
@@ -77,14 +80,14 @@ def test_an_evaluations_page_asks_for_nothing_and_names_all_it_holds(page, writt
     for key in ("protocol", "split_digest", "label_map_digest", "counts_digest"):
         assert summary[key] in text
     assert {"scores", "classes", "confusion", "calibration", "cost", "pictures"} <= set(page.ids)
-    assert (written / record.PAGE).stat().st_size < 1 << 20
+    assert (written / write.PAGE).stat().st_size < 1 << 20
 
 
 def test_every_figure_on_it_is_the_summarys(page, written):
-    summary = json.loads((written / record.FIGURES).read_text())
+    summary = json.loads((written / write.FIGURES).read_text())
     whole = summary | {
-        "cost": json.loads((written / record.COST).read_text()),
-        "calibration": json.loads((written / record.CONFIDENCE).read_text()),
+        "cost": json.loads((written / write.COST).read_text()),
+        "calibration": json.loads((written / write.CONFIDENCE).read_text()),
     }
     checked = [name for name in page.figures if name.partition(".")[0] in whole]
     for name in checked:
@@ -104,8 +107,8 @@ def test_every_figure_on_it_is_the_summarys(page, written):
 
 
 def test_the_cost_says_how_busy_the_machine_was_and_leaves_out_a_percentile_of_few_calls(written):
-    content = json.loads((written / record.COST).read_text())
-    summary, evaluation = json.loads((written / record.FIGURES).read_text()), evaluated()
+    content = json.loads((written / write.COST).read_text())
+    summary, evaluation = json.loads((written / write.FIGURES).read_text()), evaluated()
 
     def shown(disturbed, p95):
         content["load"]["disturbed"], content["batched"]["p95"] = disturbed, p95
@@ -259,19 +262,19 @@ def decoded(uri):
 def test_the_worst_and_the_middle_images_are_shown_and_none_twice():
     evaluation = evaluated()
     order = np.argsort(mean_iou(evaluation.per_image), kind="stable").tolist()
-    assert exhibits.chosen(evaluation, worst=2, median=3) == [
+    assert image_slider.chosen(evaluation, worst=2, median=3) == [
         ("worst", 1, order[0]),
         ("worst", 2, order[1]),
         *(("median", place + 1, order[place]) for place in (3, 4, 5)),
     ]
     few = library.evaluate(bundle(), Split(3), progress=lambda *_: None)
-    places = [place for _, place, _ in exhibits.chosen(few, worst=5, median=3)]
+    places = [place for _, place, _ in image_slider.chosen(few, worst=5, median=3)]
     assert places == [1, 2, 3]
 
 
 def test_the_layers_are_truth_answer_and_errors_in_both_sets_of_colours():
     network, split, evaluation = bundle(), Split(), evaluated()
-    shown = exhibits.exhibits(network, split, evaluation, worst=1, median=0)[0]
+    shown = image_slider.exhibits(network, split, evaluation, worst=1, median=0)[0]
     label = split.label(evaluation.ids.index(shown.id))
     assert (shown.height, shown.width) == label.shape  # small enough to be shown as it is
     for name, colours in (("official", [item.colour for item in LABELS.classes]), ("safe", safe_colours(4))):
@@ -289,9 +292,9 @@ def test_the_layers_are_truth_answer_and_errors_in_both_sets_of_colours():
 
 def test_ids_beyond_the_colours_are_refused():
     with pytest.raises(ValueError, match="train id 4"):
-        exhibits.mask_uri(np.array([[0, 4]], np.uint8), LABELS, safe_colours(4))
+        image_slider.mask_uri(np.array([[0, 4]], np.uint8), LABELS, safe_colours(4))
     with pytest.raises(ValueError, match="3 colours"):
-        exhibits.mask_uri(np.array([[0, 1]], np.uint8), LABELS, safe_colours(3))
+        image_slider.mask_uri(np.array([[0, 1]], np.uint8), LABELS, safe_colours(3))
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +306,7 @@ def entries():
 def test_a_comparisons_page_shows_the_summarys_figures(entries):
     summary = comparison.summary(entries)
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
-    page = Page(compared.page(summary))
+    page = Page(comparison_page.page(summary))
     page.check()
     for name, found in page.figures.items():
         for value, _ in found:
@@ -355,7 +358,7 @@ def test_terminal_and_page_give_the_same_verdict_in_plain_words(entries):
         with console.capture() as capture:
             console.print(tables.compared(summary)[0])
         lines = [line for line in capture.get().splitlines() if line.startswith("│")][1:]
-        words = [item for item in Page(compared.page(summary)).text if item in expected]
+        words = [item for item in Page(comparison_page.page(summary)).text if item in expected]
         assert words == expected
         assert all(line.rstrip(" │").endswith(said) for line, said in zip(lines, expected, strict=True))
 
@@ -368,7 +371,7 @@ def test_what_was_counted_for_one_run_alone_is_shown_without_a_difference():
     plain, other = summary["runs"]
     assert {"boundary_miou", "mean_category_iou"} <= other["figures"].keys() - plain["figures"].keys()
     assert other["against_first"]["figures"].keys() == plain["figures"].keys()
-    page = Page(compared.page(summary))
+    page = Page(comparison_page.page(summary))
     page.check()
     assert "runs.1.figures.boundary_miou" in page.figures
 
@@ -378,7 +381,7 @@ def test_a_difference_too_small_to_be_seen_has_no_sign(entries):
     assert [figures.signed(value, 3) for value in (0.0006, -0.0006, 12.5)] == ["+0.001", "-0.001", "+12.500"]
     summary = comparison.summary(entries)
     summary["runs"][1]["against_first"]["figures"]["pixel_accuracy"]["difference"] = -1e-5
-    shown = dict(Page(compared.page(summary)).figures["runs.1.against_first.figures.pixel_accuracy.difference"])
+    shown = dict(Page(comparison_page.page(summary)).figures["runs.1.against_first.figures.pixel_accuracy.difference"])
     assert shown == {-1e-5: "0.000"}
     console = Console(width=200)
     with console.capture() as capture:
@@ -512,8 +515,8 @@ def test_a_browser_draws_both_pages_without_an_error_or_a_sideways_scroll(writte
     named = [("v1", evaluated()), ("f49e67e75518472ca040a4ad8ba36878", evaluated(0.9)), ("run", evaluated(0.3))]
     summary = comparison.summary(comparison.compare(named, resamples=100, confidence=0.9))
     pages = {
-        "evaluation": ((written / record.PAGE).read_text(encoding="utf-8"), EVALUATION_PROBE),
-        "comparison": (compared.page(summary), COMPARISON_PROBE),
+        "evaluation": ((written / write.PAGE).read_text(encoding="utf-8"), EVALUATION_PROBE),
+        "comparison": (comparison_page.page(summary), COMPARISON_PROBE),
     }
     for name, (html, probe) in pages.items():
         (tmp_path / f"{name}.html").write_text(html.replace("</title>", f"</title>{ERRORS}{probe}", 1), "utf-8")

@@ -16,21 +16,24 @@ import pytest
 from PIL import Image as Pillow
 
 from segline import config, datasets
-from segline.core.boundary import boundary_outcomes
 from segline.core.coding import Colours
-from segline.core.confusion import confusion, iou, mean_iou
-from segline.core.joint import histogram_and_ends
 from segline.core.labels import label_map
-from segline.data import forking, manifest, split
-from segline.data.images import write_png
-from segline.data.prepare import prepare
-from segline.data.prepared import Prepared
-from segline.data.progress import silent
+from segline.core.metrics.boundary import boundary_outcomes
+from segline.core.metrics.confusion import confusion, iou, mean_iou
+from segline.core.metrics.joint_histogram import histogram_and_ends
+from segline.data.images import split
+from segline.data.images.decode import write_png
+from segline.data.prepare.prepare import prepare
+from segline.data.prepare.prepared import Prepared
+from segline.data.validate import manifest
 from segline.datasets.base import Dataset, Pair
 from segline.errors import ConfigError, DataError
-from segline.evaluation import pairs, published, results
-from segline.evaluation import score as scoring
+from segline.evaluation import results
+from segline.evaluation.folders import count_pairs, published_splits
+from segline.evaluation.folders import score as scoring
 from segline.evaluation.lock import lock_of
+from segline.parallel import forking
+from segline.progress import silent
 
 SCHEMA = Path(__file__).parents[2] / "docs/score.schema.json"
 # Raw and train ids share 0 (void, and the first class) and 3 (the first class, and the last).
@@ -59,7 +62,7 @@ TINY = Dataset(name="tiny", title="Tiny", terms="", archives=(), label_map=LABEL
 
 def score(root, dataset=TINY, **options):
     given = {"truth": root / "truth", "prediction": root / "prediction", "ids": None, "truth_ids": None, "only": None}
-    rest = {"published": published.Published(), "workers": 1, "report": silent}
+    rest = {"published": published_splits.Published(), "workers": 1, "report": silent}
     return scoring.score_folders(dataset, **{**given, **rest, **options})
 
 
@@ -485,7 +488,7 @@ def project(tmp_path_factory):
 def test_what_predict_writes_scores_as_evaluate_does(project, tmp_path):
     import keras
 
-    from segline.evaluation.evaluate import evaluate
+    from segline.evaluation.bundles.evaluate import evaluate
     from segline.inference.bundle import Bundle
     from segline.inference.predict import predict_files
 
@@ -507,7 +510,7 @@ def test_what_predict_writes_scores_as_evaluate_does(project, tmp_path):
     assert len(list(predict_files(network, images, output=tmp_path / "answers", report=silent))) == 4
     expected = evaluate(network, Prepared(project / "prepared").split("test"), progress=lambda *_: None)
     assert 0.02 < expected.miou < 0.9
-    known = published.read(project / "manifest", raw=project / "raw")
+    known = published_splits.read(project / "manifest", raw=project / "raw")
     found = score(tmp_path, truth=project / "raw/masks", prediction=tmp_path / "answers", only="test", published=known)
     assert found.split == "test"
     assert found.evaluation.digest == expected.digest
@@ -518,7 +521,7 @@ def test_what_predict_writes_scores_as_evaluate_does(project, tmp_path):
 
 
 def test_a_published_split_is_recognised_and_has_its_digest(project, tmp_path):
-    known, prepared = published.read(project / "manifest", raw=project / "raw"), Prepared(project / "prepared")
+    known, prepared = published_splits.read(project / "manifest", raw=project / "raw"), Prepared(project / "prepared")
     for part in ("train", "validation", "test"):
         for name in ("truth", "prediction"):
             (tmp_path / part / name).mkdir(parents=True)
@@ -556,7 +559,7 @@ def copied(project, tmp_path):
 
 
 def test_a_split_that_another_encoder_wrote_is_that_split(project, copied):
-    known = published.read(project / "manifest", raw=project / "raw")
+    known = published_splits.read(project / "manifest", raw=project / "raw")
     found = score(copied, published=known)
     assert (found.split, found.evaluation.split) == ("test", "test")
     assert found.evaluation.split_digest == Prepared(project / "prepared").split("test").digest
@@ -570,7 +573,7 @@ def test_a_copy_with_one_other_pixel_is_not_that_split(project, copied):
     label = read(path)
     label[-1, -1] = 9 if label[-1, -1] != 9 else 5
     write_png(path, label)
-    found = score(copied, published=published.read(project / "manifest", raw=project / "raw"))
+    found = score(copied, published=published_splits.read(project / "manifest", raw=project / "raw"))
     assert found.split is None
     assert found.split_why == "1 of the 4 test images have other labels than were validated: test_1"
 
@@ -581,7 +584,7 @@ def test_a_copy_that_cannot_be_compared_is_told_how_it_could_be(project, copied,
     if changed:
         shutil.copytree(project / "raw", raw)
         write_png(raw / "masks/test_0.png", np.zeros((72, 104), np.uint8))
-    found = score(copied, published=published.read(project / "manifest", raw=raw))
+    found = score(copied, published=published_splits.read(project / "manifest", raw=raw))
     assert found.split is None
     assert f"which are not in {raw} to compare with (test_0" in found.split_why
     assert "run `dvc repro`" in found.split_why
@@ -589,7 +592,7 @@ def test_a_copy_that_cannot_be_compared_is_told_how_it_could_be(project, copied,
 
 def test_where_no_split_is_known_it_is_said_how_one_could_be(project, copied):
     assert "score in a project where `dvc repro` ran" in score(copied).split_why
-    known = published.read(project / "manifest", raw=project / "raw")
+    known = published_splits.read(project / "manifest", raw=project / "raw")
     for name in ("truth", "prediction"):
         (copied / name / "test_2.png").unlink()
     assert score(copied, published=known).split_why == (
@@ -598,7 +601,7 @@ def test_where_no_split_is_known_it_is_said_how_one_could_be(project, copied):
 
 
 def test_predictions_of_one_split_alone_are_told_how_to_be_scored(project, tmp_path):
-    known = published.read(project / "manifest", raw=project / "raw")
+    known = published_splits.read(project / "manifest", raw=project / "raw")
     (tmp_path / "prediction").mkdir()
     for path in (project / "raw/masks").glob("test_*.png"):
         shutil.copy(path, tmp_path / "prediction")
@@ -612,7 +615,7 @@ def test_predictions_of_one_split_alone_are_told_how_to_be_scored(project, tmp_p
 
 
 def test_images_of_no_split_are_not_scored_with_one(project, tmp_path):
-    known = published.read(project / "manifest", raw=project / "raw")
+    known = published_splits.read(project / "manifest", raw=project / "raw")
     for name in ("truth", "prediction"):
         shutil.copytree(project / "raw/masks", tmp_path / name)
         shutil.copy(tmp_path / name / "test_0.png", tmp_path / name / "listed_nowhere.png")
@@ -626,8 +629,8 @@ def test_a_split_nobody_knows_or_that_the_truth_lacks_is_refused(project, root):
     with pytest.raises(ConfigError, match=r"--split test.*no manifest"):
         score(root, only="test")
     with pytest.raises(DataError, match=r"no label of 4 of the 4 images of the test split \(test_0"):
-        score(root, only="test", published=published.read(project / "manifest", raw=project / "raw"))
-    assert published.read(root, raw=root).digests == {}
+        score(root, only="test", published=published_splits.read(project / "manifest", raw=project / "raw"))
+    assert published_splits.read(root, raw=root).digests == {}
 
 
 # --- what is written ---
@@ -663,7 +666,7 @@ def test_what_is_written_follows_the_published_schema(root, project):
 
 
 def test_a_score_says_over_how_many_groups_its_interval_was_drawn(project, root):
-    known = published.read(project / "manifest", raw=project / "raw")
+    known = published_splits.read(project / "manifest", raw=project / "raw")
     truth = project / "raw/masks"
     content = document(score(root, truth=truth, prediction=truth, only="test", published=known))
     jsonschema.validate(json.loads(json.dumps(content, allow_nan=False)), json.loads(SCHEMA.read_text()))
@@ -877,11 +880,11 @@ def test_a_labels_content_is_the_same_from_its_own_runs_and_from_those_of_a_pair
     table = LABELS.encode(np.arange(256, dtype=np.uint8))
     _, ends = histogram_and_ends(truth, prediction)
     assert ends is not None
-    assert pairs.content(truth, table, ends=ends) == pairs.content(truth, table)
+    assert count_pairs.content(truth, table, ends=ends) == count_pairs.content(truth, table)
     other = truth.copy()
     other[0, 0] = 9 if truth[0, 0] != 9 else 5
     _, ends = histogram_and_ends(other, prediction)
-    assert pairs.content(other, table, ends=ends) != pairs.content(truth, table)
+    assert count_pairs.content(other, table, ends=ends) != count_pairs.content(truth, table)
     noise = generator.choice(RAW, (30, 40))
     assert histogram_and_ends(noise, noise)[1] is None
 
@@ -896,7 +899,7 @@ def test_equal_labels_are_told_and_blank_ones_are_not(tmp_path):
 
 
 def test_a_manifest_of_other_splits_than_the_protocol_says_is_stale(root):
-    stale = published.Published(protocol="kitti-semantics/1")
+    stale = published_splits.Published(protocol="kitti-semantics/1")
     last = datasets.load("kitti", config.Options(split="last_30"))
     assert last.protocol == "kitti-semantics/1+last_30"
     with pytest.raises(ConfigError) as error:
@@ -905,6 +908,6 @@ def test_a_manifest_of_other_splits_than_the_protocol_says_is_stale(root):
     road = datasets.load("kitti", config.Options(split="last_30", task="road"))
     with pytest.raises(ConfigError):
         score(root, road, published=stale)
-    fresh = published.Published(protocol="kitti-semantics/1+last_30")
+    fresh = published_splits.Published(protocol="kitti-semantics/1+last_30")
     with pytest.raises(DataError):  # of another dataset's ids, seen only after
         score(root, road, published=fresh)

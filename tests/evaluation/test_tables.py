@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from segline.core.boundary import boundary_counts
-from segline.core.confusion import confusion
-from segline.evaluation import figures, results, tables
+from segline.core.metrics.boundary import boundary_counts
+from segline.core.metrics.confusion import confusion
+from segline.evaluation import results
+from segline.evaluation import summary as figures
+from segline.evaluation.report import tables
 
 TRUTH = np.array([[0, 0, 0, 1, 1, 2]] * 4, np.uint8)
 ANSWER = np.array([[0, 0, 1, 1, 1, 1]] * 4, np.uint8)

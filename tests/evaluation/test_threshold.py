@@ -9,7 +9,7 @@ from predicted import miou
 
 from segline.core.labels import VOID, label_map
 from segline.errors import TrainingError
-from segline.evaluation import threshold
+from segline.evaluation.bundles import choose_threshold
 from segline.inference.bundle import Bundle
 
 LABELS = label_map([(0, "ground", (0, 0, 0)), (1, "thing", (250, 0, 0))])
@@ -53,7 +53,7 @@ def bundle():
 
 def test_it_is_better_than_one_half_and_what_prediction_gives(bundle):
     split, told = Split(), []
-    chosen = threshold.choose(bundle, split, progress=lambda *done: told.append(done))
+    chosen = choose_threshold.choose(bundle, split, progress=lambda *done: told.append(done))
     assert told == [(1, 3), (2, 3), (3, 3)]
     assert chosen.value < 0.4
     assert miou(bundle, split) == chosen.miou_at_half < chosen.miou - 0.1
@@ -64,4 +64,4 @@ def test_it_is_better_than_one_half_and_what_prediction_gives(bundle):
 
 def test_a_split_without_labels_is_refused(bundle):
     with pytest.raises(TrainingError, match=r"no labelled pixel[\s\S]*training\.threshold"):
-        threshold.choose(bundle, Split(0), progress=lambda *_: None)
+        choose_threshold.choose(bundle, Split(0), progress=lambda *_: None)

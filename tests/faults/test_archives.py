@@ -16,8 +16,8 @@ import pytest
 
 from segline import storage
 from segline.core.labels import label_map
-from segline.data import members
-from segline.data.archives import extract
+from segline.data.extract import members
+from segline.data.extract.archives import extract
 from segline.datasets.base import Archive, Dataset
 from segline.errors import ArchiveError, StorageError
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Pillow
 
 from segline.core.labels import label_map
-from segline.data.images import read_image, read_mask, write_png
+from segline.data.images.decode import read_image, read_mask, write_png
 from segline.datasets.base import Archive, Dataset, Pair, match
 from segline.errors import ValidationError
 
@@ -336,12 +336,12 @@ COUNTED_FAULTS = {
 
 
 def _judged(raw: Path, out: Path, dataset: Dataset) -> tuple[dict, ValidationError | None]:
-    from segline.data import checks
+    from segline.data.validate import expectations
 
     arguments = {"raw": raw, "folder": out / "manifest", "docs": out / "docs", "validation_share": 0.2}
     error = None
     try:
-        checks.validate(dataset, **arguments, quarantine_share=0.05, workers=1)
+        expectations.validate(dataset, **arguments, quarantine_share=0.05, workers=1)
     except ValidationError as caught:
         error = caught
     return json.loads((out / "docs" / "validation.json").read_text()), error
@@ -395,7 +395,7 @@ def test_too_many_unusable_samples_stop_and_none_is_lost_silently(tmp_path: Path
 
 
 def test_what_is_left_out_is_in_no_manifest(tmp_path: Path) -> None:
-    from segline.data import manifest
+    from segline.data.validate import manifest
 
     _draw(tmp_path / "raw")
     (tmp_path / "raw/images/s07.png").write_bytes(b"")
@@ -411,7 +411,7 @@ def test_what_is_left_out_is_in_no_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["kitti", "oxford_pets"])
 def test_nothing_stops_or_is_left_out_of_the_real_archives(tmp_path: Path, name: str) -> None:
     from segline import datasets
-    from segline.data.archives import extract
+    from segline.data.extract.archives import extract
 
     dataset = datasets.load(name)
     extract(dataset, archives=REAL / name, folder=tmp_path / "raw")
@@ -424,7 +424,7 @@ def test_nothing_stops_or_is_left_out_of_the_real_archives(tmp_path: Path, name:
 @pytest.mark.parametrize("name", ["kitti", "oxford_pets"])
 def test_a_shift_of_real_masks_is_seen(tmp_path: Path, name: str) -> None:
     from segline import datasets
-    from segline.data.archives import extract
+    from segline.data.extract.archives import extract
 
     dataset = datasets.load(name)
     extract(dataset, archives=REAL / name, folder=tmp_path / "raw")

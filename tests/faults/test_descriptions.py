@@ -16,14 +16,15 @@ import yaml
 
 from segline import config
 from segline.config import Source
-from segline.data import pins
-from segline.data.prepared import Prepared
+from segline.config.edit import Document
+from segline.data.download import pins
+from segline.data.prepare.prepared import Prepared
 from segline.datasets import folder
-from segline.datasets.own import classes, polygons
-from segline.datasets.own.names import find_names
-from segline.editing import Document
+from segline.datasets.own import annotations, classes
+from segline.datasets.own.class_names import find_names
 from segline.errors import ConfigError, DataError
-from segline.evaluation import comparison, published
+from segline.evaluation import compare
+from segline.evaluation.folders import published_splits
 from segline.formats import arrays, strict_yaml
 from segline.formats.strict_yaml import MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES
 from segline.models import encoders
@@ -161,7 +162,7 @@ JSON_FAULTS = {
 
 
 @pytest.mark.parametrize("text", JSON_FAULTS.values(), ids=JSON_FAULTS)
-@pytest.mark.parametrize("read", [polygons.read_json, Prepared, published._protocol, folder.read_samples])
+@pytest.mark.parametrize("read", [annotations.read_json, Prepared, published_splits._protocol, folder.read_samples])
 def test_json_with_this_is_told(tmp_path, read, text):
     path = tmp_path / "meta.json"
     path.write_bytes(text)
@@ -208,7 +209,7 @@ def test_numpy_arrays_that_are_not_what_they_say_are_told(tmp_path, data):
     with pytest.raises(ValueError):
         arrays.parse(data)
     with pytest.raises(DataError, match="no counts of an evaluation"):
-        comparison.read(path)
+        compare.read(path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, True, 1j])

@@ -26,12 +26,12 @@ from flows import reporting
 from segline import cli
 from segline.cli.application import complain, console, say
 from segline.core.labels import LabelClass, label_map
-from segline.data import datadocs
-from segline.data.images import write_png
-from segline.data.setup import set_up
+from segline.data.images.decode import write_png
+from segline.data.look.setup import set_up
+from segline.data.validate import data_docs
 from segline.datasets.base import SPLITS, Archive, Dataset, Pair, match
-from segline.datasets.own import classes, polygons
-from segline.datasets.own.names import find_names
+from segline.datasets.own import annotations, classes
+from segline.datasets.own.class_names import find_names
 from segline.errors import (
     LONGEST_LINE,
     LONGEST_NAME,
@@ -43,10 +43,11 @@ from segline.errors import (
     printable,
     shown,
 )
-from segline.evaluation import comparison, report, tables
-from segline.evaluation import evaluate as evaluation_library
-from segline.evaluation import figures as evaluation_figures
-from segline.evaluation.page import compared, evaluated, exhibits
+from segline.evaluation import compare
+from segline.evaluation import summary as evaluation_figures
+from segline.evaluation.bundles import evaluate as evaluation_library
+from segline.evaluation.report import comparison_page, evaluation_page, image_slider, tables
+from segline.evaluation.report import pictures as report
 from segline.inference.overlay import with_legend
 from segline.registry import summary
 from segline.storage import atomic_file
@@ -127,7 +128,7 @@ def _pairs(raw):
 @pytest.fixture(scope="module")
 def docs(tmp_path_factory):
     """The pages of data whose files are called so; each mask holds an id that is in no class table."""
-    from segline.data import checks  # imports Great Expectations, which takes seconds
+    from segline.data.validate import expectations  # imports Great Expectations, which takes seconds
 
     raw, out = tmp_path_factory.mktemp("raw"), tmp_path_factory.mktemp("out")
     generator = np.random.default_rng(3)
@@ -146,7 +147,7 @@ def docs(tmp_path_factory):
         pairs=_pairs,
     )
     with pytest.raises(DataError) as told:
-        checks.validate(
+        expectations.validate(
             dataset,
             raw=raw,
             folder=out / "manifest",
@@ -198,20 +199,20 @@ def test_a_browser_makes_no_element_of_a_name(docs, tmp_path):
 
 def test_what_great_expectations_gets_holds_no_sign_it_acts_upon_and_comes_back():
     text = printable("".join(map(chr, range(0x20, 0x7F))) + "\ue03c")
-    given = datadocs.disguised(text)
+    given = data_docs.disguised(text)
     assert not set(given) & set("<>&\"'$`{}|")
-    page = datadocs.page(f"<html><body><p>{given}</p></body></html>", title="", findings=None)
+    page = data_docs.page(f"<html><body><p>{given}</p></body></html>", title="", findings=None)
     assert f"{text}\n" in Page(page).text + "\n"
 
 
 def test_names_that_are_cut_alike_stay_apart():
     """Before, they were handed over whole; cut, two samples would have been one."""
-    from segline.data import checks
-    from segline.data.rules import COLUMNS
+    from segline.data.validate import expectations
+    from segline.data.validate.rules import COLUMNS
 
     middle = [f"{'a' * 200}{number}{'b' * 200}" for number in range(3)]
     rows = [dict.fromkeys(COLUMNS) | {"id": name} for name in (*middle, f"{shown(middle[0])} (2)", "plain")]
-    ids = [row["id"] for row in checks._handed(rows)]
+    ids = [row["id"] for row in expectations._handed(rows)]
     assert len(set(ids)) == len(rows)
     assert ids[-1] == "plain"
 
@@ -245,12 +246,12 @@ def test_a_class_that_cannot_be_shown_is_refused_wherever_it_comes_from(tmp_path
     coco = tmp_path / "coco.json"
     coco.write_text(json.dumps({"images": [], "annotations": [], "categories": [{"id": 1, "name": name}]}))
     with pytest.raises(DataError) as of_coco:
-        polygons.categories(coco)
+        annotations.categories(coco)
     labelme = tmp_path / "labelme.json"
     shape = {"label": name, "points": [[0, 0], [9, 0], [9, 9]], "shape_type": "polygon"}
     labelme.write_text(json.dumps({"imagePath": "a.png", "imageHeight": 9, "imageWidth": 9, "shapes": [shape]}))
     with pytest.raises(DataError) as of_labelme:
-        polygons.labels([labelme])
+        annotations.labels([labelme])
     with pytest.raises(ValueError, match="class ") as of_bundle:  # what a bundle's description is read with
         LabelClass(name=name, raw=0, colour=(0, 0, 0))
     for error in (told, of_coco, of_labelme, of_bundle):
@@ -393,13 +394,11 @@ def test_a_name_is_text_on_the_pages_of_scores(scored):
     network, split, evaluation = scored
     found = evaluation_figures.summary(evaluation, resamples=20, confidence=0.9, baseline=0.1)
     model = "m\u202e<script>" + "x" * 10_000
-    pictures = exhibits.exhibits(network, split, evaluation, worst=5, median=4)
-    page = evaluated.page(evaluation, found, labels=network.labels, model=model, pictures=pictures)
-    both = comparison.summary(
-        comparison.compare([(model, evaluation), ("b", evaluation)], resamples=20, confidence=0.9)
-    )
+    pictures = image_slider.exhibits(network, split, evaluation, worst=5, median=4)
+    page = evaluation_page.page(evaluation, found, labels=network.labels, model=model, pictures=pictures)
+    both = compare.summary(compare.compare([(model, evaluation), ("b", evaluation)], resamples=20, confidence=0.9))
     assert all(shown(name) in Page(page).text for name in (*IDS, model))
-    for html in (page, compared.page(both)):
+    for html in (page, comparison_page.page(both)):
         read = Page(html)
         assert _odd(html) == set()
         assert read.links == set()

@@ -22,15 +22,15 @@ from PIL import Image as Pillow
 from segline import datasets, pictures, reading
 from segline.cli import main
 from segline.core.labels import label_map
-from segline.data import manifest
-from segline.data.download import download
-from segline.data.images import decode_image, read_image, read_mask, write_png
-from segline.data.survey import survey
+from segline.data.download.download import download
+from segline.data.images.decode import decode_image, read_image, read_mask, write_png
+from segline.data.look.survey import survey
+from segline.data.validate import manifest
 from segline.datasets.base import Dataset, Pair
 from segline.datasets.folder import read_samples
-from segline.datasets.own.polygons import read_coco, read_json, read_labelme
+from segline.datasets.own.annotations import read_coco, read_json, read_labelme
 from segline.errors import ArchiveError, ConfigError, DataError, LinkError, SourceError
-from segline.evaluation.pairs import _decoded_array
+from segline.evaluation.folders.count_pairs import _decoded_array
 from segline.pictures import open_picture
 
 pytestmark = pytest.mark.timeout(60)  # what waits for a FIFO fails, and does not keep the others waiting
@@ -445,7 +445,7 @@ def test_a_mirror_holds_regular_files(tmp_path, make, said):
 
 def test_an_archive_that_became_a_fifo_is_not_extracted(tmp_path):
     """Hung."""
-    from segline.data.archives import extract
+    from segline.data.extract.archives import extract
 
     kitti = datasets.load("kitti")
     for archive in kitti.archives:

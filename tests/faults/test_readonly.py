@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from segline import settings
+from segline import project as settings
 from segline.cli import main, run_reporting
 from segline.errors import StorageError
 from segline.registry import tracking

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segline import config, settings
+from segline import config, project
 from segline.cli import run_reporting
-from segline.data import permit
+from segline.data.download import source_login
 from segline.errors import ConfigError, SeglineError, TrackingError
 from segline.masking import mask_process, masked
 
@@ -296,9 +296,9 @@ def test_a_mirrors_login_comes_from_the_environment(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(f"SEGLINE_SOURCE_{name}", value)
-    assert permit.authorization("https://mirror/x") == header
-    assert permit.authorization("s3://mirror/x") is None
-    assert permit.authorization("/mirror/x") is None
+    assert source_login.authorization("https://mirror/x") == header
+    assert source_login.authorization("s3://mirror/x") is None
+    assert source_login.authorization("/mirror/x") is None
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_variables_that_cannot_be_a_login_are_refused(
     for name, value in variables.items():
         monkeypatch.setenv(f"SEGLINE_SOURCE_{name}", value)
     with pytest.raises(ConfigError, match=r"^SEGLINE_SOURCE_\w+: ") as caught:
-        permit.authorization("https://mirror/x")
+        source_login.authorization("https://mirror/x")
     assert PLAIN not in str(caught.value)
 
 
@@ -332,7 +332,7 @@ def test_the_login_of_a_tracking_server_is_in_no_address(monkeypatch: pytest.Mon
     monkeypatch.setenv("SEGLINE_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:s%40crét@host:5/x")
     for _ in range(2):
-        assert settings.load().tracking_uri == "https://host:5/x"
+        assert project.load().tracking_uri == "https://host:5/x"
         assert os.environ["MLFLOW_TRACKING_URI"] == "https://host:5/x"
         assert os.environ["MLFLOW_TRACKING_USERNAME"] == "ann"
         assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "s@crét"
@@ -349,7 +349,7 @@ def test_a_tracking_address_that_cannot_work_is_refused(
     monkeypatch.setenv("SEGLINE_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address.format(PLAIN))
     with pytest.raises(ConfigError, match=r"MLFLOW_TRACKING_URI: .*\n.*MLFLOW_TRACKING_TOKEN") as caught:
-        settings.load()
+        project.load()
     assert PLAIN not in str(caught.value)
 
 
@@ -398,7 +398,7 @@ def test_a_tracking_server_is_asked_with_the_login(monkeypatch: pytest.MonkeyPat
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "")  # so that they are put back
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:secret@{place}")
-    client = connect(settings.load())
+    client = connect(project.load())
     server.shutdown()
     server.server_close()
     assert client.tracking_uri == f"http://{place}"
@@ -415,9 +415,9 @@ def test_a_database_that_cannot_be_opened_is_told_without_its_password(tmp_path:
     from segline.registry.tracking import connect
 
     with pytest.raises(TrackingError) as caught:
-        connect(settings.Settings(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
+        connect(project.Settings(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
     assert PLAIN not in str(caught.value)
-    assert PLAIN not in repr(settings.Settings(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
+    assert PLAIN not in repr(project.Settings(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
 
 
 _BOTH = """

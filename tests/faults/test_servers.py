@@ -19,9 +19,9 @@ import tenacity
 
 from segline import storage
 from segline.core.labels import label_map
-from segline.data import address, redirects, transfer
-from segline.data.archives import extract
-from segline.data.download import RECORD, SUMS, download
+from segline.data.download import address, redirects, transfer
+from segline.data.download.download import RECORD, SUMS, download
+from segline.data.extract.archives import extract
 from segline.datasets.base import Archive, Dataset
 from segline.errors import ChecksumError, ConfigError, SourceError, StorageError
 

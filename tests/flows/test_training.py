@@ -14,7 +14,7 @@ from segline import config
 from segline.core.labels import label_map
 from segline.errors import TrainingError
 from segline.inference.bundle import Bundle
-from segline.settings import Settings
+from segline.project import Settings
 
 
 def test_the_same_training_twice_at_once_is_refused(tmp_path):
@@ -90,12 +90,13 @@ def test_a_decision_stays_after_a_kill_but_not_after_somebody_elses_promotion(ju
 
 def test_an_encoder_is_trained_with_the_steps_of_one_pass(tmp_path, monkeypatch):
     """Which both presets ask for; the fit itself has its own tests."""
-    from segline.training import backend, classify
+    from segline.training.classification import pretrain
+    from segline.training.fit import backend
 
     given = []
     monkeypatch.setattr(backend, "make_deterministic", lambda **options: None)
     monkeypatch.setattr(fitting, "batches_of", lambda *arguments, **options: (None, None))
-    monkeypatch.setattr(classify, "pretrain", lambda encoder, training, *_, **__: given.append((encoder, training)))
+    monkeypatch.setattr(pretrain, "pretrain", lambda encoder, training, *_, **__: given.append((encoder, training)))
     params = config.Params.model_construct(
         seed=1,
         training=config.Training(batch=4, steps=0, threads=1),

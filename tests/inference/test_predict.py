@@ -10,7 +10,7 @@ from segline import models
 from segline.cli import main
 from segline.config import ModelConfig
 from segline.core.labels import VOID, label_map
-from segline.data.images import decode_mask, read_image, write_png
+from segline.data.images.decode import decode_mask, read_image, write_png
 from segline.datasets.kitti import ROAD
 from segline.errors import ConfigError, DataError
 from segline.inference import bundle as bundles

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from drawing import FORMS, NAMES, samples
 
-from segline.data.prepared import Prepared
+from segline.data.prepare.prepared import Prepared
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
 

@@ -9,8 +9,8 @@ import pytest
 from segline.errors import TrackingError
 from segline.evaluation import results
 from segline.evaluation.results import Evaluation
-from segline.registry import evaluations, promotion, tracking
-from segline.settings import Settings
+from segline.project import Settings
+from segline.registry import evaluations, tracking, versions
 
 
 def counted(right):
@@ -50,7 +50,7 @@ def store(tmp_path_factory):
     for run_id in (runs[0], runs[1], runs[3]):
         client.create_model_version("segline-drawn", source=f"runs:/{run_id}/model", run_id=run_id)
     client.create_model_version("segline-drawn", source=(root / "model").as_uri())
-    client.set_registered_model_alias("segline-drawn", promotion.CHAMPION, "2")
+    client.set_registered_model_alias("segline-drawn", versions.CHAMPION, "2")
     client.set_registered_model_alias("segline-drawn", "first", "1")
     yield client, runs
     mlflow.set_tracking_uri(None)

@@ -7,8 +7,8 @@ import yaml
 from segline import config, datasets
 from segline.config import Prepare
 from segline.errors import ConfigError, DataError
+from segline.project import Settings
 from segline.registry.lineage import Code, code_state, data_state, flat, resolved, run_key, tags
-from segline.settings import Settings
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from mlflow import MlflowClient
 from rich.console import Console
 
 from flows import reporting
-from segline.evaluation import figures, results
+from segline.evaluation import results
+from segline.evaluation import summary as figures
 from segline.registry import summary, tracking
 
 

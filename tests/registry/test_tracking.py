@@ -8,8 +8,8 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from segline.errors import LONGEST_NAME, TrackingError
-from segline.registry import promotion, tracking
-from segline.settings import Settings
+from segline.project import Settings
+from segline.registry import tracking, versions
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +121,14 @@ def test_a_store_that_is_no_database_is_named(tmp_path):
 def test_an_unknown_model_is_answered_with_the_known_ones(client):
     client.create_registered_model("segline-known")
     version = client.create_model_version("segline-known", source="file:///nowhere")
-    assert promotion.champion(client, "segline-known") is None
-    promotion.promote(client, version)
-    assert promotion.champion(client, "segline-known").version == version.version
-    assert promotion.resolve(client, "segline-known").version == version.version
-    assert promotion.resolve(client, "segline-known/1").version == version.version
+    assert versions.champion(client, "segline-known") is None
+    versions.promote(client, version)
+    assert versions.champion(client, "segline-known").version == version.version
+    assert versions.resolve(client, "segline-known").version == version.version
+    assert versions.resolve(client, "segline-known/1").version == version.version
     for unknown in ("segline-unknown@champion", "segline-known@nobody", "segline-known/9", "segline-unknown"):
         with pytest.raises(TrackingError, match="segline-known@champion"):
-            promotion.resolve(client, unknown)
+            versions.resolve(client, unknown)
 
 
 def test_the_store_can_be_opened_by_name(client, settings):

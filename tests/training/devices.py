@@ -21,11 +21,12 @@ from synthetic import CLASSES, Validation, draw  # noqa: E402
 
 from segline.config import Loss, ModelConfig, Training  # noqa: E402
 from segline.core.labels import VOID, Image, Mask  # noqa: E402
-from segline.training import backend, optimizers  # noqa: E402
-from segline.training.checkpoint import values  # noqa: E402
-from segline.training.fit import fit  # noqa: E402
-from segline.training.job import Job  # noqa: E402
-from segline.training.schedule import WarmUpDecay  # noqa: E402
+from segline.training.fit import backend
+from segline.training.fit.checkpoint import values  # noqa: E402
+from segline.training.fit.fit import fit  # noqa: E402
+from segline.training.fit.job import Job  # noqa: E402
+from segline.training.objective import optimizers  # noqa: E402
+from segline.training.objective.schedule import WarmUpDecay  # noqa: E402
 
 TWO = ["cpu:0", "cpu:1"]
 TRAINING = Training(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from segline.core.labels import label_map
-from segline.data import fingerprint, manifest, measures
-from segline.data.images import write_png
-from segline.data.split import assign
+from segline.data.images.decode import write_png
+from segline.data.images.split import assign
+from segline.data.validate import fingerprint, manifest, sample_statistics
 from segline.datasets.base import Archive, Dataset, Pair, match
 
 
@@ -58,7 +58,7 @@ def draw(raw: Path, *, splits: tuple[str, ...] = ("train", "validation", "test")
                 raw / "images" / f"{split}_{number}.png", generator.integers(0, 256, (height, width, 3), np.uint8)
             )
     pairs = _pairs(raw)
-    with measures.store() as store:
+    with sample_statistics.store() as store:
         table = manifest.build(
             DATASET, pairs, raw=raw, splits=assign(pairs, validation_share=0.2), workers=1, measured=store
         )

@@ -24,11 +24,11 @@ from recording_tracker import RecordingTracker  # noqa: E402
 from synthetic import CLASSES, Train, Validation  # noqa: E402
 
 from segline.config import ModelConfig, Search, Training  # noqa: E402
-from segline.training import backend  # noqa: E402
-from segline.training.checkpoint import values  # noqa: E402
-from segline.training.fit import fit  # noqa: E402
-from segline.training.job import Job  # noqa: E402
-from segline.training.search import search  # noqa: E402
+from segline.training.fit import backend  # noqa: E402
+from segline.training.fit.checkpoint import values  # noqa: E402
+from segline.training.fit.fit import fit  # noqa: E402
+from segline.training.fit.job import Job  # noqa: E402
+from segline.training.search.search import search  # noqa: E402
 
 CONFIG = ModelConfig(network="unet", classes=CLASSES, width=4, depth=2, dropout=0.4, heads=2)
 TRAINING = Training(

@@ -19,14 +19,15 @@ from synthetic import CLASSES, Train, Validation
 
 from segline import models
 from segline.config import Loss, ModelConfig, Training
-from segline.training import backend, optimizers
-from segline.training.checkpoint import values
-from segline.training.fit import FitResult, fit
-from segline.training.job import Job
-from segline.training.losses import SegmentationLoss, segmentation_loss
-from segline.training.metrics import MeanIoU
-from segline.training.schedule import WarmUpDecay
-from segline.training.supervision import supervised
+from segline.training.fit import backend
+from segline.training.fit.checkpoint import values
+from segline.training.fit.fit import FitResult, fit
+from segline.training.fit.job import Job
+from segline.training.objective import optimizers
+from segline.training.objective.deep_supervision import supervised
+from segline.training.objective.losses import SegmentationLoss, segmentation_loss
+from segline.training.objective.schedule import WarmUpDecay
+from segline.training.objective.validation_metrics import MeanIoU
 
 NONE = dict.fromkeys(("cross_entropy", "dice"), 0.0)
 LOSSES = {

@@ -6,8 +6,8 @@ import time
 import pytest
 from rich.console import Console
 
-from segline.training import bar
-from segline.training.bar import EpochBars, duration
+from segline.training.fit import bar
+from segline.training.fit.bar import EpochBars, duration
 
 
 def screen(*, terminal: bool) -> tuple[io.StringIO, Console]:

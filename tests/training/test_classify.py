@@ -16,10 +16,10 @@ from segline.config import Classification, Loss, ModelConfig, Training
 from segline.core.labels import VOID, Image, Mask
 from segline.errors import ConfigError, TrainingError
 from segline.models import encoders
-from segline.training import classify
-from segline.training.fit import fit
-from segline.training.job import Job
-from segline.training.recognition import said
+from segline.training.classification import pretrain
+from segline.training.classification.scores import said
+from segline.training.fit.fit import fit
+from segline.training.fit.job import Job
 
 NAMES = ("black", "grey", "white")
 LEVELS = {"black": 60, "grey": 128, "white": 190}
@@ -32,7 +32,7 @@ def label(name: str) -> str:
     return name.split("_")[0]
 
 
-CLASSES = classify.image_classes("shade", label, ["white_1", "black_1", "grey_7", "black_2"])
+CLASSES = pretrain.image_classes("shade", label, ["white_1", "black_1", "grey_7", "black_2"])
 
 
 class Shades:
@@ -68,7 +68,7 @@ def validation() -> Shades:
 def run(folder: Path, tracker: RecordingTracker | None = None, **options: object) -> tuple[dict, list[str]]:  # type: ignore[type-arg]
     lines: list[str] = []
     arguments = {"classes": CLASSES, "train": train(), "validation": validation(), "seed": 4, **options}
-    summary = classify.pretrain(
+    summary = pretrain.pretrain(
         ENCODER,
         TRAINING,
         SETTINGS,
@@ -91,13 +91,13 @@ def test_classes_are_those_that_occur_in_the_order_of_their_names() -> None:
     assert CLASSES.names == NAMES
     np.testing.assert_array_equal(CLASSES.masks(["white_3", "black_3"]), [[[2]], [[0]]])
     with pytest.raises(ConfigError, match=r"classification\.task: shade, with 1 classes in the data \(white\)"):
-        classify.image_classes("shade", label, ["white_1", "white_2"])
+        pretrain.image_classes("shade", label, ["white_1", "white_2"])
     with pytest.raises(ConfigError, match="with 300 classes"):
-        classify.image_classes("name", str, [str(number) for number in range(300)])
+        pretrain.image_classes("name", str, [str(number) for number in range(300)])
 
 
 def test_batches_keep_their_images_and_get_the_classes_of_their_samples() -> None:
-    labelled = classify.LabelledSplit(validation(), CLASSES)
+    labelled = pretrain.LabelledSplit(validation(), CLASSES)
     assert len(labelled) == 2
     for number in range(2):
         images, truth = labelled.batch(number)
@@ -184,8 +184,8 @@ def test_a_checkpoint_of_other_first_weights_is_refused(
                 epochs=SETTINGS.epochs,
                 seed=4,
             ),
-            train=classify.Labelled(train(), CLASSES),
-            validation=classify.LabelledSplit(validation(), CLASSES),
+            train=pretrain.Labelled(train(), CLASSES),
+            validation=pretrain.LabelledSplit(validation(), CLASSES),
             tracker=RecordingTracker(),
             checkpoint=trained[2] / f"{ENCODER}.checkpoint.npz",
         )

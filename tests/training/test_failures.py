@@ -13,9 +13,9 @@ from segline import models
 from segline.config import ModelConfig, Training
 from segline.core.labels import Image, Mask
 from segline.errors import ConfigError, DataError, SourceError, TrainingError
-from segline.training import failures
-from segline.training.fit import FitResult, fit
-from segline.training.job import Job
+from segline.training.fit import failures
+from segline.training.fit.fit import FitResult, fit
+from segline.training.fit.job import Job
 
 TRAINING = Training(crop=(32, 64), batch=2, steps=4, epochs=3, weight_decay=0.0, warm_up=0.0, dropout=0.0, threads=1)
 JOB = Job(

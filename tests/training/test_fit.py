@@ -17,13 +17,14 @@ from segline.config import Loss, ModelConfig, Training, network_names
 from segline.core.labels import VOID, Image, Mask
 from segline.errors import TrainingError
 from segline.models import encoders
-from segline.training import backend, epochs, optimizers
-from segline.training.checkpoint import assign, values
-from segline.training.fit import FitResult, fit
-from segline.training.job import Job
-from segline.training.losses import SegmentationLoss
-from segline.training.schedule import WarmUpDecay
-from segline.training.supervision import supervised
+from segline.training.fit import backend, epochs
+from segline.training.fit.checkpoint import assign, values
+from segline.training.fit.fit import FitResult, fit
+from segline.training.fit.job import Job
+from segline.training.objective import optimizers
+from segline.training.objective.deep_supervision import supervised
+from segline.training.objective.losses import SegmentationLoss
+from segline.training.objective.schedule import WarmUpDecay
 
 CONFIG = ModelConfig(network="unet", classes=CLASSES, width=4, depth=2, dropout=0.3)
 TRAINING = Training(crop=(32, 64), batch=2, steps=6, epochs=3, weight_decay=0.01, warm_up=0.1, dropout=0.3, threads=1)

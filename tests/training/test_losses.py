@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from segline.config import Loss
 from segline.core.labels import VOID
-from segline.training.losses import SegmentationLoss, balanced_weights, hard_examples, lovasz_softmax, segmentation_loss
+from segline.training.objective.losses import (
+    SegmentationLoss,
+    balanced_weights,
+    hard_examples,
+    lovasz_softmax,
+    segmentation_loss,
+)
 
 Batch = tuple[np.ndarray, np.ndarray]
 

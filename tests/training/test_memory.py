@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from segline.config import Loss, ModelConfig, Training
-from segline.training import memory
-from segline.training.job import Job
-from segline.training.memory import Dilated, footprint
+from segline.training.fit import memory_estimate
+from segline.training.fit.job import Job
+from segline.training.fit.memory_estimate import Dilated, footprint
 
 TRAINING = Training(threads=2)
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "memory_estimate.py"
 
 
-def counted(**options: object) -> memory._Count:
-    return memory._counted(ModelConfig.model_validate({"classes": 3, "dropout": 0.0, **options}), half=False)
+def counted(**options: object) -> memory_estimate._Count:
+    return memory_estimate._counted(ModelConfig.model_validate({"classes": 3, "dropout": 0.0, **options}), half=False)
 
 
 def test_a_plain_convolution_pyramid_is_counted_by_hand() -> None:
@@ -76,8 +76,8 @@ def test_memory_grows_with_crop_batch_width_classes_averages_and_sorting() -> No
 def test_an_estimate_builds_no_network_once_the_fit_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     config = ModelConfig(network="unet", classes=3, width=3, depth=2)
     job = Job(model_config=config, training=TRAINING, learning_rate=0.1, epochs=1, seed=1)
-    estimate = memory.by_batch(job)
-    monkeypatch.setattr(memory, "footprint", None)
+    estimate = memory_estimate.by_batch(job)
+    monkeypatch.setattr(memory_estimate, "footprint", None)
     assert estimate(2) > estimate(1) > 0
 
 

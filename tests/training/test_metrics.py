@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from segline.core.labels import VOID
-from segline.training.checkpoint import values
-from segline.training.metrics import MeanIoU, mean_iou
+from segline.training.fit.checkpoint import values
+from segline.training.objective.validation_metrics import MeanIoU, mean_iou
 
 
 def reference(masks: np.ndarray, predictions: np.ndarray, classes: int) -> float:

@@ -4,7 +4,7 @@ import pytest
 
 from segline.core.labels import VOID, label_map
 from segline.inference.overlay import with_legend
-from segline.training.pictures import batch_picture
+from segline.training.fit.batch_pictures import batch_picture
 
 LABELS = label_map([(7, "dark", (200, 0, 0)), (9, "middle", (0, 200, 0)), (12, "bright", (0, 0, 200))], void=[0])
 LEGEND = with_legend(np.zeros((1, 1, 3), np.uint8), [], LABELS).shape[1] - 1

@@ -14,12 +14,12 @@ import yaml
 
 from segline import config
 from segline.config import MULTIPLE, Search, Training
-from segline.data.fingerprint import FILE_NAME
+from segline.data.validate.fingerprint import FILE_NAME
 from segline.errors import ConfigError, DataError
-from segline.training import facts, plan
-from segline.training.facts import Facts
-from segline.training.memory import GIBIBYTE
-from segline.training.plan import Plan, rules
+from segline.training import plan
+from segline.training.fit.memory_estimate import GIBIBYTE
+from segline.training.plan import Plan, facts, rules
+from segline.training.plan.facts import Facts
 from segline.training.plan.room import shrinking
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

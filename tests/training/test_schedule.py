@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from segline.training.schedule import WarmUpDecay
+from segline.training.objective.schedule import WarmUpDecay
 
 
 def rates(schedule: WarmUpDecay) -> np.ndarray:

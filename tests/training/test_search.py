@@ -12,9 +12,9 @@ from synthetic import Train, Validation
 from segline import models
 from segline.config import Search, Training
 from segline.errors import ConfigError, StorageError, TrainingError
-from segline.training import search as searching
-from segline.training.fit import FitResult
-from segline.training.job import Job
+from segline.training.fit.fit import FitResult
+from segline.training.fit.job import Job
+from segline.training.search import search as searching
 
 # Keras Tuner 1.4.8 asks for the current thread and its name in ways that Python deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")

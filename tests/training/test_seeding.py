@@ -8,7 +8,7 @@ import pytest
 
 from segline import config, models
 from segline.config import ModelConfig
-from segline.training.seeding import reseed
+from segline.training.fit.seeding import reseed
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 

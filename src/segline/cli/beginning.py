@@ -15,17 +15,17 @@ def doctor(
     ] = None,
 ) -> None:
     """Check params.yaml, the data source, the disk, git and the tracking server before anything long is started."""
-    from segline import config, settings, storage
-    from segline.data.download import check_source
+    from segline import config, project, storage
+    from segline.data.download.download import check_source
     from segline.registry.lineage import code_state
 
-    places = settings.load()
+    places = project.load()
     params = config.load(places.params, dataset=dataset)
     say(f"params.yaml   good: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
     public = [name for name in params.datasets if name not in params.own]
     check_source(params.source, datasets=public, root=places.root, archives=places.archives)
     for name in params.own:
-        from segline.data import own
+        from segline.data.download import own
 
         say(f"{name:13} good: {own.locate(params.options[name], root=places.root)}")
     say(f"source        good: {params.source}")
@@ -83,10 +83,10 @@ def init(
     is there is kept unless --force is given. Links that lead out of FOLDER are refused, unless --follow-links
     says that they are meant.
     """
-    from segline import settings
-    from segline.data.setup import set_up
+    from segline import project
+    from segline.data.look.setup import set_up
 
-    written = set_up(folder, params=settings.load().params, force=force, follow_links=follow_links, report=complain)
+    written = set_up(folder, params=project.load().params, force=force, follow_links=follow_links, report=complain)
     _show(written)
 
 
@@ -112,14 +112,15 @@ def preset(
     ] = None,
 ) -> None:
     """Set params.yaml to a well-known recipe, keeping its comments; say what was changed."""
-    from segline import presets, settings
+    from segline import project
+    from segline.config import presets
 
     if name is None:
         width = max(map(len, presets.names()))
         for known in presets.names():
             say(f"{known:{width}}  {presets.title(known)}")
         return
-    changes = presets.apply(name, settings.load().params)
+    changes = presets.apply(name, project.load().params)
     for change in changes:
         say(f"params.yaml: {change}")
     say(f"params.yaml: {len(changes)} keys changed" if changes else f"params.yaml: {name} is what it says already")

@@ -38,9 +38,9 @@ def chosen_model(model: str) -> Iterator[Chosen]:
     """
     import tempfile
 
-    from segline import settings
+    from segline import project
     from segline.inference import bundle
-    from segline.registry import promotion, tracking
+    from segline.registry import tracking, versions
 
     if not model.strip():
         raise ConfigError(
@@ -53,10 +53,10 @@ def chosen_model(model: str) -> Iterator[Chosen]:
     if local is not None:
         yield Chosen(name=local.absolute().name, folder=local)
         return
-    client = tracking.connect(settings.load())
+    client = tracking.connect(project.load())
     with tempfile.TemporaryDirectory() as folder:
-        version = promotion.resolve(client, model)
-        files = promotion.download(version, Path(folder))
+        version = versions.resolve(client, model)
+        files = versions.download(version, Path(folder))
         yield Chosen(name=f"{version.name}-{version.version}", folder=files, version=version)
 
 

@@ -14,10 +14,10 @@ app.add_typer(data, name="data")
 @data.command()
 def look(dataset: DatasetArgument) -> None:
     """See whether your own data changed since the last time (`dvc repro` asks this first)."""
-    from segline import config, settings
-    from segline.data import own
+    from segline import config, project
+    from segline.data.download import own
 
-    places = settings.load()
+    places = project.load()
     params = config.load(places.params, dataset=dataset)
     own.look(params.options[dataset], root=places.root, path=places.own(dataset), report=say)
 
@@ -25,13 +25,13 @@ def look(dataset: DatasetArgument) -> None:
 @data.command()
 def download(dataset: DatasetArgument) -> None:
     """Fetch the archives from `source` and check their digests; of your own data, list the files and theirs."""
-    from segline import config, datasets, settings
-    from segline.data.download import download as run
+    from segline import config, datasets, project
+    from segline.data.download.download import download as run
 
-    places = settings.load()
+    places = project.load()
     params = config.load(places.params, dataset=dataset)
     if dataset in params.own:
-        from segline.data import own
+        from segline.data.download import own
 
         own.download(params.options[dataset], root=places.root, folder=places.archives(dataset), report=say)
         return
@@ -47,13 +47,13 @@ def download(dataset: DatasetArgument) -> None:
 @data.command()
 def extract(dataset: DatasetArgument) -> None:
     """Unpack the archives, refusing hostile ones; copy your own data, and paint masks from polygons."""
-    from segline import config, datasets, settings
-    from segline.data.archives import extract as run
+    from segline import config, datasets, project
+    from segline.data.extract.archives import extract as run
 
-    places = settings.load()
+    places = project.load()
     params = config.load(places.params, dataset=dataset)
     if dataset in params.own:
-        from segline.data import own
+        from segline.data.download import own
 
         own.extract(
             params.options[dataset],
@@ -75,10 +75,10 @@ def extract(dataset: DatasetArgument) -> None:
 @data.command()
 def validate(dataset: DatasetArgument) -> None:
     """Build the manifest and let Great Expectations judge it."""
-    from segline import config, datasets, settings
-    from segline.data.checks import validate as run
+    from segline import config, datasets, project
+    from segline.data.validate.expectations import validate as run
 
-    places = settings.load()
+    places = project.load()
     params = config.load(places.params, dataset=dataset)
     run(
         datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),
@@ -95,10 +95,10 @@ def validate(dataset: DatasetArgument) -> None:
 @data.command()
 def prepare(dataset: DatasetArgument) -> None:
     """Decode everything once into memory-mapped splits."""
-    from segline import config, datasets, settings
-    from segline.data.prepare import prepare as run
+    from segline import config, datasets, project
+    from segline.data.prepare.prepare import prepare as run
 
-    places = settings.load()
+    places = project.load()
     params = config.load(places.params, dataset=dataset)
     run(
         datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)),

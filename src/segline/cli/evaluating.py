@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from segline.config import Evaluation as Wanted
-    from segline.core.calibration import Calibration
-    from segline.data.prepared import Prepared
-    from segline.evaluation.evaluate import Split
+    from segline.core.metrics.calibration import Calibration
+    from segline.data.prepare.prepared import Prepared
+    from segline.evaluation.bundles.evaluate import Split
     from segline.evaluation.results import Evaluation
     from segline.inference.bundle import Bundle
-    from segline.settings import Settings
+    from segline.project import Settings
 
 
 @app.command()
@@ -48,12 +48,12 @@ def evaluate(
     own size. Written are `evaluation.html` (the page), `evaluation.json`, `cost.json`, and `evaluation.npz`
     (the counts, for `segline compare`); those of a registered version are kept with its run in MLflow too.
     """
-    from segline import config, settings
-    from segline.data.prepared import Prepared
-    from segline.evaluation import record, tables
+    from segline import config, project
+    from segline.data.prepare.prepared import Prepared
+    from segline.evaluation.report import tables, write
     from segline.inference import bundle
 
-    places = settings.load()
+    places = project.load()
     wanted = config.load(places.params).evaluation
     prepared = Prepared(places.prepared(dataset))
     with chosen_model(model) as chosen:
@@ -62,7 +62,7 @@ def evaluate(
         fitting = partial(_fitting, network, prepared, places) if confidence else None
         found, judged = _counted(network, samples, fitting, boundary=boundary)
         summary = _summary(found, prepared, wanted)
-        written = record.write(
+        written = write.write(
             output or places.reports / dataset / f"{chosen.name}-{split}",
             bundle=network,
             split=samples,
@@ -90,7 +90,7 @@ def _log(chosen: Chosen, files: Iterable[Path], places: "Settings", *, name: str
 
 def _fitting(network: "Bundle", prepared: "Prepared", places: "Settings", name: str) -> "Split":
     """The split `name`, at the scale of `network`."""
-    from segline.evaluation import splits
+    from segline.evaluation.bundles import splits
 
     dataset = prepared.meta["dataset"]
     return splits.fitting(
@@ -104,8 +104,8 @@ def _counted(
     """One pass over the split; confidences are judged only where `fitting` gives other splits to fit on."""
     from rich.progress import Progress
 
-    from segline.evaluation import calibration
-    from segline.evaluation import evaluate as scoring
+    from segline.evaluation.bundles import confidence as calibration
+    from segline.evaluation.bundles import evaluate as scoring
 
     with Progress(disable=not sys.stderr.isatty(), transient=True) as bar:
         if fitting is None:
@@ -119,7 +119,7 @@ def _counted(
 
 
 def _summary(found: "Evaluation", prepared: "Prepared", wanted: "Wanted") -> dict[str, object]:
-    from segline.evaluation.figures import summary
+    from segline.evaluation.summary import summary
 
     pixels = prepared.split("train").pixels
     return summary(
@@ -153,18 +153,18 @@ def compare(
     Refused is what does not compare: other rules, another split, other classes. The page is `comparison.html`,
     and its figures are in `comparison.json` beside it.
     """
-    from segline import config, settings
-    from segline.evaluation import comparison, tables
-    from segline.evaluation.page import compared
+    from segline import config, project
+    from segline.evaluation import compare as comparison
+    from segline.evaluation.report import comparison_page, tables
     from segline.storage import write_json, write_text
 
-    places = settings.load()
+    places = project.load()
     wanted = config.load(places.params).evaluation
     entries = comparison.compare(_evaluations(runs, places), resamples=wanted.resamples, confidence=wanted.confidence)
     summary = comparison.summary(entries)
     folder = output or places.reports / summary["dataset"] / "comparison"
     write_json(folder / "comparison.json", summary)
-    write_text(folder / "comparison.html", compared.page(summary))
+    write_text(folder / "comparison.html", comparison_page.page(summary))
     show(*tables.compared(summary))
     say(f"page: {folder / 'comparison.html'}")
 
@@ -173,7 +173,7 @@ def _evaluations(runs: list[str], places: "Settings") -> "list[tuple[str, Evalua
     """Names that tell them apart, and what was counted; MLflow is asked only for what is no file."""
     import tempfile
 
-    from segline.evaluation import comparison
+    from segline.evaluation import compare as comparison
 
     read = {run: comparison.read(Path(run)) for run in runs}
     files = [run for run, found in read.items() if found is not None]

@@ -11,8 +11,8 @@ app.add_typer(models, name="models")
 @models.command("list")
 def list_models() -> None:
     """List every registered version with its score, and who is champion."""
-    from segline import settings
-    from segline.registry import promotion, tracking
+    from segline import project
+    from segline.registry import tracking, versions
 
-    client = tracking.connect(settings.load())
-    console().print(promotion.table(client))
+    client = tracking.connect(project.load())
+    console().print(versions.table(client))

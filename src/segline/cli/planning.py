@@ -21,10 +21,11 @@ def show_plan(
     `training.plan: auto` in params.yaml trains so. What params.yaml says itself holds, and is marked. The
     dataset must be validated (`dvc repro validate@DATASET`); nothing is trained.
     """
-    from segline import config, datasets, settings
-    from segline.training import facts, plan
+    from segline import config, datasets, project
+    from segline.training import plan
+    from segline.training.plan import facts
 
-    places = settings.load()
+    places = project.load()
     params = config.load(places.params, dataset=dataset)
     short_side = params.prepare.short_side
     definition = datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset))

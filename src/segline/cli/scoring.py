@@ -52,17 +52,19 @@ def score(
     stems, at any depth. Each is a lossless label map at its label's own size (or a `.npy` of ids). Nothing is
     scored unless every image has its prediction; all that is wrong is named at once.
     """
-    from segline.data import forking
+    from segline.parallel import forking
 
     _refuse_one_file(json, counts)
     if _many(truth):
-        forking.begin("segline.evaluation.pairs")
-    from segline import settings
-    from segline.evaluation import published, results, tables
-    from segline.evaluation import score as scoring
+        forking.begin("segline.evaluation.folders.count_pairs")
+    from segline import project
+    from segline.evaluation import results
+    from segline.evaluation.folders import published_splits
+    from segline.evaluation.folders import score as scoring
+    from segline.evaluation.report import tables
     from segline.storage import write_json
 
-    places = settings.find()
+    places = project.find()
     definition, wanted = _scored(dataset, task, places)
     result = scoring.score_folders(
         definition,
@@ -71,10 +73,10 @@ def score(
         ids=ids,
         truth_ids=truth_ids,
         only=split,
-        published=published.read(places.manifest(dataset), raw=places.raw(dataset))
+        published=published_splits.read(places.manifest(dataset), raw=places.raw(dataset))
         if places
-        else published.Published(),
-        workers=places.workers if places else settings.workers(),
+        else published_splits.Published(),
+        workers=places.workers if places else project.workers(),
         report=complain,
         boundary=boundary,
     )
@@ -113,7 +115,7 @@ def _refuse_one_file(json: Path | None, counts: Path | None) -> None:
 
 def _many(folder: Path) -> bool:
     """Whether there is more in a folder than one process would do alone."""
-    from segline.data.forking import FEW
+    from segline.parallel.forking import FEW
 
     return next(islice(folder.rglob("*"), FEW, None), None) is not None
 

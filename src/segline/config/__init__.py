@@ -6,7 +6,7 @@ expected; an unknown key or name is answered with the nearest known one.
 
 from segline.config.data import Options, Prepare, Validation
 from segline.config.fields import MULTIPLE, Encoding, Flip, Strict
-from segline.config.names import (
+from segline.config.known_names import (
     CLASSIFICATION,
     CLASSIFIER,
     IMAGENET,

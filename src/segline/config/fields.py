@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from segline.config.names import CLASSIFIER, dataset_names, encoder_names, known_one, network_names
+from segline.config.known_names import CLASSIFIER, dataset_names, encoder_names, known_one, network_names
 from segline.errors import name_fault
 from segline.masking import masked_addresses
 

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from segline.config.data import Options, Prepare, Validation
 from segline.config.fields import MULTIPLE, DatasetName, Share, Strict, sequence, without_secret
-from segline.config.names import dataset_names, refuse_unknown
+from segline.config.known_names import dataset_names, refuse_unknown
 from segline.config.source import Source
 from segline.config.training import Classification, Search, Training
 from segline.errors import ConfigError

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from segline.config.fields import Strict
-from segline.config.names import nearest
+from segline.config.known_names import nearest
 from segline.errors import ConfigError, shortened
 from segline.formats import strict_yaml
 from segline.reading import read_text

@@ -22,7 +22,7 @@ from segline.config.fields import (
     ascending,
     sequence,
 )
-from segline.config.names import CLASSIFICATION, IMAGENET, network_options
+from segline.config.known_names import CLASSIFICATION, IMAGENET, network_options
 
 
 class Loss(Strict):

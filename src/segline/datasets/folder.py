@@ -3,7 +3,7 @@
 ``options.folder`` in ``params.yaml`` says where they are (see `segline.config.Options`); `segline init`
 writes it. A project has one such dataset; further ones are projects of their own (``SEGLINE_ROOT``).
 
-The download stage (`segline.data.own`) lists the files and their digests, the extract stage copies them
+The download stage (`segline.data.download.own`) lists the files and their digests, the extract stage copies them
 and paints masks from polygons. So what is described here is the copy: its class table and its samples.
 """
 

@@ -14,7 +14,7 @@ chance, between drives or blocks; but the drives 0017 and 0018 show one crossing
 here. Frames 100..199 could not be looked at.
 
 The split ``last_30`` is the tutorials': frames 170..199 are the test. They publish no validation
-split, so `segline.data.split` carves it from the rest by whole drives: single frames would leave a
+split, so `segline.data.images.split` carves it from the rest by whole drives: single frames would leave a
 neighbour of nearly every validation frame in training, and the choice of a model would reward
 remembering streets. Whether the unreleased drive of frame 170 began before it is not known.
 

@@ -6,7 +6,7 @@ and shuffled with ``random.Random(1337)``, the last 1,000 of 7,390 held out. The
 though the example also chooses its model on them; its breeds are not balanced. Of a smaller archive the
 same share is held out: that is the example's recipe, and not its test set.
 
-Of both, validation is carved from the rest and balanced over the breeds (see `segline.data.split`).
+Of both, validation is carved from the rest and balanced over the breeds (see `segline.data.images.split`).
 
 What a whole image shows, its breed or its species, is in its name.
 """

@@ -2,7 +2,7 @@
 
 Two figures say something of two models only where the same rules were applied to the same labels of
 the same images (PROTOCOLS, rule 5). Which images show the same place or animal is no part of it: that
-changes how far a figure can be trusted, not the figure, and `segline.evaluation.comparison` sees to it.
+changes how far a figure can be trusted, not the figure, and `segline.evaluation.compare` sees to it.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """What an evaluation counted, and its file.
 
-Nothing here needs a network: `segline.evaluation.evaluate` counts what one answers, and
-`segline.evaluation.score` what a folder holds.
+Nothing here needs a network: `segline.evaluation.bundles.evaluate` counts what one answers, and
+`segline.evaluation.folders.score` what a folder holds.
 """
 
 import hashlib
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from segline.core.confusion import Counts, constant, mean_iou
-from segline.core.road import THRESHOLDS
-from segline.core.statistics import Interval, bootstrap, group_places
+from segline.core.metrics.confusion import Counts, constant, mean_iou
+from segline.core.metrics.road import THRESHOLDS
+from segline.core.statistics.bootstrap import Interval, bootstrap, group_places
 from segline.formats import arrays as files
 from segline.formats import strict_json
 from segline.storage import atomic_file
@@ -115,7 +115,7 @@ def load(path: Path) -> Evaluation:
 
     Raises:
         ValueError: its parts do not fit each other. NumPy and zipfile raise others of a file that is not whole;
-            `segline.evaluation.comparison.read` reports them all.
+            `segline.evaluation.compare.read` reports them all.
     """
     files.shapes(path)
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:  # NumPy's own leaks on damage

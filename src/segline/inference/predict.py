@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from segline.core.labels import Image, Mask
-from segline.core.threshold import Logits, above
-from segline.data.images import read_image, write_png
-from segline.data.scale import pad_image, scale_image
+from segline.core.metrics.threshold import Logits, above
+from segline.data.images.decode import read_image, write_png
+from segline.data.images.scale import pad_image, scale_image
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import OPACITY, overlay, present, with_legend

@@ -11,7 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from segline.errors import TrackingError
-from segline.registry import promotion
+from segline.registry import versions
 from segline.registry.tracking import reporting_tracking
 
 COUNTS = "evaluation/evaluation.npz"
@@ -82,7 +82,7 @@ def _located(client: MlflowClient, wanted: str) -> tuple[str, str]:
     if named:
         return wanted, named[0].info.run_id
     try:
-        version = promotion.resolve(client, wanted)
+        version = versions.resolve(client, wanted)
     except TrackingError as error:
         raise TrackingError(
             wanted,

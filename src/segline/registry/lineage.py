@@ -15,7 +15,7 @@ from segline.config import Options, Params
 from segline.errors import ConfigError, DataError, shortened
 from segline.formats import strict_json, strict_yaml
 from segline.models import weights_digest
-from segline.settings import Settings
+from segline.project import Settings
 
 CODE = ("src", "flows")
 """Folders whose uncommitted content changes results."""

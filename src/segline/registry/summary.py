@@ -8,8 +8,8 @@ from mlflow.entities import Run
 from rich.markup import escape
 from rich.table import Table
 
-from segline.core.trust import caveat, method
-from segline.registry import promotion
+from segline.core.statistics.trust import caveat, method
+from segline.registry import versions
 from segline.registry.tracking import DECISION
 
 _FIGURES = ("miou", "miou_low", "miou_high", "confidence", "baseline_miou", "pixel_accuracy", "images")
@@ -40,7 +40,7 @@ def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:
     decision = json.loads(run.data.tags[DECISION])
     dataset = run.data.tags["segline.dataset"]
     model = client.get_experiment(run.info.experiment_id).name
-    champion = promotion.champion(client, model)
+    champion = versions.champion(client, model)
     groups = run.data.metrics.get("test_groups")
     return {
         "dataset": dataset,

@@ -27,7 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from segline.errors import TrackingError, shown
 from segline.masking import masked
-from segline.settings import Settings
+from segline.project import Settings
 from segline.storage import NO_RIGHT, reporting_storage
 
 KEY: Final = "segline.run_key"

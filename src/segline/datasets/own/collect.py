@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from segline.config import Options
 from segline.datasets.base import SPLITS, Pair, held_out
-from segline.datasets.own import lists, polygons
+from segline.datasets.own import annotations, lists
 from segline.datasets.own.files import Pattern, is_image, pair, walk
 from segline.errors import ConfigError, DataError
 from segline.reading import refuse_leaving
@@ -39,7 +39,7 @@ def collect(options: Options, root: Path) -> Collection:
     Splits come from list files (``splits``), else from the CSV's column, else from folders named train,
     val and test, else they are carved (see `segline.datasets.base.held_out`). Where there is no test
     split, ``test_share`` of what is not validation becomes it. Where there is no validation split, the
-    pairs of train have None, and `segline.data.split` carves it.
+    pairs of train have None, and `segline.data.images.split` carves it.
 
     Raises:
         ConfigError: the options do not say where images and masks are.
@@ -133,7 +133,7 @@ def _coco_pairs(
     entries: dict[str, str] = {}
     lost: list[Pair] = []
     for file in files:
-        for entry in polygons.file_names(root / file):
+        for entry in annotations.file_names(root / file):
             found = _ends_with(entry, known, root / file)
             if found is None:
                 lost.append(Pair(id=f"{file}/{entry}", image=None, mask=file, split=None))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segline.core.polygons import Area, Points, Shape, runs_of
+from segline.core.vision.polygons import Area, Points, Shape, runs_of
 from segline.errors import DataError
 from segline.pictures import load_picture, open_picture
 

@@ -2,8 +2,8 @@
 
 import math
 
-from segline.training.facts import Facts
 from segline.training.plan.draft import Draft
+from segline.training.plan.facts import Facts
 from segline.training.plan.rules import (
     BATCH,
     EPOCHS,

@@ -5,9 +5,9 @@ from typing import Any
 
 from segline import models
 from segline.config import CLASSIFICATION, IMAGENET
-from segline.training.facts import Facts
-from segline.training.memory import Footprint
+from segline.training.fit.memory_estimate import Footprint
 from segline.training.plan.draft import Draft
+from segline.training.plan.facts import Facts
 from segline.training.plan.room import Room, Size
 from segline.training.plan.rules import ENCODERS, NETWORKS, PRETRAINED, WIDTHS
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from segline.config import MULTIPLE, largest_crop
 from segline.errors import ConfigError
-from segline.training.facts import Facts
+from segline.training.plan.facts import Facts
 from segline.training.plan.room import (
     Room,
     Size,

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 from segline.config import Params, Search, Training
 from segline.errors import ConfigError
-from segline.training.facts import Facts
-from segline.training.memory import GIBIBYTE
+from segline.training.fit.memory_estimate import GIBIBYTE
 from segline.training.plan.amount import settle_amount
 from segline.training.plan.candidates import settle_candidates, settle_options, settle_weights, widths_for
 from segline.training.plan.crops import batch_for, check_given, crop_for, find_certain
 from segline.training.plan.draft import Draft
+from segline.training.plan.facts import Facts
 from segline.training.plan.lines import Plan
 from segline.training.plan.room import Room
 from segline.training.plan.rules import EDGE, FIXED, MEMORY, PIXELS

@@ -8,7 +8,7 @@ from itertools import product
 from segline import models
 from segline.config import MULTIPLE, ModelConfig, Search, Training
 from segline.errors import ConfigError
-from segline.training.memory import GIBIBYTE, Footprint, footprint
+from segline.training.fit.memory_estimate import GIBIBYTE, Footprint, footprint
 
 Size = tuple[int, int]
 """Height and width, pixels."""

@@ -3,8 +3,8 @@
 import math
 from statistics import median
 
-from segline.training.facts import Facts
 from segline.training.plan.draft import Draft
+from segline.training.plan.facts import Facts
 from segline.training.plan.rules import FEW, IMBALANCE, MANY, RARE, SPREAD, STRENGTH
 
 

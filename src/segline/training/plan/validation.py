@@ -3,9 +3,9 @@
 from collections.abc import Collection
 
 from segline.errors import ConfigError
-from segline.training.facts import Facts
-from segline.training.memory import Footprint
+from segline.training.fit.memory_estimate import Footprint
 from segline.training.plan.draft import Draft
+from segline.training.plan.facts import Facts
 from segline.training.plan.room import Room, gibibytes, multiple_above, rounded_up
 
 

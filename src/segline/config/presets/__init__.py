@@ -1,0 +1,98 @@
+"""Presets: a set of ``params.yaml`` keys under a name, one YAML file each in this folder.
+
+A file's first line says in a comment what it is. Of ``training`` and ``search`` a preset decides
+everything that decides a result: keys of theirs that it does not name get their defaults, so that
+nothing of earlier experiments stays behind. Keys that have no default (``training.threads``), and
+all other parts of ``params.yaml``, stay as they are where the preset does not name them.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+from ruamel.yaml.comments import CommentedMap
+
+from segline import config
+from segline.config.edit import Document, inline, plain
+
+_FOLDER = Path(__file__).parent
+_WHOLE: Mapping[str, type[config.Strict]] = {"training": config.Training, "search": config.Search}
+
+
+def names() -> list[str]:
+    """Names of the presets: those of the files."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def title(name: str) -> str:
+    """What the preset `name` is, in a line."""
+    with _path(name).open(encoding="utf-8") as file:
+        return file.readline().lstrip("# ").strip()
+
+
+def apply(name: str, params: Path) -> list[str]:
+    """Write the keys of the preset `name` into `params`; a second time changes nothing.
+
+    Returns:
+        What was changed, a line a key.
+
+    Raises:
+        ConfigError: there is no such preset, or `params` is wrong.
+        StorageError: no room or no right to write.
+    """
+    wanted = config.Source(_path(name), remedy="install Segline anew").content
+    document = Document(params)
+    changes = list(_merge(document.content, wanted, ""))
+    for section, model in _WHOLE.items():
+        changes += _reset(document.content[section], wanted[section], section, model)
+    if wanted["dataset"] not in document.content["datasets"]:
+        document.content["datasets"].append(wanted["dataset"])
+        changes.append(f"datasets: and {wanted['dataset']}")
+    document.save()
+    return changes
+
+
+def _path(name: str) -> Path:
+    config.refuse_unknown("preset", name, names())
+    return _FOLDER / f"{name}.yaml"
+
+
+def _merge(content: CommentedMap, wanted: Mapping[str, Any], place: str) -> Iterator[str]:
+    """Put `wanted` into `content`, key by key; what is inside a key of the whole sections comes as one value."""
+    for key, value in wanted.items():
+        if isinstance(value, dict) and place not in {f"{section}." for section in _WHOLE}:
+            inner = content.setdefault(key, CommentedMap())
+            if not inner:  # ``{}``, which stays on its line
+                inner.fa.set_flow_style()
+            yield from _merge(inner, value, f"{place}{key}.")
+        else:
+            yield from _put(content, key, value, f"{place}{key}")
+
+
+def _reset(content: CommentedMap, wanted: Mapping[str, Any], section: str, model: type[config.Strict]) -> Iterator[str]:
+    """Give the keys of a section that the preset does not name their defaults."""
+    for key in [key for key in content if key not in wanted]:
+        field = model.model_fields[key]
+        if not field.is_required():
+            value = to_jsonable_python(field.get_default(call_default_factory=True))
+            yield from _put(content, key, value, f"{section}.{key}")
+
+
+def _put(content: CommentedMap, key: str, value: Any, place: str) -> Iterator[str]:
+    if key not in content:
+        yield f"{place}: {_text(value)} (new)"
+    elif plain(content[key]) != value:
+        yield f"{place}: {_text(value)} (was {_text(plain(content[key]))})"
+    else:
+        return
+    content[key] = inline(value)
+
+
+def _text(value: Any) -> str:
+    """As YAML would have it on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_text(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_text, value)) + "]"
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

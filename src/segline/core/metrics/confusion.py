@@ -1,0 +1,185 @@
+"""Counts first, ratios second: the int64 confusion matrix and the scores read off it.
+
+Layout: rows are true classes 0..C-1; columns are predicted classes 0..C-1 and, last, every
+prediction outside them (void included), which is a miss of the true class. Void truth is not
+counted at all, so a prediction on it is no false positive. This is the rule of
+``cityscapesscripts`` (evalPixelLevelSemanticLabeling.py), and the ratios are its own to the last digit.
+
+Every ratio takes one matrix or many, int64 (..., C, C + 1): of a split, or of each image, (N, C, C + 1),
+for intervals and worst cases. A mean of the latter is another score than the former's, and needs
+another name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from segline.core.labels import VOID, Mask
+from segline.core.metrics.joint_histogram import (
+    Counts as Counts,  # named here too: most callers know counts as confusion matrices
+)
+from segline.core.metrics.joint_histogram import joint_histogram
+
+Ratios = npt.NDArray[np.float64]
+
+
+def confusion(truth: Mask, prediction: Mask, *, classes: int) -> Counts:
+    """Count one pair of masks.
+
+    Args:
+        truth: uint8 (H, W), train ids and `VOID`.
+        prediction: uint8 (H, W), train ids; anything from `classes` up counts as outside.
+
+    Returns:
+        int64 (C, C + 1); sums over pairs are sums of these.
+
+    Raises:
+        ValueError: sizes differ, a mask is not uint8, or `truth` holds an id that is neither a class nor `VOID`.
+    """
+    if truth.shape != prediction.shape:
+        raise ValueError(f"truth is {truth.shape}, but prediction is {prediction.shape}")
+    by_id = joint_histogram(truth, prediction, width=classes + 1)
+    stray = np.flatnonzero(by_id[classes:VOID].any(axis=1))
+    if stray.size:
+        raise ValueError(f"truth holds id {classes + int(stray[0])}, but there are {classes} classes")
+    return by_id[:classes].copy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcomes:
+    """Pixels per class, int64 (..., C): right, falsely claimed, missed. Sums over images are sums of these."""
+
+    true_positive: Counts
+    false_positive: Counts
+    false_negative: Counts
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            true_positive=self.true_positive + other.true_positive,
+            false_positive=self.false_positive + other.false_positive,
+            false_negative=self.false_negative + other.false_negative,
+        )
+
+    @property
+    def iou(self) -> Ratios:
+        """Intersection over union per class, float64 (..., C); NaN for a class absent from truth and prediction."""
+        return _ratio(self.true_positive, self.true_positive + self.false_positive + self.false_negative)
+
+
+def outcomes(counts: Counts) -> Outcomes:
+    """Reduce confusion matrices (..., C, C + 1) to what IoU needs."""
+    square = counts[..., :-1]
+    true_positive = np.diagonal(square, axis1=-2, axis2=-1)
+    return Outcomes(
+        true_positive=true_positive,
+        false_positive=square.sum(axis=-2) - true_positive,
+        false_negative=counts.sum(axis=-1) - true_positive,
+    )
+
+
+def iou(counts: Counts) -> Ratios:
+    """Intersection over union per class, float64 (..., C); NaN for a class absent from truth and prediction."""
+    return outcomes(counts).iou
+
+
+def mean_iou(counts: Counts) -> Ratios:
+    """Mean of `iou` over the classes that are not absent, float64 (...); NaN where all are."""
+    return mean_of_present(iou(counts))
+
+
+def frequency_weighted_iou(counts: Counts) -> Ratios:
+    """Mean of `iou` weighted by each class's share of the labelled pixels, float64 (...); NaN where none is labelled.
+
+    Long, Shelhamer and Darrell 2015 (arXiv:1411.4038), section 5.
+    """
+    labelled = counts.sum(axis=-1)
+    weighted = np.where(labelled > 0, labelled * iou(counts), 0.0)  # a class that is only claimed weighs nothing
+    return _ratio(weighted.sum(axis=-1), labelled.sum(axis=-1))
+
+
+def precision(counts: Counts) -> Ratios:
+    """Share of what was claimed for a class that is of it, float64 (..., C); NaN where nothing was claimed."""
+    result = outcomes(counts)
+    return _ratio(result.true_positive, result.true_positive + result.false_positive)
+
+
+def recall(counts: Counts) -> Ratios:
+    """Share of a class that was found (its accuracy), float64 (..., C); NaN where there is nothing of it."""
+    result = outcomes(counts)
+    return _ratio(result.true_positive, result.true_positive + result.false_negative)
+
+
+def mean_class_accuracy(counts: Counts) -> Ratios:
+    """Mean of `recall` over the classes that are in the truth, float64 (...); NaN where none is labelled."""
+    return mean_of_present(recall(counts))
+
+
+def f1(counts: Counts) -> Ratios:
+    """Harmonic mean of precision and recall, float64 (..., C); NaN for a class absent from truth and prediction.
+
+    It is the Dice coefficient too.
+    """
+    result = outcomes(counts)
+    both = 2 * result.true_positive + result.false_positive + result.false_negative
+    return _ratio(2 * result.true_positive, both)
+
+
+def macro_f1(counts: Counts) -> Ratios:
+    """Mean of `f1` over the classes that are not absent, float64 (...); NaN where all are. The mean Dice too."""
+    return mean_of_present(f1(counts))
+
+
+def mean_of_present(ratios: Ratios) -> Ratios:
+    """Mean over the classes that have a ratio, float64 (..., C) -> (...); NaN where none has."""
+    present = ~np.isnan(ratios)
+    # Summed from the first class to the last, as the official script does: NumPy's sum takes another
+    # order, and the last digit with it.
+    total = np.where(present, ratios, 0.0).cumsum(axis=-1)[..., -1]
+    return _ratio(total, present.sum(axis=-1))
+
+
+def _ratio(part: npt.ArrayLike, whole: Counts) -> Ratios:
+    """``part / whole``, NaN where `whole` is 0."""
+    undefined = np.full(np.shape(whole), np.nan, dtype=np.float64)
+    return np.asarray(np.divide(part, whole, out=undefined, where=whole > 0), dtype=np.float64)
+
+
+def accuracy(counts: Counts) -> Ratios:
+    """Share of labelled pixels that are right, float64 (...); NaN where none is labelled."""
+    return _ratio(outcomes(counts).true_positive.sum(axis=-1), counts.sum(axis=(-2, -1)))
+
+
+def pixel_accuracy(counts: Counts) -> float:
+    """`accuracy` of one matrix (C, C + 1), of pixels or, where those are counted, of images."""
+    return float(accuracy(counts))
+
+
+def outside_share(counts: Counts) -> float:
+    """Share of the labelled pixels of one matrix (C, C + 1) whose prediction is void or of no class; 0 of none."""
+    return float(counts[:, -1].sum() / max(1, counts.sum()))
+
+
+def constant(counts: Counts, *, prediction: int) -> Counts:
+    """The matrix that always answering class `prediction` would have given on the same truth."""
+    result = np.zeros_like(counts)
+    result[..., :, prediction] = counts.sum(axis=-1)
+    return result
+
+
+def merged(counts: Counts, groups: Sequence[Sequence[int]]) -> Counts:
+    """Join classes before scoring; a class in no group becomes void where true and outside where predicted.
+
+    Args:
+        counts: int64 (..., C, C + 1).
+        groups: train ids of each new class.
+
+    Returns:
+        int64 (..., G, G + 1).
+    """
+    rows = np.stack([counts[..., list(group), :].sum(axis=-2) for group in groups], axis=-2)
+    columns = np.stack([rows[..., list(group)].sum(axis=-1) for group in groups], axis=-1)
+    outside = rows.sum(axis=-1, keepdims=True) - columns.sum(axis=-1, keepdims=True)
+    return np.concatenate([columns, outside], axis=-1)

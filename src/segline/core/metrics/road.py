@@ -1,0 +1,87 @@
+"""KITTI road's scores: MaxF and average precision over 256 thresholds, on counts pooled over images.
+
+Fritsch, Kuehnl and Geiger, ITSC 2013, as the benchmark's development kit computes them (``evalExp`` and
+``pxEval_maximizeFMeasure``), to the last digit. It reads a confidence as the byte of a PNG.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from segline.core.labels import BINARY, VOID, Mask
+from segline.core.metrics.joint_histogram import BYTES, Counts, joint_histogram
+
+THRESHOLDS = np.arange(BYTES) / 255
+"""What a pixel's confidence must reach to be claimed for the road: byte k reaches threshold k and those below."""
+
+_TINY = 1e-10
+"""The kit's guard against a division by zero; it is in its figures."""
+
+
+def as_bytes(probability: npt.NDArray[np.float32]) -> Mask:
+    """Probabilities within 0..1 as the bytes that the kit reads, uint8."""
+    return np.rint(np.clip(probability, 0, 1) * 255).astype(np.uint8)
+
+
+def confidence_histogram(truth: Mask, confidence: Mask) -> Counts:
+    """Count the labelled pixels of one image by truth and by confidence in the road.
+
+    Args:
+        truth: uint8 (H, W), train ids 0 and 1 (road), and `VOID`.
+        confidence: uint8 (H, W), 0..255.
+
+    Returns:
+        int64 (2, 256); sums over images are sums of these.
+
+    Raises:
+        ValueError: sizes differ, a map is not uint8, or `truth` holds another id.
+    """
+    counts = joint_histogram(truth, confidence)
+    stray = np.flatnonzero(counts[BINARY:VOID].any(axis=1))
+    if stray.size:
+        raise ValueError(f"truth holds id {BINARY + int(stray[0])}, but there are {BINARY} classes")
+    return counts[:BINARY].copy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoadScores:
+    """What the benchmark's table lists, as shares; all NaN where the truth has no road, or nothing else.
+
+    Args:
+        max_f: the best F1 of the road over the thresholds.
+        average_precision: Pascal VOC's of 2007: the mean over recalls 0, 0.1 .. 1 of the best precision there.
+        precision: at `threshold`, as the rest.
+        threshold: the lowest with the best F1, within 0..1.
+    """
+
+    max_f: float
+    average_precision: float
+    precision: float
+    recall: float
+    false_positive_rate: float
+    false_negative_rate: float
+    threshold: float
+
+
+def road_scores(counts: Counts) -> RoadScores:
+    """Scores of pooled counts, a sum of `confidence_histogram`, int64 (2, 256)."""
+    negatives, positives = counts.sum(axis=1)
+    false_positive, true_positive = counts[:, ::-1].cumsum(axis=1)[:, ::-1]  # at each threshold
+    if not (negatives and positives):
+        return RoadScores(**dict.fromkeys(RoadScores.__annotations__, float("nan")))
+    recall = true_positive / positives
+    precision = true_positive / (true_positive + false_positive + _TINY)
+    f1 = 2 * (precision * recall) / (precision + recall + _TINY)
+    best = int(f1.argmax())
+    # Some of these recalls are a little above the round number, 0.30000000000000004; so are the kit's.
+    at_recall = [precision[recall >= least].max() for least in np.arange(0, 1.1, 0.1)]
+    return RoadScores(
+        max_f=float(f1[best]),
+        average_precision=float(sum(at_recall) / len(at_recall)),
+        precision=float(true_positive[best] / max(1, true_positive[best] + false_positive[best])),
+        recall=float(recall[best]),
+        false_positive_rate=float(false_positive[best] / negatives),
+        false_negative_rate=float(1 - recall[best]),
+        threshold=float(THRESHOLDS[best]),
+    )

@@ -1,0 +1,1 @@
+"""Intervals, comparisons, and how far to trust them."""

@@ -1,0 +1,1 @@
+"""From prepared splits to augmented batches."""

@@ -1,0 +1,356 @@
+"""Archives of a dataset, from the publisher, a mirror, or drawn here, into one folder.
+
+They grow in a folder beside it (`_staging`), which keeps what came across runs. Once all are whole and
+their digests right, they are moved into place, and the two record files (`SUMS`, `RECORD`) are written
+last: a folder that has them is complete, and until then it stays as it was.
+"""
+
+import errno
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from segline import datasets as definitions
+from segline.data.download import address, pins, sources, transfer
+from segline.data.download import cityscapes_login as login
+from segline.data.download.sources import SUMS, Item
+from segline.data.download.transfer import Digests
+from segline.data.extract import members
+from segline.datasets.base import Dataset
+from segline.errors import ArchiveError, ChecksumError, DataError, SourceError, StorageError
+from segline.formats import strict_json
+from segline.masking import masked
+from segline.progress import Report, Track, mebibytes, silent, tracking
+from segline.reading import read_text
+from segline.storage import atomic_file, reporting_storage, require_room
+
+RECORD = "SOURCE.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Got:
+    """One line of `RECORD`."""
+
+    name: str
+    sha256: str
+    size: int
+    url: str
+
+
+def download(
+    dataset: Dataset, *, source: str, root: Path, folder: Path, workers: int = 4, report: Report = silent
+) -> None:
+    """Bring every archive of `dataset` into `folder`, and write there `SUMS` and `RECORD`.
+
+    Whole archives that are already there are kept; files that do not belong are removed.
+
+    Args:
+        dataset: what to bring.
+        source: ``official``, ``sample``, or a mirror; a relative folder counts from `root`.
+        root: the project's folder; ``pins.yaml`` lies there.
+        folder: where the archives go; made if missing, and left as it was if anything fails.
+        workers: how many archives are brought at the same time.
+        report: takes lines for a person; the first one is the licence terms.
+
+    Raises:
+        SourceError: the source cannot be reached, lacks a file, or sends what is no archive.
+        ChecksumError: an archive is not the one that was published, or first seen.
+        ConfigError: the publisher wants a login, and the environment has no right credentials.
+        StorageError: no room or no right to write.
+    """
+    report(f"{dataset.name}: {dataset.title}. Terms: {dataset.terms}")
+    with _alone(folder, report), sources.items(dataset, source=source, root=root, report=report) as items:
+        with reporting_storage(folder):
+            _tidy(_staging(folder), {item.origin for item in items})
+        got = _bring(dataset, items, folder, workers=workers, report=report)
+        seen = {item.shown: _pin(item, one.sha256, _place(item, folder)) for item, one in got.items() if item.wants_pin}
+        pins.add(root / pins.FILE_NAME, seen, report=report)
+        with reporting_storage(folder):
+            _install(dataset, got, folder, source=masked(source).rstrip("/") or source)
+
+
+@contextmanager
+def _alone(folder: Path, report: Report) -> Iterator[None]:
+    """Let one download at a time into `folder`; the lock lies beside it, for DVC takes all that is in it."""
+    with reporting_storage(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            report(f"{folder}: another download is at work here; waiting for it")
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_source(
+    source: str, *, datasets: Sequence[str], root: Path, archives: Callable[[str], Path] | None = None
+) -> None:
+    """See, without fetching an archive, whether `source` can serve `datasets`.
+
+    Args:
+        archives: dataset -> folder of what was downloaded earlier, to be compared with the mirror's lists.
+
+    Raises:
+        SourceError: a mirror, or one of its lists, is missing or unreadable.
+        ChecksumError: the mirror's archives, or the pins, are not those downloaded from there earlier.
+        ConfigError: the publisher wants a login, and the environment has no credentials; or the pins cannot be read.
+    """
+    if source == "sample":
+        return
+    for name in datasets:
+        dataset = definitions.load(name)
+        if source == "official" and any(archive.url is None for archive in dataset.archives):
+            login.credentials(dataset)
+        with sources.items(dataset, source=source, root=root) as items:
+            if archives is not None:
+                _refuse_change(items, _earlier(archives(name)), name)
+
+
+def _refuse_change(items: Sequence[Item], earlier: Mapping[str, _Got], dataset: str) -> None:
+    """DVC looks at `source` and not at what lies there, so a mirror's new content must be told; likewise a new pin."""
+    for item in items:
+        before = earlier.get(item.archive.name)
+        wanted = item.sha256 or (item.pin or "").removeprefix("sha256:")
+        if before is None or before.url != item.shown or not wanted or wanted.startswith("content:"):
+            continue
+        if before.sha256 != wanted:
+            raise ChecksumError(
+                item.shown,
+                found=f"sha256 {wanted} in {f'its {SUMS}' if item.sha256 else pins.FILE_NAME}",
+                expected=f"sha256 {before.sha256}, as downloaded from there earlier",
+                remedy=f"to take the new archive: dvc repro --force --single-item download@{dataset}, then dvc repro",
+            )
+
+
+def _staging(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.partial")
+
+
+def _partial(item: Item, folder: Path) -> Path:
+    """Where an archive grows: its place changes with the source, so that no two are ever mixed."""
+    return _staging(folder) / item.origin / item.archive.name
+
+
+def _staged(item: Item, folder: Path) -> Path:
+    """Where a whole archive waits for the others."""
+    return _staging(folder) / item.origin / f"{item.archive.name}.whole"
+
+
+def _place(item: Item, folder: Path) -> Path:
+    """Where a whole archive is, before `_install`."""
+    staged = _staged(item, folder)
+    return staged if staged.is_file() else folder / item.archive.name
+
+
+def _tidy(folder: Path, belonging: set[str]) -> None:
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.name not in belonging:
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def _bring(dataset: Dataset, items: Sequence[Item], folder: Path, *, workers: int, report: Report) -> dict[Item, _Got]:
+    earlier = _earlier(folder)
+    got = {item: kept for item in items if (kept := _kept(item, folder, earlier)) is not None}
+    for item in got:
+        report(f"{item.archive.name}: already here, its digest is right")
+    missing = [item for item in items if item not in got]
+    if missing:
+        _check_room(missing, folder, report)
+        got |= _fetch_all(dataset, missing, folder, workers=workers, report=report)
+    return {item: got[item] for item in items}
+
+
+def _check_room(items: Sequence[Item], folder: Path, report: Report) -> None:
+    """Compare what is still to come with the room there is, before the first byte.
+
+    Raises:
+        StorageError: it would not fit.
+    """
+    needed = unpacked = 0
+    for item in items:
+        archive = item.archive
+        login = item.authorization
+        said = None if item.address is None else address.size(item.address, shown=item.shown, authorization=login)
+        size = said or archive.size or archive.about or 0
+        needed += max(0, size - transfer.size_of(_partial(item, folder)))
+        unpacked += members.expected_size(archive, size)
+    room = require_room(folder, needed, purpose="for the archives still to come")
+    report(f"{mebibytes(needed)} to come, {mebibytes(room)} free; about {mebibytes(unpacked)} more when extracted")
+    if needed + unpacked > room:
+        report(
+            f"mind: there is room for the archives, but hardly for extracting them: free {mebibytes(unpacked)} before"
+        )
+
+
+def _earlier(folder: Path) -> Mapping[str, _Got]:
+    """What an earlier download recorded; a missing or damaged record vouches for nothing."""
+    try:
+        entries = strict_json.loads(read_text(folder / RECORD))["archives"]
+        return {entry["name"]: _Got(**entry) for entry in entries}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _kept(item: Item, folder: Path, earlier: Mapping[str, _Got]) -> _Got | None:
+    """The archive that is already here, in its folder or waiting beside it, where it is certainly the wanted one."""
+    path = _place(item, folder)
+    if not path.is_file():
+        return None
+    digests = transfer.digest(path)
+    if item.wants_pin and item.pin is None:
+        before = earlier.get(item.archive.name)
+        recorded = before is not None and (before.url, before.sha256) == (item.shown, digests.sha256)
+        right = recorded or path == _staged(item, folder)
+    else:
+        right = _is_right(item, digests, path)
+    return _got(item, digests) if right else None
+
+
+def _is_right(item: Item, digests: Digests, path: Path) -> bool:
+    try:
+        _verify(item, path, digests)
+    except DataError:
+        return False
+    return True
+
+
+def _got(item: Item, digests: Digests) -> _Got:
+    return _Got(name=item.archive.name, sha256=digests.sha256, size=digests.size, url=item.shown)
+
+
+def _fetch_all(
+    dataset: Dataset, items: Sequence[Item], folder: Path, *, workers: int, report: Report
+) -> dict[Item, _Got]:
+    stop = threading.Event()
+    with tracking(unit="bytes", report=report) as track, ThreadPoolExecutor(min(workers, len(items))) as executor:
+        fetch = partial(_fetch, dataset, folder=folder, track=track, stop=stop, report=report)
+        futures = {executor.submit(fetch, item): item for item in items}
+        try:
+            return {futures[future]: future.result() for future in as_completed(futures)}
+        except BaseException:
+            stop.set()  # the executor waits for the others, so they must learn that it is over
+            raise
+
+
+def _fetch(dataset: Dataset, item: Item, *, folder: Path, track: Track, stop: threading.Event, report: Report) -> _Got:
+    path = _partial(item, folder)
+    with reporting_storage(path), _clearing_a_full_disk(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if item.address is None:
+            bring = partial(login.fetch, dataset, path)
+        else:
+            copy = partial(transfer.copy, item.address, path, shown=item.shown, authorization=item.authorization)
+            bring = partial(copy, held=_is_held(item))
+        check = partial(_verify, item, path)
+        digests = bring(track=partial(track, path.name), check=check, report=report, stop=stop)
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+        path.replace(_staged(item, folder))
+        transfer.forget(path)
+    report(f"{path.name}: {mebibytes(digests.size)} from {item.shown}")
+    return _got(item, digests)
+
+
+def _is_held(item: Item) -> bool:
+    """Whether the archive's digest is known beforehand."""
+    return any(known is not None for known in (item.sha256, item.archive.md5, item.pin))
+
+
+@contextmanager
+def _clearing_a_full_disk(path: Path) -> Iterator[None]:
+    """A part of an archive must not itself be what fills the disk."""
+    try:
+        yield
+    except (OSError, StorageError) as error:
+        if isinstance(error, StorageError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            transfer.forget(path)
+        raise
+
+
+def _verify(item: Item, path: Path, digests: Digests) -> None:
+    """Compare what came with what it must be.
+
+    Raises:
+        ChecksumError: it is something else.
+        SourceError: it is no whole archive, and no digest was published that would tell.
+    """
+    official = item.sha256 is None
+    expectations: tuple[tuple[Literal["sha256", "md5", "size"], str | int | None], ...] = (
+        ("sha256", item.sha256),
+        ("size", item.archive.size if official else None),
+        ("md5", item.archive.md5 if official else None),
+    )
+    for name, expected in expectations:
+        found = getattr(digests, name)
+        if expected is not None and found != expected:
+            raise ChecksumError(
+                item.shown,
+                found=f"{name} {found}",
+                expected=f"{name} {expected}",
+                remedy="run it again; if it stays, the publisher changed the file: see README, and tell us"
+                if official
+                else f"the archive or {SUMS} beside it is damaged or old: copy both anew into the mirror",
+            )
+    if item.wants_pin:
+        with _telling_where_from(item):
+            members.look(item.archive, path)
+            pin = _pin(item, digests.sha256, path)
+        if item.pin is not None:
+            pins.check(item.shown, pin, pinned=item.pin)
+
+
+@contextmanager
+def _telling_where_from(item: Item) -> Iterator[None]:
+    try:
+        yield
+    except ArchiveError as error:
+        raise SourceError(
+            item.shown,
+            found=error.found,
+            expected="a whole archive; no published digest tells",
+            remedy="see with a browser what is sent there: a login page, or a notice of a proxy?",
+        ) from error
+
+
+def _pin(item: Item, sha256: str, path: Path) -> str:
+    """What an archive is held to: its bytes, or what is packed in it where its server packs it anew."""
+    return f"content:{members.content(item.archive, path)}" if item.archive.volatile else f"sha256:{sha256}"
+
+
+def _install(dataset: Dataset, got: Mapping[Item, _Got], folder: Path, *, source: str) -> None:
+    """Move the whole archives into place; the records of what was there go first and the new ones come last."""
+    folder.mkdir(exist_ok=True)
+    staged = [item for item in got if _staged(item, folder).is_file()]
+    for name in (SUMS, RECORD) if staged else ():
+        (folder / name).unlink(missing_ok=True)
+    for item in staged:
+        _staged(item, folder).replace(folder / item.archive.name)
+    _tidy(folder, {item.archive.name for item in got} | {SUMS, RECORD})
+    _record(dataset, list(got.values()), folder, source=source)
+    shutil.rmtree(_staging(folder), ignore_errors=True)
+
+
+def _record(dataset: Dataset, got: Sequence[_Got], folder: Path, *, source: str) -> None:
+    """Write `SUMS` and `RECORD`; no times, so that equal archives give an equal folder."""
+    content = {"source": source, "terms": dataset.terms, "archives": [asdict(item) for item in got]}
+    texts = {
+        SUMS: "".join(f"{item.sha256}  {item.name}\n" for item in sorted(got, key=lambda item: item.name)),
+        RECORD: json.dumps(content, indent=2, ensure_ascii=False) + "\n",
+    }
+    for name, text in texts.items():
+        with atomic_file(folder / name) as partial_path:
+            partial_path.write_text(text, "utf-8")

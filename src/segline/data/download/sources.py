@@ -1,0 +1,187 @@
+"""Where the archives of a dataset are: the publisher, a mirror, or drawn here.
+
+A mirror holds ``<dataset>/<archive>`` and ``<dataset>/SHA256SUMS``; it may be a folder or a
+``file://``, ``http(s)://`` or ``s3://`` address. The sample is a mirror that is drawn first.
+"""
+
+import difflib
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from segline.data.download import cityscapes_login, pins, source_login, transfer
+from segline.datasets.base import Archive, Dataset
+from segline.errors import SourceError
+from segline.masking import masked
+from segline.progress import Report, silent
+from segline.storage import reporting_storage
+
+SUMS = "SHA256SUMS"
+
+_SCHEMES = ("file://", "http://", "https://", "s3://")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One archive to bring.
+
+    Args:
+        address: where its bytes are; None behind the publisher's login.
+        shown: the same for people and records, without a secret.
+        sha256: what a mirror says it must have; None for the publisher's.
+        pin: what was first seen at the publisher's address, where nothing was published to hold it to.
+        authorization: the header that a mirror wants; None where it wants none, and for the publisher.
+    """
+
+    archive: Archive
+    address: str | None
+    shown: str
+    sha256: str | None
+    pin: str | None = None
+    authorization: str | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def wants_pin(self) -> bool:
+        """Whether there is no other digest to hold it to."""
+        return self.sha256 is None and self.archive.md5 is None
+
+    @property
+    def origin(self) -> str:
+        """Differs for sources that may differ in their bytes, so that parts of two are never mixed."""
+        return hashlib.sha256(f"{self.shown} {self.sha256}".encode()).hexdigest()[:16]
+
+
+@contextmanager
+def items(dataset: Dataset, *, source: str, root: Path, report: Report = silent) -> Iterator[list[Item]]:
+    """The archives of `dataset` at `source`; what had to be drawn lasts as long as the context.
+
+    Raises:
+        SourceError: a mirror, or its list, is missing or unreadable.
+        ConfigError: the pins cannot be read, or the variables with the mirror's login are wrong.
+    """
+    if source == "official":
+        yield _published(dataset, pins.read(root / pins.FILE_NAME))
+    elif source == "sample":
+        with _drawn(dataset) as mirror:
+            yield _mirrored(dataset, mirror, source, report)
+    else:
+        mirror, shown = _mirror(source, root), masked(source).rstrip("/") or source
+        yield _mirrored(dataset, mirror, shown, report, authorization=source_login.authorization(mirror))
+
+
+def _published(dataset: Dataset, known: dict[str, str]) -> list[Item]:
+    addresses = [archive.url or f"{cityscapes_login.ADDRESS}{archive.name}" for archive in dataset.archives]
+    return [
+        Item(archive=archive, address=archive.url, shown=address, sha256=None, pin=known.get(address))
+        for archive, address in zip(dataset.archives, addresses, strict=True)
+    ]
+
+
+@contextmanager
+def _drawn(dataset: Dataset) -> Iterator[str]:
+    """A mirror of drawn archives that lasts as long as the context."""
+    from segline.datasets.sample import draw  # drawing needs more imports than any other source
+
+    with tempfile.TemporaryDirectory(prefix="segline-sample-") as folder, reporting_storage(Path(folder)):
+        draw(dataset.name, Path(folder) / dataset.name)
+        yield folder
+
+
+def _mirror(source: str, root: Path) -> str:
+    """The mirror's address for `segline.data.download.address`."""
+    scheme, mark, _ = source.partition("://")
+    if not mark:
+        return str(root / Path(source).expanduser())
+    if scheme + mark not in _SCHEMES:
+        raise SourceError(
+            source,
+            found=f"an address of kind {scheme}://",
+            expected=f"official, sample, a folder, or an address of kind {', '.join(_SCHEMES)}",
+            remedy="correct `source` in params.yaml",
+        )
+    return source.rstrip("/")
+
+
+def _mirrored(
+    dataset: Dataset, mirror: str, source: str, report: Report, *, authorization: str | None = None
+) -> list[Item]:
+    base, shown = f"{mirror}/{dataset.name}", f"{source}/{dataset.name}"
+    sums = _sums(base, shown, report, authorization)
+    for archive in dataset.archives:
+        if archive.name not in sums:
+            raise SourceError(
+                f"{shown}/{SUMS}",
+                found=f"no line for {archive.name}; it lists {', '.join(sorted(sums)) or 'nothing'}",
+                expected=f"a line for each of {', '.join(item.name for item in dataset.archives)}",
+                remedy=f"put the archive there under its official name and run `sha256sum * > {SUMS}` beside it",
+            )
+    return [
+        Item(
+            archive=item,
+            address=f"{base}/{item.name}",
+            shown=f"{shown}/{item.name}",
+            sha256=sums[item.name],
+            authorization=authorization,
+        )
+        for item in dataset.archives
+    ]
+
+
+def _sums(base: str, shown: str, report: Report, authorization: str | None) -> dict[str, str]:
+    """A mirror's digests by file name."""
+    if "://" not in base:
+        _check_folder(Path(base), shown)
+    text = _listing(base, shown, report, authorization)
+    sums: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        digest, _, rest = line.strip().partition(" ")
+        name = rest.lstrip(" *")
+        if len(digest) != 64 or not set(digest.lower()) <= set("0123456789abcdef") or not name:
+            raise _wrong_line(f"{shown}/{SUMS}:{number}", repr(line[:80]))
+        if sums.setdefault(name, digest.lower()) != digest.lower():
+            raise _wrong_line(f"{shown}/{SUMS}:{number}", f"a second digest for {name}")
+    return sums
+
+
+def _listing(base: str, shown: str, report: Report, authorization: str | None) -> str:
+    try:
+        content = transfer.read(f"{base}/{SUMS}", shown=f"{shown}/{SUMS}", report=report, authorization=authorization)
+        return content.decode("utf-8", "replace")
+    except SourceError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        raise SourceError(
+            f"{shown}/{SUMS}",
+            found="no such file",
+            expected="the digests of the archives beside it",
+            remedy=f"in that folder run `sha256sum * > {SUMS}`; or correct `source` in params.yaml",
+        ) from error
+
+
+def _wrong_line(place: str, found: str) -> SourceError:
+    return SourceError(
+        place,
+        found=found,
+        expected="64 hex digits, two spaces and a file name, one line a file",
+        remedy=f"write it with `sha256sum * > {SUMS}`",
+    )
+
+
+def _check_folder(folder: Path, shown: str) -> None:
+    if folder.is_dir():
+        return
+    mirror = folder.parent
+    near = difflib.get_close_matches(mirror.name, ("official", "sample"), n=1)
+    found = f"no folder {mirror}" + (f"; did you mean {near[0]}?" if near else "")
+    if mirror.is_dir():
+        inside = ", ".join(sorted(entry.name for entry in mirror.iterdir()))
+        found = f"no folder {folder.name} in {mirror}, which holds: {inside or 'nothing'}"
+    raise SourceError(
+        shown,
+        found=found,
+        expected=f"a folder with the archives and their {SUMS}",
+        remedy="correct `source` in params.yaml, or make the mirror (`segline sample DIR` draws a pattern)",
+    )

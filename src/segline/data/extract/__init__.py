@@ -1,0 +1,1 @@
+"""Stage `extract`: archives become one raw folder; polygons become masks."""

@@ -1,0 +1,79 @@
+"""Archives -> one raw folder, which appears whole or not at all."""
+
+from functools import partial
+from pathlib import Path
+
+from segline.data.extract.members import Member, members, reporting_damage, unpacked_size
+from segline.datasets.base import Archive, Dataset
+from segline.errors import ArchiveError
+from segline.progress import Report, mebibytes, silent, tracking
+from segline.reading import require_regular
+from segline.storage import atomic_folder, require_room
+
+
+def extract(dataset: Dataset, *, archives: Path, folder: Path, report: Report = silent) -> None:
+    """Extract every archive of `dataset` into `folder`, which appears whole or not at all.
+
+    Raises:
+        ArchiveError: an archive is missing, corrupt, hostile, or lacks the folders it should hold.
+        StorageError: no room or no right to write.
+    """
+    for archive in dataset.archives:
+        if (archives / archive.name).exists():
+            require_regular(archives / archive.name, error=ArchiveError)
+    needed = sum(unpacked_size(archive, archives / archive.name) for archive in dataset.archives)
+    room = _Room(folder, needed)
+    with atomic_folder(folder) as target, tracking(unit="bytes", report=report) as track:
+        for archive in dataset.archives:
+            path = archives / archive.name
+            size = path.stat().st_size
+            report(f"{dataset.name}: extracting {archive.name} ({mebibytes(size)})")
+            with reporting_damage(path):
+                own: set[str] = set()
+                for member in members(archive, path, advance=track(archive.name, size), report=report):
+                    _write(member, target, room, own)
+            _check_folders(archive, path, target)
+
+
+class _Room:
+    """What the disk can take: so a wrong guess, or a bomb below its limit, ends before it is full."""
+
+    def __init__(self, folder: Path, needed: int) -> None:
+        self._require = partial(require_room, folder.parent, purpose="for what is unpacked")
+        self._left = self._require(needed)
+
+    def take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            self._left = self._require(size)  # others may have made room, or not
+
+
+def _write(member: Member, folder: Path, room: _Room, own: set[str]) -> None:
+    """Write one member; `own` are the files of its archive so far, none of which it may replace."""
+    target = folder / member.name
+    if member.blocks is None:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folded = str(target).casefold()  # one file to some file systems
+    if target.is_file() and folded not in own:
+        target.unlink()  # of an archive before: both of Cityscapes' hold a README
+    own.add(folded)
+    with target.open("xb") as handle:  # never over another member
+        for block in member.blocks:
+            room.take(len(block))
+            handle.write(block)
+
+
+def _check_folders(archive: Archive, path: Path, folder: Path) -> None:
+    missing = [name for name in archive.folders if not (folder / name).is_dir()]
+    if not missing:
+        return
+    top = sorted(f"{entry.name}/" if entry.is_dir() else entry.name for entry in folder.iterdir())
+    listing = ", ".join(top[:10]) + (f" and {len(top) - 10} more" if len(top) > 10 else "")
+    raise ArchiveError(
+        path,
+        found=f"no folder {', '.join(missing)}; at the top are: {listing or 'nothing'}",
+        expected=f"the folders {', '.join(archive.folders)}",
+        remedy="use the publisher's archive under its official name, not repacked",
+    )

@@ -1,0 +1,364 @@
+"""The members of a zip or tar, without trust in what the archive says of itself.
+
+Refused: absolute paths, paths that climb out, links, devices, sparse files, encryption, names twice,
+names with invisible characters, members that overlap, whatever unpacks to far more than it may, and
+anything cut short or with strange bytes around it. Bytes are counted as they come, not as headers claim.
+"""
+
+import bz2
+import errno
+import gzip
+import hashlib
+import lzma
+import tarfile
+import unicodedata
+import zipfile
+import zlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import IO
+
+from segline.datasets.base import Archive
+from segline.errors import ArchiveError
+from segline.progress import Advance, Report, mebibytes, silent
+
+RATIO = 50
+"""Pictures hardly pack at all; what unpacks to more than so many times its own size is a bomb."""
+MEMBERS = 250_000
+"""Cityscapes, the largest, has 25,000."""
+
+_ALLOWANCE = 1 << 20  # bytes, for archives so small that a ratio says nothing
+_BLOCK = 1 << 20
+_TAR_BLOCK, _TAR_RECORD = 512, 10_240
+_LONGEST_HEADER = 4 << 20
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+# What the operating system says of members that collide or have impossible names; bz2 and gzip give no number.
+_BAD_MEMBER = {None, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL}
+_REMEDY = "delete the archive and run the download again; if it comes back the same, its source is damaged"
+_HOSTILE_REMEDY = "do not use this archive: get it from the publisher, and tell whoever made the mirror"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A file or folder of an archive.
+
+    Args:
+        name: path inside the archive, safe to be joined to a folder.
+        blocks: the file's bytes, to be read to their end before the next member; None for a folder.
+    """
+
+    name: PurePosixPath
+    blocks: Iterator[bytes] | None
+
+
+def members(
+    archive: Archive, path: Path, *, advance: Advance = lambda _: None, report: Report = silent
+) -> Iterator[Member]:
+    """Yield every member of the file `path`.
+
+    Args:
+        archive: what is known of it; its size unpacked bounds what is read.
+        advance: takes how many bytes of the file itself are done.
+        report: takes a line about names that only some file systems can tell apart.
+
+    Raises:
+        ArchiveError: the file is missing, corrupt or hostile.
+    """
+    budget = _Budget(path, limit(archive, path))
+    names = _Names(path, report)
+    read = _zip if _is_zip(archive) else _tar
+    with reporting_damage(path), closing(read(path, budget, advance)) as found:
+        for member in found:
+            names.add(member)
+            yield member
+
+
+def limit(archive: Archive, path: Path) -> int:
+    """Bytes that the file `path` may unpack to."""
+    by_ratio = RATIO * path.stat().st_size + _ALLOWANCE if path.is_file() else 0
+    return by_ratio if archive.extracted is None else min(by_ratio, 2 * archive.extracted)
+
+
+def unpacked_size(archive: Archive, path: Path) -> int:
+    """About how many bytes the file `path` unpacks to, without unpacking it.
+
+    Raises:
+        ArchiveError: it is missing, or no archive.
+    """
+    with reporting_damage(path):
+        size = path.stat().st_size
+        if _is_zip(archive):
+            with zipfile.ZipFile(path) as opened:
+                size = sum(member.file_size for member in opened.infolist())
+        else:
+            size = expected_size(archive, size)
+    return min(size, limit(archive, path))
+
+
+def expected_size(archive: Archive, size: int) -> int:
+    """About how many bytes `size` bytes of `archive` unpack to: a mirror may hold a part of the publisher's."""
+    whole = archive.size or archive.about
+    return size if archive.extracted is None or whole is None else size * archive.extracted // whole
+
+
+def look(archive: Archive, path: Path) -> None:
+    """See that `path` is a whole archive at all, and no page that says why it is not.
+
+    Raises:
+        ArchiveError: it is not.
+    """
+    if not _is_zip(archive):
+        content(archive, path)
+        return
+    with reporting_damage(path), zipfile.ZipFile(path) as opened:
+        _check_layout(opened, path)
+
+
+def _is_zip(archive: Archive) -> bool:
+    return archive.name.endswith(".zip")
+
+
+def content(archive: Archive, path: Path) -> str:
+    """Digest of what is packed in the file `path`: names and bytes of its files.
+
+    Their order and times, and the name of the one folder at the top, if there is but one, are left aside:
+    servers that pack repositories on demand change those.
+
+    Raises:
+        ArchiveError: as for `members`.
+    """
+    digests = {}
+    for member in members(archive, path):
+        if member.blocks is not None:
+            digest = hashlib.sha256()
+            for block in member.blocks:
+                digest.update(block)
+            digests[member.name] = digest.hexdigest()
+    cut = len({name.parts[0] for name in digests}) == 1 and all(len(name.parts) > 1 for name in digests)
+    lines = sorted(f"{digest} {'/'.join(name.parts[cut:])}\n" for name, digest in digests.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@contextmanager
+def reporting_damage(path: Path) -> Iterator[None]:
+    """Turn what the libraries say of a missing or damaged archive into an `ArchiveError`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if path.exists():
+            raise
+        raise ArchiveError(
+            path, found="no such file", expected="a downloaded archive", remedy="run the download stage first"
+        ) from error
+    except _DAMAGE as error:
+        raise _damaged(path, f"cannot be extracted ({error or type(error).__name__})") from error
+    except OSError as error:
+        if error.errno not in _BAD_MEMBER:
+            raise
+        raise _damaged(path, f"cannot be extracted ({error})") from error
+
+
+def _damaged(path: Path, found: str) -> ArchiveError:
+    with path.open("rb") as handle:
+        start = handle.read(16)
+    return ArchiveError(
+        path,
+        found=f"{found}; it has {path.stat().st_size} bytes and starts with {start!r}",
+        expected="a whole archive",
+        remedy=_REMEDY,
+    )
+
+
+def _hostile(path: Path, found: str) -> ArchiveError:
+    return ArchiveError(
+        path, found=found, expected="plain files and folders that stay inside the archive's own", remedy=_HOSTILE_REMEDY
+    )
+
+
+class _Budget:
+    """Counts what really comes."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self._path, self.limit = path, limit
+        self._bytes = self.members = 0
+
+    def add_member(self) -> None:
+        self.members += 1
+        if self.members > MEMBERS:
+            raise _hostile(self._path, f"more than {MEMBERS} members: a bomb")
+
+    def counted(self, stream: IO[bytes]) -> Iterator[bytes]:
+        while block := stream.read(_BLOCK):
+            self._bytes += len(block)
+            if self._bytes > self.limit:
+                raise self.bomb()
+            yield block
+
+    def bomb(self) -> ArchiveError:
+        size = self._path.stat().st_size
+        return _hostile(
+            self._path, f"a bomb: its {size} bytes unpack to more than {mebibytes(self.limit)}, which is its limit"
+        )
+
+
+class _Names:
+    """Refuses a name that comes twice, and tells of those that are one on some file systems."""
+
+    def __init__(self, path: Path, report: Report) -> None:
+        self._path, self._report = path, report
+        self._seen: dict[str, PurePosixPath] = {}
+        self._files: set[PurePosixPath] = set()
+
+    def add(self, member: Member) -> None:
+        folded = unicodedata.normalize("NFC", str(member.name)).casefold()
+        other = self._seen.setdefault(folded, member.name)
+        if member.blocks is not None and member.name in self._files:
+            raise _hostile(self._path, f"member {str(member.name)!r} is in it twice: which one counts?")
+        if member.blocks is not None:
+            self._files.add(member.name)
+        if other != member.name:
+            self._report(
+                f"{self._path.name}: {other} and {member.name} are one name where capitals or the coding of accents "
+                "make no difference (macOS, Windows): it cannot be extracted there"
+            )
+
+
+def _zip(path: Path, budget: _Budget, advance: Advance) -> Generator[Member, None, None]:
+    with zipfile.ZipFile(path) as archive:
+        _check_layout(archive, path)
+        for member in archive.infolist():
+            budget.add_member()
+            name = _safe_name(member.filename, path)
+            if (member.external_attr >> 16) & 0o170000 not in (0, 0o100000, 0o040000):
+                raise _hostile(path, f"member {member.filename!r} is a link or a device")
+            if member.flag_bits & 1:
+                raise ArchiveError(
+                    path,
+                    found=f"member {member.filename!r} is encrypted",
+                    expected="an archive without a password",
+                    remedy="repack it without one",
+                )
+            if member.is_dir():
+                yield Member(name=name, blocks=None)
+                continue
+            with archive.open(member) as source:  # reading to the end checks the CRC
+                yield Member(name=name, blocks=budget.counted(source))
+                if source.tell() != member.file_size:
+                    raise _damaged(path, f"member {member.filename!r} has {source.tell()} of {member.file_size} bytes")
+            advance(member.compress_size)
+
+
+def _check_layout(archive: zipfile.ZipFile, path: Path) -> None:
+    """See that members follow each other, and that nothing is before the first or behind the listing."""
+    entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
+    ends = [entry.header_offset for entry in entries[1:]] + [archive.start_dir]
+    for entry, end in zip(entries, ends, strict=True):
+        if entry.header_offset + 30 + len(entry.orig_filename) + entry.compress_size > end:
+            raise _hostile(path, f"member {entry.filename!r} overlaps the next one: a bomb")
+    if entries and entries[0].header_offset:
+        raise _damaged(path, f"{entries[0].header_offset} strange bytes before its first member")
+    size = path.stat().st_size
+    with path.open("rb") as handle:
+        handle.seek(max(0, size - 22 - len(archive.comment)))
+        if handle.read(4) != b"PK\5\6":
+            raise _damaged(path, "strange bytes behind its end")
+
+
+def _tar(path: Path, budget: _Budget, advance: Advance) -> Generator[Member, None, None]:
+    with path.open("rb") as raw, _unpacked(raw) as stream:
+        bounded = _Bounded(stream, budget, path)
+        done = 0
+        with tarfile.open(fileobj=bounded, mode="r:") as archive:  # type: ignore[call-overload]
+            for member in archive:
+                budget.add_member()
+                yield _tar_member(archive, member, path, budget)
+                advance(raw.tell() - done)
+                done = raw.tell()
+            _check_end(archive, bounded, path)
+
+
+def _tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, budget: _Budget) -> Member:
+    name = _safe_name(member.name, path)
+    if member.isdir():
+        return Member(name=name, blocks=None)
+    if not member.isreg() or member.issparse():
+        kind = "sparse (a file with holes)" if member.issparse() else "a link, a device or a pipe"
+        raise _hostile(path, f"member {member.name!r} is {kind}")
+    source = archive.extractfile(member)
+    assert source is not None
+    return Member(name=name, blocks=budget.counted(source))
+
+
+@contextmanager
+def _unpacked(raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    """The tar in a compressed file, recognised by its first bytes."""
+    openers: dict[bytes, Callable[..., IO[bytes]]] = {
+        b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),  # type: ignore[dict-item, return-value]
+        b"BZh": bz2.BZ2File,
+        b"\xfd7zXZ": lzma.LZMAFile,
+    }
+    start = raw.read(6)
+    raw.seek(0)
+    opener = next((opener for magic, opener in openers.items() if start.startswith(magic)), None)
+    if opener is None:
+        yield raw
+        return
+    with opener(raw) as stream:
+        yield stream
+
+
+class _Bounded:
+    """What `tarfile` reads from: it sees no more bytes than the budget, and no header that would fill the memory."""
+
+    def __init__(self, stream: IO[bytes], budget: _Budget, path: Path) -> None:
+        self._stream, self._budget, self._path = stream, budget, path
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seek(self, place: int) -> int:
+        self._check(place)
+        return self._stream.seek(place)
+
+    def read(self, size: int) -> bytes:
+        if size > _LONGEST_HEADER:  # files are read in smaller blocks
+            raise _hostile(self._path, f"a header of {size} bytes: a bomb")
+        block = self._stream.read(size)
+        self._check(self._stream.tell())
+        return block
+
+    def _check(self, place: int) -> None:
+        headers = 4 * _TAR_BLOCK * self._budget.members + _LONGEST_HEADER
+        if place > self._budget.limit + headers:
+            raise self._budget.bomb()
+
+
+def _check_end(archive: tarfile.TarFile, stream: _Bounded, path: Path) -> None:
+    """`tarfile` takes a damaged header after the first for the end, so make sure that zeros follow."""
+    stream.seek(archive.offset)
+    rest = stream.read(_TAR_BLOCK)
+    if len(rest) < _TAR_BLOCK or rest.strip(b"\0"):
+        raise ArchiveError(
+            path, found=f"cut short or damaged at byte {archive.offset}", expected="a whole tar", remedy=_REMEDY
+        )
+    stream.read(_TAR_RECORD)  # old writers fill up their last record with anything
+    while block := stream.read(_BLOCK):  # to the end, so that the compression's own checksum is verified
+        if block.strip(b"\0"):
+            raise _damaged(path, "strange bytes behind its end")
+
+
+def _safe_name(name: str, path: Path) -> PurePosixPath:
+    """A member's path inside the folder.
+
+    Raises:
+        ArchiveError: it is absolute, climbs out, is a Windows path, or is not what it looks like.
+    """
+    inside = PurePosixPath(name)
+    if inside.is_absolute() or ".." in inside.parts or "\\" in name or PureWindowsPath(name).drive:
+        raise _hostile(path, f"member {name!r} would be written outside the folder")
+    unseen = next((letter for letter in name if unicodedata.category(letter) in {"Cc", "Cf", "Cs"}), None)
+    if unseen is not None:
+        raise _hostile(path, f"member {name!r} has the invisible character U+{ord(unseen):04X} in its name")
+    return inside

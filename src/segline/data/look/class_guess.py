@@ -1,0 +1,298 @@
+"""Which classes the user's masks hold, and what they are called: the guess behind a class table."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from segline.config import Encoding
+from segline.core.labels import VOID
+from segline.data.look.survey import spread
+from segline.data.validate.interpolated_colours import blends, count, inner, read_values
+from segline.datasets.own.class_names import Names
+from segline.datasets.own.classes import Colour, colour_of
+from segline.errors import DataError
+from segline.pictures import open_picture, read_bytes
+from segline.progress import Report, silent, tracking
+
+_MASKS = 300  # looked at
+_PIXELS = 200_000_000  # in all; of coloured masks a tenth, as counting colours takes longer
+_NAMED = 256  # classes that a table may hold, void included
+
+_VOID_NAMES = frozenset(
+    {
+        "__ignore__",
+        "_ignore_",
+        "_void_",
+        "dontcare",
+        "ignore",
+        "ignore_label",
+        "ignored",
+        "undefined",
+        "unlabeled",
+        "unlabelled",
+        "void",
+    }
+)
+_WORDS_OF_YAML = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
+_BLACK: Colour = (0, 0, 0)
+_BORDER: Colour = (224, 224, 192)  # around objects in Pascal VOC
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A line of a class table.
+
+    Args:
+        share: of the looked-at pixels; None where nothing was counted.
+    """
+
+    id: int
+    name: str
+    colour: Colour | None
+    void: bool = False
+    share: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Legend:
+    """The guess.
+
+    Args:
+        what: the encoding in words.
+        why: what speaks for it.
+        doubts: what a person should look at.
+    """
+
+    encoding: Encoding
+    entries: tuple[Entry, ...]
+    what: str
+    why: str
+    doubts: tuple[str, ...] = ()
+
+
+def read_legend(folder: Path, masks: Sequence[str], names: Names | None, *, report: Report = silent) -> Legend:
+    """Look at the pixels of up to 300 masks.
+
+    Raises:
+        DataError: none can be read, or they hold more colours than there can be classes.
+    """
+    palette, coloured = _form(folder, masks)
+    looked = spread(masks, _affordable(folder, masks, coloured=coloured))
+    counts: Counter[int] = Counter()
+    areas: Counter[int] = Counter()
+    faults: list[DataError] = []
+    with tracking(unit="samples", report=report) as track:
+        advance = track("masks looked at", len(looked))
+        for path in looked:
+            try:
+                values = read_values(folder / path, coloured=coloured)
+                counts.update(count(values))
+                areas.update(count(inner(values)) if coloured else {})
+            except DataError as error:
+                faults.append(error)
+            advance(1)
+    if not counts:
+        raise faults[0]
+    doubts = (
+        [f"{len(faults)} of {len(looked)} masks cannot be read, such as {faults[0].place}: {faults[0].found}"]
+        if faults
+        else []
+    )
+    if len(looked) < len(masks):
+        doubts.append(
+            f"only {len(looked)} of {len(masks)} masks were looked at: a class in none of them will be a finding"
+        )
+    legend = _coloured(counts, areas, names, doubts) if coloured else _ids(counts, palette, names, doubts)
+    return legend
+
+
+def _form(folder: Path, masks: Sequence[str]) -> tuple[list[Colour] | None, bool]:
+    """The palette that masks have, or None, and whether they are coloured pictures."""
+    modes: Counter[str] = Counter()
+    palette: list[Colour] | None = None
+    for path in spread(masks, min(9, len(masks))):
+        try:
+            with open_picture(read_bytes(folder / path), place=folder / path) as opened:
+                modes[opened.mode] += 1
+                if opened.mode == "P" and palette is None:
+                    flat = opened.getpalette() or []
+                    palette = [(flat[at], flat[at + 1], flat[at + 2]) for at in range(0, len(flat) - 2, 3)]
+        except DataError:
+            continue  # counted among the faults later
+    mode = modes.most_common(1)[0][0] if modes else "L"
+    return (palette if mode == "P" else None), mode in ("RGB", "RGBA")
+
+
+def _affordable(folder: Path, masks: Sequence[str], *, coloured: bool) -> int:
+    middle = folder / masks[len(masks) // 2]
+    try:
+        with open_picture(read_bytes(middle), place=middle) as opened:
+            pixels = opened.width * opened.height
+    except DataError:
+        pixels = 1_000_000
+    return min(len(masks), _MASKS, max(8, _PIXELS // (10 if coloured else 1) // pixels))
+
+
+def _ids(counts: Counter[int], palette: list[Colour] | None, names: Names | None, doubts: list[str]) -> Legend:
+    held, total = sorted(counts), counts.total()
+    shares = {value: counts[value] / total for value in held}
+    if set(held) <= {0, VOID} and len(held) == 2:
+        entries = [
+            Entry(id=0, name="background", colour=_BLACK, share=shares[0]),
+            Entry(id=VOID, name="foreground", colour=colour_of(0), share=shares[VOID]),
+        ]
+        doubt = "what 255 stands for is called foreground: rename it in the class table"
+        return Legend(
+            encoding="ids",
+            entries=tuple(entries),
+            what="black and white, 0 and 255",
+            why="no mask holds anything else",
+            doubts=(*doubts, doubt),
+        )
+    named, note = _names_of_ids(held, palette, names)
+    doubts += [note] if note else []
+    entries = [
+        Entry(
+            id=value,
+            name=named.get(value, "background" if value == 0 else f"class_{value}"),
+            colour=_own_colour(value, place, palette),
+            void=named.get(value, "").lower() in _VOID_NAMES or (value == VOID and value not in named),
+            share=shares.get(value, 0.0),
+        )
+        for place, value in enumerate(sorted({*held, *(value for value in named if value <= max(held))}))
+    ]
+    if any(entry.id == VOID and entry.void for entry in entries):
+        doubts.append(f"255 is taken for void, {100 * shares.get(VOID, 0):.2g} % of the pixels, as is customary")
+    if max(value for value in held) < VOID and len(held) > 64:
+        doubts.append(f"{len(held)} ids are many: were the masks resized with interpolation, or compressed?")
+    kind = "palette" if palette is not None else "ids"
+    return Legend(
+        encoding="palette" if palette is not None else "ids",
+        entries=tuple(entries),
+        what="a palette, whose indices are ids" if palette is not None else "ids, one channel",
+        why=f"the files are of that kind ({kind}); {len(held)} ids occur",
+        doubts=tuple(doubts),
+    )
+
+
+def _own_colour(value: int, place: int, palette: list[Colour] | None) -> Colour:
+    if palette is not None and value < len(palette):
+        return palette[value]
+    return _BLACK if value == 0 else colour_of(max(0, place - 1))
+
+
+def _names_of_ids(held: Sequence[int], palette: list[Colour] | None, names: Names | None) -> tuple[dict[int, str], str]:
+    if names is None:
+        return {}, "names are made up: write your own into the class table"
+    if palette is not None and names.colours:
+        by_colour = {value: names.colours[colour] for value, colour in enumerate(palette) if colour in names.colours}
+        if set(held) - {VOID} <= by_colour.keys():
+            return {value: by_colour[value] for value in by_colour if value in held}, ""
+    highest = max([value for value in held if value != VOID], default=0)
+    if highest < len(names.names):
+        note = "" if 0 in held or len(names.names) > highest + 1 else f"{names.source} names id 0 too"
+        return dict(enumerate(names.names)), note
+    if highest == len(names.names):
+        return dict(enumerate(names.names, start=1)), f"{names.source} has no line for id 0: its names count from 1"
+    note = f"{names.source} has {len(names.names)} names, but ids go up to {highest}: it is not used"
+    return {}, note
+
+
+def _coloured(counts: Counter[int], areas: Counter[int], names: Names | None, doubts: list[str]) -> Legend:
+    total = counts.total()
+    frequent = Counter(counts)
+    if len(counts) > _NAMED - 2:
+        frequent = Counter({value: count for value, count in counts.items() if count >= 0.0005 * total})
+        left = 1 - frequent.total() / total
+        if left > 0.2 or len(frequent) > _NAMED - 2:
+            raise DataError(
+                "masks",
+                found=f"{len(counts)} colours, none of them much more frequent than others",
+                expected=f"masks with at most {_NAMED - 2} colours, one a class",
+                remedy="these look like photographs or overlays: are images and masks exchanged, or is this the "
+                "wrong one of several kinds of masks?",
+            )
+        doubts.append(
+            f"{len(counts) - len(frequent)} rare colours ({100 * left:.1f} % of the pixels) are left out: were the "
+            "masks resized with interpolation, or compressed? they will be findings"
+        )
+    named = dict(names.colours) if names is not None else {}
+    mixed = blends(frequent, areas, named={int.from_bytes(bytes(colour), "big") for colour in named})
+    if mixed:
+        share = sum(frequent.pop(value) for value in mixed) / total
+        doubts.append(
+            f"{len(mixed)} colours ({100 * share:.1f} % of the pixels) are left out as blends of others: were the "
+            "masks resized with interpolation? they will be findings"
+        )
+    rgb = [_rgb(value) for value, _ in frequent.most_common()]
+    known = [colour for colour in named if colour in rgb or len(named) <= _NAMED - 2]
+    rest = sorted((colour for colour in rgb if colour not in named), key=lambda colour: colour != _BLACK)
+    entries: list[Entry] = []
+    for colour in [*known, *rest]:
+        name = named.get(colour) or ("background" if colour == _BLACK else f"colour_{bytes(colour).hex()}")
+        void = name.lower() in _VOID_NAMES or (colour == _BORDER and colour not in named)
+        share = counts[int.from_bytes(bytes(colour), "big")] / total
+        free = sum(not entry.void for entry in entries)
+        entries.append(Entry(id=VOID if void else free, name=name, colour=colour, void=void, share=share))
+    if rest:
+        doubts.append("classes without a known name are called by their colour: rename them in the class table")
+    if _BLACK in rest:
+        doubts.append("black is taken for a class, background: move it to `void` if it means unlabelled")
+    return Legend(
+        encoding="rgb",
+        entries=tuple(entries),
+        what="coloured pictures, a colour a class",
+        why=f"the files have three channels and only {len(frequent)} colours",
+        doubts=tuple(doubts),
+    )
+
+
+def _rgb(packed: int) -> Colour:
+    red, green, blue = packed.to_bytes(3, "big")
+    return red, green, blue
+
+
+def named_legend(encoding: Encoding, counts: Mapping[str, int], *, what: str, why: str) -> Legend:
+    """The classes of polygons, by name; pixels that no polygon covers are background, id 0."""
+    first = next((name for name in counts if name.lower() in ("background", "_background_")), "background")
+    others = [name for name in counts if name != first]
+    entries = [Entry(id=0, name=first, colour=_BLACK)]
+    entries += [Entry(id=place, name=name, colour=colour_of(place - 1)) for place, name in enumerate(others, start=1)]
+    doubt = "what no polygon covers is taken for a class, background: move id 0 to `void` if it means unlabelled"
+    return Legend(encoding=encoding, entries=tuple(entries), what=what, why=why, doubts=(doubt,))
+
+
+def write_table(legend: Legend) -> str:
+    """The text of a class table, for a person to edit."""
+    lines = [
+        "# What the masks hold (segline init guessed it: names may be changed, ids and colours are the masks').",
+        "classes:",
+    ]
+    void: list[str] = []
+    for entry in legend.entries:
+        share = "" if entry.share is None else f"  # {100 * entry.share:.3g} % of the pixels"
+        colour = f", colour: {list(entry.colour)}" if entry.colour is not None else ""
+        if entry.void:
+            inner = f"{{id: {entry.id}{colour}}}" if legend.encoding == "rgb" else str(entry.id)
+            void.append(f"  - {inner}  # {entry.name}" + share.replace("  # ", ", "))
+        else:
+            lines.append(f"  - {{id: {entry.id}, name: {_quoted(entry.name)}{colour}}}{share}")
+    return "\n".join([*lines, *(["void:", *void] if void else ["void: []"])]) + "\n"
+
+
+def _quoted(name: str) -> str:
+    """A name as YAML takes it for text, whatever it is."""
+    word = re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)*", name) and name.lower() not in _WORDS_OF_YAML
+    return name if word else json.dumps(name, ensure_ascii=False)
+
+
+def lines_of(entries: Sequence[Entry]) -> Iterator[str]:
+    """Classes in words, the first dozen."""
+    for entry in entries[:12]:
+        share = "" if entry.share is None else f" {100 * entry.share:.3g} %"
+        yield f"{entry.id} {entry.name}{' (void)' if entry.void else ''}{share}"
+    if len(entries) > 12:
+        yield f"and {len(entries) - 12} more"

@@ -1,0 +1,1 @@
+"""Stage `prepare`: decoded once into memory-mapped splits."""

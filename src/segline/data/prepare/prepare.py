@@ -1,0 +1,238 @@
+"""Decode once: manifest -> few large memory-mapped files a split.
+
+Layout of a prepared folder::
+
+    index.arrow             one row a sample: id, split, sizes, offsets into the files below
+    <split>.images          uint8, HWC RGB, scaled, one after another
+    <split>.masks           uint8, HW train ids, scaled like the images: what training looks at
+    <split>.labels          uint8, HW train ids, native size: what scores are counted on (none for train)
+    train.places            int32 (samples, classes, PLACES): where in a mask each class is, flat; -1: nowhere
+    meta.json               what it was made with, and digests of splits and label map
+
+The manifest knows every size, so the offsets are known before the first file is decoded, and the
+workers write their samples into place themselves: no pixel passes from one process to another.
+Nothing in it depends on time or machine, so equal inputs give equal digests in ``dvc.lock``.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from segline.core.coding import Colours
+from segline.core.labels import VOID, Image, LabelMap, Mask
+from segline.data.images import split
+from segline.data.images.decode import read_image, read_mask
+from segline.data.images.scale import scale_image, scale_mask, scaled_size
+from segline.data.prepare.prepared import FORMAT, PLACES, SCORED
+from segline.data.validate import manifest
+from segline.datasets.base import SPLITS, Dataset
+from segline.errors import DataError
+from segline.parallel.pool import stream_samples
+from segline.storage import atomic_folder
+
+_READ = ("id", "split", "group", "image", "mask", "mask_height", "mask_width", "image_sha256", "mask_sha256", "pixels")
+
+_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("split", pa.string()),
+        ("group", pa.string()),
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("native_height", pa.int32()),
+        ("native_width", pa.int32()),
+        ("image_offset", pa.int64()),
+        ("mask_offset", pa.int64()),
+        ("label_offset", pa.int64()),  # -1 where the split is not scored
+    ]
+)
+
+
+def prepare(
+    dataset: Dataset,
+    *,
+    raw: Path,
+    manifest_folder: Path,
+    folder: Path,
+    short_side: int | None,
+    workers: int,
+    report: Callable[[str], None],
+) -> None:
+    """Fill `folder` from the validated manifest and the raw files.
+
+    Args:
+        short_side: images are scaled down to it; None keeps them at their own size.
+
+    Raises:
+        DataError: a file changed or vanished since it was validated.
+        StorageError: the disk is full.
+    """
+    rows = manifest.read(manifest_folder / manifest.FILE_NAME, columns=_READ).sort_by("id")
+    index = _index(rows, short_side)
+    samples = _Samples(index.append_column("image", rows["image"]).append_column("mask", rows["mask"]))
+    with atomic_folder(folder) as partial_folder:
+        for name in SPLITS:
+            for kind in ("images", "masks", "labels" if name in SCORED else "places"):
+                (partial_folder / f"{name}.{kind}").touch()
+        store = partial(
+            _store,
+            raw=raw,
+            label_map=dataset.label_map,
+            colours=dataset.colours,
+            folder=partial_folder,
+            short_side=short_side,
+        )
+        for _ in stream_samples(store, samples, workers=workers, description=f"prepare {dataset.name}", report=report):
+            pass
+        with pa.ipc.new_file(partial_folder / "index.arrow", _SCHEMA) as writer:
+            writer.write_table(index.combine_chunks())
+        meta = _meta(dataset, rows, short_side)
+        (partial_folder / "meta.json").write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    counts = ", ".join(f"{name} {meta['splits'][name]['samples']}" for name in SPLITS)
+    scale = "their own size" if short_side is None else f"short side {short_side}"
+    report(f"{dataset.name}: prepared {rows.num_rows} samples ({counts}) at {scale}")
+
+
+def _index(rows: pa.Table, short_side: int | None) -> pa.Table:
+    """Sizes and offsets of all samples, in the order of `rows`."""
+    native = np.stack([rows["mask_height"].to_numpy(), rows["mask_width"].to_numpy()], axis=1).astype(np.int64)
+    sizes = np.array([scaled_size(*size, short_side=short_side) for size in native.tolist()], np.int64).reshape(-1, 2)
+    splits = np.array(rows["split"].to_pylist())
+    offsets = {kind: np.full(len(native), -1, dtype=np.int64) for kind in ("image", "mask", "label")}
+    for name in SPLITS:
+        own = splits == name
+        offsets["image"][own] = _starts(3 * sizes[own].prod(axis=1))
+        offsets["mask"][own] = _starts(sizes[own].prod(axis=1))
+        if name in SCORED:
+            offsets["label"][own] = _starts(native[own].prod(axis=1))
+    columns = {
+        **{name: rows[name] for name in ("id", "split", "group")},
+        "height": sizes[:, 0],
+        "width": sizes[:, 1],
+        "native_height": native[:, 0],
+        "native_width": native[:, 1],
+        **{f"{kind}_offset": places for kind, places in offsets.items()},
+    }
+    return pa.table({field.name: pa.array(columns[field.name]).cast(field.type) for field in _SCHEMA}, schema=_SCHEMA)
+
+
+def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return np.cumsum(lengths) - lengths
+
+
+class _Samples(Sequence[dict[str, Any]]):
+    """Rows of the index with their files and their place in the split; as objects only while they are worked on."""
+
+    def __init__(self, table: pa.Table) -> None:
+        splits = np.array(table["split"].to_pylist())
+        places = np.zeros(len(splits), dtype=np.int64)
+        for name in SPLITS:
+            places[splits == name] = np.arange(np.count_nonzero(splits == name))
+        self._table = table.append_column("place", pa.array(places))
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | Sequence[dict[str, Any]]:
+        if isinstance(index, int):
+            if not 0 <= index < len(self):
+                raise IndexError(index)
+            return dict(self._table.slice(index, 1).to_pylist()[0])
+        start, stop, _ = index.indices(len(self))
+        return list(self._table.slice(start, stop - start).to_pylist())
+
+
+def _store(
+    row: dict[str, Any],
+    *,
+    raw: Path,
+    label_map: LabelMap,
+    colours: Colours | None,
+    folder: Path,
+    short_side: int | None,
+) -> None:
+    """Decode, scale and write one sample."""
+    image = read_image(raw / row["image"])
+    label = label_map.encode(read_mask(raw / row["mask"], colours=colours))
+    _check_size(row, image, label, place=raw / row["mask"])
+    mask = scale_mask(label, short_side=short_side)
+    name = row["split"]
+    _put(folder / f"{name}.images", row["image_offset"], scale_image(image, short_side=short_side))
+    _put(folder / f"{name}.masks", row["mask_offset"], mask)
+    if name in SCORED:
+        _put(folder / f"{name}.labels", row["label_offset"], label)
+    else:
+        places = _places(mask, len(label_map))
+        _put(folder / f"{name}.places", row["place"] * places.nbytes, places)
+
+
+def _check_size(row: dict[str, Any], image: Image, label: Mask, *, place: Path) -> None:
+    native = (row["native_height"], row["native_width"])
+    if image.shape[:2] != label.shape or label.shape != native:
+        raise DataError(
+            place,
+            found=f"mask {label.shape}, image {image.shape[:2]}",
+            expected=f"the validated size {native}",
+            remedy="the raw files changed since `validate`: run dvc repro",
+        )
+
+
+def _put(path: Path, offset: int, array: npt.NDArray[Any]) -> None:
+    with path.open("r+b") as handle:
+        handle.seek(offset)
+        handle.write(np.ascontiguousarray(array).data)
+
+
+def _places(mask: Mask, classes: int) -> npt.NDArray[np.int32]:
+    """`PLACES` pixels of each class, evenly spread over those it has, as flat positions."""
+    places = np.full((classes, PLACES), -1, dtype=np.int32)
+    for train_id in np.unique(mask):
+        if train_id != VOID:
+            found = np.flatnonzero(mask == train_id)
+            places[train_id] = found[(2 * np.arange(PLACES) + 1) * len(found) // (2 * PLACES)]
+    return places
+
+
+def _meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> dict[str, Any]:
+    of = {name: rows.filter(pc.equal(rows["split"], name)) for name in SPLITS}
+    return {
+        "format": FORMAT,
+        "dataset": dataset.name,
+        "protocol": dataset.protocol,
+        "label_map": dataset.label_map.digest,
+        "short_side": short_side,
+        "splits": {
+            name: {
+                "samples": own.num_rows,
+                "digest": split_digest(name, own),
+                "pixels": _pixels(own, len(dataset.label_map)),
+            }
+            for name, own in of.items()
+        },
+    }
+
+
+def split_digest(name: str, rows: pa.Table) -> str:
+    """Digest of the split `name`, whose samples are the `rows` of a manifest.
+
+    The mask's content belongs to the split's identity: a relabelled image is another test.
+    """
+    columns = (rows[column].to_pylist() for column in ("id", "image_sha256", "mask_sha256"))
+    return split.digest({key: f"{name} {image} {mask}" for key, image, mask in zip(*columns, strict=True)})
+
+
+def _pixels(rows: pa.Table, classes: int) -> list[int]:
+    """Native pixels by train id."""
+    flat = pc.list_flatten(rows["pixels"]).to_numpy()
+    return [int(count) for count in flat.reshape(-1, classes).sum(axis=0)]

@@ -1,0 +1,263 @@
+"""Polygon files -> what is to be painted: COCO (one JSON for many images), LabelMe (one an image).
+
+What is painted over what: in LabelMe, shapes in the order of the file; in COCO, which knows no order,
+larger areas first, so that nothing small is hidden, equal ones by id. Pixels that no shape covers get
+id 0. Crowds (``iscrowd``) are areas of their class like others. Parts of one COCO annotation are joined,
+as the COCO API does; holes are what run lengths leave.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segline.core.vision.polygons import Points, Shape
+from segline.datasets.own.shapes import FaultError, coco_shape, labelme_shape, reporting
+from segline.errors import DataError, name_fault, shown
+from segline.formats import strict_json
+from segline.pictures import refuse_large
+from segline.reading import JSON_BYTES, read_bytes
+
+BACKGROUND = 0
+"""The id of pixels that no shape covers."""
+
+_BACKGROUND_NAMES = frozenset({"_background_", "__background__"})
+_SHOWN = 12  # categories
+_NOT_AREAS = frozenset({"point", "points", "line", "linestrip"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """What one image's mask is painted from.
+
+    Args:
+        place: where it is described, for errors.
+        left_out: what is no area, in words.
+    """
+
+    place: str
+    height: int
+    width: int
+    shapes: tuple[Shape, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        return strict_json.loads(read_bytes(path, limit=JSON_BYTES))
+    except (OSError, ValueError) as error:
+        raise DataError(
+            path, found=f"cannot be read ({error})", expected="a JSON file", remedy="export it anew"
+        ) from error
+
+
+def is_coco(content: Any) -> bool:
+    """Whether a JSON file's content is a COCO data set's."""
+    return isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys()
+
+
+def is_labelme(content: Any) -> bool:
+    """Whether a JSON file's content is a LabelMe annotation."""
+    return isinstance(content, dict) and isinstance(content.get("shapes"), list) and "imagePath" in content
+
+
+def read_coco(path: Path, *, ids: Mapping[str, int]) -> dict[str, Drawing]:
+    """Every image of a COCO file.
+
+    Args:
+        ids: class name -> raw id; categories are found in it by name.
+
+    Returns:
+        ``file_name`` -> what to paint.
+
+    Raises:
+        DataError: it is no COCO file, holds an annotation that is wrong, or names a class that is in no
+            class table.
+    """
+    content, names = _coco(path)
+    return _drawings(content, names, ids, path)
+
+
+def categories(path: Path) -> list[str]:
+    """The classes of a COCO file in the order of their ids; every annotation is checked.
+
+    Raises:
+        DataError: it is no COCO file, or holds an annotation that is wrong.
+    """
+    content, names = _coco(path)
+    _drawings(content, names, dict.fromkeys(names.values(), 0), path)
+    return list(names.values())
+
+
+def file_names(path: Path) -> list[str]:
+    """The images that a COCO file describes; none where it is another JSON file.
+
+    Raises:
+        DataError: it cannot be read, or holds an image without a name.
+    """
+    content = read_json(path)
+    with reporting(str(path)):
+        return [str(image["file_name"]) for image in content["images"]] if is_coco(content) else []
+
+
+def _coco(path: Path) -> tuple[Any, dict[Any, str]]:
+    """The content, and category id -> name in the order of the ids."""
+    content = read_json(path)
+    if not is_coco(content):
+        raise DataError(
+            path,
+            found=f"keys {', '.join(map(str, content))[:120]}" if isinstance(content, dict) else "no mapping",
+            expected="images, annotations and categories, as in COCO",
+            remedy="correct `encoding` under options.folder in params.yaml, or export COCO segmentation",
+        )
+    with reporting(f"{path} categories"):
+        ordered = sorted(content["categories"], key=lambda entry: int(entry["id"]))
+        return content, {entry["id"]: _named(entry["name"]) for entry in ordered}
+
+
+def _named(name: Any) -> str:
+    """A class's name as a polygon file has it.
+
+    Raises:
+        FaultError: it cannot be shown as it is; the class table must have the same, so it is not corrected here.
+    """
+    if fault := name_fault(str(name)):
+        raise FaultError(f"class {shown(repr(name))}", fault)
+    return str(name)
+
+
+def _drawings(content: Any, names: Mapping[Any, str], ids: Mapping[str, int], path: Path) -> dict[str, Drawing]:
+    of_image: dict[Any, list[dict[str, Any]]] = {}
+    for number, entry in enumerate(content["annotations"], start=1):
+        with reporting(f"{path} annotations, entry {number}"):
+            of_image.setdefault(entry["image_id"], []).append(entry)
+            entry["id"]  # by which equal areas are ordered
+    drawings = {}
+    for number, image in enumerate(content["images"], start=1):
+        with reporting(f"{path} images, entry {number}"):
+            name, height, width = str(image["file_name"]), int(image["height"]), int(image["width"])
+            _check_size(height, width, place=f"{path} images, entry {number}")
+            entries = of_image.get(image["id"], [])
+        found: list[tuple[Shape, Any]] = []
+        for entry in entries:
+            place = f"{path} annotation {entry['id']} (image {name})"
+            with reporting(place):
+                raw = _id(_category(entry, names), ids, place)
+                found.append((coco_shape(entry, raw, height=height, width=width), entry["id"]))
+        found.sort(key=lambda pair: (-_size(pair[0]), pair[1]))
+        empty = [number for shape, number in found if not shape.outlines and not shape.runs]
+        drawings[name] = Drawing(
+            place=f"{path} image {name}",
+            height=height,
+            width=width,
+            shapes=tuple(shape for shape, _ in found),
+            left_out=tuple(f"annotation {number} has no outline" for number in empty),
+        )
+    return drawings
+
+
+def _check_size(height: int, width: int, *, place: str) -> None:
+    """Refuse an image that no mask can be painted for."""
+    if height < 0 or width < 0:
+        raise FaultError(f"an image of {width} x {height} pixels", "its width and height")
+    refuse_large(width, height, place=Path(place))
+
+
+def _category(entry: Mapping[str, Any], names: Mapping[Any, str]) -> str:
+    number = entry.get("category_id")
+    if not isinstance(number, int | float | str) or number not in names:
+        known = [f"{place} {name}" for place, name in names.items()]
+        more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+        raise FaultError(f"category_id {number!r}", f"one of {', '.join(known[:_SHOWN])}{more}")
+    return names[number]
+
+
+def _size(shape: Shape) -> float:
+    """Square pixels, by which COCO's areas are ordered: the shoelace formula, or the runs inside."""
+    if shape.runs:
+        return float(sum(shape.runs[1::2]))
+    return sum(_shoelace(part) for part in shape.outlines)
+
+
+def _shoelace(part: Points) -> float:
+    following = np.roll(part, -1, axis=0)
+    return abs(float((part[:, 0] * following[:, 1] - following[:, 0] * part[:, 1]).sum())) / 2
+
+
+def read_labelme(path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple[int, int]]) -> Drawing:
+    """One LabelMe file.
+
+    Args:
+        ids: class name -> raw id.
+        size: gives height and width of the image, for files that do not say.
+
+    Raises:
+        DataError: it is no LabelMe file, holds a shape that is wrong, or names a class that is in no class table.
+    """
+    return _labelme(read_json(path), path, ids=ids, size=size)
+
+
+def _labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple[int, int]]) -> Drawing:
+    if not is_labelme(content):
+        raise DataError(
+            path,
+            found="no shapes and imagePath",
+            expected="a LabelMe file",
+            remedy="correct `encoding` under options.folder in params.yaml",
+        )
+    with reporting(str(path)):
+        height, width = content.get("imageHeight"), content.get("imageWidth")
+        height, width = (int(height), int(width)) if height and width else size()
+        _check_size(height, width, place=str(path))
+    shapes: list[Shape] = []
+    left_out: list[str] = []
+    for number, entry in enumerate(content["shapes"], start=1):
+        place = f"{path} shape {number}"
+        with reporting(place):
+            label, kind = _named(entry["label"]), entry.get("shape_type") or "polygon"
+            if kind in _NOT_AREAS:
+                left_out.append(f"a {kind} of {label!r} is no area")
+                continue
+            raw = BACKGROUND if label in _BACKGROUND_NAMES else _id(label, ids, place)
+            shapes.append(labelme_shape(kind, entry, raw))
+    return Drawing(place=str(path), height=height, width=width, shapes=tuple(shapes), left_out=tuple(left_out))
+
+
+def _id(name: str, ids: Mapping[str, int], place: str) -> int:
+    if name in ids:
+        return ids[name]
+    near = difflib.get_close_matches(name, ids, n=1)
+    raise DataError(
+        place,
+        found=f"class {name!r}",
+        expected=(f"{near[0]!r}? " if near else "") + f"one of the class table: {', '.join(ids)}",
+        remedy="add it to the class table, or correct its name in one of the two",
+    )
+
+
+def labels(paths: Iterable[Path]) -> dict[str, int]:
+    """Class names in LabelMe files -> how many shapes have them; every shape is checked.
+
+    Raises:
+        DataError: one is no LabelMe file, or holds a shape that is wrong.
+    """
+    counts: Counter[str] = Counter()
+    for path in paths:
+        content = read_json(path)
+        held = [str(entry.get("label")) for entry in _entries(content)]
+        _labelme(content, path, ids=dict.fromkeys(held, 0), size=lambda: (0, 0))  # paints nothing
+        counts.update(held)
+    return dict(counts)
+
+
+def _entries(content: Any) -> list[dict[str, Any]]:
+    return [entry for entry in content["shapes"] if isinstance(entry, dict)] if is_labelme(content) else []

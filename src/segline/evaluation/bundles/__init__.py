@@ -1,0 +1,1 @@
+"""Score our own models on prepared splits."""

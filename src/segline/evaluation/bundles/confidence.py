@@ -1,0 +1,125 @@
+"""How far a network's confidences can be taken for probabilities, on prepared splits at the labels' native size."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from segline.core.labels import Mask
+from segline.core.metrics import calibration, temperature
+from segline.core.metrics.calibration import Calibration
+from segline.core.metrics.temperature import Logits
+from segline.errors import DataError
+from segline.evaluation.bundles.evaluate import Split, answered, refuse_mismatch
+from segline.inference.bundle import Bundle
+
+PIXELS = 1 << 18
+"""Labelled pixels that a temperature is fitted on, drawn over all images alike."""
+
+SEED = 21
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A temperature, and the split that it was fitted on, by name and digest."""
+
+    temperature: float
+    split: str
+    digest: str
+
+
+def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -> Fitted:
+    """The temperature that `bundle`'s logits are to be divided by.
+
+    One pass; memory does not grow with the number of images, because as many fewer pixels of each are kept.
+
+    Args:
+        split: validation, never the one that is reported.
+        progress: called with (done, total) after each image.
+
+    Raises:
+        DataError: `split` does not fit the bundle, or has no labelled pixel.
+    """
+    refuse_mismatch(bundle, split)
+    generator = np.random.default_rng(SEED)
+    parts = []
+    for index in range(len(split)):
+        truth, _, logits = answered(bundle, split, index)
+        parts.append(temperature.drawn(truth, logits, most=max(1, PIXELS // len(split)), generator=generator))
+        progress(index + 1, len(split))
+    pixels = temperature.joined(parts)
+    if not pixels.truth.size:
+        raise DataError(
+            f"{split.dataset} {split.name} split",
+            found="no labelled pixel",
+            expected="some to fit the temperature on",
+            remedy="look at the masks",
+        )
+    return Fitted(temperature=temperature.fit(pixels), split=split.name, digest=split.digest)
+
+
+class Judge:
+    """Counts, image by image, what a network's confidences are worth, before and after a temperature.
+
+    Answers are those of `evaluate`: a binary task's threshold decides as it does there, and confidence is
+    the probability of the class that was answered. A bundle with mirrors has its averaged probabilities judged.
+
+    Args:
+        fitted: what `fit` gave on another split; None for the softmax alone.
+
+    Raises:
+        ValueError: the temperature was fitted on `split` itself.
+        DataError: `split` does not fit the bundle.
+    """
+
+    def __init__(self, bundle: Bundle, split: Split, *, fitted: Fitted | None) -> None:
+        if fitted and (fitted.split == split.name or fitted.digest == split.digest):
+            raise ValueError(f"the temperature was fitted on {split.name}, so its calibration there says nothing")
+        refuse_mismatch(bundle, split)
+        self._bundle, self._split, self._fitted = bundle, split, fitted
+        self._before = self._after = calibration.none(len(bundle.labels))
+
+    def see(self, truth: Mask, answer: Mask, logits: Logits) -> None:
+        """Count one image: label and answer, uint8 (H, W), and logits, float32 (H, W, C)."""
+        self._before += calibration.count(truth, answer, temperature.softmax(logits))
+        if self._fitted is not None:
+            self._after += calibration.count(
+                truth, answer, temperature.softmax(logits, temperature=self._fitted.temperature)
+            )
+
+    def judged(self) -> Calibration:
+        """What all images say, once each was seen."""
+        before, after, fitted = self._before, self._after, self._fitted
+        return Calibration(
+            dataset=self._split.dataset,
+            split=self._split.name,
+            protocol=self._split.protocol,
+            split_digest=self._split.digest,
+            label_map=self._split.label_map,
+            names=self._bundle.labels.names,
+            images=len(self._split),
+            labelled_pixels=before.pixels,
+            before=calibration.scored(before, temperature=1.0),
+            after=None if fitted is None else calibration.scored(after, temperature=fitted.temperature),
+            fitted_on=fitted.split if fitted else None,
+            abstention=calibration.abstention(before if fitted is None else after),
+        )
+
+
+def calibrate(
+    bundle: Bundle,
+    split: Split,
+    *,
+    fitted: Fitted | None,
+    progress: Callable[[int, int], None],
+) -> Calibration:
+    """What a `Judge` says after a pass of its own over `split`; `evaluate` can have one see in its pass.
+
+    Args:
+        progress: called with (done, total) after each image.
+    """
+    judge = Judge(bundle, split, fitted=fitted)
+    for index in range(len(split)):
+        judge.see(*answered(bundle, split, index))
+        progress(index + 1, len(split))
+    return judge.judged()

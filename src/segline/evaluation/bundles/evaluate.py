@@ -1,0 +1,159 @@
+"""Score a network on a prepared split, at the labels' native size, from counts."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from segline.core.labels import FOREGROUND, VOID, Image, Mask
+from segline.core.metrics import road, temperature
+from segline.core.metrics.boundary import boundary_counts
+from segline.core.metrics.confusion import Counts, confusion
+from segline.core.metrics.threshold import Logits
+from segline.data.prepare.prepared import PreparedSplit, RescaledSplit
+from segline.errors import DataError
+from segline.evaluation.results import BOOTSTRAP_SEED, ROAD, Evaluation, grouping, load, save
+from segline.inference.bundle import Bundle
+from segline.inference.predict import logits_of, mask_of, resized
+
+__all__ = [
+    "BOOTSTRAP_SEED",
+    "AtTrainingScale",
+    "Evaluation",
+    "Split",
+    "answered",
+    "evaluate",
+    "load",
+    "refuse_mismatch",
+    "save",
+]
+
+
+class AtTrainingScale:
+    """A prepared split labelled by the masks of its own scale, as training sees it: to look at, not to publish.
+
+    Its protocol says at which scale, so that its scores are never compared with those of native labels.
+    """
+
+    def __init__(self, split: PreparedSplit) -> None:
+        self.name, self.dataset, self.digest = split.name, split.dataset, split.digest
+        scaled = split.short_side is not None
+        self.protocol = f"{split.protocol} at short side {split.short_side}" if scaled else split.protocol
+        self.label_map, self.short_side = split.label_map, split.short_side
+        self.ids, self.groups = split.ids, split.groups
+        self._split = split
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def image(self, index: int) -> Image:
+        """Scaled image, uint8 (h, w, 3)."""
+        return self._split.image(index)
+
+    def label(self, index: int) -> Mask:
+        """Scaled mask, uint8 (h, w) train ids."""
+        return self._split.mask(index)
+
+
+Split = PreparedSplit | RescaledSplit | AtTrainingScale
+
+
+def evaluate(
+    bundle: Bundle,
+    split: Split,
+    *,
+    progress: Callable[[int, int], None],
+    boundary: bool = False,
+    also: Callable[[Mask, Mask, Logits], None] | None = None,
+) -> Evaluation:
+    """Run `bundle` over `split` once.
+
+    Where the classes are `ROAD`, the road's probabilities are counted in the same pass.
+
+    Args:
+        boundary: count along the boundaries too, which takes time: two filters of the image a pair of masks.
+        progress: called with (done, total) after each image.
+        also: takes each image's label and answer, uint8 (H, W), and the logits, float32 (H, W, C): to count
+            something else in the same pass.
+
+    Raises:
+        DataError: the network answers other classes than the split's labels have, or no labelled pixel is there.
+    """
+    refuse_mismatch(bundle, split)
+    classes = len(bundle.labels)
+    per_image = np.zeros((len(split), classes, classes + 1), dtype=np.int64)
+    edges = np.zeros((len(split), 3, classes), dtype=np.int64) if boundary else None
+    thresholds = road.THRESHOLDS.size
+    confidences = np.zeros((len(split), 2, thresholds), dtype=np.int64) if bundle.labels.names == ROAD else None
+    void_pixels = 0
+    for index in range(len(split)):
+        label, mask, logits = answered(bundle, split, index)
+        per_image[index] = confusion(label, mask, classes=classes)
+        if edges is not None:
+            edges[index] = boundary_counts(label, mask, classes=classes)
+        if confidences is not None:
+            probability = temperature.softmax(logits)[..., FOREGROUND]
+            confidences[index] = road.confidence_histogram(label, road.as_bytes(probability))
+        void_pixels += int(np.count_nonzero(label == VOID))
+        if also is not None:
+            also(label, mask, logits)
+        progress(index + 1, len(split))
+    _refuse_unlabelled(split, per_image)
+    return Evaluation(
+        dataset=split.dataset,
+        split=split.name,
+        protocol=split.protocol,
+        split_digest=split.digest,
+        label_map=split.label_map,
+        names=bundle.labels.names,
+        ids=tuple(split.ids),
+        groups=grouping(split.groups),
+        void_pixels=void_pixels,
+        per_image=per_image,
+        categories=bundle.labels.categories,
+        boundary=edges,
+        road=confidences,
+    )
+
+
+def answered(bundle: Bundle, split: Split, index: int) -> tuple[Mask, Mask, Logits]:
+    """A label and the answer to it, uint8 (H, W), and the logits at the label's size, float32 (H, W, C)."""
+    label = split.label(index)
+    height, width = label.shape
+    logits = resized(logits_of(bundle, split.image(index)), height=height, width=width)
+    return label, mask_of(logits, height=height, width=width, threshold=bundle.threshold), logits
+
+
+def _refuse_unlabelled(split: Split, per_image: Counts) -> None:
+    if not per_image.any():
+        raise DataError(
+            f"{split.dataset} {split.name} split",
+            found="no labelled pixel",
+            expected="some to score by",
+            remedy="look at the masks",
+        )
+
+
+def refuse_mismatch(bundle: Bundle, split: Split) -> None:
+    """See, before the first image, that `bundle` can be judged on `split`.
+
+    Raises:
+        DataError: it answers other classes than the labels have, images are at another scale, or there is none.
+    """
+    if bundle.labels.digest != split.label_map:
+        raise DataError(
+            f"{split.dataset} {split.name} split",
+            found=f"label map {split.label_map}",
+            expected=f"{bundle.labels.digest}, that of the network, which was trained on {bundle.dataset}",
+            remedy="score it on data of its own label map, or train again",
+        )
+    if bundle.short_side != split.short_side:
+        raise DataError(
+            f"{split.dataset} {split.name} split",
+            found=f"images at short side {split.short_side}",
+            expected=f"{bundle.short_side}, the scale this network was trained on",
+            remedy="use PreparedSplit.rescaled",
+        )
+    if len(split) == 0:
+        raise DataError(
+            f"{split.dataset} {split.name} split", found="no sample", expected="at least one", remedy="run dvc repro"
+        )

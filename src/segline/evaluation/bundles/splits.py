@@ -1,0 +1,51 @@
+"""The split that a network is scored on: prepared data, at the scale the network was trained on."""
+
+from pathlib import Path
+from typing import get_args
+
+from segline.data.prepare.prepared import SCORED, Prepared
+from segline.datasets.base import Split as SplitName
+from segline.errors import DataError
+from segline.evaluation.bundles.evaluate import AtTrainingScale, Split
+from segline.inference.bundle import Bundle
+
+
+def fitting(bundle: Bundle, prepared: Prepared, *, name: str, raw: Path, manifest_folder: Path) -> Split:
+    """The split `name` for `bundle`: native labels, images at its scale, decoded anew where they were not kept.
+
+    The training split keeps no native labels: it is scored at the prepared scale, and its protocol says so.
+
+    Args:
+        raw: the dataset's extracted archives, read only where the scale differs.
+        manifest_folder: of the dataset, read in the same case.
+
+    Raises:
+        DataError: there is no such split, or the network's scale is another and cannot be made.
+    """
+    if name not in get_args(SplitName):
+        raise DataError(
+            f"{prepared.meta['dataset']} {name} split",
+            found="no such split",
+            expected=f"one of {', '.join(get_args(SplitName))}",
+            remedy="name one of them with --split",
+        )
+    split = prepared.split(name)
+    if name in SCORED and split.short_side == bundle.short_side:
+        return split
+    if name not in SCORED:
+        if split.short_side != bundle.short_side:
+            raise DataError(
+                f"{prepared.meta['dataset']} {name} split",
+                found=f"images at short side {split.short_side}, and no native labels to score another scale by",
+                expected=f"{bundle.short_side}, the scale this network was trained on",
+                remedy=f"score {' or '.join(SCORED)} instead, or prepare the data at that scale",
+            )
+        return AtTrainingScale(split)
+    if not (raw.is_dir() and manifest_folder.is_dir()):
+        raise DataError(
+            raw,
+            found="no raw data to take images of another scale from",
+            expected=f"the {prepared.meta['dataset']} images, to bring them to short side {bundle.short_side}",
+            remedy="run dvc repro (or dvc pull), then the same command",
+        )
+    return split.rescaled(raw=raw, manifest_folder=manifest_folder, short_side=bundle.short_side)

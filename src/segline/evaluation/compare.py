@@ -1,0 +1,329 @@
+"""Evaluations side by side: scores with intervals, differences a class, and the same images paired."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from zipfile import is_zipfile
+
+import numpy as np
+import numpy.typing as npt
+
+from segline.core.metrics.confusion import mean_iou
+from segline.core.statistics import bootstrap
+from segline.core.statistics.bootstrap import Comparison, Interval
+from segline.core.statistics.trust import counted
+from segline.errors import ComparisonError, DataError
+from segline.evaluation import lock
+from segline.evaluation import summary as figures
+from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, load
+from segline.evaluation.summary import Intervals
+from segline.formats import strict_json
+
+FEWEST = 2
+COUNTS = "evaluation.npz"
+"""What an evaluation's counts are called in its folder."""
+
+_DIFFERING = 10  # images that are named
+_LEAST_P = 0.001  # what the least possible p-value is said from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One of the compared.
+
+    Args:
+        name: what a person calls it.
+        evaluation: its images are in the order of the first's, with the groups that any of the compared knows.
+        interval: of its mean IoU.
+        against: comparison of its mean IoU with the first's, as this one's less the first's; None for the first.
+        p_corrected: of `against`, for all comparisons with the first at once (Holm); None for the first.
+        differences: intervals of all figures less the first's; None for the first.
+    """
+
+    name: str
+    evaluation: Evaluation
+    interval: Interval
+    against: Comparison | None
+    p_corrected: float | None
+    differences: Intervals | None
+
+
+def read(path: Path) -> Evaluation | None:
+    """The evaluation in a file, or in a folder's `COUNTS`; None where there is no such file.
+
+    Raises:
+        DataError: the file is no evaluation.
+    """
+    file = path / COUNTS if path.is_dir() else path
+    if not file.is_file():
+        return None
+    try:
+        if is_zipfile(file):  # as all .npz are
+            return load(file)
+        scores = _holds_scores(file)
+    except Exception as error:  # what NumPy and zipfile raise on damaged bytes is not a closed set
+        raise _no_counts(file, str(error)) from error
+    raise _only_scores(file) if scores else _no_counts(file, "it is no .npz")
+
+
+def _no_counts(file: Path, reason: str) -> DataError:
+    return DataError(
+        file,
+        found=f"no counts of an evaluation ({reason})",
+        expected="what segline evaluate, segline score --counts or a training run wrote",
+        remedy="name one of those",
+    )
+
+
+def _only_scores(file: Path) -> DataError:
+    return DataError(
+        file,
+        found="scores as JSON, without the counts of each image",
+        expected=f"counts to draw intervals from (.npz, as {COUNTS})",
+        remedy="score again with `--counts FILE.npz` and compare that file; segline evaluate writes "
+        f"{COUNTS} beside its evaluation.json",
+    )
+
+
+def _holds_scores(file: Path) -> bool:
+    """Whether a file is the JSON that `segline score --json` or `segline evaluate` writes."""
+    with file.open("rb") as handle:
+        if handle.read(64).lstrip()[:1] != b"{":  # as no other big file begins
+            return False
+    try:
+        content = strict_json.loads(file.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(content, dict) and "miou" in content
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last part of each path that tells something; the whole path where two would be called the same."""
+    short = [(path.parent if path.name == COUNTS else path).absolute() for path in paths]
+    names = [path.stem if path.suffix == ".npz" else path.name for path in short]
+    return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
+
+
+def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confidence: float) -> list[Entry]:
+    """Put evaluations side by side, each against the first.
+
+    Groups are the images': what any of the evaluations knows of them is used for all, so that one that was scored
+    where nobody said how images belong together (an older file, another tool's folder) is compared just as
+    carefully. Those that say different things of the same images are refused.
+
+    Args:
+        named: names and evaluations of one protocol, split and label map; at least two.
+
+    Raises:
+        ComparisonError: they are not of the same rules, split, classes, images and groups; each difference is named.
+        DataError: they are fewer than two, or two have one name.
+    """
+    if len(named) < FEWEST:
+        raise DataError(
+            "comparison", found=f"{len(named)} run", expected=f"{FEWEST} or more", remedy="name another run"
+        )
+    names = [name for name, _ in named]
+    for name in names:
+        if names.count(name) > 1:
+            raise DataError(
+                name, found="named twice", expected="runs that differ", remedy="name each run once, or copy its file"
+            )
+    lock.refuse_differences({name: lock.lock_of(evaluation) for name, evaluation in named})
+    ordered = [(name, _ordered_as(named[0][1], evaluation, name, named[0][0])) for name, evaluation in named]
+    first, *others = evaluations = _with_groups_of_all(ordered)
+    options: dict[str, Any] = {"resamples": resamples, "confidence": confidence}
+    against = [
+        bootstrap.compare(other.per_image, first.per_image, groups=first.groups, seed=BOOTSTRAP_SEED, **options)
+        for other in others
+    ]
+    differences = [figures.difference_intervals(other, first, **options) for other in others]
+    corrected = bootstrap.holm([comparison.p for comparison in against])
+    return [
+        Entry(
+            name=name,
+            evaluation=evaluation,
+            interval=evaluation.interval(**options),
+            against=comparison,
+            p_corrected=p,
+            differences=apart,
+        )
+        for name, evaluation, comparison, p, apart in zip(
+            names, evaluations, [None, *against], [None, *corrected], [None, *differences], strict=True
+        )
+    ]
+
+
+def _with_groups_of_all(named: Sequence[tuple[str, Evaluation]]) -> list[Evaluation]:
+    """Evaluations of the same images with the groups that any of them knows.
+
+    Raises:
+        ComparisonError: two of them know different ones.
+    """
+    known = [(name, evaluation) for name, evaluation in named if evaluation.groups is not None]
+    if not known:
+        return [evaluation for _, evaluation in named]
+    trusted, first = known[0]
+    group_of = dict(zip(first.ids, first.groups or (), strict=True))
+    with_groups = [replace(one, groups=tuple(group_of[image] for image in one.ids)) for _, one in named]
+    for (name, own), shared in zip(named, with_groups, strict=True):
+        if own.groups is None:
+            continue
+        places = zip(own.ids, _places(own), _places(shared), strict=True)
+        if elsewhere := [image for image, mine, theirs in places if mine != theirs]:
+            raise ComparisonError(
+                name,
+                found=f"other groups of the same images: {elsewhere[0]}, for one, is not with the same others",
+                expected=f"those of {trusted}",
+                remedy="score both on the same prepared data again",
+            )
+    return with_groups
+
+
+def _places(evaluation: Evaluation) -> tuple[int, ...]:
+    return bootstrap.group_places(evaluation.groups or ())
+
+
+def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Evaluation:
+    """`other`, image by image in the order of `first`."""
+    if other.names != first.names:  # under one digest of the label map: somebody changed a file
+        raise ComparisonError(
+            name,
+            found=f"classes {', '.join(other.names)}",
+            expected=f"{', '.join(first.names)}, those of {first_name}, which has the same label-map digest",
+            remedy="score both again: one of the files is not as it was written",
+        )
+    places = {sample: place for place, sample in enumerate(other.ids)}
+    lacking = [sample for sample in first.ids if sample not in places]
+    if lacking or len(first.ids) != len(other.ids):
+        raise ComparisonError(
+            name,
+            found=f"{len(other.ids)} images" + (f", without {lacking[0]}" if lacking else ""),
+            expected=f"the {len(first.ids)} images of {first_name}",
+            remedy="score both on the same split again",
+        )
+    order = [places[sample] for sample in first.ids]
+    per_image = other.per_image[order]
+    if not np.array_equal(per_image.sum(axis=-1), first.per_image.sum(axis=-1)):
+        raise ComparisonError(
+            name,
+            found="other labelled pixels in the same images",
+            expected=f"the labels that {first_name} was scored by",
+            remedy="score both on the same prepared data again",
+        )
+    return replace(
+        other,
+        ids=first.ids,
+        groups=None if other.groups is None else tuple(other.groups[place] for place in order),
+        per_image=per_image,
+        boundary=None if other.boundary is None else other.boundary[order],
+        road=None if other.road is None else other.road[order],
+    )
+
+
+def image_scores(entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
+    """Mean IoU of each image (rows, in the order of the first) under each entry (columns); NaN for all void."""
+    return np.stack([mean_iou(entry.evaluation.per_image) for entry in entries], axis=1)
+
+
+def summary(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Plain values for JSON and the page."""
+    first = entries[0].evaluation
+    scores = image_scores(entries)
+    spread = np.nan_to_num(np.ptp(scores, axis=1), nan=0.0)
+    differing = np.argsort(-spread, kind="stable")[:_DIFFERING]
+    return {
+        "dataset": first.dataset,
+        "split": first.split,
+        "protocol": first.protocol,
+        "split_digest": first.split_digest,
+        "label_map_digest": first.label_map,
+        "images": len(first.ids),
+        "groups": entries[0].interval.groups,
+        "confidence": entries[0].interval.confidence,
+        "interval_method": entries[0].interval.method,
+        "caveat": _caveat(entries),
+        "correction": f"Holm, {len(entries) - 1} comparisons" if len(entries) > FEWEST else None,
+        "classes": list(first.names),
+        "runs": [_row(entry, entries[0]) for entry in entries],
+        "images_that_differ": [
+            {"id": first.ids[place], "miou": scores[place].tolist(), "spread": float(spread[place])}
+            for place in differing
+            if spread[place] > 0
+        ],
+    }
+
+
+def _caveat(entries: Sequence[Entry]) -> str:
+    """What must be said of the intervals, and how low a p-value can be at all where that is not very low."""
+    interval, comparisons = entries[0].interval, len(entries) - 1
+    least = min(1.0, comparisons * bootstrap.least_p(interval.units))
+    if least < _LEAST_P:
+        return interval.caveat
+    units = counted(interval.units, "image" if interval.units == interval.images else "group")
+    limit = f"with {units} no {'corrected p' if comparisons > 1 else 'p'} can be below about {least:.2g}"
+    return "; ".join(filter(None, (interval.caveat, limit)))
+
+
+def _row(entry: Entry, first: Entry) -> dict[str, Any]:
+    own, theirs = figures.values(entry.evaluation), figures.values(first.evaluation)
+    single = {name: value for name, value in own.items() if name != "miou" and not isinstance(value, dict)}
+    return {
+        "name": entry.name,
+        "miou": own["miou"],
+        "miou_low": entry.interval.low,
+        "miou_high": entry.interval.high,
+        "figures": single,
+        "per_class_iou": list(own["per_class_iou"].values()),
+        "counts_digest": entry.evaluation.digest,
+        "against_first": _against_first(entry, first, own, theirs),
+    }
+
+
+def _against_first(entry: Entry, first: Entry, own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any] | None:
+    """The paired comparison of the mean IoU, and the differences of all other figures with their intervals."""
+    against, differences = entry.against, entry.differences
+    if against is None or differences is None:
+        return None
+    apart = figures.plain_intervals(differences)
+    single = [
+        name
+        for name, found in differences.items()
+        if isinstance(found, Interval) and name != "miou" and name in theirs  # an older file knows no categories
+    ]
+    return {
+        "difference": against.difference,
+        "low": against.interval.low,
+        "high": against.interval.high,
+        "p": against.p,
+        "p_corrected": entry.p_corrected,
+        "verdict": _verdict(entry, first),
+        "figures": {name: _apart(own[name], theirs[name], apart[name]) for name in single},
+        "per_class": [
+            _apart(own["per_class_iou"][name], theirs["per_class_iou"][name], found)
+            for name, found in apart["per_class_iou"].items()
+        ],
+    }
+
+
+def _verdict(entry: Entry, first: Entry) -> str | None:
+    """What the paired comparison says, for somebody who reads no p-values; None of the first itself."""
+    against, p = entry.against, entry.p_corrected
+    if against is None or p is None:
+        return None
+    if np.array_equal(entry.evaluation.per_image, first.evaluation.per_image):
+        return "the same scores"
+    interval = against.interval
+    if interval.low <= 0 <= interval.high or p > 1 - interval.confidence:
+        return "could be chance"
+    return "better than the first" if against.difference > 0 else "worse than the first"
+
+
+def _apart(own: float | None, other: float | None, interval: dict[str, float | None]) -> dict[str, Any]:
+    """A difference, its interval, and whether that leaves out 0; None where either figure is undefined."""
+    low, high = interval["low"], interval["high"]
+    return {
+        "difference": None if own is None or other is None else own - other,
+        **interval,
+        "leaves_out_0": low is not None and high is not None and (low > 0 or high < 0),
+    }

@@ -1,0 +1,1 @@
+"""Score folders of label maps, from any tool."""

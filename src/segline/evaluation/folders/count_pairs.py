@@ -1,0 +1,286 @@
+"""One image's truth and prediction: decoded, understood as ids, and counted.
+
+What is wrong with a pair is written down and nothing is raised, so that all of a folder can be looked at.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from segline import project
+from segline.core.coding import Colours
+from segline.core.labels import VOID, LabelMap, Mask
+from segline.core.metrics.boundary import boundary_counts
+from segline.core.metrics.joint_histogram import Counts, Places, histogram_and_ends
+from segline.data.images.decode import decode_mask, stated_shape
+from segline.errors import DataError
+from segline.evaluation.folders.label_folders import ARRAY, FilePair, Ids
+from segline.formats import arrays
+from segline.reading import read_bytes
+
+Histogram = npt.NDArray[np.int64]
+
+_IDS_SHOWN = 3
+_MANY_IDS = 64  # more in one file look like a photograph or probabilities
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How the bytes of a file are understood.
+
+    Args:
+        legal: bool (256,), which of them a file may hold.
+        table: uint8 (256,), their train ids; `VOID` for what is no class.
+    """
+
+    legal: npt.NDArray[np.bool_]
+    table: Mask
+
+    def permits(self, held: Histogram) -> bool:
+        """Whether a file may hold these ids."""
+        return not (held[~self.legal] > 0).any()
+
+
+def readings(label_map: LabelMap) -> dict[Ids, Reading]:
+    """Both ways to understand a label map's bytes."""
+    own = np.arange(256, dtype=np.uint8)
+    classes = own < len(label_map)
+    return {
+        "raw": Reading(legal=label_map.legal, table=label_map.encode(own)),
+        "train": Reading(legal=classes | (own == VOID), table=np.where(classes, own, np.uint8(VOID))),
+    }
+
+
+@dataclass(kw_only=True)
+class Counted:
+    """What is kept of one pair.
+
+    Args:
+        problems: (kind, what is said of this file).
+        seen: pixels of the prediction by id, int64 (256,); None where it cannot be read.
+        counts: int64 (C, C + 1) under each reading that the prediction's ids permit.
+        boundary: int64 (3, C), `boundary_counts` under the same readings; empty where it was not asked for.
+        content: digest of the label's size and train ids.
+        file: SHA-256 of the truth's file.
+    """
+
+    id: str
+    prediction: str
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    seen: Histogram | None = None
+    counts: dict[Ids, Counts] = field(default_factory=dict)
+    boundary: dict[Ids, Counts] = field(default_factory=dict)
+    void_pixels: int = 0
+    content: str = ""
+    file: str = ""
+
+
+def count(
+    pair: FilePair,
+    *,
+    truth_reading: Reading,
+    other_reading: Reading,
+    readings: Mapping[Ids, Reading],
+    colours: Colours | None,
+    truth_colours: Colours | None,
+    classes: int,
+    boundary: bool = False,
+) -> Counted:
+    """Decode and count one pair; what is wrong with it is written down, and nothing is raised.
+
+    Args:
+        boundary: count along the boundaries too.
+    """
+    result = Counted(id=pair.id, prediction=pair.prediction.name)
+    truth, prediction = _both(pair, result, colours=colours, truth_colours=truth_colours)
+    joint = ends = None
+    if truth is not None and prediction is not None:
+        if truth.shape == prediction.shape:
+            joint, ends = histogram_and_ends(truth, prediction)  # one pass, whatever the ids will mean
+        else:
+            result.problems.append(_other_size(pair.prediction, prediction.shape, truth.shape))
+    if truth is not None:
+        held = _histogram(truth) if joint is None else joint.sum(axis=1)
+        if not truth_reading.permits(held):
+            kind = "truths with ids that the dataset does not have" + hint(held, other_reading, option="--truth-ids")
+            result.problems.append((kind, strange_ids(pair.truth.name, held, truth_reading)))
+            joint = None
+    if prediction is not None:
+        result.seen = _histogram(prediction) if joint is None else joint.sum(axis=0)
+    if truth is None or prediction is None or joint is None or result.seen is None:
+        return result
+    result.content = content(truth, truth_reading.table, ends=ends)
+    result.void_pixels = int(joint[truth_reading.table == VOID].sum())
+    for name, reading in readings.items():
+        if reading.permits(result.seen):
+            result.counts[name] = _folded(joint, truth_reading.table, reading.table, classes=classes)
+            if boundary:
+                true, claimed = truth_reading.table[truth], reading.table[prediction]
+                result.boundary[name] = boundary_counts(true, claimed, classes=classes)
+    return result
+
+
+def _both(
+    pair: FilePair, result: Counted, *, colours: Colours | None, truth_colours: Colours | None
+) -> tuple[Mask | None, Mask | None]:
+    """Truth and prediction as ids, uint8 (H, W); None, and a line in the problems of `result`, for what is none."""
+    truth = prediction = None
+    try:
+        data = _bytes(pair.truth)
+        truth = _decoded(data, pair.truth, colours=truth_colours)
+        result.file = hashlib.sha256(data).hexdigest()
+    except DataError as error:
+        result.problems.append((f"truths that are not {error.expected}", f"{pair.truth.name}: {error.found}"))
+    try:
+        data = _bytes(pair.prediction)
+        stated = None if truth is None else stated_shape(data)
+        if truth is None or stated in (None, truth.shape):
+            prediction = _decoded_prediction(data, pair.prediction, colours=colours)
+        elif stated is not None:  # a small file may be a huge picture: it is not decoded
+            result.problems.append(_other_size(pair.prediction, stated, truth.shape))
+    except DataError as error:
+        kind = f"predictions that are not {error.expected}"
+        result.problems.append((kind, f"{pair.prediction.name}: {error.found}"))
+    return truth, prediction
+
+
+def content(truth: Mask, table: Mask, *, ends: Places | None = None) -> str:
+    """Digest of a label's size and train ids, run by run: a label map has far fewer runs than pixels.
+
+    Args:
+        ends: of runs that the label's are made up of, as `histogram_and_ends` gives them; None to look for them.
+    """
+    flat = truth.ravel()
+    last = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1) if ends is None else ends
+    ids = table[flat[last]]
+    kept = np.append(ids[1:] != ids[:-1], True)  # two void ids may lie side by side
+    digest = hashlib.sha256(_size(truth.shape).encode())
+    digest.update(last[kept].astype("<u8").tobytes())
+    digest.update(ids[kept].tobytes())
+    return digest.hexdigest()
+
+
+def _folded(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts:
+    """The confusion matrix, int64 (C, C + 1), of joint counts; `rows` and `columns` are their bytes' train ids."""
+    by_class = np.zeros((classes, 256), dtype=np.int64)
+    labelled = rows < classes
+    np.add.at(by_class, rows[labelled], joint[labelled])
+    counts = np.zeros((classes + 1, classes), dtype=np.int64)
+    np.add.at(counts, np.minimum(columns, classes), by_class.T)
+    return counts.T.copy()
+
+
+def _bytes(path: Path) -> bytes:
+    expected = "readable files"
+    try:
+        return read_bytes(
+            path,
+            limit=project.image_bytes(),
+            expected=expected,
+            remedy="write it to a file",
+            setting="SEGLINE_IMAGE_BYTES",
+        )
+    except OSError as error:
+        raise DataError(
+            path, found=f"cannot be read: {error.strerror}", expected=expected, remedy="restore it"
+        ) from error
+
+
+def _decoded_prediction(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
+    """A prediction's ids; colours where the dataset's own masks are coloured, and only those of its table."""
+    try:
+        return _decoded(data, path, colours=None)
+    except DataError:
+        if colours is None or path.suffix.lower() == ARRAY:
+            raise
+    return _decoded(data, path, colours=replace(colours, otherwise=None))
+
+
+def _decoded(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
+    """Uint8 (H, W) ids.
+
+    Raises:
+        DataError: the file holds something else.
+    """
+    return (
+        _decoded_array(data, path) if path.suffix.lower() == ARRAY else decode_mask(data, place=path, colours=colours)
+    )
+
+
+def _decoded_array(data: bytes, path: Path) -> Mask:
+    expected = "label maps of whole numbers 0..255, of two axes"
+    try:
+        array = arrays.parse(data)
+    except ValueError as error:
+        raise DataError(path, found=f"no NumPy array: {error}", expected=expected, remedy="write it anew") from error
+    if array.ndim != 2 or array.dtype.kind not in "iub" or array.size == 0:
+        probable = ": probabilities or logits, not ids" if array.dtype.kind == "f" else ""
+        raise DataError(
+            path, found=f"{array.dtype} of shape {array.shape}{probable}", expected=expected, remedy="take the argmax"
+        )
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high > 255:
+        raise DataError(path, found=f"ids {low}..{high}", expected=expected, remedy="write 255 for void")
+    return np.ascontiguousarray(array, dtype=np.uint8)
+
+
+def _histogram(mask: Mask) -> Histogram:
+    return np.bincount(mask.ravel(), minlength=256).astype(np.int64)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"
+
+
+def _other_size(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> tuple[str, str]:
+    kind = "predictions of another size than their truth"
+    return kind, f"{path.name}: {_size(found)}, expected {_size(expected)}"
+
+
+def strange_ids(name: str, held: Histogram, reading: Reading) -> str:
+    """The file `name`, and those of the ids it holds that `reading` does not permit."""
+    return f"{name}: {_strange(held, reading)}"
+
+
+def strange_in_all(name: str, held: Histogram, tried: Mapping[Ids, Reading]) -> str:
+    """The file `name`, and those of the ids it holds that no reading permits; of each reading where that is none."""
+    legal_somewhere = np.any([reading.legal for reading in tried.values()], axis=0)
+    if (held[~legal_somewhere] > 0).any():
+        nowhere = Reading(legal=legal_somewhere, table=np.full(256, VOID, dtype=np.uint8))
+        return strange_ids(name, held, nowhere)
+    return f"{name}: " + ", ".join(f"as {kind} ids {_strange(held, reading)}" for kind, reading in tried.items())
+
+
+def _strange(held: Histogram, reading: Reading) -> str:
+    strange = np.flatnonzero((held > 0) & ~reading.legal)
+    shown = ", ".join(f"id {value} in {held[value]} pixels" for value in strange[:_IDS_SHOWN])
+    return f"{shown}{', ...' if len(strange) > _IDS_SHOWN else ''}"
+
+
+def hint(held: Histogram, other: Reading | None, *, option: str, raw: Reading | None = None) -> str:
+    """What ids that do not fit may be instead; empty where nothing comes to mind.
+
+    Args:
+        other: the reading that was not tried, and could be had by `option`.
+        raw: the reading as raw ids, if that was tried.
+    """
+    if other is not None and other.permits(held):
+        return f" (the other kind of ids would do: {option})"
+    if raw is not None and np.array_equal(np.flatnonzero((held > 0) & ~raw.legal), [VOID]):
+        void = np.flatnonzero(raw.legal & (raw.table == VOID))
+        instead = f": write {void[0]}, which is a raw id without a class" if void.size else ""
+        return f" (all are raw ids but {VOID}, which is void among train ids alone{instead})"
+    if np.count_nonzero(held) > _MANY_IDS:
+        return " (so many that they look like probabilities or a grey picture)"
+    # Workers that meet nothing wrong start in half the time without these.
+    from segline import datasets
+    from segline.config import dataset_names
+    from segline.datasets.folder import NAME as OWN
+
+    public = (datasets.load(name) for name in dataset_names() if name != OWN)
+    fitting = [dataset.name for dataset in public if not dataset.label_map.illegal(held)]
+    return f" (they would be raw ids of {' or '.join(fitting)})" if fitting else ""

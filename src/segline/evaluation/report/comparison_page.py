@@ -1,0 +1,50 @@
+"""The page that puts evaluations side by side."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from segline.evaluation.report import charts, rendering
+from segline.evaluation.summary import TITLES
+
+
+def page(summary: Mapping[str, Any]) -> str:
+    """The page, as one HTML document that asks for nothing else.
+
+    Args:
+        summary: of `comparison.summary`, whose figures are the ones shown.
+    """
+    runs = summary["runs"]
+    ends = charts.axis([run[key] for run in runs for key in ("miou", "miou_low", "miou_high")])
+    differences = [
+        value
+        for run in runs
+        if run["against_first"]
+        for value in (run["against_first"][key] for key in ("low", "high"))
+    ]
+    apart = charts.axis(differences, include=(0.0,))
+    changes = [
+        abs(found["difference"])
+        for run in runs
+        if run["against_first"]
+        for found in (*run["against_first"]["per_class"], *run["against_first"]["figures"].values())
+        if found["difference"] is not None
+    ]
+    return rendering.render(
+        "comparison.html",
+        title=f"{summary['dataset']} {summary['split']}: {len(runs)} runs compared",
+        summary=summary,
+        titles={title: name for name, title in TITLES.items() if any(name in run["figures"] for run in runs)},
+        whiskers=[_whisker(run, ("miou_low", "miou", "miou_high"), ends) for run in runs],
+        ends=ends,
+        paired=[
+            run["against_first"] and _whisker(run["against_first"], ("low", "difference", "high"), apart)
+            for run in runs
+        ],
+        zero=charts.place(0.0, apart),
+        largest=max(changes, default=0.0) or 1.0,
+    )
+
+
+def _whisker(values: Mapping[str, Any], keys: tuple[str, str, str], ends: tuple[float, float]) -> dict[str, float]:
+    low, middle, high = (charts.place(values[key], ends) for key in keys)
+    return {"low": low, "middle": middle, "high": high}

@@ -1,0 +1,72 @@
+"""The head, style and script that all pages of scores share, and how their figures are written."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from segline.core.labels import LabelMap
+from segline.core.palette import safe_colours
+from segline.data.validate import pages
+from segline.errors import printable
+from segline.evaluation.summary import signed
+
+_PACKAGES = ("segline.evaluation.page", "segline.data")
+
+
+def render(template: str, *, title: str, **content: Any) -> str:
+    """Fill in one of `segline/evaluation/page/templates`; text is escaped.
+
+    Args:
+        template: file name.
+        title: the page's heading.
+        content: what the template asks for.
+    """
+    return _environment().get_template(template).render(title=title, **content)
+
+
+def swatches(labels: LabelMap) -> list[dict[str, str]]:
+    """Of each class its official and its colour-blind-safe colour, as CSS has them."""
+    return [
+        {"name": item.name, "official": _css(item.colour), "safe": _css(safe)}
+        for item, safe in zip(labels.classes, safe_colours(len(labels)), strict=True)
+    ]
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = pages.environment(_PACKAGES)
+    environment.filters |= {"figure": figure, "signed": signed, "compact": compact, "mebibytes": mebibytes}
+    return environment
+
+
+def figure(value: float | None, name: str, digits: int = 3, *, sign: bool = False) -> Markup:
+    """A figure as HTML that keeps its exact value beside what is read: ``<data value=...>``.
+
+    Args:
+        name: what it is, as the summary calls it, parts joined by dots.
+        sign: it is a difference: `figures.signed`.
+    """
+    if value is None:
+        return Markup('<span title="nothing there to divide by">\u2013</span>')
+    written = signed(value, digits) if sign else f"{value:.{digits}f}"
+    return Markup('<data value="{}" data-name="{}">{}</data>').format(repr(value), printable(name), written)
+
+
+def compact(count: float) -> str:
+    """A large count for a person to read: 4.87 M, 12.3 G."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}\u00a0{unit}"
+    return f"{count:.0f}"
+
+
+def mebibytes(size: float) -> str:
+    """Bytes for a person to read."""
+    return f"{size / 2**20:.3g}\u00a0MiB" if size < 1000 * 2**20 else f"{size / 2**30:.3g}\u00a0GiB"
+
+
+def _css(colour: Sequence[int]) -> str:
+    return f"rgb({', '.join(map(str, colour))})"

@@ -1,0 +1,74 @@
+"""What an evaluation leaves behind in one folder: counts, figures, cost and the page that shows them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segline.core.metrics.calibration import Calibration
+from segline.evaluation import results
+from segline.evaluation.bundles.evaluate import Split
+from segline.evaluation.compare import COUNTS
+from segline.evaluation.cost import measure
+from segline.evaluation.report import evaluation_page, image_slider
+from segline.evaluation.results import Evaluation
+from segline.inference.bundle import Bundle
+from segline.storage import write_json, write_text
+
+FIGURES, COST, CONFIDENCE, PAGE = "evaluation.json", "cost.json", "calibration.json", "evaluation.html"
+
+
+def write(
+    folder: Path,
+    *,
+    bundle: Bundle,
+    split: Split,
+    evaluation: Evaluation,
+    summary: Mapping[str, Any],
+    model: str,
+    file: Path | None = None,
+    threads: int | None = None,
+    cost_seconds: float = measure.SECONDS,
+    calibration: Calibration | None = None,
+) -> tuple[Path, ...]:
+    """Measure the cost, answer the images that are shown, and write all files.
+
+    Args:
+        summary: of `evaluation`.
+        model: what a person calls the network.
+        file: the network's, for its size.
+        threads: that the arithmetic is limited to, for the record.
+        cost_seconds: that each time may be measured for.
+        calibration: of its confidences on `split`.
+
+    Returns:
+        The files: `COUNTS`, `FIGURES`, `COST`, where it is given `CONFIDENCE`, and `PAGE`, last.
+
+    Raises:
+        StorageError: no room or no right to write.
+    """
+    measured = measure.summary(_cost(bundle, split, file=file, threads=threads, seconds=cost_seconds))
+    page = evaluation_page.page(
+        evaluation,
+        summary,
+        labels=bundle.labels,
+        model=model,
+        pictures=image_slider.exhibits(bundle, split, evaluation),
+        cost=measured,
+        calibration=calibration.as_json() if calibration else None,
+    )
+    contents = {FIGURES: summary, COST: measured}
+    if calibration:
+        contents[CONFIDENCE] = calibration.as_json()
+    results.save(evaluation, folder / COUNTS)
+    for name, content in contents.items():
+        write_json(folder / name, content)
+    write_text(folder / PAGE, page)
+    return tuple(folder / name for name in (COUNTS, *contents, PAGE))
+
+
+def _cost(bundle: Bundle, split: Split, *, file: Path | None, threads: int | None, seconds: float) -> measure.Cost:
+    """Measured on the first image."""
+    image, (height, width) = np.asarray(split.image(0)), split.label(0).shape
+    return measure.measure(bundle, image, size=(height, width), file=file, threads=threads, seconds=seconds)

@@ -1,0 +1,1 @@
+"""Per-sample work on several processes."""

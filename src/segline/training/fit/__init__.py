@@ -1,0 +1,1 @@
+"""Fit one network, and survive what happens meanwhile."""

@@ -1,0 +1,151 @@
+"""What happens after each epoch of a fit: checks, the best weights, tracker, checkpoint, one line."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from segline.training.fit.bar import EpochBars, duration
+from segline.training.fit.batches import TrainBatches
+from segline.training.fit.checkpoint import Checkpoint, Progress, assign, values
+from segline.training.fit.failures import Divergence
+from segline.training.fit.job import Job
+from segline.training.fit.validation_score import OBJECTIVE
+from segline.training.objective.optimizers import averages, first_bad_step
+from segline.training.tracker import Tracker
+
+
+class EpochEnd(keras.callbacks.Callback):
+    """Follows a fit; `progress` says where it stands.
+
+    The tracker comes before the checkpoint: a kill between the two makes it hear of the epoch
+    twice, the other way round it would never hear of it.
+    """
+
+    async_safe = True
+    """Keras may read a batch's loss in another thread: read in its own, it stalls a GPU at every step."""
+
+    def __init__(
+        self,
+        job: Job,
+        progress: Progress,
+        *,
+        train: TrainBatches,
+        validate: Callable[[], dict[str, float]],
+        bars: EpochBars,
+        tracker: Tracker,
+        keeper: Checkpoint | None,
+        diverged: Path | None,
+        report: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self.progress = progress
+        self._job, self._steps, self._schedule = job, job.training.steps, job.schedule()
+        self._train, self._validate = train, validate
+        self._bars, self._tracker, self._report = bars, tracker, report
+        self._keeper, self._diverged = keeper, diverged
+        self._losses: dict[int, float] = {}
+        self._started = self._first = time.monotonic()
+        self._epochs_before = progress.epochs
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Start the clock and the bar."""
+        self._losses = {}
+        self._started = time.monotonic()
+        history = self.progress.history
+        self._bars.begin(
+            f"epoch {epoch + 1}/{self._job.epochs}",
+            epochs_left=self._job.epochs - epoch,
+            last=history[-1][OBJECTIVE] if history else None,
+        )
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Remember the loss so far, and end the epoch at once where it is no number."""
+        self._losses[batch] = logs["loss"]  # the running mean: once no number, it stays none
+        if not math.isfinite(logs["loss"]):
+            self.model.stop_training = True
+        self._bars.step(batch + 1, logs)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Check, validate, compare with the best, then tell the tracker, the file and the person."""
+        self._check_numbers()
+        keras.ops.convert_to_numpy(self.model.metrics[0].result())  # waits for the device
+        seconds = time.monotonic() - self._started
+        self._bars.validate()
+        with self._averaged():
+            metrics = self._metrics({**logs, **self._validate()}, seconds)
+            self.progress = self.progress.after(metrics, self.model, objective=OBJECTIVE)
+        self._bars.end()
+        self._tracker.log_metrics(metrics, step=self.progress.epochs)
+        if self._keeper:
+            self._keeper.write(self.progress, self.model)
+        self._report(self._line(metrics))
+        if self.progress.is_stale(self._job.training.patience):
+            self._report(f"no better epoch in {self._job.training.patience}: ended early")
+            self.model.stop_training = True
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Put the moving averages in the weights' place, where they are kept, and the weights back."""
+        moving = averages(self.model.optimizer)
+        weights = self.model.trainable_variables if moving else []
+        before = values(weights)
+        assign(weights, values(moving))
+        try:
+            yield
+        finally:
+            assign(weights, before)
+
+    def _metrics(self, logs: Mapping[str, Any], seconds: float) -> dict[str, float]:
+        metrics = {name: float(value) for name, value in logs.items()}
+        if not math.isfinite(metrics["val_loss"]):
+            raise self._divergence(self._steps - 1, f"validation loss {metrics['val_loss']}")
+        metrics["learning_rate"] = self._learning_rate(self._steps - 1)
+        metrics["images_per_second"] = self._steps * self._job.training.batch / max(seconds, 1e-9)
+        return metrics
+
+    def _learning_rate(self, step: int) -> float:
+        """The learning rate at `step` of the epoch under way."""
+        return float(keras.ops.convert_to_numpy(self._schedule(self._done + step)))
+
+    @property
+    def _done(self) -> int:
+        """Steps of the epochs before."""
+        return self.progress.epochs * self._steps
+
+    def _check_numbers(self) -> None:
+        """Stop where a loss or a gradient was no number; the gradient comes first, and makes the next loss none."""
+        bad = {step: f"loss {loss}" for step, loss in self._losses.items() if not math.isfinite(loss)}
+        gradient = first_bad_step(self.model.optimizer)
+        if gradient is not None:
+            bad.setdefault(gradient - self._done, "a gradient that is no number")
+        if bad:
+            raise self._divergence(min(bad), bad[min(bad)])
+
+    def _divergence(self, step: int, what: str) -> Exception:
+        error = Divergence(
+            what=what,
+            epoch=self.progress.epochs + 1,
+            step=step + 1,
+            steps=self._steps,
+            learning_rate=self._learning_rate(step),
+            ids=self._train.ids(self._done + step),
+        ).error(self._diverged)
+        if self._diverged is not None:
+            self._tracker.log_artifact(self._diverged)
+        return error
+
+    def _line(self, metrics: Mapping[str, float]) -> str:
+        now = time.monotonic()
+        done, epochs = self.progress.epochs - self._epochs_before, self._job.epochs
+        left = (now - self._first) / done * (epochs - self.progress.epochs)
+        best = " (best)" if self.progress.best_epoch == self.progress.epochs else ""
+        return (
+            f"epoch {self.progress.epochs}/{epochs}: loss {metrics['loss']:.4f}, "
+            f"validation mIoU {metrics[OBJECTIVE]:.4f}{best}, {metrics['images_per_second']:.1f} images/s, "
+            f"{duration(left)} left"
+        )

@@ -1,0 +1,175 @@
+"""Fit one network, and end with the weights that were best on the validation split.
+
+Killed at any moment and called again with the same arguments, a fit goes on after its last whole
+epoch and ends with the same weights, bit for bit, as one that was left alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import keras
+
+from segline import models
+from segline.training.fit import backend, batches
+from segline.training.fit.bar import EpochBars
+from segline.training.fit.batches import TrainBatches, ValidationBatches
+from segline.training.fit.checkpoint import Checkpoint, History, Progress, assign
+from segline.training.fit.epochs import EpochEnd
+from segline.training.fit.failures import Memory, explained
+from segline.training.fit.job import Job
+from segline.training.fit.seeding import reseed
+from segline.training.fit.validation_score import OBJECTIVE, validate
+from segline.training.objective import optimizers
+from segline.training.objective.deep_supervision import supervised
+from segline.training.objective.losses import SegmentationLoss
+from segline.training.objective.validation_metrics import MeanIoU
+from segline.training.tracker import Tracker
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """A fitted network, with its best weights.
+
+    Args:
+        model: its output is logits.
+        best_epoch: the epoch its weights are from, counted from 1.
+        best_miou: validation mIoU after that epoch.
+        history: metric name to value for each epoch: loss, miou, val_loss, val_miou,
+            learning_rate, images_per_second.
+    """
+
+    model: keras.Model
+    best_epoch: int
+    best_miou: float
+    history: History
+
+
+def fit(
+    job: Job,
+    *,
+    train: TrainBatches,
+    validation: ValidationBatches,
+    tracker: Tracker,
+    checkpoint: Path | None = None,
+    diverged: Path | None = None,
+    report: Callable[[str], None] = lambda _: None,
+    memory: Memory | None = None,
+    budget: float | None = None,
+    devices: Sequence[str] | None = None,
+    xla: bool | None = None,
+) -> FitResult:
+    """Train the network of `job` from scratch on `train`, choosing by `validation`.
+
+    The job's seed alone decides the first weights and what dropout drops: what the process drew before
+    does not matter. Call `backend.make_deterministic` at the start of the process for repeatable arithmetic.
+    On a terminal a bar shows how each epoch goes on.
+
+    Args:
+        job: what to fit.
+        train: training batches, from step 0 of the fit.
+        validation: the split that chooses.
+        tracker: hears of every epoch's metrics.
+        checkpoint: file that keeps the progress after each epoch; without it a kill loses all. A fit that
+            diverges leaves the file as it is.
+        diverged: file that a fit which diverges leaves the batch's samples in, and gives `tracker`; by
+            default ``<the checkpoint's name>.diverged.json``.
+        report: takes one line of text an epoch.
+        memory: an estimate by batch, to name what would fit where memory runs out.
+        budget: bytes that `memory` was to keep to.
+        devices: share every batch, and change the last digits alone; all GPUs that can by default.
+        xla: compile with XLA or not; where it is worth it by default.
+
+    Raises:
+        ConfigError: the crop does not suit the network.
+        DataError: a mask holds an id that the network has no class for.
+        TrainingError: a loss or a gradient is no number any more, memory ran out, validation has no
+            labelled pixel, or `checkpoint` belongs to another fit or to none.
+        StorageError: `checkpoint` cannot be written.
+    """
+    job.check()
+    shared = backend.accelerators(job.training.batch) if devices is None else list(devices)
+    classes = job.model_config.classes
+    training_batches = batches.Sequence(train, first=0, last=job.steps, classes=classes)
+    validation_batches = batches.Sequence(validation, first=0, last=len(validation), classes=classes)
+    keeper = None if checkpoint is None else Checkpoint(path=checkpoint, identity=job.identity())
+    with (
+        explained(job.training, memory=memory, budget=budget, sources=(training_batches, validation_batches)),
+        backend.spread(shared),
+        EpochBars(steps=job.training.steps, batch=job.training.batch) as bars,
+    ):
+        metric = MeanIoU(classes)
+        model = _compiled(job, metric, devices=len(shared), xla=xla)
+        epoch_end = EpochEnd(
+            job,
+            keeper.restore(model) if keeper else Progress(),
+            train=train,
+            validate=partial(validate, model, validation_batches, metric, devices=len(shared)),
+            bars=bars,
+            tracker=tracker,
+            keeper=keeper,
+            diverged=diverged or (checkpoint and checkpoint.with_suffix(".diverged.json")),
+            report=report,
+        )
+        _go_on(model, training_batches, job, epoch_end, report=report)
+    return _result(epoch_end.progress, model=model if len(shared) < 2 else _built(job))
+
+
+def _built(job: Job) -> keras.Model:
+    with backend.precision(job.training.precision):
+        return supervised(models.build(job.model_config))
+
+
+def _compiled(job: Job, metric: MeanIoU, *, devices: int, xla: bool | None) -> keras.Model:
+    """The network with its first weights, optimizer, loss and metric."""
+    keras.utils.set_random_seed(job.seed)
+    model = _built(job)
+    backend.synchronise(model, devices=devices)
+    reseed(model, job.seed)
+    models.load_encoder(model, job.model_config)
+    model.compile(
+        optimizers.build(job.training, job.schedule(), model),
+        loss=SegmentationLoss(job.training.loss, class_weights=job.class_weights),
+        metrics=[metric],
+        jit_compile=backend.jit_compile(xla),
+        auto_scale_loss=False,  # `optimizers` says where it is
+    )
+    return model
+
+
+def _go_on(
+    model: keras.Model,
+    training_batches: batches.Sequence,
+    job: Job,
+    epoch_end: EpochEnd,
+    *,
+    report: Callable[[str], None],
+) -> None:
+    """Train from the progress of `epoch_end` to the last epoch, if there is one left."""
+    progress = epoch_end.progress
+    if progress.epochs:
+        report(f"going on after epoch {progress.epochs} of {job.epochs}")
+    if progress.epochs >= job.epochs or progress.is_stale(job.training.patience):
+        return
+    training_batches.skip(progress.epochs * job.training.steps)
+    model.fit(
+        training_batches,
+        initial_epoch=progress.epochs,
+        epochs=job.epochs,
+        steps_per_epoch=job.training.steps,
+        shuffle=False,
+        verbose=0,
+        callbacks=[epoch_end],
+    )
+
+
+def _result(progress: Progress, *, model: keras.Model) -> FitResult:
+    """The best weights in `model`, which belongs to no group of devices."""
+    assign(model.variables, progress.best)
+    return FitResult(
+        model=models.deployed(model),
+        best_epoch=progress.best_epoch,
+        best_miou=progress.history[progress.best_epoch - 1][OBJECTIVE],
+        history=progress.history,
+    )

@@ -1,0 +1,37 @@
+"""How a network does on the validation split, by counts over all of it."""
+
+import keras
+import numpy as np
+
+from segline.errors import TrainingError
+from segline.training.fit.backend import test_on_batch
+from segline.training.fit.batches import Sequence
+from segline.training.objective.validation_metrics import MeanIoU, mean_iou
+
+OBJECTIVE = "val_miou"
+"""The metric that chooses: mean IoU over the whole validation split, on the prepared scale."""
+
+
+def validate(model: keras.Model, batches: Sequence, metric: MeanIoU, *, devices: int = 1) -> dict[str, float]:
+    """``val_loss`` and ``val_miou`` of a compiled `model` with `metric` on every batch of `batches`.
+
+    Keras's own ``validation_data`` takes the first batches' sizes for those of all; whole images of
+    other sizes follow. Its ``test_on_batch`` resets the metrics each time: counts are added here.
+
+    Raises:
+        TrainingError: no pixel is labelled.
+    """
+    counts = np.zeros((2, metric.classes), np.int64)
+    losses, sizes = [], []
+    for images, masks in (batches[index] for index in range(len(batches))):
+        losses.append(float(test_on_batch(model, images, masks, devices=devices)["loss"]))
+        sizes.append(len(images))
+        counts += metric.counts()
+    if not counts.any():
+        raise TrainingError(
+            "validation",
+            found="no labelled pixel in the validation split",
+            expected="a split to choose weights by",
+            remedy="look at the masks, or raise prepare.validation_share",
+        )
+    return {"val_loss": float(np.average(losses, weights=sizes)), OBJECTIVE: mean_iou(counts)}

@@ -1,0 +1,1 @@
+"""Choose a network and its learning rate by trials."""
