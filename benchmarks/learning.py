@@ -36,7 +36,7 @@ from segline.errors import ComparisonError
 from segline.evaluation import compare, summary
 from segline.evaluation.bundles import evaluate as scoring
 from segline.inference.bundle import Bundle
-from segline.training.fit.backend import make_deterministic
+from segline.training.backend import make_deterministic
 from segline.training.fit.fit import fit
 from segline.training.fit.job import Job
 

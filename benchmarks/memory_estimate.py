@@ -105,7 +105,7 @@ def fit(wanted: Case) -> dict[str, float]:
     sys.path.insert(0, str(ROOT))
     import flows.training  # noqa: F401 (for what it imports)
     from segline.config import ModelConfig, Training
-    from segline.training.fit import backend
+    from segline.training import backend
     from segline.training.fit.fit import fit as run
     from segline.training.fit.job import Job
     from segline.training.fit.memory_estimate import footprint

@@ -91,7 +91,7 @@ def _seconds(action: Any) -> float:
 
 def main() -> None:
     """Arguments: ``plain`` or ``xla``, a network, threads. Prints one line of JSON."""
-    from segline.training.fit.backend import make_deterministic
+    from segline.training.backend import make_deterministic
 
     how, name, threads = sys.argv[1:]
     make_deterministic(seed=SEED, threads=int(threads))

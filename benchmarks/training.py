@@ -41,8 +41,8 @@ from segline.data.batches import loader
 from segline.data.extract.archives import extract
 from segline.data.prepare.prepared import Prepared
 from segline.datasets import sample
-from segline.training.fit import backend
-from segline.training.fit.backend import make_deterministic
+from segline.training import backend
+from segline.training.backend import make_deterministic
 from segline.training.fit.fit import fit
 from segline.training.fit.job import Job
 

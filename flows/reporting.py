@@ -18,7 +18,8 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import login, temporary
-from segline import cli, project
+from segline import project
+from segline.console import run_reporting
 from segline.errors import LONGEST_LINE, ConfigError, SeglineError, message, shown
 from segline.masking import mask_process, masked
 
@@ -98,7 +99,7 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
         action(options)
 
     with temporary.ending_within_seconds():
-        cli.run_reporting(checked, debug=options.debug)
+        run_reporting(checked, debug=options.debug)
 
 
 def _end_orphans() -> None:

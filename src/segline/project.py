@@ -28,7 +28,7 @@ IMAGE_BYTES = 2 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Project:
     """Resolved places of one project."""
 
     root: Path
@@ -56,6 +56,10 @@ class Settings:
         """Scratch of unfinished training runs, one folder per MLflow parent run."""
         return self.root / ".segline" / "runs"
 
+    def data_report(self, dataset: str) -> Path:
+        """Folder of the pages about a dataset itself."""
+        return self.reports / "data" / dataset
+
     @property
     def reports(self) -> Path:
         """Pages for people; nothing reads them back."""
@@ -82,7 +86,7 @@ class Settings:
         return self.root / "data" / "prepared" / dataset
 
 
-def load() -> Settings:
+def load() -> Project:
     """Read the environment.
 
     Raises:
@@ -99,7 +103,7 @@ def load() -> Settings:
     return settings
 
 
-def find() -> Settings | None:
+def find() -> Project | None:
     """As `load`, for what needs no project: None where none is here or above, and none is stated.
 
     Raises:
@@ -108,7 +112,7 @@ def find() -> Settings | None:
     root = _root()
     if root is None:
         return None
-    return Settings(
+    return Project(
         root=root,
         tracking_uri=_tracking_uri() or f"sqlite:///{root / 'mlflow.db'}",
         workers=workers(),

@@ -162,6 +162,12 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object that `write_json` wrote."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
 def _exchange(partial: Path, path: Path) -> None:
     """Put `partial` in the place of `path`, which is moved away first: removing it takes time, and a kill may come."""
     if not path.exists():

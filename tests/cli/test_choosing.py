@@ -2,8 +2,8 @@
 
 import pytest
 
-from segline.cli.choosing import chosen_model
 from segline.errors import ConfigError, DataError
+from segline.pipeline.choose_model import chosen_model
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def stderr_of(tmp_path):
     return said
 
 
-QUIET = "from segline.cli import startup; startup.quieten(); startup.quieten(); "
+QUIET = "from segline import startup; startup.quieten(); startup.quieten(); "
 
 
 def test_notes_are_dropped_and_all_else_is_said(stderr_of):
@@ -66,5 +66,5 @@ def test_looking_for_tensorflow_imports_nothing_and_spoils_nothing(stderr_of):
 
 def test_every_command_starts_quietly(stderr_of):
     """`run_reporting` is what commands and flows begin with."""
-    code = "from segline import cli; cli.run_reporting(lambda: __import__('tensorflow'), debug=False)"
+    code = "from segline import console; console.run_reporting(lambda: __import__('tensorflow'), debug=False)"
     assert stderr_of(code) == SAID

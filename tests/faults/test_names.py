@@ -23,8 +23,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows import reporting
-from segline import cli
-from segline.cli.application import complain, console, say
+from segline.console import complain, console, run_reporting, say
 from segline.core.labels import LabelClass, label_map
 from segline.data.images.decode import write_png
 from segline.data.look.setup import set_up
@@ -338,7 +337,7 @@ def test_a_terminal_gets_escapes(capsys):
     with redirect_stdout(stream):
         console().print(table)
     with pytest.raises(SystemExit), redirect_stderr(stream):
-        cli.run_reporting(lambda: (_ for _ in ()).throw(DataError(hostile, found=hostile, remedy="r")), debug=True)
+        run_reporting(lambda: (_ for _ in ()).throw(DataError(hostile, found=hostile, remedy="r")), debug=True)
     said = "".join(capsys.readouterr()) + stream.getvalue()
     assert _odd(said) == set()
     assert said.count("a\\x1b[31m\\u202e\\x9bb[red]") >= 5

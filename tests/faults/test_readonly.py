@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from segline import project as settings
-from segline.cli import main, run_reporting
+from segline.cli import main
+from segline.console import run_reporting
 from segline.errors import StorageError
 from segline.registry import tracking
 

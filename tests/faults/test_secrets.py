@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from segline import config, project
-from segline.cli import run_reporting
+from segline.console import run_reporting
 from segline.data.download import source_login
 from segline.errors import ConfigError, SeglineError, TrackingError
 from segline.masking import mask_process, masked
@@ -415,9 +415,9 @@ def test_a_database_that_cannot_be_opened_is_told_without_its_password(tmp_path:
     from segline.registry.tracking import connect
 
     with pytest.raises(TrackingError) as caught:
-        connect(project.Settings(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
+        connect(project.Project(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
     assert PLAIN not in str(caught.value)
-    assert PLAIN not in repr(project.Settings(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
+    assert PLAIN not in repr(project.Project(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
 
 
 _BOTH = """

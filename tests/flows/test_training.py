@@ -4,21 +4,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from flows.work import Work
 from mlflow import MlflowClient
 from prefect import Flow, Task
 
 from flows import data, fitting, judging, training
 from flows.training import _alone
-from flows.work import Work
 from segline import config
 from segline.core.labels import label_map
 from segline.errors import TrainingError
 from segline.inference.bundle import Bundle
-from segline.project import Settings
+from segline.project import Project
 
 
 def test_the_same_training_twice_at_once_is_refused(tmp_path):
-    places = Settings(root=tmp_path, tracking_uri="sqlite://", workers=1)
+    places = Project(root=tmp_path, tracking_uri="sqlite://", workers=1)
     places.runs.mkdir(parents=True)
     with _alone(places, "key"):
         with pytest.raises(TrainingError, match="another process is training"), _alone(places, "key"):
@@ -90,8 +90,8 @@ def test_a_decision_stays_after_a_kill_but_not_after_somebody_elses_promotion(ju
 
 def test_an_encoder_is_trained_with_the_steps_of_one_pass(tmp_path, monkeypatch):
     """Which both presets ask for; the fit itself has its own tests."""
+    from segline.training import backend
     from segline.training.classification import pretrain
-    from segline.training.fit import backend
 
     given = []
     monkeypatch.setattr(backend, "make_deterministic", lambda **options: None)
@@ -108,7 +108,7 @@ def test_an_encoder_is_trained_with_the_steps_of_one_pass(tmp_path, monkeypatch)
         dataset = SimpleNamespace(image_label=lambda task: ("breed", lambda name: name[0]))
 
     work = OneDataset(
-        settings=Settings(root=tmp_path, tracking_uri="sqlite://", workers=1),
+        settings=Project(root=tmp_path, tracking_uri="sqlite://", workers=1),
         params=params,
         prepared=SimpleNamespace(split=lambda name: SplitOfNine()),
         tracker=SimpleNamespace(child=lambda key, name: nullcontext()),

@@ -9,7 +9,7 @@ import pytest
 from segline.errors import TrackingError
 from segline.evaluation import results
 from segline.evaluation.results import Evaluation
-from segline.project import Settings
+from segline.project import Project
 from segline.registry import evaluations, tracking, versions
 
 
@@ -33,7 +33,7 @@ def counted(right):
 def store(tmp_path_factory):
     """Three runs with counts, two of one name, a run without, and a model of two versions and one without a run."""
     root = tmp_path_factory.mktemp("store")
-    settings = Settings(root=root, tracking_uri=f"sqlite:///{root / 'mlflow.db'}", workers=1)
+    settings = Project(root=root, tracking_uri=f"sqlite:///{root / 'mlflow.db'}", workers=1)
     client = tracking.connect(settings)
     experiment = tracking.experiment(client, settings, "drawn")
     runs = []
@@ -108,7 +108,7 @@ def test_a_model_that_no_run_made_has_no_counts(store, tmp_path):
 
 
 def test_a_store_that_breaks_is_named(tmp_path):
-    settings = Settings(root=tmp_path, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", workers=1)
+    settings = Project(root=tmp_path, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", workers=1)
     before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
     try:
         client = tracking.connect(settings)

@@ -7,7 +7,7 @@ import yaml
 from segline import config, datasets
 from segline.config import Prepare
 from segline.errors import ConfigError, DataError
-from segline.project import Settings
+from segline.project import Project
 from segline.registry.lineage import Code, code_state, data_state, flat, resolved, run_key, tags
 
 
@@ -77,7 +77,7 @@ def lock_of(params, **digests):
 
 @pytest.fixture
 def places(tmp_path):
-    found = Settings(root=tmp_path / "places", tracking_uri="sqlite://", workers=1)
+    found = Project(root=tmp_path / "places", tracking_uri="sqlite://", workers=1)
     found.manifest("kitti").mkdir(parents=True)
     (found.manifest("kitti") / "validation.json").write_text('{"success": true}')
     found.dvc_lock.write_text(yaml.safe_dump(lock_of(PARAMS)))

@@ -8,14 +8,14 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from segline.errors import LONGEST_NAME, TrackingError
-from segline.project import Settings
+from segline.project import Project
 from segline.registry import tracking, versions
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory):
     root = tmp_path_factory.mktemp("tracking")
-    return Settings(root=root, tracking_uri=f"sqlite:///{root / 'mlflow.db'}", workers=1)
+    return Project(root=root, tracking_uri=f"sqlite:///{root / 'mlflow.db'}", workers=1)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_only_a_decision_makes_a_run_finished(client, experiment):
 
 
 def test_a_server_that_is_not_there_is_named_within_seconds(settings):
-    gone = Settings(root=settings.root, tracking_uri="http://127.0.0.1:9", workers=1)
+    gone = Project(root=settings.root, tracking_uri="http://127.0.0.1:9", workers=1)
     with pytest.raises(TrackingError, match="no MLflow server answers") as caught:
         tracking.connect(gone)
     assert "http://127.0.0.1:9" in str(caught.value)
@@ -115,7 +115,7 @@ def test_a_server_that_is_not_there_is_named_within_seconds(settings):
 def test_a_store_that_is_no_database_is_named(tmp_path):
     (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
     with pytest.raises(TrackingError, match=r"mlflow\.db"):
-        tracking.connect(Settings(root=tmp_path, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", workers=1))
+        tracking.connect(Project(root=tmp_path, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", workers=1))
 
 
 def test_an_unknown_model_is_answered_with_the_known_ones(client):

@@ -21,7 +21,7 @@ from synthetic import CLASSES, Validation, draw  # noqa: E402
 
 from segline.config import Loss, ModelConfig, Training  # noqa: E402
 from segline.core.labels import VOID, Image, Mask  # noqa: E402
-from segline.training.fit import backend
+from segline.training import backend  # noqa: E402
 from segline.training.fit.checkpoint import values  # noqa: E402
 from segline.training.fit.fit import fit  # noqa: E402
 from segline.training.fit.job import Job  # noqa: E402

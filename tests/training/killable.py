@@ -24,7 +24,7 @@ from recording_tracker import RecordingTracker  # noqa: E402
 from synthetic import CLASSES, Train, Validation  # noqa: E402
 
 from segline.config import ModelConfig, Search, Training  # noqa: E402
-from segline.training.fit import backend  # noqa: E402
+from segline.training import backend  # noqa: E402
 from segline.training.fit.checkpoint import values  # noqa: E402
 from segline.training.fit.fit import fit  # noqa: E402
 from segline.training.fit.job import Job  # noqa: E402

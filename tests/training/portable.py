@@ -19,7 +19,7 @@ from synthetic import CLASSES, Train, Validation
 
 from segline import models
 from segline.config import Loss, ModelConfig, Training
-from segline.training.fit import backend
+from segline.training import backend
 from segline.training.fit.checkpoint import values
 from segline.training.fit.fit import FitResult, fit
 from segline.training.fit.job import Job

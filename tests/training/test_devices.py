@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from segline.training.fit import backend
+from segline.training import backend
 
 HERE = Path(__file__).parent
 Found = dict[str, Any]

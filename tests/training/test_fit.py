@@ -17,7 +17,8 @@ from segline.config import Loss, ModelConfig, Training, network_names
 from segline.core.labels import VOID, Image, Mask
 from segline.errors import TrainingError
 from segline.models import encoders
-from segline.training.fit import backend, epochs
+from segline.training import backend
+from segline.training.fit import epochs
 from segline.training.fit.checkpoint import assign, values
 from segline.training.fit.fit import FitResult, fit
 from segline.training.fit.job import Job

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from segline.cli.application import app, complain, console, say
+from segline.cli.application import app
+from segline.console import complain, console, say
 
 
 @app.command()

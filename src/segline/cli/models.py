@@ -2,7 +2,8 @@
 
 import typer
 
-from segline.cli.application import app, console
+from segline.cli.application import app
+from segline.console import console
 
 models = typer.Typer(help="The registered models.", no_args_is_help=True)
 app.add_typer(models, name="models")

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from segline.cli.application import DatasetArgument, app, console, say
+from segline.cli.application import DatasetArgument, app
+from segline.console import console, say
 
 
 @app.command("plan")
@@ -21,24 +22,17 @@ def show_plan(
     `training.plan: auto` in params.yaml trains so. What params.yaml says itself holds, and is marked. The
     dataset must be validated (`dvc repro validate@DATASET`); nothing is trained.
     """
-    from segline import config, datasets, project
-    from segline.training import plan
-    from segline.training.plan import facts
+    from segline import project
+    from segline.pipeline.plan import plan
 
-    places = project.load()
-    params = config.load(places.params, dataset=dataset)
-    short_side = params.prepare.short_side
-    definition = datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset))
-    found = facts.read(places.manifest(dataset), definition, short_side=short_side)
-    training, search = plan.asked(params, memory=memory)
-    made = plan.make(found, short_side=short_side, training=training, search=search)
-    _show_plan(made)
-    for name, other in plan.neighbours(made, found, short_side=short_side, training=training, search=search):
+    planned = plan(project.load(), dataset, memory=memory)
+    _show_plan(planned.plan)
+    for name, other in planned.neighbours:
         say(f"{name}: {other}")
-    if params.training.plan is None:
+    if not planned.in_use:
         say("not in use: params.yaml has no training.plan: auto")
     if json:
-        made.write(json)
+        planned.plan.write(json)
 
 
 def _show_plan(made: "Plan") -> None:  # type: ignore[name-defined]  # noqa: F821

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from segline.cli.application import app, complain, say
-from segline.cli.choosing import chosen_model
+from segline.cli.application import app
+from segline.console import complain, say
 
 
 @app.command()
@@ -32,31 +32,21 @@ def predict(
     ] = None,
 ) -> None:
     """Label every pixel: label maps (the dataset's own ids) and overlays, at the images' own size."""
-    from dataclasses import replace
-
     from rich.progress import track
 
-    from segline.config import refuse_unknown
-    from segline.inference.bundle import pruned
-    from segline.inference.predict import image_files, predict_files
+    from segline.inference.predict import image_files
+    from segline.pipeline.predict import predict as run
 
     files = image_files(source)
-    bundle = _bundle(model)
-    if head is not None:
-        bundle = pruned(bundle, head=head)
-    if fast:
-        bundle = replace(bundle, mirrors=())
-    names = bundle.labels.names
-    for name in show or ():
-        refuse_unknown("--show", name, names)
-    shown = {names.index(name) for name in show} if show else None
-    written = predict_files(bundle, source, output=output, report=complain, opacity=opacity, shown=shown)
+    written = run(
+        model,
+        source,
+        output=output,
+        report=complain,
+        opacity=opacity,
+        shown=show or (),
+        head=head,
+        fast=fast,
+    )
     count = sum(1 for _ in track(written, description="predict", total=len(files), disable=not sys.stderr.isatty()))
     say(f"{count} label maps and overlays are in {output}")
-
-
-def _bundle(model: str) -> "Bundle":  # type: ignore[name-defined]  # noqa: F821
-    from segline.inference import bundle
-
-    with chosen_model(model) as chosen:
-        return bundle.load(chosen.folder)

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from segline.cli.application import app, complain, show
+from segline.cli.application import app
+from segline.console import complain, show
 from segline.errors import ConfigError
 
 _Split = Annotated[
@@ -123,7 +124,7 @@ def _many(folder: Path) -> bool:
 def _scored(
     name: str,
     task: str | None,
-    places: "Settings | None",  # type: ignore[name-defined]  # noqa: F821
+    places: "Project | None",  # type: ignore[name-defined]  # noqa: F821
 ) -> "tuple[Dataset, Evaluation]":  # type: ignore[name-defined]  # noqa: F821
     """The dataset's definition and how scores get their intervals: params.yaml's, in a project."""
     from segline import config, datasets

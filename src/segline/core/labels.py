@@ -7,9 +7,10 @@ that are neither trained on nor scored.
 import hashlib
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,13 @@ VOID = 255
 
 BINARY, FOREGROUND = 2, 1
 """Classes of a binary task, whose label map names the background first, and the foreground's train id."""
+
+
+def runs(ids: Iterable[int]) -> str:
+    """Write ids short: ``0..33, 255``."""
+    grouped = groupby(enumerate(sorted(ids)), lambda entry: entry[1] - entry[0])
+    found = [[value for _, value in run] for _, run in grouped]
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in found)
 
 
 def alike(name: str) -> str:

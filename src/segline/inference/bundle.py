@@ -20,6 +20,8 @@ from segline.reading import TEXT_BYTES, read_bytes
 from segline.storage import atomic_folder
 
 NETWORK, DESCRIPTION = "network.keras", "segline.json"
+FOLDER = "bundle"
+"""What the folder of a bundle is called, in a run and in the registry."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from segline.errors import TrackingError
@@ -49,7 +48,7 @@ def fetch(client: MlflowClient, wanted: str, folder: Path) -> tuple[str, Path]:
         )
 
 
-def log(client: MlflowClient, version: ModelVersion, files: Iterable[Path], *, name: str) -> str | None:
+def log(client: MlflowClient, version: versions.Version, files: Iterable[Path], *, name: str) -> str | None:
     """Keep the files of an evaluation of `version` with the run that trained it, in ``evaluations/<name>``.
 
     An earlier evaluation of that name is written over.

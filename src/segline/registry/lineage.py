@@ -15,7 +15,7 @@ from segline.config import Options, Params
 from segline.errors import ConfigError, DataError, shortened
 from segline.formats import strict_json, strict_yaml
 from segline.models import weights_digest
-from segline.project import Settings
+from segline.project import Project
 
 CODE = ("src", "flows")
 """Folders whose uncommitted content changes results."""
@@ -87,7 +87,7 @@ def _git(root: Path, *arguments: str) -> str:
     return answer.stdout
 
 
-def data_state(places: Settings, params: Params) -> Data:
+def data_state(places: Project, params: Params) -> Data:
     """Read what DVC recorded for the dataset of `params`, and see that it is what lies there now.
 
     Raises:
@@ -139,7 +139,7 @@ def _no_lock(lock: Path, found: str) -> DataError:
     return DataError(lock, found=found, expected="what DVC recorded", remedy=_RESTORE_LOCK)
 
 
-def _terms(places: Settings, params: Params) -> str:
+def _terms(places: Project, params: Params) -> str:
     """What was shown when the archives were brought; they need not be here (`dvc pull` of what is prepared)."""
     dataset = params.dataset
     record = places.archives(dataset) / "SOURCE.json"
@@ -188,7 +188,7 @@ def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
                 )
 
 
-def _check_listing(places: Settings, prepared: str, dataset: str) -> None:
+def _check_listing(places: Project, prepared: str, dataset: str) -> None:
     """Compare the prepared folder's small files with DVC's listing of it, where that is at hand."""
     listing = places.root / ".dvc" / "cache" / "files" / "md5" / prepared[:2] / prepared[2:]
     if not listing.is_file():

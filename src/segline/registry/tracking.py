@@ -27,8 +27,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from segline.errors import TrackingError, shown
 from segline.masking import masked
-from segline.project import Settings
+from segline.project import Project
 from segline.storage import NO_RIGHT, reporting_storage
+
+Client = MlflowClient
+"""MLflow's client, by a name that others can use without importing MLflow."""
 
 KEY: Final = "segline.run_key"
 CHILD: Final = "segline.child"
@@ -60,7 +63,7 @@ def reporting_tracking(place: str) -> Iterator[None]:
         ) from error
 
 
-def connect(settings: Settings) -> MlflowClient:
+def connect(settings: Project) -> MlflowClient:
     """A client for the project's tracking store, proven to answer.
 
     Raises:
@@ -104,7 +107,7 @@ def _login() -> dict[str, Any]:
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
+def _alone(settings: Project) -> Iterator[None]:
     """Hold off other processes: the first connection creates the tables, and two at once would create them twice.
 
     Whoever may not write creates none, and reads the store that there is.
@@ -143,7 +146,7 @@ def check_server(uri: str) -> None:
         ) from error
 
 
-def experiment(client: MlflowClient, settings: Settings, name: str) -> str:
+def experiment(client: MlflowClient, settings: Project, name: str) -> str:
     """Id of the experiment `name`, created where it is missing."""
     with reporting_tracking(settings.tracking_uri):
         found = client.get_experiment_by_name(name)

@@ -4,6 +4,7 @@ import errno
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Final
@@ -20,10 +21,10 @@ from rich.table import Table
 
 import segline
 from segline.errors import TrackingError, shown
+from segline.inference.bundle import FOLDER
 from segline.registry.tracking import DECISION, reporting_tracking
 
 CHAMPION: Final = "champion"
-BUNDLE: Final = "bundle"
 SIGNATURE = ModelSignature(
     # An inferred signature would freeze height and width.
     inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")]),
@@ -32,12 +33,38 @@ SIGNATURE = ModelSignature(
 _SERVING_PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "pillow", "mlflow")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """A version of a registered model, as nobody else needs MLflow's.
+
+    Args:
+        source: where its files are, for a person.
+        run_id: the run that trained it; None where it was registered without one.
+    """
+
+    name: str
+    version: str
+    source: str
+    run_id: str | None
+    tags: Mapping[str, str]
+
+
+def _version(found: ModelVersion) -> Version:
+    return Version(
+        name=found.name,
+        version=str(found.version),
+        source=str(found.source),
+        run_id=found.run_id or None,
+        tags=dict(found.tags),
+    )
+
+
 def model_name(model: str) -> str:
     """Name of the registered model of a `Dataset.model`."""
     return f"segline-{model}"
 
 
-def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags: Mapping[str, str]) -> ModelVersion:
+def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags: Mapping[str, str]) -> Version:
     """Log `bundle` as the run's model and register it; after a kill, finish what was begun.
 
     Args:
@@ -48,7 +75,7 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
     """
     existing = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if existing:
-        return existing[0]
+        return _version(existing[0])
     run = client.get_run(run_id)
     _drop_half_logged(client, run.info.experiment_id, run_id)
     # Only MLflow's fluent interface logs models, and it wants an active run, which it ends as FINISHED.
@@ -58,7 +85,7 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("serving.py")),
-            artifacts={BUNDLE: str(bundle)},
+            artifacts={FOLDER: str(bundle)},
             code_paths=[str(Path(segline.__file__).parent)],
             signature=SIGNATURE,
             pip_requirements=[f"{package}=={installed(package)}" for package in _SERVING_PACKAGES],
@@ -66,7 +93,7 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
             registered_model_name=name,
         )
     client.update_run(run_id, status="RUNNING")
-    return client.get_model_version(name, str(info.registered_model_version))
+    return _version(client.get_model_version(name, str(info.registered_model_version)))
 
 
 def _drop_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> None:
@@ -74,28 +101,28 @@ def _drop_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> 
         client.delete_logged_model(model.model_id)
 
 
-def champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    """The version that carries the alias, or None."""
+def champion(client: MlflowClient, name: str) -> Version | None:
+    """Find the version that carries the alias; None where none does."""
     try:
-        return client.get_model_version_by_alias(name, CHAMPION)
+        return _version(client.get_model_version_by_alias(name, CHAMPION))
     except MlflowException as error:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
 
 
-def promote(client: MlflowClient, version: ModelVersion) -> None:
+def promote(client: MlflowClient, version: Version) -> None:
     """Give `version` the alias; whoever had it loses it."""
     client.set_registered_model_alias(version.name, CHAMPION, version.version)
 
 
-def tag(client: MlflowClient, version: ModelVersion, tags: Mapping[str, Any]) -> None:
+def tag(client: MlflowClient, version: Version, tags: Mapping[str, Any]) -> None:
     """Write facts on a version."""
     for key, value in tags.items():
         client.set_model_version_tag(version.name, version.version, key, str(value))
 
 
-def download(version: ModelVersion, folder: Path) -> Path:
+def download(version: Version, folder: Path) -> Path:
     """Fetch the bundle of `version` into `folder`; returns the bundle's folder."""
     place = f"{version.name} version {version.version}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,11 +141,11 @@ def download(version: ModelVersion, folder: Path) -> Path:
                 remedy="restore the artifact store; to go on without it, take its alias off on MLflow's page "
                 "(`make up`, Models), then run the same command",
             ) from error
-    return Path(fetched) / "artifacts" / BUNDLE
+    return Path(fetched) / "artifacts" / FOLDER
 
 
-def resolve(client: MlflowClient, model: str) -> ModelVersion:
-    """The version that ``name@alias`` or ``name/version`` means.
+def resolve(client: MlflowClient, model: str) -> Version:
+    """Find the version that ``name@alias`` or ``name/version`` means.
 
     Raises:
         TrackingError: there is none; the message lists what there is.
@@ -126,8 +153,8 @@ def resolve(client: MlflowClient, model: str) -> ModelVersion:
     name, alias, number = _parse(model)
     try:
         if alias:
-            return client.get_model_version_by_alias(name, alias)
-        return client.get_model_version(name, number)
+            return _version(client.get_model_version_by_alias(name, alias))
+        return _version(client.get_model_version(name, number))
     except MlflowException as error:
         known = [f"{item.name}@{alias}" for item in client.search_registered_models() for alias in item.aliases]
         raise TrackingError(

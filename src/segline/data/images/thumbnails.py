@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 
 from segline.core.coding import Colours
-from segline.core.labels import VOID, Image, LabelMap, Mask
+from segline.core.labels import VOID, Image, LabelMap, Mask, runs
 from segline.data.images.decode import read_image, read_mask
-from segline.data.validate.rules import runs
 from segline.errors import DataError
 
 HEIGHT, WIDTH = 160, 400

@@ -16,9 +16,9 @@ from segline.data.images.thumbnails import Album, Thumbnail, tinted_uri
 from segline.data.validate import pages
 from segline.data.validate.findings_page import chosen
 from segline.data.validate.fingerprint import CHANNELS
-from segline.data.validate.pages import percent
 from segline.data.validate.rules import Row
 from segline.datasets.base import SPLITS, Dataset
+from segline.pages.environment import percent
 
 _EXAMPLES = 3  # a split
 _GROUPS = 12  # of near duplicates

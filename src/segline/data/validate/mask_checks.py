@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from segline.core.coding import BLENDS
-from segline.core.labels import VOID
+from segline.core.labels import VOID, runs
 from segline.core.vision import perceptual_hash
 from segline.data.validate.manifest import MASK_FOR_IMAGE
-from segline.data.validate.rules import Finding, Row, ranges, runs
+from segline.data.validate.rules import Finding, Row, ranges
 from segline.datasets.base import SPLITS, Dataset
 
 NEAR = 6

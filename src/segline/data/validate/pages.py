@@ -1,13 +1,11 @@
 """The pages of `reports/data/<dataset>`: one head, one row of links, one style; nothing from elsewhere."""
 
-from collections.abc import Sequence
-from functools import cache, partial
-from importlib.resources import files
+from functools import cache
 from typing import Any
 
 import jinja2
 
-from segline.errors import printable, shown
+from segline.pages.environment import environment
 
 INDEX = "index.html"
 GALLERY = "gallery.html"
@@ -18,7 +16,7 @@ _LINKS = ((INDEX, "Result"), (GALLERY, "Gallery"), (FINGERPRINT, "Fingerprint"),
 
 
 def render(template: str, *, name: str, title: str, **content: Any) -> str:
-    """Fill in one of `segline/data/templates`; text is escaped, and what shows nothing or turns it too.
+    """Fill in one of `segline/data/validate/templates`; text is escaped, and what shows nothing or turns it too.
 
     Args:
         template: file name.
@@ -29,39 +27,6 @@ def render(template: str, *, name: str, title: str, **content: Any) -> str:
     return _environment().get_template(template).render(name=name, title=title, links=_LINKS, **content)
 
 
-def environment(packages: Sequence[str]) -> jinja2.Environment:
-    """Strict, escaping templates from the `templates` folders of `packages`, the first that has the file."""
-    made = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([jinja2.FunctionLoader(partial(_source, package)) for package in packages]),
-        autoescape=True,
-        finalize=_visible,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"percent": percent, "length": len, "shown": shown}
-    return made
-
-
-def _visible(value: Any) -> Any:
-    """Make text printable on its way into a page; HTML that was made here is `jinja2`'s own kind of text."""
-    return printable(value, but="\n\u00a0") if type(value) is str else value
-
-
 @cache
 def _environment() -> jinja2.Environment:
-    return environment(("segline.data",))
-
-
-def _source(package: str, name: str) -> str | None:
-    file = files(package).joinpath("templates", name)
-    return file.read_text("utf-8") if file.is_file() else None
-
-
-def percent(share: float | None) -> str:
-    """A share for a person to read: 34 %, 0.7 %, 0.002 %."""
-    if share is None:
-        return "none"
-    if share >= 0.9995:
-        return "100\u00a0%"
-    return f"{100 * share:.{3 if share >= 0.01 else 2}g}\u00a0%"
+    return environment(("segline.data.validate", "segline.pages"))

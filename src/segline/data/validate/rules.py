@@ -5,14 +5,14 @@ A rule names a Great Expectations expectation and its arguments, over the flat t
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 
-from segline.core.labels import LabelMap
+from segline.core.labels import LabelMap, runs
 from segline.datasets.base import SPLITS, Dataset
 from segline.errors import LONGEST_LINE, shown
 
@@ -367,10 +367,3 @@ def _oddity_rules() -> list[Rule]:
 def ranges(label_map: LabelMap) -> str:
     """Legal raw ids, short: ``0..33, 255``."""
     return runs(np.flatnonzero(label_map.legal).tolist())
-
-
-def runs(ids: Iterable[int]) -> str:
-    """Numbers, short: ``0..33, 255``."""
-    grouped = groupby(enumerate(sorted(ids)), lambda entry: entry[1] - entry[0])
-    found = [[value for _, value in run] for _, run in grouped]
-    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in found)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from segline.evaluation.report import charts, rendering
+from segline.evaluation.report import rendering
 from segline.evaluation.summary import TITLES
+from segline.pages import charts
 
 
 def page(summary: Mapping[str, Any]) -> str:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segline.core.labels import LabelMap
-from segline.data.validate.pages import percent
-from segline.evaluation.report import charts, rendering
+from segline.evaluation.report import rendering
 from segline.evaluation.results import Evaluation
+from segline.pages import charts
+from segline.pages.environment import percent
 
 if TYPE_CHECKING:
     from segline.evaluation.report.image_slider import Exhibit  # which needs Keras, and the page does not

@@ -9,15 +9,15 @@ from markupsafe import Markup
 
 from segline.core.labels import LabelMap
 from segline.core.palette import safe_colours
-from segline.data.validate import pages
 from segline.errors import printable
 from segline.evaluation.summary import signed
+from segline.pages.environment import environment
 
-_PACKAGES = ("segline.evaluation.page", "segline.data")
+_PACKAGES = ("segline.evaluation.report", "segline.pages")
 
 
 def render(template: str, *, title: str, **content: Any) -> str:
-    """Fill in one of `segline/evaluation/page/templates`; text is escaped.
+    """Fill in one of `segline/evaluation/report/templates`; text is escaped.
 
     Args:
         template: file name.
@@ -37,9 +37,9 @@ def swatches(labels: LabelMap) -> list[dict[str, str]]:
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = pages.environment(_PACKAGES)
-    environment.filters |= {"figure": figure, "signed": signed, "compact": compact, "mebibytes": mebibytes}
-    return environment
+    made = environment(_PACKAGES)
+    made.filters |= {"figure": figure, "signed": signed, "compact": compact, "mebibytes": mebibytes}
+    return made
 
 
 def figure(value: float | None, name: str, digits: int = 3, *, sign: bool = False) -> Markup:

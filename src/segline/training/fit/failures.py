@@ -10,7 +10,8 @@ from pathlib import Path
 from segline.config import MULTIPLE, Training
 from segline.errors import TrainingError
 from segline.storage import atomic_file
-from segline.training.fit import backend, batches
+from segline.training import backend
+from segline.training.fit import batches
 
 Memory = Callable[[int], float]
 """Batch -> bytes that training takes by an estimate (`training.memory`)."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import keras
 
 from segline import models
-from segline.training.fit import backend, batches
+from segline.training import backend
+from segline.training.fit import batches
 from segline.training.fit.bar import EpochBars
 from segline.training.fit.batches import TrainBatches, ValidationBatches
 from segline.training.fit.checkpoint import Checkpoint, History, Progress, assign

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from segline.errors import TrainingError
-from segline.training.fit.backend import test_on_batch
+from segline.training.backend import test_on_batch
 from segline.training.fit.batches import Sequence
 from segline.training.objective.validation_metrics import MeanIoU, mean_iou
 

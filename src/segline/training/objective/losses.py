@@ -16,7 +16,7 @@ import numpy.typing as npt
 from keras import ops
 
 from segline.config import Loss
-from segline.training.fit.backend import gathered, share_of, summed
+from segline.training.backend import gathered, share_of, summed
 
 _SMOOTH = 1e-6
 _LAST = -1.0  # below every error and every cross-entropy: void sorts behind all that is labelled

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from segline.config import Training
-from segline.training.fit.backend import summed
+from segline.training.backend import summed
 from segline.training.objective.schedule import WarmUpDecay
 
 _MOMENTUM = 0.9

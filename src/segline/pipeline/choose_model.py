@@ -1,4 +1,4 @@
-"""Which model a command is about."""
+"""Find the model that a person names."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from segline.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from segline.registry.versions import Version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +24,12 @@ class Chosen:
 
     name: str
     folder: Path
-    version: "ModelVersion | None" = None
+    version: "Version | None" = None
 
 
 @contextmanager
 def chosen_model(model: str) -> Iterator[Chosen]:
-    """What `model` names; its folder is there for as long as the block runs if it is a registered one.
+    """Resolve `model` to a folder of files; a downloaded one is deleted when the block ends.
 
     Raises:
         ConfigError: `model` is empty.
@@ -61,7 +61,7 @@ def chosen_model(model: str) -> Iterator[Chosen]:
 
 
 def _local(path: Path, *, description: str, network: str) -> Path | None:
-    """The model folder that `path` is, or is a file of; None where nothing of a model is there.
+    """Find the model folder that `path` is, or is a file of; None where nothing of a model is there.
 
     Args:
         description: what the file beside the network is called.

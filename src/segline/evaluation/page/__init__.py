@@ -1,1 +1,0 @@
-"""Pages of scores for people: one file each, nothing from elsewhere."""

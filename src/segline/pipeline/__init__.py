@@ -1,0 +1,1 @@
+"""The use cases, a file each: plain functions, which flows and commands call and which know neither."""

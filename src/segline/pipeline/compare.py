@@ -1,0 +1,62 @@
+"""Put evaluations side by side: MLflow runs, registered models, or files."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segline import config
+from segline.project import Project
+from segline.storage import write_json, write_text
+
+if TYPE_CHECKING:
+    from segline.evaluation.results import Evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """The figures of a comparison, and its page."""
+
+    summary: dict[str, Any]
+    page: Path
+
+
+def compare(project: Project, runs: list[str], *, output: Path | None = None) -> Compared:
+    """Compare `runs`, each with the first, and write the page and its figures.
+
+    Args:
+        runs: MLflow runs by id or name, models (``name@champion``, ``name/3``), or files and folders of counts.
+        output: default: a folder below the project's reports.
+
+    Raises:
+        ComparisonError: they are of other rules, splits or classes.
+        TrackingError: there is none of that name.
+    """
+    from segline.evaluation import compare as comparison
+    from segline.evaluation.report import comparison_page
+
+    wanted = config.load(project.params).evaluation
+    entries = comparison.compare(_evaluations(project, runs), resamples=wanted.resamples, confidence=wanted.confidence)
+    summary = comparison.summary(entries)
+    folder = output or project.reports / summary["dataset"] / "comparison"
+    write_json(folder / "comparison.json", summary)
+    write_text(folder / "comparison.html", comparison_page.page(summary))
+    return Compared(summary=summary, page=folder / "comparison.html")
+
+
+def _evaluations(project: Project, runs: list[str]) -> "list[tuple[str, Evaluation]]":
+    """Read what was counted, under names that tell them apart; MLflow is asked only for what is no file."""
+    from segline.evaluation import compare as comparison
+
+    read = {run: comparison.read(Path(run)) for run in runs}
+    files = [run for run, found in read.items() if found is not None]
+    names = dict(zip(files, comparison.short_names([Path(run) for run in files]), strict=True))
+    if len(files) < len(read):
+        from segline.registry import evaluations, tracking
+
+        client = tracking.connect(project)
+        for run in read.keys() - names.keys():
+            with tempfile.TemporaryDirectory() as folder:
+                names[run], file = evaluations.fetch(client, run, Path(folder))
+                read[run] = comparison.read(file)
+    return [(names[run], found) for run in runs if (found := read[run]) is not None]

@@ -1,0 +1,86 @@
+"""Run a data stage of one dataset, a public one or the user's own.
+
+Each function reads ``params.yaml``, finds the places and calls its stage: `segline.data` has a folder for each.
+"""
+
+from segline import config
+from segline.pipeline.definition import load_definition
+from segline.progress import Report
+from segline.project import Project
+
+
+def look(project: Project, dataset: str, *, report: Report) -> None:
+    """See whether the user's own data changed since the last time."""
+    from segline.data.download import own
+
+    params = config.load(project.params, dataset=dataset)
+    own.look(params.options[dataset], root=project.root, path=project.own(dataset), report=report)
+
+
+def download(project: Project, dataset: str, *, report: Report) -> None:
+    """Bring the archives of `dataset` and check their digests; of own data, list the files and theirs."""
+    params = config.load(project.params, dataset=dataset)
+    folder = project.archives(dataset)
+    if dataset in params.own:
+        from segline.data.download import own
+
+        own.download(params.options[dataset], root=project.root, folder=folder, report=report)
+        return
+    from segline.data.download.download import download as run
+
+    definition = load_definition(project, params, dataset)
+    run(definition, source=params.source, root=project.root, folder=folder, report=report)
+
+
+def extract(project: Project, dataset: str, *, report: Report) -> None:
+    """Unpack the archives of `dataset`; of own data, copy the files and paint masks from polygons."""
+    params = config.load(project.params, dataset=dataset)
+    archives, folder = project.archives(dataset), project.raw(dataset)
+    if dataset in params.own:
+        from segline.data.download import own
+
+        own.extract(
+            params.options[dataset],
+            root=project.root,
+            archives=archives,
+            folder=folder,
+            workers=project.workers,
+            report=report,
+        )
+        return
+    from segline.data.extract.archives import extract as run
+
+    run(load_definition(project, params, dataset), archives=archives, folder=folder, report=report)
+
+
+def validate(project: Project, dataset: str, *, report: Report) -> None:
+    """Build the manifest of `dataset` and have it judged."""
+    from segline.data.validate.expectations import validate as run
+
+    params = config.load(project.params, dataset=dataset)
+    run(
+        load_definition(project, params, dataset),
+        raw=project.raw(dataset),
+        folder=project.manifest(dataset),
+        docs=project.data_report(dataset),
+        validation_share=params.prepare.validation_share,
+        quarantine_share=params.validation.quarantine_share,
+        workers=project.workers,
+        report=report,
+    )
+
+
+def prepare(project: Project, dataset: str, *, report: Report) -> None:
+    """Decode everything once into memory-mapped splits."""
+    from segline.data.prepare.prepare import prepare as run
+
+    params = config.load(project.params, dataset=dataset)
+    run(
+        load_definition(project, params, dataset),
+        raw=project.raw(dataset),
+        manifest_folder=project.manifest(dataset),
+        folder=project.prepared(dataset),
+        short_side=params.prepare.short_side,
+        workers=project.workers,
+        report=report,
+    )

@@ -1,0 +1,207 @@
+"""Score a model on a split of prepared data: the winner of a training, or any model by its name."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segline import config
+from segline.data.prepare.prepared import Prepared
+from segline.pipeline.choose_model import Chosen, chosen_model
+from segline.pipeline.work import Work
+from segline.project import Project
+from segline.storage import atomic_file
+
+if TYPE_CHECKING:
+    from segline.core.metrics.calibration import Calibration
+    from segline.evaluation.bundles.evaluate import Split
+    from segline.evaluation.results import Evaluation
+    from segline.inference.bundle import Bundle
+
+StartProgress = Callable[[str], Callable[[int, int], None]]
+"""Takes what is begun; gives a callback for (done, total) images."""
+
+_EXTREMES = 4  # of the worst and of the best validation images, drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """What was found and written.
+
+    Args:
+        summary: the figures.
+        files: what was written; the page is the last.
+        logged: the MLflow run that keeps them, and the folder there; None for what is no registered version, and an
+            empty run where the version was registered without one.
+    """
+
+    summary: dict[str, Any]
+    files: tuple[Path, ...]
+    logged: tuple[str, str] | None
+
+
+def evaluate_model(
+    project: Project,
+    model: str,
+    *,
+    dataset: str,
+    split: str,
+    output: Path | None = None,
+    boundary: bool = False,
+    confidence: bool = True,
+    start: StartProgress,
+) -> Evaluated:
+    """Score `model` on a split of `dataset`, and write figures, counts, cost and page.
+
+    Args:
+        model: registered, or a folder or file.
+        output: default: a folder below the project's reports.
+        boundary: score the edges, too.
+        confidence: judge how far its confidences are probabilities, too.
+
+    Raises:
+        DataError: the data are not prepared, or are not those that the model knows.
+        TrackingError: no such model is registered.
+    """
+    from segline.evaluation.report import write
+    from segline.inference import bundle
+
+    wanted = config.load(project.params).evaluation
+    prepared = Prepared(project.prepared(dataset))
+    with chosen_model(model) as chosen:
+        network = bundle.load(chosen.folder)
+
+        def fitting(name: str) -> "Split":
+            return fitting_split(project, network, prepared, name)
+
+        samples = fitting(split)
+        found, judged = answer(network, samples, fitting if confidence else None, boundary=boundary, start=start)
+        summary = summarise(found, prepared, wanted)
+        files = write.write(
+            output or project.reports / dataset / f"{chosen.name}-{split}",
+            bundle=network,
+            split=samples,
+            evaluation=found,
+            summary=summary,
+            model=f"{chosen.name} ({network.family})",
+            file=chosen.folder / bundle.NETWORK,
+            cost_seconds=wanted.cost_seconds,
+            calibration=judged,
+        )
+    logged = _log(project, chosen, files, name=f"{dataset}-{split}")
+    return Evaluated(summary=summary, files=tuple(files), logged=logged)
+
+
+def evaluate(work: Work) -> None:
+    """Score the winner of a training on the test split at the labels' native size, and draw the pictures."""
+    from segline.evaluation.report import pictures, write
+    from segline.inference import bundle
+    from segline.registry import summary as run_summary
+
+    split = work.prepared.split("test")
+    folder = work.scratch / bundle.FOLDER
+    network = bundle.load(folder)
+    found, judged = answer(network, split, work.prepared.split, start=work.progress)
+    work.tracker.set_tags({"segline.network": network.family})
+    figures = summarise(found, work.prepared, work.params.evaluation)
+    work.tracker.log_metrics(run_summary.metrics(figures), step=0)
+    confusion = work.scratch / "confusion.png"
+    pictures.confusion_picture(found, confusion)
+    written = write.write(
+        work.scratch,
+        bundle=network,
+        split=split,
+        evaluation=found,
+        summary=figures,
+        model=f"{work.name}, run {work.tracker.run_id} ({network.family})",
+        file=folder / bundle.NETWORK,
+        threads=work.params.training.threads,
+        cost_seconds=work.params.evaluation.cost_seconds,
+        calibration=judged,
+    )
+    for path in (*written, confusion):
+        work.tracker.log_artifact(path, "evaluation")
+    _publish(work, written)
+    for path in pictures.example_pictures(network, split, found, work.scratch / "examples"):
+        work.tracker.log_artifact(path, "examples")
+    _show_validation(work, network)
+
+
+def fitting_split(project: Project, network: "Bundle", prepared: Prepared, name: str) -> "Split":
+    """Find the split `name` at the scale of `network`."""
+    from segline.evaluation.bundles import splits
+
+    dataset = prepared.meta["dataset"]
+    return splits.fitting(
+        network, prepared, name=name, raw=project.raw(dataset), manifest_folder=project.manifest(dataset)
+    )
+
+
+def answer(
+    network: "Bundle",
+    split: "Split",
+    splits: "Callable[[str], Split] | None",
+    *,
+    boundary: bool = False,
+    start: StartProgress,
+) -> "tuple[Evaluation, Calibration | None]":
+    """Pass once over `split`: count, and judge confidences where `splits` gives another split to fit on."""
+    from segline.evaluation.bundles import confidence
+    from segline.evaluation.bundles import evaluate as scoring
+
+    if splits is None:
+        return scoring.evaluate(network, split, progress=start("evaluate"), boundary=boundary), None
+    fitted = None
+    if split.name != "validation":  # on the split that chose the weights none can be fitted and judged at once
+        fitted = confidence.fit(network, splits("validation"), progress=start("fit a temperature"))
+    judge = confidence.Judge(network, split, fitted=fitted)
+    found = scoring.evaluate(network, split, progress=start("evaluate"), boundary=boundary, also=judge.see)
+    return found, judge.judged()
+
+
+def summarise(found: "Evaluation", prepared: Prepared, wanted: config.Evaluation) -> dict[str, Any]:
+    """Read all figures off the counts; the baseline is the most frequent class of the training split."""
+    from segline.evaluation.summary import summary
+
+    pixels = prepared.split("train").pixels
+    return summary(
+        found,
+        resamples=wanted.resamples,
+        confidence=wanted.confidence,
+        baseline=found.baseline(commonest=pixels.index(max(pixels))),
+    )
+
+
+def _log(project: Project, chosen: Chosen, files: Iterable[Path], *, name: str) -> tuple[str, str] | None:
+    """Keep what was written with the run of a registered version."""
+    if chosen.version is None:
+        return None
+    from segline.registry import evaluations, tracking
+
+    run = evaluations.log(tracking.connect(project), chosen.version, files, name=name)
+    return run or "", f"evaluations/{name}"
+
+
+def _publish(work: Work, written: Iterable[Path]) -> None:
+    """Copy the files to `reports/<dataset>/<run id>`, and say where the page is."""
+    folder = work.project.reports / work.params.dataset / work.tracker.run_id
+    for path in written:
+        with atomic_file(folder / path.name) as partial:
+            shutil.copyfile(path, partial)
+        if path.suffix == ".html":
+            work.report(f"report: {folder / path.name}")
+
+
+def _show_validation(work: Work, network: "Bundle") -> None:
+    """Log the validation images that the winner answers worst and best."""
+    from segline.evaluation.bundles import evaluate as scoring
+    from segline.evaluation.report import pictures
+
+    split = scoring.AtTrainingScale(work.prepared.split("validation"))
+    stored = work.scratch / "validation.npz"
+    if not stored.is_file():
+        scoring.save(scoring.evaluate(network, split, progress=work.progress("look at validation")), stored)
+    found, folder = scoring.load(stored), work.scratch / "validation"
+    for path in (stored, *pictures.extreme_pictures(network, split, found, folder, count=_EXTREMES)):
+        work.tracker.log_artifact(path, "validation")

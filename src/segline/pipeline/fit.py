@@ -1,0 +1,109 @@
+"""Train the winner of the search, choose its mirror images and threshold on validation, keep it as a bundle."""
+
+from dataclasses import replace
+from typing import Any
+
+from segline import config
+from segline.config.fields import Flip
+from segline.core.labels import BINARY
+from segline.pipeline.work import Work
+from segline.storage import write_json
+
+_BATCHES_SHOWN = 2
+
+
+def fit(work: Work, choice: dict[str, Any]) -> None:
+    """Train the winner of the search, longer than its trial; resumes at the last whole epoch."""
+    from segline import models
+    from segline.data.batches import loader
+    from segline.inference import bundle
+    from segline.training.fit.fit import fit as run
+    from segline.training.fit.job import Job
+    from segline.training.fit.memory_estimate import budget, by_batch
+
+    folder = work.scratch / bundle.FOLDER
+    if (folder / bundle.DESCRIPTION).is_file():
+        work.report(f"train: already done, {folder}")
+        return
+    model_config = config.ModelConfig.model_validate(choice["model_config"])
+    with loader.on_processes(work.loaders) as put:
+        training_batches, validation_batches = work.batches(choice["strength"], put)
+        _show_batches(work, training_batches)
+        job = Job(
+            model_config=model_config,
+            training=work.training,
+            learning_rate=choice["learning_rate"],
+            epochs=work.params.training.epochs,
+            seed=work.params.seed,
+            class_weights=work.class_weights,
+        )
+        result = run(
+            job,
+            train=training_batches,
+            validation=validation_batches,
+            tracker=work.tracker,
+            checkpoint=work.scratch / "checkpoint.npz",
+            report=work.report,
+            memory=by_batch(job),
+            budget=budget(work.training),
+        )
+    specification = work.scratch / "augmentation.json"
+    write_json(specification, training_batches.augmentation)
+    work.tracker.log_artifact(specification, "lineage")
+    dataset = work.dataset
+    network = bundle.Bundle(
+        network=result.model,
+        dataset=dataset.name,
+        family=model_config.network,
+        labels=dataset.label_map,
+        short_side=work.params.prepare.short_side,
+        stride=models.stride(model_config),
+    )
+    network = replace(network, mirrors=_choose_mirrors(work, network))
+    bundle.save(replace(network, threshold=_choose_threshold(work, network)), folder)
+
+
+def _choose_mirrors(work: Work, network: Any) -> tuple[Flip, ...]:
+    """Choose the flips whose mirror images predictions average."""
+    wanted = work.params.training.mirrors
+    if not (wanted and work.flips):
+        return ()
+    if wanted != "validation":
+        return work.flips
+    from segline.evaluation.bundles import choose_mirrors
+
+    chosen = choose_mirrors.choose(
+        network, work.prepared.split("validation"), flips=work.flips, progress=work.progress("mirror images")
+    )
+    work.tracker.log_metrics({"mirrored_val_miou": chosen.miou, "unmirrored_val_miou": chosen.miou_without}, step=0)
+    figures = f"validation mIoU {chosen.miou:.4f} with mirror images, {chosen.miou_without:.4f} without"
+    work.report(f"mirrors {', '.join(chosen.flips) or 'none'}: {figures}")
+    return chosen.flips
+
+
+def _choose_threshold(work: Work, network: Any) -> float | None:
+    """Choose the threshold of the foreground's probability; None where the task is not binary."""
+    wanted = work.params.training.threshold
+    if len(network.labels) != BINARY:
+        return None
+    if wanted != "validation":
+        return wanted
+    from segline.evaluation.bundles import choose_threshold
+
+    validation = work.prepared.split("validation")
+    chosen = choose_threshold.choose(network, validation, progress=work.progress("threshold"))
+    figures = {"threshold": chosen.value, "threshold_val_miou": chosen.miou, "argmax_val_miou": chosen.miou_at_half}
+    work.tracker.log_metrics(figures, step=0)
+    work.report(f"threshold {chosen.value:.3f}: validation mIoU {chosen.miou:.4f}, with 0.5 {chosen.miou_at_half:.4f}")
+    return chosen.value
+
+
+def _show_batches(work: Work, batches: Any) -> None:
+    """Log the first training batches as pictures; a resumed run draws the same."""
+    from segline.training.fit.batch_pictures import batch_picture
+
+    for number in range(_BATCHES_SHOWN):
+        path = work.scratch / "batches" / f"batch_{number + 1}.png"
+        if not path.is_file():
+            batch_picture(batches.batch(number), work.dataset.label_map, path)
+        work.tracker.log_artifact(path, "batches")

@@ -1,0 +1,60 @@
+"""Plan a training from the dataset's fingerprint and a stated memory budget."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from segline import config
+from segline.pipeline.definition import load_definition
+from segline.project import Project
+
+if TYPE_CHECKING:
+    from segline.training.plan import Plan
+    from segline.training.plan.facts import Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A plan, what other budgets would change in it, and whether a training would follow it."""
+
+    plan: "Plan"
+    neighbours: tuple[tuple[str, str], ...]
+    in_use: bool
+
+
+def plan(project: Project, dataset: str, *, memory: float | None = None) -> Planned:
+    """Derive the plan of `dataset`, whether or not ``params.yaml`` asks for one.
+
+    Args:
+        memory: GiB that a fit may take, if not ``training.memory``.
+
+    Raises:
+        DataError: the dataset is not validated.
+    """
+    from segline.training import plan as rules
+
+    params = config.load(project.params, dataset=dataset)
+    found, short_side = _facts(project, params), params.prepare.short_side
+    training, search = rules.asked(params, memory=memory)
+    made = rules.make(found, short_side=short_side, training=training, search=search)
+    others = rules.neighbours(made, found, short_side=short_side, training=training, search=search)
+    return Planned(plan=made, neighbours=tuple(others), in_use=params.training.plan is not None)
+
+
+def plan_asked_for(project: Project, params: config.Params) -> "Plan | None":
+    """Derive the plan that a training with `params` follows; None where they ask for none."""
+    if params.training.plan is None:
+        return None
+    from segline.training import plan as rules
+    from segline.training.backend import make_deterministic
+
+    # Networks are built to count what they take, and the first thing that is computed fixes the threads.
+    make_deterministic(seed=params.seed, threads=params.training.threads)
+    found, short_side = _facts(project, params), params.prepare.short_side
+    return rules.make(found, short_side=short_side, training=params.training, search=params.search)
+
+
+def _facts(project: Project, params: config.Params) -> "Facts":
+    from segline.training.plan import facts
+
+    manifest = project.manifest(params.dataset)
+    return facts.read(manifest, load_definition(project, params), short_side=params.prepare.short_side)

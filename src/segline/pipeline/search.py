@@ -1,0 +1,79 @@
+"""Search for a network: pre-train encoders where that is asked for, then let Keras Tuner choose."""
+
+from dataclasses import asdict
+from typing import Any
+
+from segline import config
+from segline.pipeline.work import Work
+from segline.storage import read_json, write_json
+
+
+def pretrain(work: Work) -> None:
+    """Train the search's encoders on what the data say of whole images; each one goes on after a kill."""
+    from segline.data.batches import loader
+    from segline.training.backend import make_deterministic
+    from segline.training.classification import pretrain as classification
+    from segline.training.search import search as trials
+
+    wanted, fit = work.params.classification, work.training
+    make_deterministic(seed=work.params.seed, threads=fit.threads)
+    task, label = work.dataset.image_label(wanted.task)
+    ids = [name for split in ("train", "validation") for name in work.prepared.split(split).ids]
+    classes = classification.image_classes(task, label, ids)
+    with loader.on_processes(work.loaders) as put:
+        train_batches, validation_batches = work.batches(wanted.augmentation, put, rare=0.0)
+        for encoder in trials.encoders_of(work.params.search):
+            with work.tracker.child(f"classification-{encoder}", name=f"{task}: {encoder}") as child:
+                classification.pretrain(
+                    encoder,
+                    fit,
+                    wanted,
+                    classes=classes,
+                    train=train_batches,
+                    validation=validation_batches,
+                    seed=work.params.seed,
+                    tracker=child,
+                    folder=work.scratch / "classification",
+                    report=lambda line, encoder=encoder: work.report(f"{task}, {encoder}: {line}"),  # type: ignore[misc]
+                )
+
+
+def search(work: Work) -> dict[str, Any]:
+    """Let Keras Tuner choose network, sizes, learning rate and augmentation strength on validation."""
+    from segline.data.batches import loader
+    from segline.training.backend import make_deterministic
+
+    stored = work.scratch / "choice.json"
+    make_deterministic(seed=work.params.seed, threads=work.params.training.threads)
+    if stored.is_file():
+        work.report(f"search: already done, {stored}")
+        return read_json(stored)
+    from segline.training.search import search as trials
+
+    with loader.on_processes(work.loaders) as put:
+        choice = trials.search(
+            work.params.search,
+            work.training,
+            classes=len(work.dataset.label_map),
+            make_batches=lambda strength: work.batches(strength, put),
+            seed=work.params.seed,
+            tracker=work.tracker,
+            folder=work.scratch / "tuner",
+            weights=_first_weights(work),
+            class_weights=work.class_weights,
+            report=work.report,
+        )
+    found = asdict(choice) | {"model_config": choice.model_config.model_dump(mode="json")}
+    write_json(stored, found)
+    return found
+
+
+def _first_weights(work: Work) -> dict[str, str]:
+    """Find the first weights of the search's encoders."""
+    wanted = work.params.search
+    if wanted.weights is None:
+        return {}
+    if wanted.weights == config.CLASSIFICATION:
+        return {encoder: str(work.scratch / "classification" / f"{encoder}.npz") for encoder in wanted.encoders}
+    first = str(work.project.root / wanted.weights_file) if wanted.weights_file else wanted.weights
+    return dict.fromkeys(wanted.encoders, first)

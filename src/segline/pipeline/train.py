@@ -1,0 +1,166 @@
+"""Train a model: (pretrain ->) search -> train -> evaluate -> register -> gate -> promote.
+
+Every step leaves its result whole in the run's scratch folder, or in MLflow, before the next one
+starts; a run that was killed is found by its run key and goes on from there, whoever goes on:
+``segline train`` or the flow.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from segline import config
+from segline.data.prepare.prepared import Prepared
+from segline.errors import TrainingError
+from segline.pipeline import evaluate, fit, promote, search
+from segline.pipeline.definition import load_definition
+from segline.pipeline.plan import plan_asked_for
+from segline.pipeline.work import Work
+from segline.progress import Report
+from segline.project import Project
+from segline.registry import lineage, summary, tracking, versions
+from segline.registry.versions import Version
+
+NO_FLOW = "none"
+"""The tag of the flow run, where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """The steps in their order; a flow puts a task in the place of each."""
+
+    begin: Callable[[Work], None]
+    pretrain: Callable[[Work], None]
+    search: Callable[[Work], dict[str, Any]]
+    train: Callable[[Work, dict[str, Any]], None]
+    evaluate: Callable[[Work], None]
+    register: Callable[[Work], Version]
+    judge: Callable[[Work, Version], dict[str, Any]]
+    promote: Callable[[Work, Version], None]
+
+
+def begin(work: Work) -> None:
+    """Log what the run is asked to do and where it comes from."""
+    work.scratch.mkdir(parents=True, exist_ok=True)  # it says that this run is this machine's
+    work.tracker.set_tags(work.tags)
+    work.tracker.log_params(lineage.flat(work.params.resolved()))
+    tracking.log_dataset(work.client, work.tracker.run_id, work.params.dataset, work.tags["segline.prepared_md5"])
+    if work.plan:
+        work.plan.write(work.scratch / "plan.json")
+        work.tracker.log_artifact(work.scratch / "plan.json", "plan")
+
+
+PLAIN = Steps(
+    begin=begin,
+    pretrain=search.pretrain,
+    search=search.search,
+    train=fit.fit,
+    evaluate=evaluate.evaluate,
+    register=promote.register,
+    judge=promote.judge,
+    promote=promote.promote,
+)
+"""The steps as plain calls."""
+
+
+def train(
+    project: Project,
+    *,
+    dataset: str | None = None,
+    retrain: bool = False,
+    report: Report,
+    flow_run: str = NO_FLOW,
+    steps: Steps = PLAIN,
+) -> dict[str, Any]:
+    """Train a model for `dataset`, and promote it if it is better.
+
+    Args:
+        dataset: one of the ``datasets`` of ``params.yaml``; default: its ``dataset``.
+        retrain: train again although a finished run with the same data, code and parameters exists.
+        report: takes each line for a person.
+        flow_run: id of the Prefect flow run, for the run's tags.
+
+    Returns:
+        The run's summary: figures, decision and champion.
+
+    Raises:
+        ConfigError: ``params.yaml`` asks for something impossible.
+        DataError: the data are not prepared, or not as they are asked for.
+        TrackingError: MLflow does not answer.
+        TrainingError: the same training runs already, or a fit cannot go on.
+    """
+    params = config.load(project.params, dataset=dataset)
+    prepared = Prepared(project.prepared(params.dataset))
+    prepared.check(load_definition(project, params), short_side=params.prepare.short_side)
+    plan = plan_asked_for(project, params)
+    params = plan.applied(params) if plan else params
+    data = lineage.data_state(project, params)
+    code = lineage.code_state(project.root)
+    resolved = lineage.resolved(params, root=project.root)
+    key = lineage.run_key(data, code, resolved)
+    client = tracking.connect(project)
+    experiment = tracking.experiment(client, project, versions.model_name(load_definition(project, params).model))
+    with tracking.reporting_tracking(project.tracking_uri), alone(project, key):
+        finished = [run for run in tracking.runs_with_key(client, experiment, key) if tracking.is_finished(run)]
+        begun = tracking.unfinished(client, experiment, key)
+        if finished and not retrain and begun is None:
+            report(f"run {finished[0].info.run_name} has the same data, code and parameters: reused")
+            return summary.of_run(client, finished[0], reused=True)
+        tracking.end_abandoned(client, experiment, project.runs)
+        run = begun or tracking.open_parent(client, experiment, key=key, name=f"{params.dataset}-{key[:8]}")
+        with tracking.closing(client, run) as tracker:
+            work = Work(
+                project=project,
+                params=params,
+                prepared=prepared,
+                client=client,
+                tracker=tracker,
+                scratch=project.runs / tracker.run_id,
+                tags={**lineage.tags(data, code, resolved, prepared.meta), "segline.flow_run": flow_run},
+                plan=plan,
+                report=report,
+            )
+            _run(work, steps)
+        shutil.rmtree(work.scratch, ignore_errors=True)
+        return summary.of_run(client, client.get_run(run.info.run_id), reused=False)
+
+
+def _run(work: Work, steps: Steps) -> None:
+    steps.begin(work)
+    with tracking.watching_machine(work.tracker):
+        if work.params.search.weights == config.CLASSIFICATION:
+            steps.pretrain(work)
+        choice = steps.search(work)
+        steps.train(work, choice)
+        steps.evaluate(work)
+    version = steps.register(work)
+    with FileLock(work.project.runs / f"{work.name}.gate.lock"):  # two gates at once would both beat the old champion
+        decision = steps.judge(work, version)
+        if decision["promote"]:
+            steps.promote(work, version)
+    work.tracker.set_tags({tracking.DECISION: json.dumps(decision)})
+
+
+@contextmanager
+def alone(project: Project, key: str) -> Iterator[None]:
+    """Refuse to train the same thing twice at once.
+
+    Raises:
+        TrainingError: another process trains it.
+    """
+    lock = project.runs / f"{key}.lock"
+    try:
+        with FileLock(lock, timeout=0):
+            yield
+    except Timeout as error:
+        raise TrainingError(
+            lock,
+            found="another process is training with the same data, code and parameters",
+            expected="one at a time",
+            remedy="wait for it: its result will be reused",
+        ) from error
