@@ -1,170 +1,20 @@
-import json
-from contextlib import nullcontext
-from types import SimpleNamespace
+"""The training flow: tasks in the place of the pipeline's steps, and nothing else."""
 
-import numpy as np
-import pytest
-from flows.work import Work
-from mlflow import MlflowClient
 from prefect import Flow, Task
 
-from flows import data, fitting, judging, training
-from flows.training import _alone
-from segline import config
-from segline.core.labels import label_map
-from segline.errors import TrainingError
-from segline.inference.bundle import Bundle
-from segline.project import Project
-
-
-def test_the_same_training_twice_at_once_is_refused(tmp_path):
-    places = Project(root=tmp_path, tracking_uri="sqlite://", workers=1)
-    places.runs.mkdir(parents=True)
-    with _alone(places, "key"):
-        with pytest.raises(TrainingError, match="another process is training"), _alone(places, "key"):
-            pass
-        with _alone(places, "other"):
-            pass
-    with _alone(places, "key"):
-        pass
+from flows import data, training
+from segline.pipeline import train
 
 
 def test_what_every_task_and_flow_raises_is_masked():
     """Prefect stores an exception's words; `reporting.without_secrets` has its own test."""
-    found = [each for module in (data, fitting, judging, training) for each in vars(module).values()]
+    found = [*vars(data).values(), *vars(training).values(), *vars(training._TASKS).values()]
     stored = {each.name: each for each in found if isinstance(each, Flow | Task)}
     assert {"training", "data", "reproduce", "begin", "search", "train", "evaluate", "register"} <= {*stored}
     assert [name for name, each in stored.items() if not hasattr(each.fn, "__wrapped__")] == []
 
 
-@pytest.fixture
-def judged(tmp_path, monkeypatch):
-    """`judge` on a real registry; only the champion's re-scoring, which has its own tests, is told its result."""
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    client.create_registered_model("segline-x")
-    (tmp_path / "evaluation.json").write_text('{"miou": 0.5}')
-    scores = {}
-    monkeypatch.setattr(judging, "_rescore", lambda work, champion: scores[int(champion.version)])
-    work = SimpleNamespace(
-        name="segline-x",
-        scratch=tmp_path,
-        params=SimpleNamespace(dataset="x", promotion=SimpleNamespace(floor={"x": 0.1})),
-    )
-
-    def new(score):
-        version = client.create_model_version("segline-x", source="file:///nowhere")
-        scores[int(version.version)] = score
-        return version
-
-    def judge(version):
-        (tmp_path / "evaluation.json").write_text(json.dumps({"miou": scores[int(version.version)]}))
-        return judging.judge.fn(work, client, client.get_model_version("segline-x", version.version))
-
-    return SimpleNamespace(client=client, new=new, judge=judge, promote=lambda v: training.promote.fn(client, v))
-
-
-def test_a_better_version_takes_the_alias_and_a_worse_one_does_not(judged):
-    first, better, worse = judged.new(0.5), judged.new(0.8), judged.new(0.6)
-    assert judged.judge(first)["promote"]
-    judged.promote(first)
-    decision = judged.judge(better)
-    assert decision["promote"]
-    assert decision["bar"] == 0.5
-    judged.promote(better)
-    assert judged.client.get_model_version_by_alias("segline-x", "champion").version == better.version
-    assert not judged.judge(worse)["promote"]
-
-
-def test_a_decision_stays_after_a_kill_but_not_after_somebody_elses_promotion(judged):
-    first, other = judged.new(0.5), judged.new(0.8)
-    made = judged.judge(first)
-    assert judged.judge(first) == made  # killed before the promotion
-    judged.promote(first)
-    assert judged.judge(first) == made  # killed after it
-    judged.judge(other)
-    judged.promote(other)
-    again = judged.judge(first)  # resumed late: it must not take the title back
-    assert not again["promote"]
-    assert again["bar"] == 0.8
-
-
-def test_an_encoder_is_trained_with_the_steps_of_one_pass(tmp_path, monkeypatch):
-    """Which both presets ask for; the fit itself has its own tests."""
-    from segline.training import backend
-    from segline.training.classification import pretrain
-
-    given = []
-    monkeypatch.setattr(backend, "make_deterministic", lambda **options: None)
-    monkeypatch.setattr(fitting, "batches_of", lambda *arguments, **options: (None, None))
-    monkeypatch.setattr(pretrain, "pretrain", lambda encoder, training, *_, **__: given.append((encoder, training)))
-    params = config.Params.model_construct(
-        seed=1,
-        training=config.Training(batch=4, steps=0, threads=1),
-        search=config.Search(networks=("deeplab_v3_plus",), encoders=("mini_xception",)),
-        classification=config.Classification(),
-    )
-
-    class OneDataset(Work):
-        dataset = SimpleNamespace(image_label=lambda task: ("breed", lambda name: name[0]))
-
-    work = OneDataset(
-        settings=Project(root=tmp_path, tracking_uri="sqlite://", workers=1),
-        params=params,
-        prepared=SimpleNamespace(split=lambda name: SplitOfNine()),
-        tracker=SimpleNamespace(child=lambda key, name: nullcontext()),
-        scratch=tmp_path,
-        tags={},
-    )
-    fitting.pretrain.fn(work)
-    assert [(encoder, training.steps) for encoder, training in given] == [("mini_xception", 3)]
-
-
-class SplitOfNine:
-    ids = tuple("aaaabbbbb")
-
-    def __len__(self):
-        return 9
-
-
-class Brightness:
-    """One labelled image whose foreground is darker than the network below takes for foreground."""
-
-    name = "validation"
-
-    def __len__(self):
-        return 1
-
-    def image(self, index):
-        return np.repeat(np.array([[30, 90, 90, 200]], np.uint8).repeat(3, axis=0)[..., None], 3, axis=2)
-
-    def mask(self, index):
-        return np.array([[0, 1, 1, 1]] * 2 + [[255] * 4], np.uint8)
-
-
-@pytest.mark.parametrize(("wanted", "classes"), [("validation", 2), (0.45, 2), ("validation", 3), (0.45, 3)])
-def test_a_binary_task_gets_its_threshold_from_validation_or_params(tmp_path, wanted, classes):
-    import keras
-
-    image = keras.Input((None, None, 3))
-    head = keras.layers.Conv2D(classes, 1, kernel_initializer="zeros")
-    network = keras.Model(image, head(image))
-    weights = np.zeros((1, 1, 3, classes))
-    weights[..., 1] = 1 / 300
-    head.set_weights([weights, np.array([1.0, 0.0, 0.0][:classes])])
-    labels = label_map([(place, str(place), (place, 0, 0)) for place in range(classes)])
-    bundle = Bundle(network=network, dataset="x", family="unet", labels=labels, short_side=None, stride=1)
-    logged = {}
-    work = SimpleNamespace(
-        params=SimpleNamespace(training=SimpleNamespace(threshold=wanted)),
-        prepared=SimpleNamespace(split=lambda name: {"validation": Brightness()}[name]),
-        tracker=SimpleNamespace(log_metrics=lambda metrics, step: logged.update(metrics)),
-    )
-    found = fitting._threshold(work, bundle)
-    if classes == 3:
-        assert found is None
-    elif wanted == 0.45:
-        assert found == 0.45
-    else:  # the foreground's logits differ by -0.1 and +1, the background's by -0.7
-        assert 0.332 < found < 0.475
-        assert logged == {"threshold": found, "threshold_val_miou": 1.0, "argmax_val_miou": pytest.approx(1 / 3)}
-    assert bool(logged) == (wanted == "validation" and classes == 2)
+def test_each_step_of_the_pipeline_is_a_task():
+    for name, task in vars(training._TASKS).items():
+        assert isinstance(task, Task)
+        assert task.fn.__wrapped__ is getattr(train.PLAIN, name)

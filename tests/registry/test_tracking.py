@@ -123,9 +123,9 @@ def test_an_unknown_model_is_answered_with_the_known_ones(client):
     version = client.create_model_version("segline-known", source="file:///nowhere")
     assert versions.champion(client, "segline-known") is None
     versions.promote(client, version)
-    assert versions.champion(client, "segline-known").version == version.version
-    assert versions.resolve(client, "segline-known").version == version.version
-    assert versions.resolve(client, "segline-known/1").version == version.version
+    assert versions.champion(client, "segline-known").version == str(version.version)
+    assert versions.resolve(client, "segline-known").version == str(version.version)
+    assert versions.resolve(client, "segline-known/1").version == str(version.version)
     for unknown in ("segline-unknown@champion", "segline-known@nobody", "segline-known/9", "segline-unknown"):
         with pytest.raises(TrackingError, match="segline-known@champion"):
             versions.resolve(client, unknown)
