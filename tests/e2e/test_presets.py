@@ -11,7 +11,7 @@ import yaml
     [("tutorial_kitti", "kitti"), pytest.param("tutorial_pets", "oxford_pets", marks=pytest.mark.slow)],
 )
 def test_a_preset_runs_from_download_to_a_decision(bare_project, prefect_api, name, dataset):
-    bare_project.environment |= {"PREFECT_API_URL": prefect_api, "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1"}
+    bare_project.environment |= {**prefect_api, "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL": "1"}
     assert "keys changed" in bare_project.run("segline", "preset", name).stdout
     path = bare_project.root / "params.yaml"
     params = yaml.safe_load(path.read_text())
