@@ -19,7 +19,8 @@ import machine
 import numpy as np
 
 from segline.core.metrics.confusion import Counts, iou, mean_iou
-from segline.core.statistics.bootstrap import Interval, bootstrap, bootstraps, compare, of_few, shown_units
+from segline.core.statistics.bootstrap import Interval, bootstrap, bootstraps, of_few, shown_units
+from segline.core.statistics.permutation import compare
 
 CONFIDENCE = 0.95
 PIXELS = 20_000  # of an image

@@ -10,17 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segline.core.metrics.confusion import confusion, iou, mean_iou, outcomes
-from segline.core.statistics import bootstrap as statistics
-from segline.core.statistics.bootstrap import (
-    bootstrap,
-    bootstraps,
-    compare,
-    differences,
-    group_places,
-    holm,
-    least_p,
-    student,
-)
+from segline.core.statistics import resampling
+from segline.core.statistics.bootstrap import bootstrap, bootstraps, student
+from segline.core.statistics.permutation import compare, differences, holm, least_p
+from segline.core.statistics.resampling import group_places
 from segline.core.statistics.trust import method
 
 
@@ -184,10 +177,10 @@ def test_memory_does_not_grow_with_resamples(monkeypatch):
         tracemalloc.stop()
         return most, found
 
-    monkeypatch.setattr(statistics, "_NUMBERS_AT_ONCE", 1 << 12)
+    monkeypatch.setattr(resampling, "NUMBERS_AT_ONCE", 1 << 12)
     few, many = peak(200), peak(4000)
     assert many[0] < few[0] + 4000 * 8 * 4  # a few floats a resample
-    monkeypatch.setattr(statistics, "_NUMBERS_AT_ONCE", 1 << 22)
+    monkeypatch.setattr(resampling, "NUMBERS_AT_ONCE", 1 << 22)
     whole = peak(4000)
     assert whole[0] > 5 * many[0]
     assert whole[1] == many[1]  # how much is held at a time changes nothing

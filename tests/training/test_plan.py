@@ -18,9 +18,9 @@ from segline.data.validate.fingerprint import FILE_NAME
 from segline.errors import ConfigError, DataError
 from segline.training import plan
 from segline.training.fit.memory_estimate import GIBIBYTE
-from segline.training.plan import Plan, facts, rules
+from segline.training.plan import Plan, constants, facts
+from segline.training.plan.crops import shrinking
 from segline.training.plan.facts import Facts
-from segline.training.plan.room import shrinking
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 FACTS = Facts(
@@ -144,7 +144,7 @@ def test_more_memory_and_more_pixels_give_wider_networks() -> None:
             widths.append(values(plan.make(small, short_side=512, training=training, search=search))["search.width"])
         assert [max(each) for each in widths] == sorted(max(each) for each in widths)
         assert all(set(less) <= set(more) for less, more in pairwise(widths))
-    assert max(rules.WIDTHS[0][1]) < max(widths[-1])
+    assert max(constants.WIDTHS[0][1]) < max(widths[-1])
 
 
 def test_every_candidate_is_within_the_budget() -> None:
@@ -185,7 +185,7 @@ def test_the_context_of_objects_comes_before_the_batch() -> None:
 def test_a_batch_sees_little_of_a_small_dataset_but_two_crops() -> None:
     assert values(make(replace(FACTS, samples=4)))["training.batch"] == 2
     batch = values(make(replace(FACTS, samples=100), memory=12.0))["training.batch"]
-    assert 2 <= batch <= rules.BATCH_SHARE * 100 * 512 * 680 / (512 * 672)
+    assert 2 <= batch <= constants.BATCH_SHARE * 100 * 512 * 680 / (512 * 672)
 
 
 def test_more_images_weaken_the_augmentation() -> None:
@@ -225,7 +225,7 @@ def test_the_amount_of_training_is_what_was_stated() -> None:
         made = values(make(images=images))
         seen = made["training.epochs"] * made["training.steps"] * made["training.batch"]
         assert seen == pytest.approx(images, rel=0.25 if images == 500 else 0.05)
-        assert rules.EPOCHS[0] <= made["training.epochs"] <= rules.EPOCHS[1]
+        assert constants.EPOCHS[0] <= made["training.epochs"] <= constants.EPOCHS[1]
 
 
 def test_the_deepest_features_have_an_edge_of_four_to_seven() -> None:
@@ -251,7 +251,7 @@ def test_learning_rates_are_those_of_the_optimizer(optimizer: str, factor: float
     line = next(
         line for line in make(batch=8, crop=(64, 96), optimizer=optimizer).lines if line.key == "search.learning_rate"
     )
-    assert line.value == pytest.approx([factor * rate for rate in rules.LEARNING_RATE])
+    assert line.value == pytest.approx([factor * rate for rate in constants.LEARNING_RATE])
     assert line.why.startswith(name)
 
 
@@ -283,7 +283,7 @@ def test_first_weights_make_networks_with_an_encoder_the_candidates(weights: str
         return values(plan.make(known, short_side=512, training=training, search=Search.model_validate(search)))
 
     drawn, pretrained = made(), made(weights=weights)
-    assert (drawn["search.weights"], drawn["search.networks"]) == (None, list(rules.NETWORKS))
+    assert (drawn["search.weights"], drawn["search.networks"]) == (None, list(constants.NETWORKS))
     assert "search.encoders" not in drawn
     assert pretrained["search.networks"] == ["deeplab_v3_plus"]
     assert len(pretrained["search.encoders"]) == encoders

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.core.metrics.confusion import mean_iou
-from segline.core.statistics import bootstrap
-from segline.core.statistics.bootstrap import Comparison, Interval
+from segline.core.statistics import permutation
+from segline.core.statistics.bootstrap import Interval
+from segline.core.statistics.permutation import Comparison
+from segline.core.statistics.resampling import group_places
 from segline.core.statistics.trust import counted
 from segline.errors import ComparisonError, DataError
 from segline.evaluation import lock
@@ -134,11 +136,11 @@ def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confiden
     first, *others = evaluations = _with_groups_of_all(ordered)
     options: dict[str, Any] = {"resamples": resamples, "confidence": confidence}
     against = [
-        bootstrap.compare(other.per_image, first.per_image, groups=first.groups, seed=BOOTSTRAP_SEED, **options)
+        permutation.compare(other.per_image, first.per_image, groups=first.groups, seed=BOOTSTRAP_SEED, **options)
         for other in others
     ]
     differences = [figures.difference_intervals(other, first, **options) for other in others]
-    corrected = bootstrap.holm([comparison.p for comparison in against])
+    corrected = permutation.holm([comparison.p for comparison in against])
     return [
         Entry(
             name=name,
@@ -181,7 +183,7 @@ def _with_groups_of_all(named: Sequence[tuple[str, Evaluation]]) -> list[Evaluat
 
 
 def _places(evaluation: Evaluation) -> tuple[int, ...]:
-    return bootstrap.group_places(evaluation.groups or ())
+    return group_places(evaluation.groups or ())
 
 
 def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Evaluation:
@@ -257,7 +259,7 @@ def summary(entries: Sequence[Entry]) -> dict[str, Any]:
 def _caveat(entries: Sequence[Entry]) -> str:
     """What must be said of the intervals, and how low a p-value can be at all where that is not very low."""
     interval, comparisons = entries[0].interval, len(entries) - 1
-    least = min(1.0, comparisons * bootstrap.least_p(interval.units))
+    least = min(1.0, comparisons * permutation.least_p(interval.units))
     if least < _LEAST_P:
         return interval.caveat
     units = counted(interval.units, "image" if interval.units == interval.images else "group")

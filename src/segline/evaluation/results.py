@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from segline.core.metrics.confusion import Counts, constant, mean_iou
 from segline.core.metrics.road import THRESHOLDS
-from segline.core.statistics.bootstrap import Interval, bootstrap, group_places
+from segline.core.statistics.bootstrap import Interval, bootstrap
+from segline.core.statistics.resampling import group_places
 from segline.formats import arrays as files
 from segline.formats import strict_json
 from segline.storage import atomic_file

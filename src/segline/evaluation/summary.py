@@ -15,7 +15,8 @@ from segline.core.metrics.boundary import boundary_iou
 from segline.core.metrics.confusion import Counts, Ratios, iou, mean_of_present, merged, outside_share
 from segline.core.metrics.road import road_scores
 from segline.core.metrics.scores import OVERALL, category_counts, per_class
-from segline.core.statistics.bootstrap import Interval, bootstraps, differences, of_few, shown_units
+from segline.core.statistics.bootstrap import Interval, bootstraps, of_few, shown_units
+from segline.core.statistics.permutation import differences
 from segline.evaluation.results import BOOTSTRAP_SEED, PETS, Evaluation
 
 Value = TypeVar("Value")

@@ -6,6 +6,6 @@ everywhere. What ``params.yaml`` says itself holds, and what follows from it fol
 """
 
 from segline.training.plan.derivation import asked, make, neighbours
-from segline.training.plan.lines import Line, Plan, read
+from segline.training.plan.plan import Line, Plan, read
 
 __all__ = ["Line", "Plan", "asked", "make", "neighbours", "read"]

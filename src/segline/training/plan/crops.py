@@ -1,63 +1,61 @@
-"""Crop and batch, as large as fit for the candidates that are there in any case."""
+"""Crops and batches of a planned training: as large and as many as fit, which flips, which of rare classes.
+
+They are made to fit the candidates that are there in any case; `search_space` then keeps what fits beside them.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from segline.config import MULTIPLE, largest_crop
 from segline.errors import ConfigError
-from segline.training.plan.facts import Facts
-from segline.training.plan.room import (
-    Room,
-    Size,
-    gibibytes,
-    multiple_above,
-    multiple_below,
-    rounded_up,
-    shrinking,
-)
-from segline.training.plan.rules import BATCH, BATCH_SHARE, CONTEXT, SIDE
+from segline.training.fit.memory_estimate import Footprint
+from segline.training.plan.constants import BATCH, BATCH_SHARE, CONTEXT, IMBALANCE, RARE, SIDE
+from segline.training.plan.facts import Facts, Size
+from segline.training.plan.memory_budget import MemoryBudget, gibibytes, rounded_up
+from segline.training.plan.plan import Draft
 
 
 @dataclass(frozen=True)
 class Certain:
     """Candidates that are there in any case, at one width, against the budget: crop and batch are made to fit them."""
 
-    room: Room
+    memory: MemoryBudget
     networks: tuple[str, ...]
     width: int
 
     def takes(self, crop: Size, batch: int) -> int:
         """Bytes of the one that takes most."""
-        return max(self.room.takes(network, self.width, crop=crop, batch=batch) for network in self.networks)
+        return max(self.memory.takes(network, self.width, crop=crop, batch=batch) for network in self.networks)
 
     def fits(self, crop: Size, batch: int) -> bool:
         """Whether all of them are within the budget."""
-        return self.takes(crop, batch) <= self.room.budget
+        return self.takes(crop, batch) <= self.memory.limit
 
     def said(self, crop: Size, batch: int) -> str:
         """What they take, in words."""
         return f"{' or '.join(self.networks)} with {batch} crops takes {gibibytes(self.takes(crop, batch))}"
 
 
-def find_certain(room: Room, candidates: Sequence[str], widths: Sequence[int], *, given: bool) -> Certain:
+def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequence[int], *, given: bool) -> Certain:
     """All candidates where they were given, or else the first whose smallest fit is within the budget.
 
     Raises:
         ConfigError: not even the smallest crops fit.
     """
     smallest, batch, width = (MULTIPLE, MULTIPLE), BATCH[0], max(widths)
-    needs = {network: room.takes(network, width, crop=smallest, batch=batch) for network in candidates}
-    fitting = [network for network, need in needs.items() if need <= room.budget]
+    needs = {network: memory.takes(network, width, crop=smallest, batch=batch) for network in candidates}
+    fitting = [network for network, need in needs.items() if need <= memory.limit]
     if given and len(fitting) == len(candidates):
-        return Certain(room, tuple(candidates), width)
+        return Certain(memory, tuple(candidates), width)
     if fitting and not given:
-        return Certain(room, (fitting[0],), width)
+        return Certain(memory, (fitting[0],), width)
     each = ", ".join(f"{network} {gibibytes(need)}" for network, need in needs.items())
     least = max(needs.values()) if given else min(needs.values())
     raise ConfigError(
         "training.memory",
-        found=f"a budget of {gibibytes(room.budget)}, too small for any crop",
+        found=f"a budget of {gibibytes(memory.limit)}, too small for any crop",
         expected=f"at least {gibibytes(least)}: {batch} crops of {MULTIPLE}x{MULTIPLE} at width {width} take {each}",
         remedy=f"raise training.memory to {rounded_up(least)}",
     )
@@ -123,6 +121,86 @@ def check_given(certain: Certain, crop: Size, batch: int) -> None:
         raise ConfigError(
             "training.crop",
             found=f"{crop[0]}x{crop[1]}, of which {certain.said(crop, batch)} at width {certain.width}",
-            expected=f"at most {gibibytes(certain.room.budget)} (training.memory)",
+            expected=f"at most {gibibytes(certain.memory.limit)} (training.memory)",
             remedy=f"lower training.crop or training.batch, or raise training.memory to {rounded_up(need)}",
         )
+
+
+def settle_validation_batch(
+    draft: Draft, facts: Facts, memory: MemoryBudget, peaks: Collection[Footprint], *, batch: int
+) -> None:
+    """Settle how many whole images are validated at a time: as many as fit, and no more than crops in a batch.
+
+    Args:
+        peaks: what the largest candidate of each network takes.
+
+    Raises:
+        ConfigError: a single one does not fit, or as many as ``params.yaml`` says do not.
+    """
+
+    def most(images: int) -> int:
+        return max(peak.of_validation(size=padded, batch=images) for peak in peaks)
+
+    height, width = facts.validated
+    padded = multiple_above(height), multiple_above(width)  # as `data.batches.loader.Whole` gives them
+    fitting = next((number for number in range(batch, 0, -1) if most(number) <= memory.limit), 0)
+    if fitting == 0:
+        raise ConfigError(
+            "training.memory",
+            found=f"a budget of {gibibytes(memory.limit)}",
+            expected=f"{gibibytes(most(1))} for validating one whole image, which has up to {height}x{width} pixels",
+            remedy=f"lower prepare.short_side, or raise training.memory to {rounded_up(most(1))}",
+        )
+    settled = draft.settle("training.validation_batch", fitting, f"whole images of up to {height}x{width}, as fit")
+    images = settled or batch
+    if most(images) > memory.limit:
+        raise ConfigError(
+            "training.validation_batch",
+            found=f"{images} images of up to {height}x{width} pixels, which take {gibibytes(most(images))}",
+            expected=f"at most {gibibytes(memory.limit)} (training.memory)",
+            remedy=f"lower it to {fitting}, or raise training.memory to {rounded_up(most(images))}",
+        )
+
+
+def settle_drawing(draft: Draft, facts: Facts) -> None:
+    """Settle how crops are drawn: mirrored by which flips, and how many are centred on a rare class."""
+    legal = [name for name, (is_legal, _) in facts.flips.items() if is_legal]
+    reasons = "; ".join(f"{name.replace('_', '-')}: {why}" for name, (_, why) in facts.flips.items())
+    draft.settle("training.flips", legal, reasons)
+    imbalance = _imbalance(facts)
+    said = f"the median class has {imbalance:.3g} times the pixels of the rarest"
+    if draft.given("training.augmentation.kind") == "none":
+        draft.settle("training.rare", 0.0, "crops are not drawn where the augmentation is none")
+    else:
+        share = round(RARE, 3) if imbalance >= IMBALANCE else 0.0
+        draft.settle("training.rare", share, f"{said}; from {IMBALANCE:g} on")
+
+
+def _imbalance(facts: Facts) -> float:
+    """Pixels of the median class over those of the rarest that occurs; 1 where there are none to compare."""
+    shares = list(facts.shares.values())
+    return median(shares) / min(shares) if shares else 1.0
+
+
+def shrinking(largest: Size) -> Iterator[Size]:
+    """Crops from `largest` down to the smallest, each a step smaller along the side that is largest for its whole.
+
+    nnU-Net's way: the shape of the crop follows that of the image.
+    """
+    crop = largest
+    yield crop
+    while max(crop) > MULTIPLE:
+        shares = [side / whole if side > MULTIPLE else 0.0 for side, whole in zip(crop, largest, strict=True)]
+        place = int(shares[1] >= shares[0])
+        crop = (crop[0] - MULTIPLE * (1 - place), crop[1] - MULTIPLE * place)
+        yield crop
+
+
+def multiple_below(side: int) -> int:
+    """The largest legal crop side that is not above `side`, or the smallest there is."""
+    return max(MULTIPLE, side // MULTIPLE * MULTIPLE)
+
+
+def multiple_above(side: float) -> int:
+    """The smallest legal crop side that is not below `side`."""
+    return max(MULTIPLE, -(-round(side) // MULTIPLE) * MULTIPLE)

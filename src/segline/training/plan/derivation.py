@@ -1,21 +1,31 @@
 """A plan from its facts, value after value; and what another budget would change."""
 
-import math
 from collections.abc import Iterator
 
 from segline.config import Params, Search, Training
 from segline.errors import ConfigError
 from segline.training.fit.memory_estimate import GIBIBYTE
-from segline.training.plan.amount import settle_amount
-from segline.training.plan.candidates import settle_candidates, settle_options, settle_weights, widths_for
-from segline.training.plan.crops import batch_for, check_given, crop_for, find_certain
-from segline.training.plan.draft import Draft
+from segline.training.plan.constants import EDGE, FIXED, MEMORY
+from segline.training.plan.crops import (
+    batch_for,
+    check_given,
+    crop_for,
+    find_certain,
+    settle_drawing,
+    settle_validation_batch,
+)
 from segline.training.plan.facts import Facts
-from segline.training.plan.lines import Plan
-from segline.training.plan.room import Room
-from segline.training.plan.rules import EDGE, FIXED, MEMORY, PIXELS
-from segline.training.plan.sampling import settle_sampling
-from segline.training.plan.validation import settle_validation
+from segline.training.plan.image_budget import settle_epochs, settle_images
+from segline.training.plan.memory_budget import MemoryBudget
+from segline.training.plan.plan import Draft, Plan
+from segline.training.plan.search_space import (
+    settle_augmentation,
+    settle_candidates,
+    settle_learning_rate,
+    settle_options,
+    settle_weights,
+    widths_for,
+)
 
 
 def make(facts: Facts, *, short_side: int | None, training: Training, search: Search) -> Plan:
@@ -31,30 +41,29 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
     budget = draft.settle("training.memory", MEMORY, "GiB that a fit may take, where none are stated")
     for key, (value, why) in FIXED.items():
         draft.settle(f"training.{key}", value, why)
-    settle_sampling(draft, facts)
+    settle_drawing(draft, facts)
+    settle_augmentation(draft, facts)
     networks, widths = draft.given("search.networks"), draft.given("search.width")
     candidates = networks or settle_weights(draft)
     search = search.model_copy(update=settle_options(draft, facts, candidates))
-    room = Room(
-        budget=round(budget * GIBIBYTE),
+    memory = MemoryBudget(
+        limit=round(budget * GIBIBYTE),
         classes=facts.classes,
         training=draft.training(),
         search=search,
         edge=EDGE,
         depths=draft.given("search.depth"),
     )
-    certain = find_certain(room, candidates, widths or widths_for(facts)[:1], given=networks is not None)
+    certain = find_certain(memory, candidates, widths or widths_for(facts)[:1], given=networks is not None)
     derived = crop_for(facts, certain, short_side, given=draft.given("training.batch"))
     crop = tuple(draft.settle("training.crop", *derived))
     batch = draft.settle("training.batch", *batch_for(facts, certain, crop))
     check_given(certain, crop, batch)
-    amount = max(1, round(PIXELS / math.prod(crop)))
-    images = draft.settle(
-        "training.images", amount, f"the final fit's crops: {PIXELS:.2g} pixels, where none are stated"
-    )
-    peaks = settle_candidates(draft, room, candidates, widths or widths_for(facts), crop=crop, batch=batch)
-    settle_validation(draft, facts, room, peaks.values(), batch)
-    settle_amount(draft, facts, images=images, batch=batch)
+    images = settle_images(draft, crop=crop)
+    peaks = settle_candidates(draft, memory, candidates, widths or widths_for(facts), crop=crop, batch=batch)
+    settle_validation_batch(draft, facts, memory, peaks.values(), batch=batch)
+    settle_epochs(draft, facts, images=images, batch=batch)
+    settle_learning_rate(draft, batch=batch)
     return Plan(
         dataset=facts.dataset,
         fingerprint=facts.digest,

@@ -19,7 +19,7 @@ from segline.errors import ConfigError, DataError
 from segline.formats import strict_json
 
 Size = tuple[int, int]
-"""Height and width."""
+"""Height and width, pixels."""
 
 _LARGE = "q75"  # quantile of a class's components that stands for its objects: the smaller half is mostly crumbs
 

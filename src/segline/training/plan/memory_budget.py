@@ -1,7 +1,6 @@
 """What fits into a memory budget: crops, batches and networks against what their fits would take."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -9,19 +8,17 @@ from segline import models
 from segline.config import MULTIPLE, ModelConfig, Search, Training
 from segline.errors import ConfigError
 from segline.training.fit.memory_estimate import GIBIBYTE, Footprint, footprint
-
-Size = tuple[int, int]
-"""Height and width, pixels."""
+from segline.training.plan.facts import Size
 
 _HALVINGS = (2, 3, 4, 5)  # that a network may have
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class MemoryBudget:
     """A budget, and candidates that are to keep to it.
 
     Args:
-        budget: bytes.
+        limit: bytes.
         classes: of the label map.
         training: optimizer, loss, precision and averages, which take their part.
         search: what else is offered to networks that have it: encoders, strides, blocks.
@@ -29,7 +26,7 @@ class Room:
         depths: how often candidates halve the sides; none for what `edge` makes of a crop.
     """
 
-    budget: int
+    limit: int
     classes: int
     training: Training
     search: Search
@@ -85,31 +82,7 @@ class Room:
 
     def fits(self, network: str, width: int, *, crop: Size, batch: int) -> bool:
         """Whether that is within the budget."""
-        return self.takes(network, width, crop=crop, batch=batch) <= self.budget
-
-
-def shrinking(largest: Size) -> Iterator[Size]:
-    """Crops from `largest` down to the smallest, each a step smaller along the side that is largest for its whole.
-
-    nnU-Net's way: the shape of the crop follows that of the image.
-    """
-    crop = largest
-    yield crop
-    while max(crop) > MULTIPLE:
-        shares = [side / whole if side > MULTIPLE else 0.0 for side, whole in zip(crop, largest, strict=True)]
-        place = int(shares[1] >= shares[0])
-        crop = (crop[0] - MULTIPLE * (1 - place), crop[1] - MULTIPLE * place)
-        yield crop
-
-
-def multiple_below(side: int) -> int:
-    """The largest legal crop side that is not above `side`, or the smallest there is."""
-    return max(MULTIPLE, side // MULTIPLE * MULTIPLE)
-
-
-def multiple_above(side: float) -> int:
-    """The smallest legal crop side that is not below `side`."""
-    return max(MULTIPLE, -(-round(side) // MULTIPLE) * MULTIPLE)
+        return self.takes(network, width, crop=crop, batch=batch) <= self.limit
 
 
 def gibibytes(size: int) -> str:

@@ -1,15 +1,29 @@
-"""What the search of a planned training may choose from."""
+"""What the search of a planned training may choose from: networks, their sizes, augmentation and learning rates."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from segline import models
 from segline.config import CLASSIFICATION, IMAGENET
 from segline.training.fit.memory_estimate import Footprint
-from segline.training.plan.draft import Draft
-from segline.training.plan.facts import Facts
-from segline.training.plan.room import Room, Size
-from segline.training.plan.rules import ENCODERS, NETWORKS, PRETRAINED, WIDTHS
+from segline.training.plan.constants import (
+    BATCH,
+    ENCODERS,
+    FEW,
+    LEARNING_RATE,
+    MANY,
+    NETWORKS,
+    OPTIMIZERS,
+    PRETRAINED,
+    PRETRAINED_RATE,
+    SPREAD,
+    STRENGTH,
+    WIDTHS,
+)
+from segline.training.plan.facts import Facts, Size
+from segline.training.plan.memory_budget import MemoryBudget
+from segline.training.plan.plan import Draft
 
 
 def settle_weights(draft: Draft) -> tuple[str, ...]:
@@ -42,12 +56,12 @@ def widths_for(facts: Facts) -> tuple[int, ...]:
 
 
 def settle_candidates(
-    draft: Draft, room: Room, networks: Sequence[str], widths: Sequence[int], *, crop: Size, batch: int
+    draft: Draft, memory: MemoryBudget, networks: Sequence[str], widths: Sequence[int], *, crop: Size, batch: int
 ) -> dict[str, Footprint]:
     """What the search may choose from: all that fits; what the largest of each network takes."""
 
     def fitting(network: str, width: int) -> bool:
-        return room.fits(network, width, crop=crop, batch=batch)
+        return memory.fits(network, width, crop=crop, batch=batch)
 
     kept = [network for network in networks if fitting(network, min(widths))]
     wide = [width for width in widths if all(fitting(network, width) for network in kept)]
@@ -56,10 +70,38 @@ def settle_candidates(
     draft.settle(
         "search.width", wide, "more filters for more pixels" + ("" if len(wide) == len(widths) else ", as fit")
     )
-    depths = room.depths_for(crop)
+    depths = memory.depths_for(crop)
     edges = " or ".join(str(min(crop) // 2**depth) for depth in depths)
     halving = [name for name in draft.given("search.networks", kept) if models.has_option(name, "depth")]
     why = f"the deepest features are {edges} pixels high or wide" if halving else "unused: these networks have none"
     draft.settle("search.depth", depths, why)
     widest = max(draft.given("search.width", wide))
-    return {name: room.footprint(name, widest, crop) for name in draft.given("search.networks", kept)}
+    return {name: memory.footprint(name, widest, crop) for name in draft.given("search.networks", kept)}
+
+
+def settle_augmentation(draft: Draft, facts: Facts) -> None:
+    """Settle the range of the augmentation's strength."""
+    draft.settle(
+        "search.augmentation", _strengths(facts.samples), f"{facts.samples} training images: the fewer, the stronger"
+    )
+
+
+def _strengths(samples: int) -> tuple[float, float]:
+    """The range of the augmentation strength, falling with the logarithm of the number of images."""
+    share = min(1.0, max(0.0, math.log(samples / FEW) / math.log(MANY / FEW)))
+    middle = STRENGTH[0] + share * (STRENGTH[1] - STRENGTH[0])
+    return round(max(0.0, middle - SPREAD), 2), round(min(1.0, middle + SPREAD), 2)
+
+
+def settle_learning_rate(draft: Draft, *, batch: int) -> None:
+    """Settle the range of the peak learning rate, for the optimizer, the batch and what the encoder knows."""
+    optimizer, over_adamw = OPTIMIZERS[draft.training().optimizer]
+    factor = over_adamw * math.sqrt(batch / BATCH[1])
+    rates, knowing = LEARNING_RATE, ""
+    if draft.given("search.weights") is not None:
+        rates, knowing = PRETRAINED_RATE, " and an encoder that knows something"
+    draft.settle(
+        "search.learning_rate",
+        [float(f"{min(1.0, rate * factor):.2g}") for rate in rates],
+        f"for {optimizer}{knowing}, with the square root of the batch (1 at {BATCH[1]})",
+    )

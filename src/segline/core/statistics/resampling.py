@@ -1,0 +1,94 @@
+"""What is drawn, and its sums: images or whole groups of them, resampled a bounded number of counts at a time.
+
+Images that show the same place, drive or animal are no separate evidence: where groups are named, whole groups are
+drawn. `bootstrap` draws with replacement, `permutation` swaps the counts of two models.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from segline.core.metrics.confusion import Counts
+from segline.core.statistics.trust import FEWEST_GROUPS
+
+Floats = npt.NDArray[np.float64]
+
+Score = Callable[[Counts], Floats]
+"""Summed counts int64 (..., *shape) of one image's `shape` -> float64 (...), e.g. `mean_iou`."""
+
+Scores = Callable[[Counts], Floats]
+"""The same -> float64 (..., K), e.g. `iou`."""
+
+NUMBERS_AT_ONCE = 1 << 20
+"""Of resampled counts: memory is this, whatever the resamples."""
+
+
+def group_places(groups: Sequence[str]) -> tuple[int, ...]:
+    """Which images belong together: of each, the place of the first of its group.
+
+    Args:
+        groups: names, one an image; an image without a name ("") is a group of its own.
+    """
+    first: dict[str, int] = {}
+    return tuple(first.setdefault(name, place) if name else place for place, name in enumerate(groups))
+
+
+def drawn_units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
+    """Counts of what is drawn, of how many images, in how many groups: None where every image stands for itself.
+
+    Images without anything counted (all void) tell nothing, and are not among them, unless all are such.
+    """
+    if not len(per_image):
+        raise ValueError("an interval needs at least one image")
+    if groups is not None and len(groups) != len(per_image):
+        raise ValueError(f"{len(per_image)} images, but {len(groups)} names of groups")
+    telling = np.asarray(per_image.reshape(len(per_image), -1).any(axis=1))
+    if telling.any() and not telling.all():
+        per_image = per_image[telling]
+        groups = None if groups is None else [name for name, told in zip(groups, telling.tolist(), strict=True) if told]
+    images = len(per_image)
+    if groups is None:
+        return per_image, images, None
+    firsts, unit_of = np.unique(group_places(groups), return_inverse=True)
+    if len(firsts) == images:
+        return per_image, images, None
+    if len(firsts) < FEWEST_GROUPS:
+        return per_image, images, len(firsts)
+    units = np.zeros((len(firsts), *per_image.shape[1:]), dtype=np.int64)
+    np.add.at(units, unit_of, per_image)
+    return units, images, len(firsts)
+
+
+def chunks(resamples: int, units: Counts) -> Iterator[int]:
+    """How many resamples to hold at a time, until there are `resamples`."""
+    most = max(1, NUMBERS_AT_ONCE // max(len(units), math.prod(units.shape[1:])))
+    for start in range(0, resamples, most):
+        yield min(most, resamples - start)
+
+
+def draws(units: Counts, resamples: int, generator: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+    """How often each unit is in each resample, (r, N) a chunk."""
+    even = np.full(len(units), 1 / len(units))
+    for rows in chunks(resamples, units):
+        yield generator.multinomial(len(units), even, size=rows)
+
+
+def parts(units: Counts) -> Iterator[slice]:
+    """Yield slices over all units, each of as many as are held at a time."""
+    start = 0
+    for rows in chunks(len(units), units):
+        yield slice(start, start + rows)
+        start += rows
+
+
+def weighted_sums(
+    weights: Iterator[npt.NDArray[np.int64]], units: Counts, once: Counts | None = None
+) -> Iterator[Counts]:
+    """Counts (r, *shape) of each chunk of weights (r, N): units times their weights, and `once` as it is."""
+    # float64 products of integers are exact up to 2^53 pixels, and BLAS is far faster than int64.
+    flat = units.reshape(len(units), -1).astype(np.float64)
+    added = 0 if once is None else once.sum(axis=0)
+    for chunk in weights:
+        yield np.asarray(chunk.astype(np.float64) @ flat, dtype=np.int64).reshape(-1, *units.shape[1:]) + added
