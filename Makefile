@@ -49,6 +49,13 @@ up: install  ## MLflow, Prefect and a worker on loopback, until Ctrl-C
 test: install  ## The tests, within 15 minutes on 2 cores
 	@python -m pytest
 
+# What the data stages, networks, fits, servers and whole projects do is left to `make test`.
+FAST := tests/core tests/config tests/datasets tests/training/plan tests/registry/gate tests/test_architecture.py
+
+.PHONY: test-fast
+test-fast: install  ## What one waits for while editing, within a minute: core, config, datasets, plans, the gate
+	@python -m pytest -q $(FAST)
+
 .PHONY: test-all
 test-all: install  ## The tests that take longer, too
 	@python -m pytest -m "slow or not slow"

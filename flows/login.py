@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import tomlkit
-from prefect.settings import get_current_settings
 from tomlkit.exceptions import TOMLKitError
 
 from segline.errors import ConfigError
@@ -91,6 +90,8 @@ def drop_others(environment: dict[str, str]) -> dict[str, str]:
 
 def is_agreed() -> bool:
     """Tell whether a server that this process starts will ask for a login, and for the one that this process has."""
+    from prefect.settings import get_current_settings  # here: what only wants a login need not wait for Prefect
+
     settings = get_current_settings()
     asked, known = settings.server.api.auth_string, settings.api.auth_string
     return bool(asked) and asked == known

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # `serving`, which several folders use
+# Modules that tests share, and programs that they start in processes of their own.
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 # Before anything imports NumPy: OpenBLAS keeps every core spinning for small products, and two tests run at a time.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
-
-# Before anything imports Keras: Prefect shuts down the log handlers that are there when it is
-# imported, and absl's closes the stream it writes to, which under pytest is the captured stderr.
-import prefect.main  # noqa: F401
 
 # What `make` exports, or a developer has set, must not decide what a test sees.
 OURS = ("SEGLINE_ROOT", "SEGLINE_WORKERS", "MLFLOW_TRACKING_URI", "PREFECT_API_URL", "PREFECT_PROFILE")

@@ -2,14 +2,12 @@
 
 import tarfile
 import zipfile
-from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from places import REAL
 
 from segline.datasets import sample
-
-REAL = Path(__file__).parents[3] / "shared" / "data" / "mirror"
 
 
 @pytest.fixture(scope="session")

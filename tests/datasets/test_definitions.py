@@ -152,8 +152,8 @@ def test_params_have_an_entry_for_each_and_a_comment_for_what_can_be_chosen():
         assert all(split in line for split in dataset.splits)
 
 
-def test_the_dataset_that_contributing_shows_works(tmp_path):
-    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+def test_the_dataset_that_the_architecture_page_shows_works(tmp_path):
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     namespace: dict[str, object] = {}
     exec(compile(code, "penn_fudan.py", "exec"), namespace)

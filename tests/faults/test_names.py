@@ -9,7 +9,6 @@ import json
 import logging
 import shutil
 import subprocess
-import sys
 from contextlib import redirect_stderr, redirect_stdout
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from drawn_split import Split, bundle
 from markdown_it import MarkdownIt
 from rich.markup import escape
 from rich.table import Table
@@ -50,9 +50,6 @@ from segline.evaluation.report import pictures as report
 from segline.inference.overlay import with_legend
 from segline.registry import summary
 from segline.storage import atomic_file
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "evaluation"))
-from drawn_split import Split, bundle
 
 # Great Expectations' own imports do what Python 3.11 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")

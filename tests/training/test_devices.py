@@ -10,10 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from places import HELPERS, ROOT
 
 from segline.training import backend
 
-HERE = Path(__file__).parent
 Found = dict[str, Any]
 
 
@@ -21,11 +21,11 @@ def start(folder: Path, *, on: str) -> tuple[Found, Found]:
     """What `devices.py` found on one device and on two."""
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1] / "src"), str(HERE)]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(HELPERS)]),
         "KERAS_BACKEND": on,
         "XLA_FLAGS": "--xla_force_host_platform_device_count=2",  # what JAX goes by
     }
-    command = [sys.executable, str(HERE / "devices.py"), str(folder)]
+    command = [sys.executable, str(HELPERS / "devices.py"), str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.fail(done.stderr)

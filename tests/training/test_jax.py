@@ -5,13 +5,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import portable
 import pytest
-
-HERE = Path(__file__).parent
+from places import HELPERS, ROOT
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="jax is not installed (pip install jax)"
@@ -24,7 +22,7 @@ def on_jax(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path = tmp_path_factory.mktemp("jax") / "found.json"
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(HERE.parents[1] / "src"), str(HERE)]),
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(HELPERS)]),
         "KERAS_BACKEND": "jax",
         # Compiling takes most of a test's time; four fits compile the same.
         "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true",
@@ -32,7 +30,7 @@ def on_jax(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-    command = [sys.executable, str(HERE / "portable.py"), str(path)]
+    command = [sys.executable, str(HELPERS / "portable.py"), str(path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.fail(done.stderr)

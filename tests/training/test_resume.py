@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from places import HELPERS, ROOT
 
-HERE = Path(__file__).parent
 SPEED = "images_per_second"
 
 
 def start(*parts: str) -> int:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parents[1] / "src"), str(HERE)])}
-    command = [sys.executable, str(HERE / "killable.py"), *parts]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(HELPERS)])}
+    command = [sys.executable, str(HELPERS / "killable.py"), *parts]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in (0, -signal.SIGKILL):
         pytest.fail(done.stderr)

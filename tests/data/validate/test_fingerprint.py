@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from places import REAL
 from scipy import ndimage
 
 from segline.core.labels import VOID
@@ -14,8 +15,6 @@ from segline.data.images.decode import read_image, read_mask, write_png
 from segline.data.images.split import assign
 from segline.data.validate import fingerprint, manifest, mask_checks, sample_statistics
 from segline.datasets.base import SPLITS, Dataset
-
-REAL = Path(__file__).parents[3] / "shared" / "data" / "mirror"
 
 
 def _fingerprint(

@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from segline.config import Loss, ModelConfig, Training
 from segline.training.fit import memory_estimate
@@ -12,7 +12,7 @@ from segline.training.fit.job import Job
 from segline.training.fit.memory_estimate import Dilated, footprint
 
 TRAINING = Training(threads=2)
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "memory_estimate.py"
+BENCHMARK = ROOT / "benchmarks" / "memory_estimate.py"
 
 
 def counted(**options: object) -> memory_estimate._Count:

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import REAL
 
 from segline.data.images.decode import read_mask, write_png
 from segline.data.validate import data_docs, manifest
 from segline.datasets.base import Dataset, Pair
 from segline.errors import DataError, ValidationError
-
-REAL = Path(__file__).parents[3] / "shared" / "data" / "mirror"
 
 Validate = Callable[..., None]
 

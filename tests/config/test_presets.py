@@ -1,19 +1,15 @@
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from places import PARAMS
+from recording_tracker import RecordingTracker
 from typer.testing import CliRunner
 
 from segline import cli, config
 from segline.config import presets
 from segline.errors import ConfigError
-
-sys.path.insert(0, str(Path(__file__).parent / "training"))
-from recording_tracker import RecordingTracker
-
-PARAMS = Path(__file__).parent.parent / "params.yaml"
 
 
 @pytest.fixture

@@ -15,14 +15,13 @@ from typing import Any
 import pytest
 import requests
 import tenacity
+from places import REAL
 
 from segline import datasets
 from segline.data.download import transfer
 from segline.data.download.download import RECORD, SUMS, check_source, download
 from segline.datasets.base import Archive, Dataset
 from segline.errors import ChecksumError, ConfigError, SourceError
-
-REAL = Path(__file__).parents[3] / "shared" / "data" / "mirror"
 
 
 @pytest.fixture(autouse=True)

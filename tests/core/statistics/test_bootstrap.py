@@ -1,13 +1,13 @@
 import importlib
 import math
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from places import ROOT
 
 from segline.core.metrics.confusion import confusion, iou, mean_iou, outcomes
 from segline.core.statistics import resampling
@@ -21,7 +21,7 @@ from segline.core.statistics.trust import method
 def simulation():
     """`benchmarks/intervals.py`, which runs the same in full."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+        patch.syspath_prepend(ROOT / "benchmarks")
         yield importlib.import_module("intervals")
 
 

@@ -1,15 +1,9 @@
-import shutil
-import sys
-from pathlib import Path
+"""A project of the user's own data, whose commands run in this process."""
 
-import pytest
 import yaml
+from places import PARAMS
 
 from segline.cli import main
-
-sys.path.insert(0, str(Path(__file__).parent))  # `drawing`, which all of them use
-
-PARAMS = Path(__file__).parents[2] / "params.yaml"
 
 
 class Project:
@@ -43,13 +37,3 @@ class Project:
 
     def params(self):
         return yaml.safe_load((self.root / "params.yaml").read_text())
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, capsys):
-    root = tmp_path / "project"
-    root.mkdir()
-    shutil.copy(PARAMS, root)
-    monkeypatch.setenv("SEGLINE_ROOT", str(root))
-    monkeypatch.setenv("SEGLINE_WORKERS", "1")
-    return Project(root, capsys)

@@ -14,6 +14,7 @@ import jsonschema
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from places import ROOT
 
 from segline import config, datasets
 from segline.core.coding import Colours
@@ -35,7 +36,7 @@ from segline.evaluation.lock import lock_of
 from segline.parallel import forking
 from segline.progress import silent
 
-SCHEMA = Path(__file__).parents[2] / "docs/score.schema.json"
+SCHEMA = ROOT / "docs/score.schema.json"
 # Raw and train ids share 0 (void, and the first class) and 3 (the first class, and the last).
 LABELS = label_map(
     [(3, "road", (128, 64, 128)), (5, "car", (0, 0, 142)), (9, "sky", (70, 130, 180)), (10, "tree", (9, 99, 9))],

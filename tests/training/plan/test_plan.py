@@ -11,6 +11,7 @@ from typing import Any
 import fingerprints
 import pytest
 import yaml
+from places import PARAMS
 
 from segline import config
 from segline.config import MULTIPLE, Search, Training
@@ -22,7 +23,6 @@ from segline.training.plan import Plan, constants, facts
 from segline.training.plan.crops import shrinking
 from segline.training.plan.facts import Facts
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
 FACTS = Facts(
     dataset="pets",
     digest="0" * 16,

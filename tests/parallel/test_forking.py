@@ -13,7 +13,7 @@ from segline.parallel import forking
 pytestmark = pytest.mark.skipif(forking.METHOD != "forkserver", reason="nothing is forked here")
 
 WORKER = """
-from segline.data import forking
+from segline.parallel import forking
 {begin}
 from segline.parallel.pool import processes
 with processes(1) as pool:
@@ -23,7 +23,7 @@ with processes(1) as pool:
 INTERRUPTED = """
 import signal, sys, time
 signal.signal(signal.SIGINT, lambda *_: sys.exit("interrupted"))
-from segline.data import forking
+from segline.parallel import forking
 forking.begin("segline.evaluation.folders.count_pairs")
 print("begun", flush=True)
 time.sleep(60)

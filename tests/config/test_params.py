@@ -1,12 +1,9 @@
-from pathlib import Path
-
 import pytest
+from places import PARAMS
 
 from segline import config
 from segline.config import known_names
 from segline.errors import ConfigError
-
-PARAMS = Path(__file__).parent.parent / "params.yaml"
 
 
 @pytest.fixture

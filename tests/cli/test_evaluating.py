@@ -4,19 +4,17 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from drawn_split import LABELS, Split, bundle
+from places import ROOT
 
 from segline import cli
 from segline.data.prepare.prepared import FORMAT
 from segline.evaluation import results
 from segline.inference import bundle as bundles
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 def prepare(folder, short_side=30):

@@ -1,0 +1,3 @@
+"""Prefect comes in before the flows bring it."""
+
+import quiet_prefect  # noqa: F401
