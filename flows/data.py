@@ -29,8 +29,9 @@ from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows import reporting
-from segline import config, project
+from segline import config
 from segline.errors import DataError
+from segline.project import Project
 
 _CACHED = ("didn't change, skipping", "is cached - skipping run")  # what `dvc repro` says of such stages
 _RUNNING: set[subprocess.Popen[str]] = set()
@@ -56,14 +57,14 @@ def data(force: bool = False) -> dict[str, str]:
         Stage -> ``cached`` or ``ran``.
     """
     reporting.without_tracebacks()
-    places = project.load()
-    config.load(places.params)
+    project = Project.load()
+    config.load(project.params)
     _end_stages_with_us()
     futures: dict[str, PrefectFuture[Any]] = {}
-    for name, needed in stages(places.root).items():
+    for name, needed in stages(project.root).items():
         stage: Any = reproduce.with_options(name=name)
         earlier = [futures[other] for other in needed]
-        futures[name] = stage.submit(name, root=places.root, force=force, wait_for=earlier)
+        futures[name] = stage.submit(name, root=project.root, force=force, wait_for=earlier)
     outcome = {name: _outcome(future) for name, future in futures.items()}
     create_markdown_artifact(reporting.markdown(outcome.items(), head=("stage", "")), key="data-stages")
     for name, future in futures.items():

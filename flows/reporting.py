@@ -18,10 +18,10 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import login, temporary
-from segline import project
 from segline.console import run_reporting
 from segline.errors import LONGEST_LINE, ConfigError, SeglineError, message, shown
 from segline.masking import mask_process, masked
+from segline.project import Project
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -93,7 +93,7 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
             _check_server()
         else:
             if not login.is_agreed():
-                login.use(project.load().root)
+                login.use(Project.load().root)
             _end_orphans()
             temporary.start()
         action(options)

@@ -12,9 +12,10 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows import reporting
-from segline import project, startup
+from segline import startup
 from segline.console import show
 from segline.pipeline import train
+from segline.project import Project
 from segline.registry import summary
 
 
@@ -52,7 +53,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
     startup.quieten()  # a worker runs the flow without `main`
     flow_run = str(runtime.flow_run.id)
     result = train.train(
-        project.load(), dataset=dataset, retrain=retrain, report=print, flow_run=flow_run, steps=_TASKS
+        Project.load(), dataset=dataset, retrain=retrain, report=print, flow_run=flow_run, steps=_TASKS
     )
     create_markdown_artifact(
         reporting.markdown(summary.rows(result)), key=f"training-{result['dataset'].replace('_', '-')}"

@@ -15,6 +15,7 @@ from honcho.printer import Printer
 
 from flows import login
 from segline.errors import SeglineError
+from segline.project import embedded_store
 
 PORTS = {"MLFLOW_PORT": 5000, "PREFECT_PORT": 4200}
 
@@ -67,7 +68,7 @@ def _port(name: str, default: int) -> int:
 def _database(root: Path) -> str:
     """What MLflow's server keeps its tables in: a server's address is none, though clients may be told one."""
     stated = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return f"sqlite:///{root / 'mlflow.db'}" if not stated or stated.startswith("http") else stated
+    return embedded_store(root) if not stated or stated.startswith("http") else stated
 
 
 def _is_taken(port: int) -> bool:

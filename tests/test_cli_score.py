@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from segline.data.images.decode import write_png
+from segline.project import Files
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs/score.schema.json").read_text())
 NEVER = {"keras", "tensorflow", "mlflow", "great_expectations", "prefect", "albumentations", "matplotlib"}
@@ -90,7 +91,7 @@ def test_in_a_project_the_drives_of_the_split_are_drawn_whole(kitti):
     pairs = definition.pairs(raw)
     table = manifest.build(definition, pairs, raw=raw, splits=split.assign(pairs, validation_share=0.2), workers=1)
     (kitti / "data/manifest/kitti").mkdir(parents=True)
-    manifest.write(table, kitti / "data/manifest/kitti" / manifest.FILE_NAME)
+    manifest.write(table, kitti / "data/manifest/kitti" / Files.MANIFEST)
     (kitti / "params.yaml").write_text((Path(__file__).parents[1] / "params.yaml").read_text())
     folders = ("--truth", raw / "training/semantic", "--prediction", raw / "answers")
     written = ("--json", "score.json", "--counts", "counts.npz")

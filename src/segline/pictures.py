@@ -20,8 +20,9 @@ from PIL import (
 )
 from PIL import Image as Pillow
 
-from segline import project, reading
+from segline import reading
 from segline.errors import DataError
+from segline.project import image_bytes, image_pixels
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
 """What Pillow may take a file for; MPO, which some cameras write, is a kind of JPEG to it."""
@@ -44,7 +45,7 @@ def read_bytes(path: Path) -> bytes:
     try:
         return reading.read_bytes(
             path,
-            limit=project.image_bytes(),
+            limit=image_bytes(),
             expected="an image in a regular file",
             setting="SEGLINE_IMAGE_BYTES",
         )
@@ -63,7 +64,7 @@ def open_picture(data: bytes, *, place: Path) -> Pillow.Image:
     Raises:
         DataError: it is none, is of another format, or has more than SEGLINE_IMAGE_PIXELS.
     """
-    limit = project.image_pixels()
+    limit = image_pixels()
     Pillow.MAX_IMAGE_PIXELS = limit  # Pillow's own is for pages of the web: legal aerial images have more
     try:
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
@@ -102,12 +103,12 @@ def refuse_large(width: int, height: int, *, place: Path) -> None:
     Raises:
         DataError: it has more.
     """
-    if width * height > project.image_pixels():
+    if width * height > image_pixels():
         raise _too_many_pixels(place, f"{width} x {height} = {width * height} pixels")
 
 
 def _too_many_pixels(place: Path, found: str) -> DataError:
-    limit = project.image_pixels()
+    limit = image_pixels()
     return DataError(
         place,
         found=f"too many pixels to be decoded: {found}, of SEGLINE_IMAGE_PIXELS {limit}",

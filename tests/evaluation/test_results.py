@@ -11,6 +11,7 @@ import pytest
 from segline.errors import ComparisonError, DataError
 from segline.evaluation import compare, results
 from segline.evaluation.results import Evaluation
+from segline.project import Files
 
 
 @pytest.fixture
@@ -170,5 +171,5 @@ def test_a_folder_is_read_by_its_counts_and_what_is_not_there_is_none(whole, tmp
     (tmp_path / "run").mkdir()
     assert compare.read(tmp_path / "run") is None
     assert compare.read(tmp_path / "nobody") is None
-    shutil.copy(whole, tmp_path / "run" / compare.COUNTS)
+    shutil.copy(whole, tmp_path / "run" / Files.COUNTS)
     assert compare.read(tmp_path / "run").ids == ("a", "b", "c")

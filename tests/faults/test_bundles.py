@@ -19,6 +19,7 @@ from segline.errors import DataError
 from segline.inference import bundle as bundles
 from segline.inference.bundle import Bundle
 from segline.inference.predict import predict
+from segline.project import Files
 
 LABELS = label_map([(1, "road", (200, 0, 0)), (2, "car", (0, 200, 0)), (3, "sky", (0, 0, 200))])
 CLASSES, STRIDE = len(LABELS), 8
@@ -104,7 +105,7 @@ def _name(value) -> dict:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_description_that_says_something_impossible_is_refused(folder, changed, said):
-    file = folder / bundles.DESCRIPTION
+    file = folder / Files.DESCRIPTION
     file.write_text(json.dumps(json.loads(file.read_text()) | changed))
     assert said in _refused(folder)
 
@@ -121,7 +122,7 @@ def test_a_description_that_says_something_impossible_is_refused(folder, changed
     ids=["brackets", "a key twice", "a long number", "an infinite number", "megabytes"],
 )
 def test_a_description_that_is_no_strict_json_is_refused(folder, text, said):
-    (folder / bundles.DESCRIPTION).write_bytes(text)
+    (folder / Files.DESCRIPTION).write_bytes(text)
     assert said in _refused(folder)
 
 
@@ -205,19 +206,19 @@ def _weights(value: float) -> keras.Model:
     ],
 )
 def test_a_network_of_another_kind_is_refused(folder, build, said):
-    build().save(folder / bundles.NETWORK)
+    build().save(folder / Files.NETWORK)
     assert said in _refused(folder)
 
 
 def test_one_channel_for_two_classes_is_refused(folder):
-    file = folder / bundles.DESCRIPTION
+    file = folder / Files.DESCRIPTION
     file.write_text(json.dumps(json.loads(file.read_text()) | {"classes": [ROAD, CAR], "threshold": 0.4}))
-    keras.Model(image := _image(), _logits(image, 1, activation="sigmoid")).save(folder / bundles.NETWORK)
+    keras.Model(image := _image(), _logits(image, 1, activation="sigmoid")).save(folder / Files.NETWORK)
     assert "answers of shape (None, None, None, 1)" in _refused(folder)
 
 
 def _rewritten(folder, *, config=lambda text: text, weights=lambda data: data, packed=zipfile.ZIP_STORED) -> None:
-    path = folder / bundles.NETWORK
+    path = folder / Files.NETWORK
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     parts["config.json"] = config(parts["config.json"])
@@ -255,7 +256,7 @@ def test_weights_that_are_none_are_refused(folder, weights):
 
 
 def test_code_in_a_network_is_not_run(folder):
-    keras.Model(image := _image(), _logits(layers.Lambda(lambda tensor: tensor)(image))).save(folder / bundles.NETWORK)
+    keras.Model(image := _image(), _logits(layers.Lambda(lambda tensor: tensor)(image))).save(folder / Files.NETWORK)
     assert "Lambda" in _refused(folder)
 
 
@@ -266,9 +267,9 @@ def test_what_was_saved_is_loaded_and_answers_after_one_was_refused(folder, tmp_
     _refused(broken)
     _rewritten(folder, packed=packed)
     loaded = bundles.load(folder)
-    with zipfile.ZipFile(folder / bundles.NETWORK) as archive:
+    with zipfile.ZipFile(folder / Files.NETWORK) as archive:
         assert len(archive.namelist()) == 3
-    expected = keras.saving.load_model(folder / bundles.NETWORK, compile=False)
+    expected = keras.saving.load_model(folder / Files.NETWORK, compile=False)
     for own, theirs in zip(loaded.network.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(own, theirs)
     assert predict(loaded, np.zeros((37, 53, 3), dtype=np.uint8)).shape == (37, 53)

@@ -15,6 +15,7 @@ from segline.core.labels import label_map
 from segline.data.images.decode import read_image, read_mask, write_png
 from segline.datasets.base import Archive, Dataset, Pair, match
 from segline.errors import ValidationError
+from segline.project import Files
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
 
@@ -400,7 +401,7 @@ def test_what_is_left_out_is_in_no_manifest(tmp_path: Path) -> None:
     _draw(tmp_path / "raw")
     (tmp_path / "raw/images/s07.png").write_bytes(b"")
     verdict, _ = _judged(tmp_path / "raw", tmp_path / "out", _dataset())
-    ids = manifest.read(tmp_path / "out/manifest" / manifest.FILE_NAME)["id"].to_pylist()
+    ids = manifest.read(tmp_path / "out/manifest" / Files.MANIFEST)["id"].to_pylist()
     assert len(ids) == SAMPLES - 1
     assert "s07" not in ids
     assert sum(verdict["splits"].values()) == SAMPLES - 1

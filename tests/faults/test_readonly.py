@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from segline import project as settings
 from segline.cli import main
 from segline.console import run_reporting
 from segline.errors import StorageError
+from segline.project import Project
 from segline.registry import tracking
 
 CAPABILITY_VERSION_3 = 0x20080522
@@ -115,12 +115,12 @@ def test_doctor_goes_on_where_it_can_write_and_leaves_nothing(project, complaint
 
 
 def test_models_of_a_read_only_project_are_listed(project, read_only, capsys):
-    tracking.connect(settings.load()).create_registered_model("segline-kitti")
+    tracking.connect(Project.load()).create_registered_model("segline-kitti")
     for hidden in (True, False):
         if not hidden:  # as in a copy without what is hidden, where the lock cannot be made
             shutil.rmtree(project / ".segline")
         with read_only():
-            client = tracking.connect(settings.load())
+            client = tracking.connect(Project.load())
             assert [model.name for model in client.search_registered_models()] == ["segline-kitti"]
             with pytest.raises(SystemExit) as exit_:
                 main(["models", "list"])

@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from segline import config, project
+from segline import config
 from segline.console import run_reporting
 from segline.data.download import source_login
 from segline.errors import ConfigError, SeglineError, TrackingError
 from segline.masking import mask_process, masked
+from segline.project import Project
 
 SECRET = "hunter2-Zwölf/@:s"  # what addresses, headers and JSON all spell differently
 PLAIN = "hunter2secret"
@@ -332,7 +333,7 @@ def test_the_login_of_a_tracking_server_is_in_no_address(monkeypatch: pytest.Mon
     monkeypatch.setenv("SEGLINE_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:s%40crét@host:5/x")
     for _ in range(2):
-        assert project.load().tracking_uri == "https://host:5/x"
+        assert Project.load().tracking_uri == "https://host:5/x"
         assert os.environ["MLFLOW_TRACKING_URI"] == "https://host:5/x"
         assert os.environ["MLFLOW_TRACKING_USERNAME"] == "ann"
         assert os.environ["MLFLOW_TRACKING_PASSWORD"] == "s@crét"
@@ -349,7 +350,7 @@ def test_a_tracking_address_that_cannot_work_is_refused(
     monkeypatch.setenv("SEGLINE_ROOT", str(tmp_path))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address.format(PLAIN))
     with pytest.raises(ConfigError, match=r"MLFLOW_TRACKING_URI: .*\n.*MLFLOW_TRACKING_TOKEN") as caught:
-        project.load()
+        Project.load()
     assert PLAIN not in str(caught.value)
 
 
@@ -398,7 +399,7 @@ def test_a_tracking_server_is_asked_with_the_login(monkeypatch: pytest.MonkeyPat
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
         monkeypatch.setenv(name, "")  # so that they are put back
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:secret@{place}")
-    client = connect(project.load())
+    client = connect(Project.load())
     server.shutdown()
     server.server_close()
     assert client.tracking_uri == f"http://{place}"
@@ -415,9 +416,9 @@ def test_a_database_that_cannot_be_opened_is_told_without_its_password(tmp_path:
     from segline.registry.tracking import connect
 
     with pytest.raises(TrackingError) as caught:
-        connect(project.Project(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
+        connect(Project(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
     assert PLAIN not in str(caught.value)
-    assert PLAIN not in repr(project.Project(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
+    assert PLAIN not in repr(Project(root=tmp_path, tracking_uri=uri.format(PLAIN), workers=1))
 
 
 _BOTH = """

@@ -10,6 +10,7 @@ from segline.core.labels import label_map
 from segline.errors import DataError
 from segline.inference import bundle as bundles
 from segline.inference.bundle import Bundle
+from segline.project import Files
 
 LABELS = label_map([(1, "road", (200, 0, 0)), (2, "car", (0, 200, 0)), (3, "sky", (0, 0, 200))])
 
@@ -59,7 +60,7 @@ def test_what_was_saved_is_read_again(folder):
     ],
 )
 def test_a_description_of_something_else_is_refused(folder, content, said):
-    (folder / bundles.DESCRIPTION).write_bytes(content.encode("utf-8", "surrogateescape"))
+    (folder / Files.DESCRIPTION).write_bytes(content.encode("utf-8", "surrogateescape"))
     assert said in refused(folder)
 
 
@@ -77,19 +78,19 @@ def test_a_description_of_something_else_is_refused(folder, content, said):
     ],
 )
 def test_a_description_with_something_wrong_in_it_is_refused(folder, changed, said):
-    file = folder / bundles.DESCRIPTION
+    file = folder / Files.DESCRIPTION
     file.write_text(json.dumps(json.loads(file.read_text()) | changed))
     assert said in refused(folder)
 
 
 def test_a_folder_without_its_network_is_refused(folder):
-    (folder / bundles.NETWORK).unlink()
+    (folder / Files.NETWORK).unlink()
     assert refused(folder) == "no network.keras"
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: b"text", lambda data: data[: len(data) // 2]])
 def test_a_damaged_network_is_refused(folder, damage):
-    file = folder / bundles.NETWORK
+    file = folder / Files.NETWORK
     file.write_bytes(damage(file.read_bytes()))
     assert "no network that Keras can load" in refused(folder)
 

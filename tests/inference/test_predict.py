@@ -17,6 +17,7 @@ from segline.inference import bundle as bundles
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import colourise, overlay, with_legend
 from segline.inference.predict import image_files, logits_of, mask_of, predict, predict_files
+from segline.project import Files
 
 
 @pytest.mark.parametrize("size", [(40, 60), (33, 51), (97, 200), (300, 40), (5, 7)])
@@ -78,7 +79,7 @@ def test_a_binary_bundle_keeps_its_threshold_and_its_label_maps_digest(binary, t
 
 def test_bundles_of_earlier_formats_are_read(binary, tmp_path):
     bundles.save(replace(binary, mirrors=("left_right",)), tmp_path / "model")
-    path = tmp_path / "model" / bundles.DESCRIPTION
+    path = tmp_path / "model" / Files.DESCRIPTION
     description = json.loads(path.read_text())
     assert bundles.load(tmp_path / "model").mirrors == ("left_right",)
     del description["mirrors"]

@@ -10,7 +10,8 @@ from rich.console import Console
 from flows import reporting
 from segline.evaluation import results
 from segline.evaluation import summary as figures
-from segline.registry import summary, tracking
+from segline.project import Tags
+from segline.registry import summary
 
 
 def evaluated(groups):
@@ -49,7 +50,7 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
         client.log_metric(run.info.run_id, name, value)
     decision = {"promote": True, "reason": "first", "version": "1"}
     for name, value in {
-        tracking.DECISION: json.dumps(decision),
+        Tags.DECISION: json.dumps(decision),
         "segline.dataset": "x",
         "segline.network": "unet",
     }.items():

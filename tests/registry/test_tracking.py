@@ -8,7 +8,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from segline.errors import LONGEST_NAME, TrackingError
-from segline.project import Project
+from segline.project import Project, Tags
 from segline.registry import tracking, versions
 
 
@@ -98,7 +98,7 @@ def test_only_a_decision_makes_a_run_finished(client, experiment):
     with tracking.closing(client, run):
         pass
     assert tracking.unfinished(client, experiment, "k").info.run_id == run.info.run_id
-    client.set_tag(run.info.run_id, tracking.DECISION, "{}")
+    client.set_tag(run.info.run_id, Tags.DECISION, "{}")
     assert tracking.unfinished(client, experiment, "k") is None
     assert tracking.is_finished(client.get_run(run.info.run_id))
     assert tracking.runs_with_key(client, experiment, "other") == []
@@ -159,7 +159,7 @@ def test_runs_left_running_under_another_key_are_ended_unless_somebody_holds_the
     for run in (left, held):
         (settings.runs / run.info.run_id).mkdir(parents=True)
     with FileLock(settings.runs / "held.lock"):
-        tracking.end_abandoned(client, experiment, settings.runs)
+        tracking.end_abandoned(client, experiment, settings)
     status = lambda run: client.get_run(run.info.run_id).info.status  # noqa: E731
     assert [status(run) for run in (left, child, held, elsewhere)] == ["KILLED", "KILLED", "RUNNING", "RUNNING"]
     assert tracking.unfinished(client, experiment, "left").info.run_id == left.info.run_id

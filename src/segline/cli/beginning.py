@@ -16,30 +16,31 @@ def doctor(
     ] = None,
 ) -> None:
     """Check params.yaml, the data source, the disk, git and the tracking server before anything long is started."""
-    from segline import config, project, storage
+    from segline import config, storage
     from segline.data.download.download import check_source
+    from segline.project import Project
     from segline.registry.lineage import code_state
 
-    places = project.load()
-    params = config.load(places.params, dataset=dataset)
+    project = Project.load()
+    params = config.load(project.params, dataset=dataset)
     say(f"params.yaml   good: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
     public = [name for name in params.datasets if name not in params.own]
-    check_source(params.source, datasets=public, root=places.root, archives=places.archives)
+    check_source(params.source, datasets=public, root=project.root, archives=project.archives)
     for name in params.own:
         from segline.data.download import own
 
-        say(f"{name:13} good: {own.locate(params.options[name], root=places.root)}")
+        say(f"{name:13} good: {own.locate(params.options[name], root=project.root)}")
     say(f"source        good: {params.source}")
-    storage.check_writable(places.root)
-    free = storage.check_room(places.root, gibibytes=1.0)
+    storage.check_writable(project.root)
+    free = storage.check_room(project.root, gibibytes=1.0)
     say(f"disk          {free:.0f} GiB free")
-    code = code_state(places.root)
+    code = code_state(project.root)
     say(f"code          {code.commit[:12]}{' with uncommitted changes' if code.dirty else ''}")
-    if places.tracking_uri.startswith("http"):
+    if project.tracking_uri.startswith("http"):
         from segline.registry.tracking import check_server  # imports MLflow, which takes seconds
 
-        check_server(places.tracking_uri)
-    say(f"tracking      {places.tracking_uri}")
+        check_server(project.tracking_uri)
+    say(f"tracking      {project.tracking_uri}")
 
 
 @app.command()
@@ -84,10 +85,10 @@ def init(
     is there is kept unless --force is given. Links that lead out of FOLDER are refused, unless --follow-links
     says that they are meant.
     """
-    from segline import project
     from segline.data.look.setup import set_up
+    from segline.project import Project
 
-    written = set_up(folder, params=project.load().params, force=force, follow_links=follow_links, report=complain)
+    written = set_up(folder, params=Project.load().params, force=force, follow_links=follow_links, report=complain)
     _show(written)
 
 
@@ -113,15 +114,15 @@ def preset(
     ] = None,
 ) -> None:
     """Set params.yaml to a well-known recipe, keeping its comments; say what was changed."""
-    from segline import project
     from segline.config import presets
+    from segline.project import Project
 
     if name is None:
         width = max(map(len, presets.names()))
         for known in presets.names():
             say(f"{known:{width}}  {presets.title(known)}")
         return
-    changes = presets.apply(name, project.load().params)
+    changes = presets.apply(name, Project.load().params)
     for change in changes:
         say(f"params.yaml: {change}")
     say(f"params.yaml: {len(changes)} keys changed" if changes else f"params.yaml: {name} is what it says already")

@@ -15,43 +15,43 @@ app.add_typer(data, name="data")
 @data.command()
 def look(dataset: DatasetArgument) -> None:
     """See whether your own data changed since the last time (`dvc repro` asks this first)."""
-    from segline import project
     from segline.pipeline import data as stages
+    from segline.project import Project
 
-    stages.look(project.load(), dataset, report=say)
+    stages.look(Project.load(), dataset, report=say)
 
 
 @data.command()
 def download(dataset: DatasetArgument) -> None:
     """Fetch the archives from `source` and check their digests; of your own data, list the files and theirs."""
-    from segline import project
     from segline.pipeline import data as stages
+    from segline.project import Project
 
-    stages.download(project.load(), dataset, report=say)
+    stages.download(Project.load(), dataset, report=say)
 
 
 @data.command()
 def extract(dataset: DatasetArgument) -> None:
     """Unpack the archives, refusing hostile ones; copy your own data, and paint masks from polygons."""
-    from segline import project
     from segline.pipeline import data as stages
+    from segline.project import Project
 
-    stages.extract(project.load(), dataset, report=say)
+    stages.extract(Project.load(), dataset, report=say)
 
 
 @data.command()
 def validate(dataset: DatasetArgument) -> None:
     """Build the manifest and let Great Expectations judge it."""
-    from segline import project
     from segline.pipeline import data as stages
+    from segline.project import Project
 
-    stages.validate(project.load(), dataset, report=say)
+    stages.validate(Project.load(), dataset, report=say)
 
 
 @data.command()
 def prepare(dataset: DatasetArgument) -> None:
     """Decode everything once into memory-mapped splits."""
-    from segline import project
     from segline.pipeline import data as stages
+    from segline.project import Project
 
-    stages.prepare(project.load(), dataset, report=say)
+    stages.prepare(Project.load(), dataset, report=say)

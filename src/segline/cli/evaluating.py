@@ -41,13 +41,13 @@ def evaluate(
     """
     from rich.progress import Progress
 
-    from segline import project
     from segline.evaluation.report import tables
     from segline.pipeline.evaluate import evaluate_model
+    from segline.project import Project
 
     with Progress(disable=not sys.stderr.isatty(), transient=True) as bar:
         found = evaluate_model(
-            project.load(),
+            Project.load(),
             model,
             dataset=dataset,
             split=split,
@@ -86,10 +86,10 @@ def compare(
     Refused is what does not compare: other rules, another split, other classes. The page is `comparison.html`,
     and its figures are in `comparison.json` beside it.
     """
-    from segline import project
     from segline.evaluation.report import tables
     from segline.pipeline.compare import compare as run
+    from segline.project import Project
 
-    found = run(project.load(), runs, output=output)
+    found = run(Project.load(), runs, output=output)
     show(*tables.compared(found.summary))
     say(f"page: {found.page}")

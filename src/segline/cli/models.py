@@ -12,8 +12,8 @@ app.add_typer(models, name="models")
 @models.command("list")
 def list_models() -> None:
     """List every registered version with its score, and who is champion."""
-    from segline import project
+    from segline.project import Project
     from segline.registry import tracking, versions
 
-    client = tracking.connect(project.load())
+    client = tracking.connect(Project.load())
     console().print(versions.table(client))

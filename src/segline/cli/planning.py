@@ -22,10 +22,10 @@ def show_plan(
     `training.plan: auto` in params.yaml trains so. What params.yaml says itself holds, and is marked. The
     dataset must be validated (`dvc repro validate@DATASET`); nothing is trained.
     """
-    from segline import project
     from segline.pipeline.plan import plan
+    from segline.project import Project
 
-    planned = plan(project.load(), dataset, memory=memory)
+    planned = plan(Project.load(), dataset, memory=memory)
     _show_plan(planned.plan)
     for name, other in planned.neighbours:
         say(f"{name}: {other}")

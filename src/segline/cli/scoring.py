@@ -58,15 +58,20 @@ def score(
     _refuse_one_file(json, counts)
     if _many(truth):
         forking.begin("segline.evaluation.folders.count_pairs")
-    from segline import project
+    from segline import config
     from segline.evaluation import results
     from segline.evaluation.folders import published_splits
     from segline.evaluation.folders import score as scoring
     from segline.evaluation.report import tables
+    from segline.pipeline.definition import load_definition
+    from segline.project import Project, workers
     from segline.storage import write_json
 
-    places = project.find()
-    definition, wanted = _scored(dataset, task, places)
+    project = Project.find()
+    config.refuse_unknown("--dataset", dataset, config.dataset_names())
+    params = config.load(project.params) if project else None
+    definition = load_definition(project, params, dataset, task=task)
+    wanted = params.evaluation if params else config.Evaluation(resamples=1000, confidence=0.95)
     result = scoring.score_folders(
         definition,
         truth=truth,
@@ -74,10 +79,10 @@ def score(
         ids=ids,
         truth_ids=truth_ids,
         only=split,
-        published=published_splits.read(places.manifest(dataset), raw=places.raw(dataset))
-        if places
+        published=published_splits.read(project.manifest(dataset), raw=project.raw(dataset))
+        if project
         else published_splits.Published(),
-        workers=places.workers if places else project.workers(),
+        workers=project.workers if project else workers(),
         report=complain,
         boundary=boundary,
     )
@@ -119,23 +124,3 @@ def _many(folder: Path) -> bool:
     from segline.parallel.forking import FEW
 
     return next(islice(folder.rglob("*"), FEW, None), None) is not None
-
-
-def _scored(
-    name: str,
-    task: str | None,
-    places: "Project | None",  # type: ignore[name-defined]  # noqa: F821
-) -> "tuple[Dataset, Evaluation]":  # type: ignore[name-defined]  # noqa: F821
-    """The dataset's definition and how scores get their intervals: params.yaml's, in a project."""
-    from segline import config, datasets
-
-    config.refuse_unknown("--dataset", name, config.dataset_names())
-    params = config.load(places.params) if places else None
-    options = (params.options.get(name) if params else None) or config.Options()
-    raw = places.raw(name) if places else None
-    if task is not None:
-        plain = datasets.load(name, options.model_copy(update={"task": None}), raw=raw)
-        config.refuse_unknown("--task", task, [plain.task, *plain.tasks])
-        options = options.model_copy(update={"task": task})
-    wanted = params.evaluation if params else config.Evaluation(resamples=1000, confidence=0.95)
-    return datasets.load(name, options, raw=raw), wanted

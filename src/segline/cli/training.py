@@ -18,8 +18,8 @@ def train(
     It does what the training flow does, without Prefect, and goes on where either was stopped. A finished run with
     the same data, code and parameters is reused.
     """
-    from segline import project
     from segline.pipeline.train import train as run
+    from segline.project import Project
     from segline.registry import summary
 
-    show(summary.table(run(project.load(), dataset=dataset, retrain=retrain, report=say)))
+    show(summary.table(run(Project.load(), dataset=dataset, retrain=retrain, report=say)))

@@ -13,14 +13,14 @@ from pathlib import Path
 from segline.config import Options
 from segline.datasets.base import Dataset, Own, Pair
 from segline.datasets.own import classes
-from segline.datasets.own.files import OURS
 from segline.errors import ConfigError, DataError
 from segline.formats import strict_json
+from segline.project import Files
 
 NAME = "folder"
-TABLE = f"{OURS}/{classes.NAME}"
-SAMPLES = f"{OURS}/samples.json"
-MASKS = f"{OURS}/masks"
+TABLE = f"{Files.OWN}/{Files.CLASSES}"
+SAMPLES = f"{Files.OWN}/{Files.SAMPLES}"
+MASKS = f"{Files.OWN}/{Files.MASKS}"
 _AGAIN = f"segline data download {NAME}, then dvc repro"
 """Where masks that were painted from polygons are."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from segline.datasets.drawing import pet_archives, street_archives
 from segline.datasets.drawing.files import Member
 from segline.errors import ConfigError
+from segline.project import Files
 from segline.storage import atomic_file
 
 _ARCHIVES: dict[str, Callable[[int], Iterator[Member]]] = {
@@ -44,5 +45,5 @@ def draw(dataset: str, folder: Path, *, seed: int = 0) -> None:
         with atomic_file(folder / name) as partial:
             partial.write_bytes(content)
         sums[name] = hashlib.sha256(content).hexdigest()
-    with atomic_file(folder / "SHA256SUMS") as partial:
+    with atomic_file(folder / Files.SUMS) as partial:
         partial.write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)), encoding="utf-8")

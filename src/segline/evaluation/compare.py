@@ -21,11 +21,9 @@ from segline.evaluation import summary as figures
 from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, load
 from segline.evaluation.summary import Intervals
 from segline.formats import strict_json
+from segline.project import Files
 
 FEWEST = 2
-COUNTS = "evaluation.npz"
-"""What an evaluation's counts are called in its folder."""
-
 _DIFFERING = 10  # images that are named
 _LEAST_P = 0.001  # what the least possible p-value is said from
 
@@ -52,12 +50,12 @@ class Entry:
 
 
 def read(path: Path) -> Evaluation | None:
-    """The evaluation in a file, or in a folder's `COUNTS`; None where there is no such file.
+    """The evaluation in a file, or in a folder's ``evaluation.npz``; None where there is no such file.
 
     Raises:
         DataError: the file is no evaluation.
     """
-    file = path / COUNTS if path.is_dir() else path
+    file = path / Files.COUNTS if path.is_dir() else path
     if not file.is_file():
         return None
     try:
@@ -82,9 +80,9 @@ def _only_scores(file: Path) -> DataError:
     return DataError(
         file,
         found="scores as JSON, without the counts of each image",
-        expected=f"counts to draw intervals from (.npz, as {COUNTS})",
+        expected=f"counts to draw intervals from (.npz, as {Files.COUNTS})",
         remedy="score again with `--counts FILE.npz` and compare that file; segline evaluate writes "
-        f"{COUNTS} beside its evaluation.json",
+        f"{Files.COUNTS} beside its {Files.EVALUATION}",
     )
 
 
@@ -102,7 +100,7 @@ def _holds_scores(file: Path) -> bool:
 
 def short_names(paths: Sequence[Path]) -> list[str]:
     """The last part of each path that tells something; the whole path where two would be called the same."""
-    short = [(path.parent if path.name == COUNTS else path).absolute() for path in paths]
+    short = [(path.parent if path.name == Files.COUNTS else path).absolute() for path in paths]
     names = [path.stem if path.suffix == ".npz" else path.name for path in short]
     return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
 

@@ -16,11 +16,10 @@ from segline.core.labels import BINARY, LabelMap
 from segline.errors import DataError
 from segline.inference import description, network
 from segline.models import unet_plus_plus
+from segline.project import Files
 from segline.reading import TEXT_BYTES, read_bytes
 from segline.storage import atomic_folder
 
-NETWORK, DESCRIPTION = "network.keras", "segline.json"
-FOLDER = "bundle"
 """What the folder of a bundle is called, in a run and in the registry."""
 
 
@@ -82,8 +81,8 @@ def save(bundle: Bundle, folder: Path) -> None:
     }
     with atomic_folder(folder) as partial:
         # The same layers without the optimizer, whose state is twice the weights and of no use here.
-        keras.Model(bundle.network.input, bundle.network.output).save(partial / NETWORK)
-        (partial / DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        keras.Model(bundle.network.input, bundle.network.output).save(partial / Files.NETWORK)
+        (partial / Files.DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> Bundle:
@@ -93,14 +92,14 @@ def load(folder: Path) -> Bundle:
         DataError: `folder` is no bundle, is damaged, of another format, or says what its network does not do.
     """
     try:
-        text = read_bytes(folder / DESCRIPTION, limit=TEXT_BYTES)
+        text = read_bytes(folder / Files.DESCRIPTION, limit=TEXT_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _no_bundle(folder, lacking=DESCRIPTION) from error
-    said = description.parse(text, place=folder / DESCRIPTION)
-    if not (folder / NETWORK).is_file():
-        raise _no_bundle(folder, lacking=NETWORK)
+        raise _no_bundle(folder, lacking=Files.DESCRIPTION) from error
+    said = description.parse(text, place=folder / Files.DESCRIPTION)
+    if not (folder / Files.NETWORK).is_file():
+        raise _no_bundle(folder, lacking=Files.NETWORK)
     return Bundle(
-        network=network.load(folder / NETWORK, classes=len(said.classes), stride=said.stride),
+        network=network.load(folder / Files.NETWORK, classes=len(said.classes), stride=said.stride),
         dataset=said.dataset,
         family=said.family,
         labels=said.label_map(),

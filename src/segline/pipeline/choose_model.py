@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segline.errors import ConfigError, DataError
+from segline.project import Files, Project
 
 if TYPE_CHECKING:
     from segline.registry.versions import Version
@@ -38,8 +39,6 @@ def chosen_model(model: str) -> Iterator[Chosen]:
     """
     import tempfile
 
-    from segline import project
-    from segline.inference import bundle
     from segline.registry import tracking, versions
 
     if not model.strip():
@@ -49,33 +48,28 @@ def chosen_model(model: str) -> Iterator[Chosen]:
             expected="a model folder, or a registered model such as segline-oxford_pets@champion",
             remedy="name one; segline models list shows what is registered",
         )
-    local = _local(Path(model), description=bundle.DESCRIPTION, network=bundle.NETWORK)
+    local = _local(Path(model))
     if local is not None:
         yield Chosen(name=local.absolute().name, folder=local)
         return
-    client = tracking.connect(project.load())
+    client = tracking.connect(Project.load())
     with tempfile.TemporaryDirectory() as folder:
         version = versions.resolve(client, model)
         files = versions.download(version, Path(folder))
         yield Chosen(name=f"{version.name}-{version.version}", folder=files, version=version)
 
 
-def _local(path: Path, *, description: str, network: str) -> Path | None:
-    """Find the model folder that `path` is, or is a file of; None where nothing of a model is there.
-
-    Args:
-        description: what the file beside the network is called.
-        network: what the network's file is called.
-    """
-    if (path / description).is_file() or (path / network).is_file():
+def _local(path: Path) -> Path | None:
+    """Find the model folder that `path` is, or is a file of; None where nothing of a model is there."""
+    if (path / Files.DESCRIPTION).is_file() or (path / Files.NETWORK).is_file():
         return path
     if not path.is_file():
         return None
-    if path.name in (description, network):
+    if path.name in (Files.DESCRIPTION, Files.NETWORK):
         return path.parent
     raise DataError(
         path,
         found="a file of no model folder",
-        expected=f"a folder with {network} and {description}, or one of these two",
+        expected=f"a folder with {Files.NETWORK} and {Files.DESCRIPTION}, or one of these two",
         remedy="name that folder with --model",
     )

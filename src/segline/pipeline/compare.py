@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segline import config
-from segline.project import Project
+from segline.project import Files, Project
 from segline.storage import write_json, write_text
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def compare(project: Project, runs: list[str], *, output: Path | None = None) ->
     wanted = config.load(project.params).evaluation
     entries = comparison.compare(_evaluations(project, runs), resamples=wanted.resamples, confidence=wanted.confidence)
     summary = comparison.summary(entries)
-    folder = output or project.reports / summary["dataset"] / "comparison"
-    write_json(folder / "comparison.json", summary)
-    write_text(folder / "comparison.html", comparison_page.page(summary))
-    return Compared(summary=summary, page=folder / "comparison.html")
+    folder = output or project.comparison_report(summary["dataset"])
+    write_json(folder / Files.COMPARISON, summary)
+    write_text(folder / Files.COMPARISON_PAGE, comparison_page.page(summary))
+    return Compared(summary=summary, page=folder / Files.COMPARISON_PAGE)
 
 
 def _evaluations(project: Project, runs: list[str]) -> "list[tuple[str, Evaluation]]":

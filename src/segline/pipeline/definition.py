@@ -5,15 +5,29 @@ from segline.datasets.base import Dataset
 from segline.project import Project
 
 
-def load_definition(project: Project, params: config.Params, name: str | None = None) -> Dataset:
+def load_definition(
+    project: Project | None, params: config.Params | None, name: str | None = None, *, task: str | None = None
+) -> Dataset:
     """Load the definition of `name`, for the task and split that ``params.yaml`` asks for.
 
     Args:
+        project: None where there is none, as `params`: then the definition is as published.
         name: default: what ``params.yaml`` trains on.
+        task: another one of the dataset's tasks.
 
     Raises:
         ConfigError: its options ask for a task or a split that it has not.
         DataError: the class table of the user's own data is missing or wrong.
     """
-    chosen = name or params.dataset
-    return datasets.load(chosen, params.options.get(chosen), raw=project.raw(chosen))
+    if params is None:
+        assert name is not None
+        chosen, options = name, config.Options()
+    else:
+        chosen = name or params.dataset
+        options = params.options.get(chosen) or config.Options()
+    raw = project.raw(chosen) if project else None
+    if task is not None:
+        plain = datasets.load(chosen, options.model_copy(update={"task": None}), raw=raw)
+        config.refuse_unknown("--task", task, [plain.task, *plain.tasks])
+        options = options.model_copy(update={"task": task})
+    return datasets.load(chosen, options, raw=raw)

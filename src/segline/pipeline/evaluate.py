@@ -10,7 +10,7 @@ from segline import config
 from segline.data.prepare.prepared import Prepared
 from segline.pipeline.choose_model import Chosen, chosen_model
 from segline.pipeline.work import Work
-from segline.project import Project
+from segline.project import Artifacts, Files, Project, Scratch, Tags
 from segline.storage import atomic_file
 
 if TYPE_CHECKING:
@@ -79,13 +79,13 @@ def evaluate_model(
         found, judged = answer(network, samples, fitting if confidence else None, boundary=boundary, start=start)
         summary = summarise(found, prepared, wanted)
         files = write.write(
-            output or project.reports / dataset / f"{chosen.name}-{split}",
+            output or project.evaluation_report(dataset, f"{chosen.name}-{split}"),
             bundle=network,
             split=samples,
             evaluation=found,
             summary=summary,
             model=f"{chosen.name} ({network.family})",
-            file=chosen.folder / bundle.NETWORK,
+            file=chosen.folder / Files.NETWORK,
             cost_seconds=wanted.cost_seconds,
             calibration=judged,
         )
@@ -100,13 +100,13 @@ def evaluate(work: Work) -> None:
     from segline.registry import summary as run_summary
 
     split = work.prepared.split("test")
-    folder = work.scratch / bundle.FOLDER
+    folder = work.scratch / Files.BUNDLE
     network = bundle.load(folder)
     found, judged = answer(network, split, work.prepared.split, start=work.progress)
-    work.tracker.set_tags({"segline.network": network.family})
+    work.tracker.set_tags({Tags.NETWORK: network.family})
     figures = summarise(found, work.prepared, work.params.evaluation)
     work.tracker.log_metrics(run_summary.metrics(figures), step=0)
-    confusion = work.scratch / "confusion.png"
+    confusion = work.scratch / Scratch.CONFUSION
     pictures.confusion_picture(found, confusion)
     written = write.write(
         work.scratch,
@@ -115,16 +115,16 @@ def evaluate(work: Work) -> None:
         evaluation=found,
         summary=figures,
         model=f"{work.name}, run {work.tracker.run_id} ({network.family})",
-        file=folder / bundle.NETWORK,
+        file=folder / Files.NETWORK,
         threads=work.params.training.threads,
         cost_seconds=work.params.evaluation.cost_seconds,
         calibration=judged,
     )
     for path in (*written, confusion):
-        work.tracker.log_artifact(path, "evaluation")
+        work.tracker.log_artifact(path, Artifacts.EVALUATION)
     _publish(work, written)
-    for path in pictures.example_pictures(network, split, found, work.scratch / "examples"):
-        work.tracker.log_artifact(path, "examples")
+    for path in pictures.example_pictures(network, split, found, work.scratch / Scratch.EXAMPLES):
+        work.tracker.log_artifact(path, Artifacts.EXAMPLES)
     _show_validation(work, network)
 
 
@@ -180,12 +180,12 @@ def _log(project: Project, chosen: Chosen, files: Iterable[Path], *, name: str) 
     from segline.registry import evaluations, tracking
 
     run = evaluations.log(tracking.connect(project), chosen.version, files, name=name)
-    return run or "", f"evaluations/{name}"
+    return run or "", f"{Artifacts.EVALUATIONS}/{name}"
 
 
 def _publish(work: Work, written: Iterable[Path]) -> None:
     """Copy the files to `reports/<dataset>/<run id>`, and say where the page is."""
-    folder = work.project.reports / work.params.dataset / work.tracker.run_id
+    folder = work.project.evaluation_report(work.params.dataset, work.tracker.run_id)
     for path in written:
         with atomic_file(folder / path.name) as partial:
             shutil.copyfile(path, partial)
@@ -199,9 +199,9 @@ def _show_validation(work: Work, network: "Bundle") -> None:
     from segline.evaluation.report import pictures
 
     split = scoring.AtTrainingScale(work.prepared.split("validation"))
-    stored = work.scratch / "validation.npz"
+    stored = work.scratch / Scratch.VALIDATION_COUNTS
     if not stored.is_file():
         scoring.save(scoring.evaluate(network, split, progress=work.progress("look at validation")), stored)
-    found, folder = scoring.load(stored), work.scratch / "validation"
+    found, folder = scoring.load(stored), work.scratch / Scratch.VALIDATION
     for path in (stored, *pictures.extreme_pictures(network, split, found, folder, count=_EXTREMES)):
-        work.tracker.log_artifact(path, "validation")
+        work.tracker.log_artifact(path, Artifacts.VALIDATION)

@@ -7,6 +7,7 @@ from segline import config
 from segline.config.fields import Flip
 from segline.core.labels import BINARY
 from segline.pipeline.work import Work
+from segline.project import Artifacts, Files, Scratch
 from segline.storage import write_json
 
 _BATCHES_SHOWN = 2
@@ -21,8 +22,8 @@ def fit(work: Work, choice: dict[str, Any]) -> None:
     from segline.training.fit.job import Job
     from segline.training.fit.memory_estimate import budget, by_batch
 
-    folder = work.scratch / bundle.FOLDER
-    if (folder / bundle.DESCRIPTION).is_file():
+    folder = work.scratch / Files.BUNDLE
+    if (folder / Files.DESCRIPTION).is_file():
         work.report(f"train: already done, {folder}")
         return
     model_config = config.ModelConfig.model_validate(choice["model_config"])
@@ -42,14 +43,14 @@ def fit(work: Work, choice: dict[str, Any]) -> None:
             train=training_batches,
             validation=validation_batches,
             tracker=work.tracker,
-            checkpoint=work.scratch / "checkpoint.npz",
+            checkpoint=work.scratch / Scratch.CHECKPOINT,
             report=work.report,
             memory=by_batch(job),
             budget=budget(work.training),
         )
-    specification = work.scratch / "augmentation.json"
+    specification = work.scratch / Scratch.AUGMENTATION
     write_json(specification, training_batches.augmentation)
-    work.tracker.log_artifact(specification, "lineage")
+    work.tracker.log_artifact(specification, Artifacts.LINEAGE)
     dataset = work.dataset
     network = bundle.Bundle(
         network=result.model,
@@ -103,7 +104,7 @@ def _show_batches(work: Work, batches: Any) -> None:
     from segline.training.fit.batch_pictures import batch_picture
 
     for number in range(_BATCHES_SHOWN):
-        path = work.scratch / "batches" / f"batch_{number + 1}.png"
+        path = work.scratch / Scratch.BATCHES / f"batch_{number + 1}.png"
         if not path.is_file():
             batch_picture(batches.batch(number), work.dataset.label_map, path)
-        work.tracker.log_artifact(path, "batches")
+        work.tracker.log_artifact(path, Artifacts.BATCHES)

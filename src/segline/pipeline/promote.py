@@ -6,7 +6,8 @@ from typing import Any
 
 from segline.pipeline.evaluate import fitting_split
 from segline.pipeline.work import Work
-from segline.registry import tracking, versions
+from segline.project import Files, Scratch, Tags
+from segline.registry import versions
 from segline.registry.gate import rules
 from segline.registry.versions import Version
 from segline.storage import read_json
@@ -14,15 +15,13 @@ from segline.storage import read_json
 
 def register(work: Work) -> Version:
     """Put the trained network into the registry as a new version, with its lineage."""
-    from segline.inference.bundle import FOLDER
-
-    augmentation = (work.scratch / "augmentation.json").read_text(encoding="utf-8")
+    augmentation = (work.scratch / Scratch.AUGMENTATION).read_text(encoding="utf-8")
     version = versions.register(
         work.client,
         run_id=work.tracker.run_id,
         name=work.name,
-        bundle=work.scratch / FOLDER,
-        tags=work.tags | {"segline.augmentation": augmentation},
+        bundle=work.scratch / Files.BUNDLE,
+        tags=work.tags | {Tags.AUGMENTATION: augmentation},
     )
     work.report(f"registered {version.name} version {version.version}")
     return version
@@ -35,17 +34,17 @@ def judge(work: Work, version: Version) -> dict[str, Any]:
     version the champion; after somebody else's promotion it is made anew.
     """
     champion = versions.champion(work.client, work.name)
-    made = json.loads(version.tags.get(tracking.DECISION, "null"))
+    made = json.loads(version.tags.get(Tags.DECISION, "null"))
     holder = champion.version if champion else None
     if made and holder in (made["champion"], version.version):
         return dict(made)
     decision = rules.decide(
-        read_json(work.scratch / "evaluation.json")["miou"],
+        read_json(work.scratch / Files.EVALUATION)["miou"],
         champion=_rescore(work, champion) if champion else None,
         floor=work.params.promotion.floor[work.params.dataset],
     )
     result = asdict(decision) | {"version": version.version, "champion": holder}
-    versions.tag(work.client, version, {tracking.DECISION: json.dumps(result)})
+    versions.tag(work.client, version, {Tags.DECISION: json.dumps(result)})
     work.report(f"gate: {'promoted' if decision.promote else 'rejected'}: {decision.reason}")
     return result
 
@@ -61,9 +60,9 @@ def _rescore(work: Work, champion: Version) -> float:
     from segline.evaluation.lock import lock_of, refuse_differences
     from segline.inference import bundle
 
-    network = bundle.load(versions.download(champion, work.scratch / "champion"))
+    network = bundle.load(versions.download(champion, work.scratch / Scratch.CHAMPION))
     split = fitting_split(work.project, network, work.prepared, "test")
     rescored = scoring.evaluate(network, split, progress=work.progress(f"re-score version {champion.version}"))
-    challenger = read_json(work.scratch / "evaluation.json")
+    challenger = read_json(work.scratch / Files.EVALUATION)
     refuse_differences({"the challenger": lock_of(challenger), f"version {champion.version}": lock_of(rescored)})
     return rescored.miou

@@ -5,6 +5,7 @@ from typing import Any
 
 from segline import config
 from segline.pipeline.work import Work
+from segline.project import Scratch
 from segline.storage import read_json, write_json
 
 
@@ -33,7 +34,7 @@ def pretrain(work: Work) -> None:
                     validation=validation_batches,
                     seed=work.params.seed,
                     tracker=child,
-                    folder=work.scratch / "classification",
+                    folder=work.scratch / Scratch.CLASSIFICATION,
                     report=lambda line, encoder=encoder: work.report(f"{task}, {encoder}: {line}"),  # type: ignore[misc]
                 )
 
@@ -43,7 +44,7 @@ def search(work: Work) -> dict[str, Any]:
     from segline.data.batches import loader
     from segline.training.backend import make_deterministic
 
-    stored = work.scratch / "choice.json"
+    stored = work.scratch / Scratch.CHOICE
     make_deterministic(seed=work.params.seed, threads=work.params.training.threads)
     if stored.is_file():
         work.report(f"search: already done, {stored}")
@@ -58,7 +59,7 @@ def search(work: Work) -> dict[str, Any]:
             make_batches=lambda strength: work.batches(strength, put),
             seed=work.params.seed,
             tracker=work.tracker,
-            folder=work.scratch / "tuner",
+            folder=work.scratch / Scratch.TUNER,
             weights=_first_weights(work),
             class_weights=work.class_weights,
             report=work.report,
@@ -74,6 +75,6 @@ def _first_weights(work: Work) -> dict[str, str]:
     if wanted.weights is None:
         return {}
     if wanted.weights == config.CLASSIFICATION:
-        return {encoder: str(work.scratch / "classification" / f"{encoder}.npz") for encoder in wanted.encoders}
+        return {encoder: str(work.scratch / Scratch.CLASSIFICATION / f"{encoder}.npz") for encoder in wanted.encoders}
     first = str(work.project.root / wanted.weights_file) if wanted.weights_file else wanted.weights
     return dict.fromkeys(wanted.encoders, first)

@@ -22,7 +22,7 @@ from segline.pipeline.definition import load_definition
 from segline.pipeline.plan import plan_asked_for
 from segline.pipeline.work import Work
 from segline.progress import Report
-from segline.project import Project
+from segline.project import Artifacts, Project, Scratch, Tags
 from segline.registry import lineage, summary, tracking, versions
 from segline.registry.versions import Version
 
@@ -49,10 +49,10 @@ def begin(work: Work) -> None:
     work.scratch.mkdir(parents=True, exist_ok=True)  # it says that this run is this machine's
     work.tracker.set_tags(work.tags)
     work.tracker.log_params(lineage.flat(work.params.resolved()))
-    tracking.log_dataset(work.client, work.tracker.run_id, work.params.dataset, work.tags["segline.prepared_md5"])
+    tracking.log_dataset(work.client, work.tracker.run_id, work.params.dataset, work.tags[Tags.PREPARED_MD5])
     if work.plan:
-        work.plan.write(work.scratch / "plan.json")
-        work.tracker.log_artifact(work.scratch / "plan.json", "plan")
+        work.plan.write(work.scratch / Scratch.PLAN)
+        work.tracker.log_artifact(work.scratch / Scratch.PLAN, Artifacts.PLAN)
 
 
 PLAIN = Steps(
@@ -111,7 +111,7 @@ def train(
         if finished and not retrain and begun is None:
             report(f"run {finished[0].info.run_name} has the same data, code and parameters: reused")
             return summary.of_run(client, finished[0], reused=True)
-        tracking.end_abandoned(client, experiment, project.runs)
+        tracking.end_abandoned(client, experiment, project)
         run = begun or tracking.open_parent(client, experiment, key=key, name=f"{params.dataset}-{key[:8]}")
         with tracking.closing(client, run) as tracker:
             work = Work(
@@ -120,8 +120,8 @@ def train(
                 prepared=prepared,
                 client=client,
                 tracker=tracker,
-                scratch=project.runs / tracker.run_id,
-                tags={**lineage.tags(data, code, resolved, prepared.meta), "segline.flow_run": flow_run},
+                scratch=project.scratch(tracker.run_id),
+                tags={**lineage.tags(data, code, resolved, prepared.meta), Tags.FLOW_RUN: flow_run},
                 plan=plan,
                 report=report,
             )
@@ -139,11 +139,11 @@ def _run(work: Work, steps: Steps) -> None:
         steps.train(work, choice)
         steps.evaluate(work)
     version = steps.register(work)
-    with FileLock(work.project.runs / f"{work.name}.gate.lock"):  # two gates at once would both beat the old champion
+    with FileLock(work.project.gate_lock(work.name)):  # two gates at once would both beat the old champion
         decision = steps.judge(work, version)
         if decision["promote"]:
             steps.promote(work, version)
-    work.tracker.set_tags({tracking.DECISION: json.dumps(decision)})
+    work.tracker.set_tags({Tags.DECISION: json.dumps(decision)})
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def alone(project: Project, key: str) -> Iterator[None]:
     Raises:
         TrainingError: another process trains it.
     """
-    lock = project.runs / f"{key}.lock"
+    lock = project.run_lock(key)
     try:
         with FileLock(lock, timeout=0):
             yield

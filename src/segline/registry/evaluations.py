@@ -10,10 +10,11 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from segline.errors import TrackingError
+from segline.project import Artifacts, Files
 from segline.registry import versions
 from segline.registry.tracking import reporting_tracking
 
-COUNTS = "evaluation/evaluation.npz"
+COUNTS = f"{Artifacts.EVALUATION}/{Files.COUNTS}"
 """The artifact that the training flow logs."""
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
@@ -35,7 +36,7 @@ def fetch(client: MlflowClient, wanted: str, folder: Path) -> tuple[str, Path]:
     with reporting_tracking(wanted):
         name, run_id = _located(client, wanted)
         folder.mkdir(parents=True, exist_ok=True)
-        held = {item.path for item in client.list_artifacts(run_id, COUNTS.rpartition("/")[0])}
+        held = {item.path for item in client.list_artifacts(run_id, Artifacts.EVALUATION)}
         if COUNTS not in held:
             raise TrackingError(
                 wanted,
@@ -63,7 +64,7 @@ def log(client: MlflowClient, version: versions.Version, files: Iterable[Path], 
         return None
     with reporting_tracking(f"{version.name} version {version.version}"):
         for path in files:
-            client.log_artifact(version.run_id, str(path), f"evaluations/{name}")
+            client.log_artifact(version.run_id, str(path), f"{Artifacts.EVALUATIONS}/{name}")
     return str(version.run_id)
 
 

@@ -15,7 +15,7 @@ from segline.config import Options, Params
 from segline.errors import ConfigError, DataError, shortened
 from segline.formats import strict_json, strict_yaml
 from segline.models import weights_digest
-from segline.project import Project
+from segline.project import Files, Project, Tags
 
 CODE = ("src", "flows")
 """Folders whose uncommitted content changes results."""
@@ -58,7 +58,7 @@ def code_state(root: Path) -> Code:
         ConfigError: it is no git checkout with a commit.
     """
     commit = _git(root, "rev-parse", "HEAD").strip()
-    status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock")
+    status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{Files.LOCK}")
     others = _git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", *CODE).split("\0")
     untracked = [name for name in others if (root / name).is_file() and name]
     difference = _git(root, "diff", "--binary", "HEAD", "--", *CODE)
@@ -87,14 +87,14 @@ def _git(root: Path, *arguments: str) -> str:
     return answer.stdout
 
 
-def data_state(places: Project, params: Params) -> Data:
+def data_state(project: Project, params: Params) -> Data:
     """Read what DVC recorded for the dataset of `params`, and see that it is what lies there now.
 
     Raises:
         DataError: the dataset's stages have not run, or ran with other parameters, or the prepared
             folder is not the one they left.
     """
-    dataset, lock = params.dataset, places.dvc_lock
+    dataset, lock = params.dataset, project.dvc_lock
     stages = _stages(lock)
     own: dict[str, Any] = {
         name: stages.get(f"{name}@{dataset}") for name in ("download", "extract", "validate", "prepare")
@@ -112,13 +112,13 @@ def data_state(places: Project, params: Params) -> Data:
         raw, prepared = (str(own[name]["outs"][0]["md5"]) for name in ("extract", "prepare"))
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise _no_lock(lock, f"not the stages of {dataset} ({shortened(str(error))})") from error
-    _check_listing(places, prepared, dataset)
+    _check_listing(project, prepared, dataset)
     return Data(
         lock=hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16],
         raw=raw,
         prepared=prepared,
-        validation=_validation(places.manifest(dataset) / "validation.json"),
-        terms=_terms(places, params),
+        validation=_validation(project.manifest(dataset) / Files.VERDICT),
+        terms=_terms(project, params),
     )
 
 
@@ -139,12 +139,12 @@ def _no_lock(lock: Path, found: str) -> DataError:
     return DataError(lock, found=found, expected="what DVC recorded", remedy=_RESTORE_LOCK)
 
 
-def _terms(places: Project, params: Params) -> str:
+def _terms(project: Project, params: Params) -> str:
     """What was shown when the archives were brought; they need not be here (`dvc pull` of what is prepared)."""
     dataset = params.dataset
-    record = places.archives(dataset) / "SOURCE.json"
+    record = project.archives(dataset) / Files.SOURCE
     if not record.is_file():
-        return datasets.load(dataset, params.options.get(dataset), raw=places.raw(dataset)).terms
+        return datasets.load(dataset, params.options.get(dataset), raw=project.raw(dataset)).terms
     try:
         return str(strict_json.loads(record.read_bytes())["terms"])
     except (ValueError, KeyError, TypeError) as error:
@@ -173,7 +173,7 @@ def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
     """Refuse stages that ran with other parameters than those of now."""
     wanted = params.model_dump(mode="json")
     for name, stage in own.items():
-        for key, found in stage.get("params", {}).get("params.yaml", {}).items():
+        for key, found in stage.get("params", {}).get(Files.PARAMS, {}).items():
             expected: Any = wanted
             for part in key.split("."):
                 expected = expected[part]
@@ -188,13 +188,13 @@ def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
                 )
 
 
-def _check_listing(places: Project, prepared: str, dataset: str) -> None:
+def _check_listing(project: Project, prepared: str, dataset: str) -> None:
     """Compare the prepared folder's small files with DVC's listing of it, where that is at hand."""
-    listing = places.root / ".dvc" / "cache" / "files" / "md5" / prepared[:2] / prepared[2:]
+    listing = project.root / ".dvc" / "cache" / "files" / "md5" / prepared[:2] / prepared[2:]
     if not listing.is_file():
         return
     for entry in json.loads(listing.read_text(encoding="utf-8")):
-        path = places.prepared(dataset) / entry["relpath"]
+        path = project.prepared(dataset) / entry["relpath"]
         if path.suffix in {".json", ".parquet"}:
             content = path.read_bytes() if path.is_file() else b""
             if hashlib.md5(content, usedforsecurity=False).hexdigest() != entry["md5"]:
@@ -227,21 +227,21 @@ def tags(data: Data, code: Code, resolved: Mapping[str, Any], meta: Mapping[str,
         meta: the prepared folder's ``meta.json``.
     """
     return {
-        "segline.dataset": str(meta["dataset"]),
-        "segline.protocol": str(meta["protocol"]),
-        "segline.dvc_lock": data.lock,
-        "segline.raw_md5": data.raw,
-        "segline.prepared_md5": data.prepared,
-        "segline.label_map": str(meta["label_map"]),
-        "segline.test_split": str(meta["splits"]["test"]["digest"]),
-        "segline.validation": data.validation,
-        "segline.terms": data.terms,
-        "segline.git_commit": code.commit,
-        "segline.git_dirty": str(code.dirty).lower(),
-        "segline.git_changes": code.changes or "none",
-        "segline.params": json.dumps(resolved, separators=(",", ":")),
-        "segline.machine": _machine(),
-        "segline.packages": json.dumps({name: version(name) for name in _PACKAGES}),
+        Tags.DATASET: str(meta["dataset"]),
+        Tags.PROTOCOL: str(meta["protocol"]),
+        Tags.DVC_LOCK: data.lock,
+        Tags.RAW_MD5: data.raw,
+        Tags.PREPARED_MD5: data.prepared,
+        Tags.LABEL_MAP: str(meta["label_map"]),
+        Tags.TEST_SPLIT: str(meta["splits"]["test"]["digest"]),
+        Tags.VALIDATION: data.validation,
+        Tags.TERMS: data.terms,
+        Tags.GIT_COMMIT: code.commit,
+        Tags.GIT_DIRTY: str(code.dirty).lower(),
+        Tags.GIT_CHANGES: code.changes or "none",
+        Tags.PARAMS: json.dumps(resolved, separators=(",", ":")),
+        Tags.MACHINE: _machine(),
+        Tags.PACKAGES: json.dumps({name: version(name) for name in _PACKAGES}),
     }
 
 

@@ -9,8 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from segline.core.statistics.trust import caveat, method
+from segline.project import Tags
 from segline.registry import versions
-from segline.registry.tracking import DECISION
 
 _FIGURES = ("miou", "miou_low", "miou_high", "confidence", "baseline_miou", "pixel_accuracy", "images")
 _FURTHER = ("mean_class_accuracy", "frequency_weighted_iou", "macro_f1", "mean_category_iou", "boundary_miou")
@@ -37,8 +37,8 @@ def metrics(result: dict[str, Any]) -> dict[str, float]:
 
 def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:
     """Figures, decision and present champion of a finished run."""
-    decision = json.loads(run.data.tags[DECISION])
-    dataset = run.data.tags["segline.dataset"]
+    decision = json.loads(run.data.tags[Tags.DECISION])
+    dataset = run.data.tags[Tags.DATASET]
     model = client.get_experiment(run.info.experiment_id).name
     champion = versions.champion(client, model)
     groups = run.data.metrics.get("test_groups")
@@ -47,7 +47,7 @@ def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:
         "model": model,
         "run": run.info.run_name,
         "run_id": run.info.run_id,
-        "network": run.data.tags["segline.network"],
+        "network": run.data.tags[Tags.NETWORK],
         "reused": reused,
         "decision": decision,
         "champion": champion.version if champion else None,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import httpx
 import mlflow
@@ -27,16 +27,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from segline.errors import TrackingError, shown
 from segline.masking import masked
-from segline.project import Project
+from segline.project import Project, Tags
 from segline.storage import NO_RIGHT, reporting_storage
 
 Client = MlflowClient
 """MLflow's client, by a name that others can use without importing MLflow."""
-
-KEY: Final = "segline.run_key"
-CHILD: Final = "segline.child"
-DECISION: Final = "segline.decision"
-"""Set last of all: a parent run without it is unfinished, whatever its status says."""
 
 _PATIENCE = 5.0  # seconds that a tracking server has to answer its health check
 _INTERVAL = 10.0  # seconds between two looks at the machine; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets another
@@ -63,19 +58,19 @@ def reporting_tracking(place: str) -> Iterator[None]:
         ) from error
 
 
-def connect(settings: Project) -> MlflowClient:
+def connect(project: Project) -> MlflowClient:
     """A client for the project's tracking store, proven to answer.
 
     Raises:
         TrackingError: it does not.
     """
-    uri = settings.tracking_uri
+    uri = project.tracking_uri
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for two files says nothing
     for chatty in ("alembic", "mlflow.system_metrics"):  # tell of every table, and that all is well
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if uri.startswith(("http://", "https://")):
         check_server(uri)
-    with reporting_tracking(uri), _reporting_address(uri), _alone(settings):
+    with reporting_tracking(uri), _reporting_address(uri), _alone(project):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -107,7 +102,7 @@ def _login() -> dict[str, Any]:
 
 
 @contextmanager
-def _alone(settings: Project) -> Iterator[None]:
+def _alone(project: Project) -> Iterator[None]:
     """Hold off other processes: the first connection creates the tables, and two at once would create them twice.
 
     Whoever may not write creates none, and reads the store that there is.
@@ -117,12 +112,12 @@ def _alone(settings: Project) -> Iterator[None]:
     """
     with ExitStack() as lock:
         try:
-            settings.runs.mkdir(parents=True, exist_ok=True)
-            lock.enter_context(FileLock(settings.runs / "tracking.lock"))
+            project.runs.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(FileLock(project.tracking_lock))
         except OSError as error:
-            created = Path(settings.tracking_uri.removeprefix(_EMBEDDED))
-            if error.errno not in NO_RIGHT or (settings.tracking_uri.startswith(_EMBEDDED) and not created.is_file()):
-                with reporting_storage(settings.runs):
+            created = Path(project.tracking_uri.removeprefix(_EMBEDDED))
+            if error.errno not in NO_RIGHT or (project.tracking_uri.startswith(_EMBEDDED) and not created.is_file()):
+                with reporting_storage(project.runs):
                     raise
         yield
 
@@ -146,14 +141,14 @@ def check_server(uri: str) -> None:
         ) from error
 
 
-def experiment(client: MlflowClient, settings: Project, name: str) -> str:
+def experiment(client: MlflowClient, project: Project, name: str) -> str:
     """Id of the experiment `name`, created where it is missing."""
-    with reporting_tracking(settings.tracking_uri):
+    with reporting_tracking(project.tracking_uri):
         found = client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        embedded = settings.tracking_uri.startswith("sqlite:")
-        location = settings.artifacts.as_uri() if embedded else None
+        embedded = project.tracking_uri.startswith("sqlite:")
+        location = project.artifacts.as_uri() if embedded else None
         kind = {"mlflow.experimentKind": "custom_model_development"}  # which of its two faces the page shows
         return str(client.create_experiment(name, artifact_location=location, tags=kind))
 
@@ -161,14 +156,14 @@ def experiment(client: MlflowClient, settings: Project, name: str) -> str:
 def runs_with_key(client: MlflowClient, experiment_id: str, key: str) -> list[Run]:
     """Parent runs of this key, newest first."""
     found = client.search_runs(
-        [experiment_id], f"tags.`{KEY}` = '{key}'", order_by=["attributes.start_time DESC"], max_results=100
+        [experiment_id], f"tags.`{Tags.RUN_KEY}` = '{key}'", order_by=["attributes.start_time DESC"], max_results=100
     )
     return list(found)
 
 
 def is_finished(run: Run) -> bool:
     """Whether a parent run went all the way to the gate's decision."""
-    return run.info.status == "FINISHED" and DECISION in run.data.tags
+    return run.info.status == "FINISHED" and Tags.DECISION in run.data.tags
 
 
 class MlflowTracker:
@@ -226,10 +221,10 @@ class MlflowTracker:
         with reporting_tracking(self.place):
             found = self._client.search_runs(
                 [self._experiment_id],
-                f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}' and tags.`{CHILD}` = '{key}'",
+                f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{self.run_id}' and tags.`{Tags.CHILD}` = '{key}'",
                 max_results=1,
             )
-            tags = {MLFLOW_PARENT_RUN_ID: self.run_id, CHILD: key}
+            tags = {MLFLOW_PARENT_RUN_ID: self.run_id, Tags.CHILD: key}
             run = found[0] if found else self._client.create_run(self._experiment_id, tags=tags, run_name=name)
         with closing(self._client, run) as tracker:
             yield tracker
@@ -272,18 +267,18 @@ def watching_machine(tracker: MlflowTracker) -> Iterator[None]:
         monitor.finish()
 
 
-def end_abandoned(client: MlflowClient, experiment_id: str, scratch: Path) -> None:
+def end_abandoned(client: MlflowClient, experiment_id: str, project: Project) -> None:
     """Mark as KILLED what processes of this machine left RUNNING under another key, trials included.
 
     A run is this machine's if its scratch folder is here, and abandoned if nobody holds its key's
     lock. It can still be continued: going back to its data, code and parameters finds it.
     """
     for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
-        key = run.data.tags.get(KEY)
-        if key is None or not (scratch / run.info.run_id).is_dir():
+        key = run.data.tags.get(Tags.RUN_KEY)
+        if key is None or not project.scratch(run.info.run_id).is_dir():
             continue
         try:
-            with FileLock(scratch / f"{key}.lock", timeout=0):
+            with FileLock(project.run_lock(key), timeout=0):
                 family = f"tags.`{MLFLOW_PARENT_RUN_ID}` = '{run.info.run_id}' and attributes.status = 'RUNNING'"
                 for left in (*client.search_runs([experiment_id], family), run):
                     client.set_terminated(left.info.run_id, "KILLED")
@@ -299,7 +294,7 @@ def unfinished(client: MlflowClient, experiment_id: str, key: str) -> Run | None
 def open_parent(client: MlflowClient, experiment_id: str, *, key: str, name: str) -> Run:
     """A new parent run."""
     user = shown(os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown")
-    return client.create_run(experiment_id, tags={KEY: key, "mlflow.user": user}, run_name=name)
+    return client.create_run(experiment_id, tags={Tags.RUN_KEY: key, "mlflow.user": user}, run_name=name)
 
 
 def metric_name(name: str) -> str:

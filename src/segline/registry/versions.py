@@ -21,8 +21,8 @@ from rich.table import Table
 
 import segline
 from segline.errors import TrackingError, shown
-from segline.inference.bundle import FOLDER
-from segline.registry.tracking import DECISION, reporting_tracking
+from segline.project import Files, Tags
+from segline.registry.tracking import reporting_tracking
 
 CHAMPION: Final = "champion"
 SIGNATURE = ModelSignature(
@@ -84,8 +84,8 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
         warnings.filterwarnings("ignore", message=".*(input example was not provided|Add type hints)")
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(Path(__file__).with_name("serving.py")),
-            artifacts={FOLDER: str(bundle)},
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={Files.BUNDLE: str(bundle)},
             code_paths=[str(Path(segline.__file__).parent)],
             signature=SIGNATURE,
             pip_requirements=[f"{package}=={installed(package)}" for package in _SERVING_PACKAGES],
@@ -141,7 +141,7 @@ def download(version: Version, folder: Path) -> Path:
                 remedy="restore the artifact store; to go on without it, take its alias off on MLflow's page "
                 "(`make up`, Models), then run the same command",
             ) from error
-    return Path(fetched) / "artifacts" / FOLDER
+    return Path(fetched) / "artifacts" / Files.BUNDLE
 
 
 def resolve(client: MlflowClient, model: str) -> Version:
@@ -183,7 +183,7 @@ def table(client: MlflowClient) -> Table:
         aliases = {number: alias for alias, number in model.aliases.items()}
         versions = client.search_model_versions(f"name = '{model.name}'")
         for version in sorted(versions, key=lambda item: int(item.version), reverse=True):
-            decision = json.loads(version.tags.get(DECISION, "{}"))
+            decision = json.loads(version.tags.get(Tags.DECISION, "{}"))
             score = decision.get("challenger")
             cells = (
                 shown(model.name),

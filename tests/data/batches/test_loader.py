@@ -18,6 +18,7 @@ from segline.data.validate import manifest
 from segline.datasets.base import Dataset, Pair, match
 from segline.datasets.oxford_pets import DATASET as PETS
 from segline.errors import ConfigError, DataError
+from segline.project import Files
 
 SIZES = [(60, 90), (90, 60), (75, 75), (200, 140), (40, 50)]
 
@@ -71,7 +72,7 @@ def make(raw, tmp_path_factory):
             DATASET, found, raw=raw, splits=split.assign(found, validation_share=0.2), workers=workers
         )
         (folder / "manifest").mkdir()
-        manifest.write(table, folder / "manifest" / manifest.FILE_NAME)
+        manifest.write(table, folder / "manifest" / Files.MANIFEST)
         prepare(
             DATASET,
             raw=raw,

@@ -19,6 +19,7 @@ from segline.data.validate import manifest
 from segline.errors import SeglineError
 from segline.parallel import pool as parallel
 from segline.progress import silent
+from segline.project import Files
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def prepared(tiny, raw, tmp_path):
     splits = split.assign(found, validation_share=0.2)
     (tmp_path / "manifest").mkdir()
     table = manifest.build(tiny, found, raw=raw, splits=splits, workers=1)
-    manifest.write(table, tmp_path / "manifest" / manifest.FILE_NAME)
+    manifest.write(table, tmp_path / "manifest" / Files.MANIFEST)
     folder = tmp_path / "prepared"
     prepare(
         tiny, raw=raw, manifest_folder=tmp_path / "manifest", folder=folder, short_side=None, workers=1, report=silent

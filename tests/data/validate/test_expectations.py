@@ -14,6 +14,7 @@ from segline.data.images.decode import read_mask, write_png
 from segline.data.validate import data_docs, manifest
 from segline.datasets.base import Dataset, Pair
 from segline.errors import DataError, ValidationError
+from segline.project import Files
 
 Validate = Callable[..., None]
 
@@ -66,7 +67,7 @@ def test_good_data_passes(validate: Validate, out: Path, tmp_path: Path) -> None
         "index.html",
         "validation.json",
     ]
-    assert manifest.read(out / "manifest" / manifest.FILE_NAME).num_rows == 6
+    assert manifest.read(out / "manifest" / Files.MANIFEST).num_rows == 6
     verdict = _verdict(out)
     assert verdict["success"] is True
     assert verdict["splits"] == {"train": 2, "validation": 2, "test": 2}

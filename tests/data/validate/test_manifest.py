@@ -14,11 +14,12 @@ from segline.core.labels import Mask
 from segline.data.images.decode import read_mask, write_png
 from segline.data.images.split import assign
 from segline.data.validate import manifest
-from segline.data.validate.manifest import FILE_NAME, SCHEMA
+from segline.data.validate.manifest import SCHEMA
 from segline.datasets.base import Dataset
 from segline.datasets.kitti import DATASET
 from segline.errors import DataError
 from segline.parallel import forking
+from segline.project import Files
 
 
 def _rows(dataset: Dataset, raw: Path, *, workers: int = 1) -> dict[str, dict[str, object]]:
@@ -59,12 +60,12 @@ def test_equal_folders_give_equal_bytes_on_any_number_of_workers(
 
 def test_what_is_written_is_read(tiny: Dataset, raw: Path, tmp_path: Path) -> None:
     table = _build(tiny, raw)
-    manifest.write(table, tmp_path / FILE_NAME)
-    assert manifest.read(tmp_path / FILE_NAME).equals(table.select(SCHEMA.names))
+    manifest.write(table, tmp_path / Files.MANIFEST)
+    assert manifest.read(tmp_path / Files.MANIFEST).equals(table.select(SCHEMA.names))
 
 
 def test_a_missing_damaged_or_foreign_manifest_is_told(tmp_path: Path) -> None:
-    path = tmp_path / FILE_NAME
+    path = tmp_path / Files.MANIFEST
     with pytest.raises(DataError, match="no manifest"):
         manifest.read(path)
     path.write_bytes(b"PAR1 not")

@@ -35,6 +35,7 @@ from segline.evaluation.folders import score as scoring
 from segline.evaluation.lock import lock_of
 from segline.parallel import forking
 from segline.progress import silent
+from segline.project import Files
 
 SCHEMA = ROOT / "docs/score.schema.json"
 # Raw and train ids share 0 (void, and the first class) and 3 (the first class, and the last).
@@ -473,7 +474,7 @@ def project(tmp_path_factory):
     found = TINY.pairs(root / "raw")
     table = manifest.build(TINY, found, raw=root / "raw", splits=split.assign(found, validation_share=0.2), workers=1)
     (root / "manifest").mkdir()
-    manifest.write(table, root / "manifest" / manifest.FILE_NAME)
+    manifest.write(table, root / "manifest" / Files.MANIFEST)
     prepare(
         TINY,
         raw=root / "raw",

@@ -27,6 +27,7 @@ from segline.evaluation.bundles import confidence as calibration
 from segline.evaluation.bundles import evaluate as library
 from segline.evaluation.report import comparison_page, image_slider, rendering, tables, write
 from segline.evaluation.report import evaluation_page as evaluated_page
+from segline.project import Files
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -57,7 +58,7 @@ def written(tmp_path_factory):
 
 def page_with(written, **changed):
     """The page of that evaluation with other calibration, without pictures."""
-    summary, judged = (json.loads((written / name).read_text()) for name in (write.FIGURES, write.CONFIDENCE))
+    summary, judged = (json.loads((written / name).read_text()) for name in (Files.EVALUATION, Files.CALIBRATION))
     return evaluated_page.page(
         evaluated(), summary, labels=LABELS, model="m", pictures=[], calibration=judged | changed
     )
@@ -65,13 +66,13 @@ def page_with(written, **changed):
 
 @pytest.fixture(scope="module")
 def page(written):
-    return Page((written / write.PAGE).read_text(encoding="utf-8"))
+    return Page((written / Files.EVALUATION_PAGE).read_text(encoding="utf-8"))
 
 
 def test_an_evaluations_page_asks_for_nothing_and_names_all_it_holds(page, written):
     page.check()
     text = " ".join(page.text)
-    summary = json.loads((written / write.FIGURES).read_text())
+    summary = json.loads((written / Files.EVALUATION).read_text())
     assert summary["caveat"] in text
     assert "drawn & quartered" in text
     assert "sample <8>" in text
@@ -80,14 +81,14 @@ def test_an_evaluations_page_asks_for_nothing_and_names_all_it_holds(page, writt
     for key in ("protocol", "split_digest", "label_map_digest", "counts_digest"):
         assert summary[key] in text
     assert {"scores", "classes", "confusion", "calibration", "cost", "pictures"} <= set(page.ids)
-    assert (written / write.PAGE).stat().st_size < 1 << 20
+    assert (written / Files.EVALUATION_PAGE).stat().st_size < 1 << 20
 
 
 def test_every_figure_on_it_is_the_summarys(page, written):
-    summary = json.loads((written / write.FIGURES).read_text())
+    summary = json.loads((written / Files.EVALUATION).read_text())
     whole = summary | {
-        "cost": json.loads((written / write.COST).read_text()),
-        "calibration": json.loads((written / write.CONFIDENCE).read_text()),
+        "cost": json.loads((written / Files.COST).read_text()),
+        "calibration": json.loads((written / Files.CALIBRATION).read_text()),
     }
     checked = [name for name in page.figures if name.partition(".")[0] in whole]
     for name in checked:
@@ -107,8 +108,8 @@ def test_every_figure_on_it_is_the_summarys(page, written):
 
 
 def test_the_cost_says_how_busy_the_machine_was_and_leaves_out_a_percentile_of_few_calls(written):
-    content = json.loads((written / write.COST).read_text())
-    summary, evaluation = json.loads((written / write.FIGURES).read_text()), evaluated()
+    content = json.loads((written / Files.COST).read_text())
+    summary, evaluation = json.loads((written / Files.EVALUATION).read_text()), evaluated()
 
     def shown(disturbed, p95):
         content["load"]["disturbed"], content["batched"]["p95"] = disturbed, p95
@@ -427,7 +428,7 @@ def test_other_labels_other_images_one_run_and_one_name_twice_are_refused():
 def test_counts_are_read_from_file_or_folder_and_other_files_refused(written, tmp_path):
     expected = evaluated().digest
     assert comparison.read(written).digest == expected
-    assert comparison.read(written / comparison.COUNTS).digest == expected
+    assert comparison.read(written / Files.COUNTS).digest == expected
     assert comparison.read(tmp_path / "nothing.npz") is None
     (tmp_path / "text.npz").write_text("no counts")
     with pytest.raises(DataError, match=r"text\.npz"):
@@ -515,7 +516,7 @@ def test_a_browser_draws_both_pages_without_an_error_or_a_sideways_scroll(writte
     named = [("v1", evaluated()), ("f49e67e75518472ca040a4ad8ba36878", evaluated(0.9)), ("run", evaluated(0.3))]
     summary = comparison.summary(comparison.compare(named, resamples=100, confidence=0.9))
     pages = {
-        "evaluation": ((written / write.PAGE).read_text(encoding="utf-8"), EVALUATION_PROBE),
+        "evaluation": ((written / Files.EVALUATION_PAGE).read_text(encoding="utf-8"), EVALUATION_PROBE),
         "comparison": (comparison_page.page(summary), COMPARISON_PROBE),
     }
     for name, (html, probe) in pages.items():

@@ -15,8 +15,8 @@ from places import PARAMS
 
 from segline import config
 from segline.config import MULTIPLE, Search, Training
-from segline.data.validate.fingerprint import FILE_NAME
 from segline.errors import ConfigError, DataError
+from segline.project import Files
 from segline.training import plan
 from segline.training.fit.memory_estimate import GIBIBYTE
 from segline.training.plan import Plan, constants, facts
@@ -339,7 +339,7 @@ def test_a_missing_fingerprint_and_that_of_other_data_name_the_command(drawn: di
     with pytest.raises(DataError, match="no fingerprint") as caught:
         facts.read(tmp_path, fingerprints.DATASET, short_side=None)
     assert "dvc repro validate@drawn" in str(caught.value)
-    (tmp_path / FILE_NAME).write_text(json.dumps(drawn), encoding="utf-8")
+    (tmp_path / Files.FINGERPRINT).write_text(json.dumps(drawn), encoding="utf-8")
     assert facts.read(tmp_path, fingerprints.DATASET, short_side=None).samples == 12
     with pytest.raises(ConfigError, match="validate@drawn"):
         facts.read(tmp_path, replace(fingerprints.DATASET, protocol="drawn/2"), short_side=None)

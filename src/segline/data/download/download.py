@@ -31,10 +31,11 @@ from segline.errors import ArchiveError, ChecksumError, DataError, SourceError, 
 from segline.formats import strict_json
 from segline.masking import masked
 from segline.progress import Report, Track, mebibytes, silent, tracking
+from segline.project import Files
 from segline.reading import read_text
 from segline.storage import atomic_file, reporting_storage, require_room
 
-RECORD = "SOURCE.json"
+RECORD = Files.SOURCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ def download(
             _tidy(_staging(folder), {item.origin for item in items})
         got = _bring(dataset, items, folder, workers=workers, report=report)
         seen = {item.shown: _pin(item, one.sha256, _place(item, folder)) for item, one in got.items() if item.wants_pin}
-        pins.add(root / pins.FILE_NAME, seen, report=report)
+        pins.add(root / Files.PINS, seen, report=report)
         with reporting_storage(folder):
             _install(dataset, got, folder, source=masked(source).rstrip("/") or source)
 
@@ -130,7 +131,7 @@ def _refuse_change(items: Sequence[Item], earlier: Mapping[str, _Got], dataset: 
         if before.sha256 != wanted:
             raise ChecksumError(
                 item.shown,
-                found=f"sha256 {wanted} in {f'its {SUMS}' if item.sha256 else pins.FILE_NAME}",
+                found=f"sha256 {wanted} in {f'its {SUMS}' if item.sha256 else Files.PINS}",
                 expected=f"sha256 {before.sha256}, as downloaded from there earlier",
                 remedy=f"to take the new archive: dvc repro --force --single-item download@{dataset}, then dvc repro",
             )

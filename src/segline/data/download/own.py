@@ -20,22 +20,18 @@ from dataclasses import replace
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
-from segline import project
 from segline.config import Encoding, Options
 from segline.data.extract import paint_polygons
 from segline.datasets import folder as definition
 from segline.datasets.own import classes
 from segline.datasets.own.collect import POLYGONS, collect, count_splits
-from segline.datasets.own.files import OURS, walk
+from segline.datasets.own.files import walk
 from segline.errors import ChecksumError, ConfigError, DataError
 from segline.formats import strict_json
 from segline.progress import Report, mebibytes, silent, tracking
+from segline.project import Files, image_bytes
 from segline.reading import FOLDER, JSON_BYTES, NOTHING, TEXT_BYTES, kind_of, open_file, read_bytes, read_text
 from segline.storage import atomic_file, atomic_folder, check_room
-
-SUMS = "SHA256SUMS"
-SAMPLES = "samples.json"
-RECIPE = "recipe.json"
 
 _BLOCK = 1 << 20
 _FICLONE = 0x40049409  # Linux's ioctl that makes a file share another one's blocks
@@ -116,14 +112,14 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
     named = sorted({path for pair in pairs for path in (pair.image, pair.mask) if path is not None})
     sums = _digests(source, named, within, report)
     with atomic_folder(folder) as partial_folder:
-        definition.write_samples(partial_folder / SAMPLES, pairs)
-        (partial_folder / classes.NAME).write_bytes(table)
+        definition.write_samples(partial_folder / Files.SAMPLES, pairs)
+        (partial_folder / Files.CLASSES).write_bytes(table)
         recipe = {"encoding": options.encoding, "entries": dict(sorted(collection.entries.items()))}
-        (partial_folder / RECIPE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        ours = {f"{OURS}/{name}": partial_folder / name for name in (SAMPLES, classes.NAME, RECIPE)}
+        (partial_folder / Files.RECIPE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        ours = {f"{Files.OWN}/{name}": partial_folder / name for name in (Files.SAMPLES, Files.CLASSES, Files.RECIPE)}
         sums |= {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in ours.items()}
         lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
-        (partial_folder / SUMS).write_text(lines, "utf-8")
+        (partial_folder / Files.SUMS).write_text(lines, "utf-8")
     size = sum((source / name).stat().st_size for name in named)
     report(f"{definition.NAME}: {len(pairs)} samples in {source} ({count_splits(pairs)}), {mebibytes(size)}")
 
@@ -165,7 +161,7 @@ def _digest(path: Path, within: Path | None) -> str:
 
 def _opened(path: Path, within: Path | None) -> BufferedReader:
     try:
-        return open_file(path, limit=max(project.image_bytes(), JSON_BYTES), within=within)
+        return open_file(path, limit=max(image_bytes(), JSON_BYTES), within=within)
     except OSError as error:
         link = " (a link that leads nowhere)" if path.is_symlink() and not path.exists() else ""
         raise DataError(
@@ -188,15 +184,15 @@ def extract(
     """
     source = locate(options, root=root)
     within = _fence(options, source)
-    sums = _sums(archives / SUMS)
-    pairs = definition.read_samples(archives / SAMPLES)
-    recipe = strict_json.read(archives / RECIPE, remedy=_AGAIN)
+    sums = _sums(archives / Files.SUMS)
+    pairs = definition.read_samples(archives / Files.SAMPLES)
+    recipe = strict_json.read(archives / Files.RECIPE, remedy=_AGAIN)
     painted = recipe["encoding"] in POLYGONS
     copied = sorted({path for pair in pairs for path in (pair.image, None if painted else pair.mask) if path})
     with atomic_folder(folder) as partial_folder:
-        (partial_folder / OURS).mkdir()
+        (partial_folder / Files.OWN).mkdir()
         _copy_all(source, partial_folder, copied, sums, within, report)
-        (partial_folder / definition.TABLE).write_bytes(read_bytes(archives / classes.NAME, limit=TEXT_BYTES))
+        (partial_folder / definition.TABLE).write_bytes(read_bytes(archives / Files.CLASSES, limit=TEXT_BYTES))
         if painted:
             for name in sorted({pair.mask for pair in pairs if pair.mask}):
                 _compare(source / name, _digest(source / name, within), sums[name])
@@ -268,7 +264,7 @@ def _share(reader: BufferedReader, writer: BufferedWriter) -> bool:
 
 
 def _shares(source: Path, folder: Path, within: Path | None) -> bool:
-    probe = folder / OURS / "probe"
+    probe = folder / Files.OWN / "probe"
     try:
         with _opened(source, within) as reader, probe.open("wb") as writer:
             return _share(reader, writer)

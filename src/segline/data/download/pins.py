@@ -15,10 +15,9 @@ from filelock import FileLock
 from segline.errors import ChecksumError, ConfigError, shortened
 from segline.formats import strict_yaml
 from segline.progress import Report
+from segline.project import Files
 from segline.reading import read_text
 from segline.storage import atomic_file, reporting_storage
-
-FILE_NAME = "pins.yaml"
 
 _HEAD = "# What was first seen at addresses without a published digest. Commit this file.\n"
 _PIN = re.compile(r"(sha256|content):[0-9a-f]{64}")
@@ -70,8 +69,8 @@ def check(address: str, pin: str, *, pinned: str) -> None:
         raise ChecksumError(
             address,
             found=pin,
-            expected=f"{pinned}, pinned in {FILE_NAME} when it was first seen",
-            remedy=f"ask the publisher what changed; to accept it, delete this address's line in {FILE_NAME} "
+            expected=f"{pinned}, pinned in {Files.PINS} when it was first seen",
+            remedy=f"ask the publisher what changed; to accept it, delete this address's line in {Files.PINS} "
             "and run the download again",
         )
 

@@ -17,9 +17,10 @@ from segline.datasets.base import Archive, Dataset
 from segline.errors import SourceError
 from segline.masking import masked
 from segline.progress import Report, silent
+from segline.project import Files
 from segline.storage import reporting_storage
 
-SUMS = "SHA256SUMS"
+SUMS = Files.SUMS
 
 _SCHEMES = ("file://", "http://", "https://", "s3://")
 
@@ -63,7 +64,7 @@ def items(dataset: Dataset, *, source: str, root: Path, report: Report = silent)
         ConfigError: the pins cannot be read, or the variables with the mirror's login are wrong.
     """
     if source == "official":
-        yield _published(dataset, pins.read(root / pins.FILE_NAME))
+        yield _published(dataset, pins.read(root / Files.PINS))
     elif source == "sample":
         with _drawn(dataset) as mirror:
             yield _mirrored(dataset, mirror, source, report)

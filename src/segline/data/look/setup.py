@@ -15,6 +15,7 @@ from segline.datasets.folder import NAME
 from segline.datasets.own import classes
 from segline.errors import ConfigError
 from segline.progress import Report, silent
+from segline.project import Files
 from segline.reading import require_regular
 from segline.storage import atomic_file
 
@@ -61,7 +62,7 @@ def set_up(
     remembered = earlier.get("path") == stated and bool(earlier.get(_FOLLOW_LINKS))
     follow = remembered if follow_links is None else follow_links
     guessed = guess(folder, follow_links=follow, report=report)
-    table = folder / classes.NAME
+    table = folder / Files.CLASSES
     changes = [_write_table(table, guessed, force=force)]
     entry = _entry(guessed.options, stated)
     if earlier and not force:

@@ -35,6 +35,7 @@ from segline.data.validate import manifest
 from segline.datasets.base import SPLITS, Dataset
 from segline.errors import DataError
 from segline.parallel.pool import stream_samples
+from segline.project import Files
 from segline.storage import atomic_folder
 
 _READ = ("id", "split", "group", "image", "mask", "mask_height", "mask_width", "image_sha256", "mask_sha256", "pixels")
@@ -74,7 +75,7 @@ def prepare(
         DataError: a file changed or vanished since it was validated.
         StorageError: the disk is full.
     """
-    rows = manifest.read(manifest_folder / manifest.FILE_NAME, columns=_READ).sort_by("id")
+    rows = manifest.read(manifest_folder / Files.MANIFEST, columns=_READ).sort_by("id")
     index = _index(rows, short_side)
     samples = _Samples(index.append_column("image", rows["image"]).append_column("mask", rows["mask"]))
     with atomic_folder(folder) as partial_folder:
@@ -91,10 +92,10 @@ def prepare(
         )
         for _ in stream_samples(store, samples, workers=workers, description=f"prepare {dataset.name}", report=report):
             pass
-        with pa.ipc.new_file(partial_folder / "index.arrow", _SCHEMA) as writer:
+        with pa.ipc.new_file(partial_folder / Files.INDEX, _SCHEMA) as writer:
             writer.write_table(index.combine_chunks())
         meta = _meta(dataset, rows, short_side)
-        (partial_folder / "meta.json").write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        (partial_folder / Files.META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     counts = ", ".join(f"{name} {meta['splits'][name]['samples']}" for name in SPLITS)
     scale = "their own size" if short_side is None else f"short side {short_side}"
     report(f"{dataset.name}: prepared {rows.num_rows} samples ({counts}) at {scale}")

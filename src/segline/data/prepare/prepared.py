@@ -16,6 +16,7 @@ from segline.data.validate import manifest
 from segline.datasets.base import Dataset, Split
 from segline.errors import ConfigError, DataError, shortened
 from segline.formats import strict_json
+from segline.project import Files
 
 FORMAT = 2
 SCORED: tuple[Split, ...] = ("validation", "test")
@@ -35,7 +36,7 @@ class Prepared:
         """
         self.folder = folder
         try:
-            text = (folder / "meta.json").read_bytes()
+            text = (folder / Files.META).read_bytes()
         except FileNotFoundError as error:
             raise DataError(
                 folder, found="no prepared data", expected="the output of the prepare stage", remedy="run dvc repro"
@@ -45,14 +46,14 @@ class Prepared:
             stated = self.meta["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
-                folder / "meta.json",
+                folder / Files.META,
                 found=f"cannot be read ({shortened(str(error))})",
                 expected="what the prepare stage wrote",
                 remedy="delete the folder, then run dvc repro",
             ) from error
         if stated != FORMAT:
             raise DataError(folder, found=f"format {stated}", expected=f"format {FORMAT}", remedy="run dvc repro")
-        with pa.memory_map(str(folder / "index.arrow")) as mapped:
+        with pa.memory_map(str(folder / Files.INDEX)) as mapped:
             self._index = pa.ipc.open_file(mapped).read_all()  # copies nothing, either
 
     def check(self, dataset: Dataset, *, short_side: int | None) -> None:
@@ -138,7 +139,7 @@ class PreparedSplit:
 
     def rescaled(self, *, raw: Path, manifest_folder: Path, short_side: int | None) -> "RescaledSplit":
         """The same samples and native labels, with images at another scale, decoded from the raw files."""
-        rows = manifest.read(manifest_folder / manifest.FILE_NAME, columns=("id", "image"))
+        rows = manifest.read(manifest_folder / Files.MANIFEST, columns=("id", "image"))
         images = dict(zip(rows["id"].to_pylist(), rows["image"].to_pylist(), strict=True))
         return RescaledSplit(self, {name: raw / images[name] for name in self.ids}, short_side=short_side)
 

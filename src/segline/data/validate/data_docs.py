@@ -15,8 +15,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from segline.data.validate import pages
-from segline.data.validate.pages import INDEX, SUITE
 from segline.errors import StorageError
+from segline.project import Files
 
 _VOID_TAGS = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _DROPPED_TAGS = {"script", "style", "title", "footer", "noscript", "iframe", "object", "head", "nav"}
@@ -34,10 +34,12 @@ def disguised(text: str) -> str:
 
 
 def write_pages(site: Path, folder: Path, *, title: str, findings: Sequence[str], passed: bool) -> None:
-    """Turn the site that Great Expectations built at `site` into `INDEX` and `SUITE` in `folder`."""
+    """Turn the site that Great Expectations built at `site` into the two pages in `folder`."""
     result, suite = _only_page(site / "validations"), _only_page(site / "expectations")
-    (folder / INDEX).write_text(page(result.read_text("utf-8"), title=title, findings=findings, passed=passed), "utf-8")
-    (folder / SUITE).write_text(page(suite.read_text("utf-8"), title=title, findings=None), "utf-8")
+    (folder / Files.RESULT_PAGE).write_text(
+        page(result.read_text("utf-8"), title=title, findings=findings, passed=passed), "utf-8"
+    )
+    (folder / Files.EXPECTATIONS_PAGE).write_text(page(suite.read_text("utf-8"), title=title, findings=None), "utf-8")
 
 
 def _only_page(folder: Path) -> Path:
@@ -64,7 +66,7 @@ def page(source: str, *, title: str, findings: Sequence[str] | None, passed: boo
     filtered = _Filter()
     filtered.feed(source)
     filtered.close()
-    name = SUITE if findings is None else INDEX
+    name = Files.EXPECTATIONS_PAGE if findings is None else Files.RESULT_PAGE
     return pages.render(
         "docs.html", name=name, title=title, findings=findings, passed=passed, filtered="".join(filtered.kept)
     )
@@ -133,4 +135,6 @@ def _inside(address: str) -> str:
         return address
     if "://" in address or address.startswith("//"):
         return ""
-    return SUITE if "expectations/" in address else INDEX if address.endswith("index.html") else ""
+    if "expectations/" in address:
+        return Files.EXPECTATIONS_PAGE
+    return Files.RESULT_PAGE if address.endswith(Files.RESULT_PAGE) else ""

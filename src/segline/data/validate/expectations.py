@@ -33,16 +33,14 @@ from segline.data.validate import (
     fingerprint_page,
     manifest,
     mask_checks,
-    pages,
     sample_statistics,
 )
 from segline.data.validate.rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
 from segline.datasets.base import SPLITS, Dataset, Pair
 from segline.errors import LONGEST_LINE, DataError, ValidationError, shown
 from segline.progress import Report, silent
+from segline.project import Files
 from segline.storage import atomic_folder, reporting_storage
-
-FILE_NAME = "validation.json"
 
 _WORDS: dict[Severity, str] = {"stop": "", "quarantine": "cannot be used: ", "warn": "note: "}
 _WARNED = 8  # notes spelt out on the terminal
@@ -158,9 +156,9 @@ def validate(
         _remove(folder)
         raise _error(dataset, verdict, raw=raw, docs=docs)
     with atomic_folder(folder) as partial:
-        manifest.write(usable(table, verdict), partial / manifest.FILE_NAME)
-        (partial / fingerprint.FILE_NAME).write_text(fingerprint.to_json(figures), "utf-8")
-        (partial / FILE_NAME).write_text(verdict.to_json(), "utf-8")
+        manifest.write(usable(table, verdict), partial / Files.MANIFEST)
+        (partial / Files.FINGERPRINT).write_text(fingerprint.to_json(figures), "utf-8")
+        (partial / Files.VERDICT).write_text(verdict.to_json(), "utf-8")
     for line in _story(dataset, verdict, docs=docs):
         report(line)
 
@@ -174,13 +172,13 @@ def _story(dataset: Dataset, verdict: Verdict, *, docs: Path) -> list[str]:
         for finding in warnings[:_WARNED]
     ]
     if len(warnings) > _WARNED:
-        lines.append(f"note: and {len(warnings) - _WARNED} more, with their pictures: {docs / pages.GALLERY}")
+        lines.append(f"note: and {len(warnings) - _WARNED} more, with their pictures: {docs / Files.GALLERY_PAGE}")
     counts = ", ".join(f"{name} {count}" for name, count in verdict.summary["splits"].items())
     out = f", {len(verdict.quarantined)} left out" if verdict.quarantined else ""
     good = verdict.summary["samples"] - len(verdict.quarantined)
     return [
         *lines,
-        f"{dataset.name}: {good} samples hold what they should ({counts}{out}); {docs / pages.INDEX}",
+        f"{dataset.name}: {good} samples hold what they should ({counts}{out}); {docs / Files.RESULT_PAGE}",
     ]
 
 
@@ -198,7 +196,7 @@ def judge(
     docs: Path,
     quarantine_share: float,
 ) -> tuple[Verdict, dict[str, Any]]:
-    """Judge a manifest and write the pages and `FILE_NAME` into `docs`.
+    """Judge a manifest and write the pages and ``validation.json`` into `docs`.
 
     Args:
         table: of `manifest.build`.
@@ -228,10 +226,10 @@ def judge(
         shown = findings_page.gallery(
             exhibits, rows, dataset=dataset, album=album, alike=alike, title=title, passed=verdict.success
         )
-        (partial / pages.GALLERY).write_text(shown, "utf-8")
+        (partial / Files.GALLERY_PAGE).write_text(shown, "utf-8")
         portrayed = fingerprint_page.portrait(figures, rows, dataset=dataset, album=album, passed=verdict.success)
-        (partial / pages.FINGERPRINT).write_text(portrayed, "utf-8")
-        (partial / FILE_NAME).write_text(verdict.to_json(), "utf-8")
+        (partial / Files.FINGERPRINT_PAGE).write_text(portrayed, "utf-8")
+        (partial / Files.VERDICT).write_text(verdict.to_json(), "utf-8")
     return verdict, figures
 
 
@@ -439,6 +437,6 @@ def _error(dataset: Dataset, verdict: Verdict, *, raw: Path, docs: Path) -> Vali
     return ValidationError(
         raw,
         found=f"{_count(verdict)} in {verdict.summary['samples']} samples of {dataset.name}{listing}\n",
-        remedy=f"correct what is listed, then run `dvc repro`; all of it: {docs / pages.INDEX}, "
-        f"its pictures: {docs / pages.GALLERY}",
+        remedy=f"correct what is listed, then run `dvc repro`; all of it: {docs / Files.RESULT_PAGE}, "
+        f"its pictures: {docs / Files.GALLERY_PAGE}",
     )

@@ -13,6 +13,7 @@ from segline.data.images.thumbnails import Album, Thumbnail
 from segline.data.validate import pages
 from segline.data.validate.rules import Finding, Row, Severity
 from segline.datasets.base import SPLITS, Dataset
+from segline.project import Files
 
 SHOWN = 12
 """Findings of one kind that get pictures."""
@@ -80,7 +81,7 @@ def gallery(
     sample = _fixed_sample(rows, bad, most=_SAMPLE if not sections else _SAMPLE // 2)
     return pages.render(
         "gallery.html",
-        name=pages.GALLERY,
+        name=Files.GALLERY_PAGE,
         title=title,
         passed=passed,
         sections=sections,

@@ -21,8 +21,6 @@ from segline.core.vision.divergence import Judged, shifts, symmetry
 from segline.data.validate.sample_statistics import BINS, GRID, Store
 from segline.datasets.base import SPLITS, Dataset
 
-FILE_NAME = "fingerprint.json"
-
 QUANTILES = {"min": 0.0, "q01": 0.01, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
 CHANNELS = ("red", "green", "blue")
 SHIFTS = ("class_frequencies", "image_size", "aspect", *CHANNELS, "contrast", "void_share")
@@ -95,7 +93,7 @@ def fingerprint(
         alike: sample id -> ids of samples whose images look the same.
 
     Returns:
-        What `FILE_NAME` holds.
+        What ``fingerprint.json`` holds.
     """
     usable = np.array([name not in left_out for name in table["id"].to_pylist()], dtype=bool)
     found = measured(table, store, usable=usable)
@@ -116,7 +114,7 @@ def fingerprint(
 
 
 def to_json(content: Mapping[str, Any]) -> str:
-    """The text of `FILE_NAME`; equal fingerprints give equal text."""
+    """The text of ``fingerprint.json``; equal fingerprints give equal text."""
     return json.dumps(_rounded(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 

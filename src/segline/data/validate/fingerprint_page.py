@@ -19,6 +19,7 @@ from segline.data.validate.fingerprint import CHANNELS
 from segline.data.validate.rules import Row
 from segline.datasets.base import SPLITS, Dataset
 from segline.pages.environment import percent
+from segline.project import Files
 
 _EXAMPLES = 3  # a split
 _GROUPS = 12  # of near duplicates
@@ -50,7 +51,7 @@ def portrait(figures: Figures, rows: Sequence[Row], *, dataset: Dataset, album: 
     classes = dataset.label_map.classes
     return pages.render(
         "fingerprint.html",
-        name=pages.FINGERPRINT,
+        name=Files.FINGERPRINT_PAGE,
         title=f"{dataset.title}: fingerprint",
         passed=passed,
         whole=whole,

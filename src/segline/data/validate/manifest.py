@@ -28,8 +28,6 @@ from segline.parallel.pool import stream_samples
 from segline.pictures import read_bytes
 from segline.progress import Report, silent
 
-FILE_NAME = "manifest.parquet"
-
 Small = tuple[Image | None, Mask | None]
 """Copies of image and mask, `perceptual.SIDE` pixels a side; None where the file cannot be read."""
 

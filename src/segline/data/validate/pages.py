@@ -6,13 +6,14 @@ from typing import Any
 import jinja2
 
 from segline.pages.environment import environment
+from segline.project import Files
 
-INDEX = "index.html"
-GALLERY = "gallery.html"
-FINGERPRINT = "fingerprint.html"
-SUITE = "expectations.html"
-
-_LINKS = ((INDEX, "Result"), (GALLERY, "Gallery"), (FINGERPRINT, "Fingerprint"), (SUITE, "Expectations"))
+_LINKS = (
+    (Files.RESULT_PAGE, "Result"),
+    (Files.GALLERY_PAGE, "Gallery"),
+    (Files.FINGERPRINT_PAGE, "Fingerprint"),
+    (Files.EXPECTATIONS_PAGE, "Expectations"),
+)
 
 
 def render(template: str, *, name: str, title: str, **content: Any) -> str:
@@ -20,7 +21,7 @@ def render(template: str, *, name: str, title: str, **content: Any) -> str:
 
     Args:
         template: file name.
-        name: the page's own file name, one of the constants here.
+        name: the page's own file name, one of `Files`'s.
         title: its heading.
         content: what the template asks for.
     """

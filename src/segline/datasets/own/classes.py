@@ -18,8 +18,6 @@ from segline.core.coding import Colours
 from segline.core.labels import VOID, LabelClass, LabelMap, alike
 from segline.errors import ConfigError
 
-NAME = "classes.yaml"
-
 Colour = tuple[int, int, int]
 
 PALETTE: tuple[Colour, ...] = (

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from segline.errors import DataError
+from segline.project import Files
 from segline.reading import refuse_device, refuse_leaving
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp"})
-OURS = "_segline"
 """A folder of ours in the copied data; one of that name in the user's is not looked into."""
 
-_HIDDEN = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "Desktop.ini", OURS})
+_HIDDEN = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "Desktop.ini", Files.OWN})
 _ENDINGS = re.compile(
     r"[ _.-]*(gtfine_labelids|gtfine_labeltrainids|gtfine_color|leftimg8bit|labelids|labeltrainids|segmentation"
     r"|label_?map|groundtruth|ground_truth|masks?|labels?|annotations?|annot|image|img|rgb|sat|seg|gt|lbl|trimap|l)$",

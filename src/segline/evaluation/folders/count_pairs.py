@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from segline import project
 from segline.core.coding import Colours
 from segline.core.labels import VOID, LabelMap, Mask
 from segline.core.metrics.boundary import boundary_counts
@@ -20,6 +19,7 @@ from segline.data.images.decode import decode_mask, stated_shape
 from segline.errors import DataError
 from segline.evaluation.folders.label_folders import ARRAY, FilePair, Ids
 from segline.formats import arrays
+from segline.project import image_bytes
 from segline.reading import read_bytes
 
 Histogram = npt.NDArray[np.int64]
@@ -179,7 +179,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return read_bytes(
             path,
-            limit=project.image_bytes(),
+            limit=image_bytes(),
             expected=expected,
             remedy="write it to a file",
             setting="SEGLINE_IMAGE_BYTES",

@@ -8,8 +8,8 @@ from segline.datasets.base import SPLITS
 from segline.evaluation.folders.label_folders import image_name
 from segline.evaluation.results import grouping
 from segline.formats import strict_json
+from segline.project import Files
 
-_VERDICT = "validation.json"  # of `segline.data.validate.expectations`, which takes seconds to import
 _READ = ("id", "split", "group", "mask", "image_sha256", "mask_sha256")
 
 
@@ -66,7 +66,7 @@ def read(folder: Path, *, raw: Path) -> Published:
     from segline.data.prepare.prepare import split_digest
     from segline.data.validate import manifest
 
-    path = folder / manifest.FILE_NAME
+    path = folder / Files.MANIFEST
     if not path.is_file():
         return Published()
     rows = manifest.read(path, columns=_READ)
@@ -82,7 +82,7 @@ def read(folder: Path, *, raw: Path) -> Published:
         digests={name: split_digest(name, own) for name, own in of.items()},
         masks={name: by_image(own, "mask") for name, own in of.items()},
         raw=raw,
-        protocol=_protocol(folder / _VERDICT),
+        protocol=_protocol(folder / Files.VERDICT),
     )
 
 

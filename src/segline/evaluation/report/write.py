@@ -9,14 +9,12 @@ import numpy as np
 from segline.core.metrics.calibration import Calibration
 from segline.evaluation import results
 from segline.evaluation.bundles.evaluate import Split
-from segline.evaluation.compare import COUNTS
 from segline.evaluation.cost import measure
 from segline.evaluation.report import evaluation_page, image_slider
 from segline.evaluation.results import Evaluation
 from segline.inference.bundle import Bundle
+from segline.project import Files
 from segline.storage import write_json, write_text
-
-FIGURES, COST, CONFIDENCE, PAGE = "evaluation.json", "cost.json", "calibration.json", "evaluation.html"
 
 
 def write(
@@ -43,7 +41,7 @@ def write(
         calibration: of its confidences on `split`.
 
     Returns:
-        The files: `COUNTS`, `FIGURES`, `COST`, where it is given `CONFIDENCE`, and `PAGE`, last.
+        The files: counts, scores, cost, where it is given calibration, and the page, last.
 
     Raises:
         StorageError: no room or no right to write.
@@ -58,14 +56,14 @@ def write(
         cost=measured,
         calibration=calibration.as_json() if calibration else None,
     )
-    contents = {FIGURES: summary, COST: measured}
+    contents = {Files.EVALUATION: summary, Files.COST: measured}
     if calibration:
-        contents[CONFIDENCE] = calibration.as_json()
-    results.save(evaluation, folder / COUNTS)
+        contents[Files.CALIBRATION] = calibration.as_json()
+    results.save(evaluation, folder / Files.COUNTS)
     for name, content in contents.items():
         write_json(folder / name, content)
-    write_text(folder / PAGE, page)
-    return tuple(folder / name for name in (COUNTS, *contents, PAGE))
+    write_text(folder / Files.EVALUATION_PAGE, page)
+    return tuple(folder / name for name in (Files.COUNTS, *contents, Files.EVALUATION_PAGE))
 
 
 def _cost(bundle: Bundle, split: Split, *, file: Path | None, threads: int | None, seconds: float) -> measure.Cost:

@@ -13,10 +13,10 @@ from typing import Any
 
 from segline.config import Flip
 from segline.data.images.scale import scaled_size
-from segline.data.validate.fingerprint import FILE_NAME
 from segline.datasets.base import Dataset
 from segline.errors import ConfigError, DataError
 from segline.formats import strict_json
+from segline.project import Files
 
 Size = tuple[int, int]
 """Height and width, pixels."""
@@ -63,7 +63,7 @@ def read(folder: Path, dataset: Dataset, *, short_side: int | None) -> Facts:
         DataError: there is none.
         ConfigError: it is that of other data.
     """
-    path = folder / FILE_NAME
+    path = folder / Files.FINGERPRINT
     command = f"dvc repro validate@{dataset.name}"
     try:
         text = path.read_text(encoding="utf-8")
