@@ -10,7 +10,7 @@ from rich.console import Console
 from flows import reporting
 from segline.evaluation import results
 from segline.evaluation import summary as figures
-from segline.registry import summary, tracking
+from segline.registry import run_summary, tracking
 
 
 def evaluated(groups):
@@ -41,7 +41,7 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = MlflowClient(address, address)
     run = client.create_run(client.create_experiment("segline-x", artifact_location=str(tmp_path)))
-    logged = summary.metrics(evaluated(groups))
+    logged = run_summary.metrics(evaluated(groups))
     assert logged.get("test_groups") == (5 if groups else None)
     for name in ("miou", "pixel_accuracy", "macro_f1"):
         assert logged[f"test_{name}_low"] < logged[f"test_{name}"] < logged[f"test_{name}_high"]
@@ -54,10 +54,10 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
         "segline.network": "unet",
     }.items():
         client.set_tag(run.info.run_id, name, value)
-    found = summary.of_run(client, client.get_run(run.info.run_id), reused=False)
+    found = run_summary.of_run(client, client.get_run(run.info.run_id), reused=False)
     assert found["groups"] == (5 if groups else None)
     console = Console(record=True, width=250)
-    console.print(summary.table(found))
-    for told in (console.export_text(), reporting.markdown(summary.rows(found))):
+    console.print(run_summary.table(found))
+    for told in (console.export_text(), reporting.markdown(run_summary.rows(found))):
         assert drawn in told
         assert caution in told

@@ -137,5 +137,5 @@ def _scored(
         plain = datasets.load(name, options.model_copy(update={"task": None}), raw=raw)
         config.refuse_unknown("--task", task, [plain.task, *plain.tasks])
         options = options.model_copy(update={"task": task})
-    wanted = params.evaluation if params else config.Evaluation(resamples=1000, confidence=0.95)
+    wanted = params.evaluation if params else config.EvaluationRules(resamples=1000, confidence=0.95)
     return datasets.load(name, options, raw=raw), wanted

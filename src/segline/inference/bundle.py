@@ -14,7 +14,7 @@ import keras
 from segline.config.fields import Flip
 from segline.core.labels import BINARY, LabelMap
 from segline.errors import DataError
-from segline.inference import description, network
+from segline.inference import description, network_file
 from segline.models import unet_plus_plus
 from segline.reading import TEXT_BYTES, read_bytes
 from segline.storage import atomic_folder
@@ -100,7 +100,7 @@ def load(folder: Path) -> Bundle:
     if not (folder / NETWORK).is_file():
         raise _no_bundle(folder, lacking=NETWORK)
     return Bundle(
-        network=network.load(folder / NETWORK, classes=len(said.classes), stride=said.stride),
+        network=network_file.load(folder / NETWORK, classes=len(said.classes), stride=said.stride),
         dataset=said.dataset,
         family=said.family,
         labels=said.label_map(),

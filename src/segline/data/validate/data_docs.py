@@ -14,8 +14,8 @@ from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
-from segline.data.validate import pages
-from segline.data.validate.pages import INDEX, SUITE
+from segline.data.validate import page_layout
+from segline.data.validate.page_layout import INDEX, SUITE
 from segline.errors import StorageError
 
 _VOID_TAGS = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -65,7 +65,7 @@ def page(source: str, *, title: str, findings: Sequence[str] | None, passed: boo
     filtered.feed(source)
     filtered.close()
     name = SUITE if findings is None else INDEX
-    return pages.render(
+    return page_layout.render(
         "docs.html", name=name, title=title, findings=findings, passed=passed, filtered="".join(filtered.kept)
     )
 

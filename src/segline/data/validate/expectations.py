@@ -33,10 +33,10 @@ from segline.data.validate import (
     fingerprint_page,
     manifest,
     mask_checks,
-    pages,
+    page_layout,
     sample_statistics,
 )
-from segline.data.validate.rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
+from segline.data.validate.manifest_rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
 from segline.datasets.base import SPLITS, Dataset, Pair
 from segline.errors import LONGEST_LINE, DataError, ValidationError, shown
 from segline.progress import Report, silent
@@ -174,13 +174,13 @@ def _story(dataset: Dataset, verdict: Verdict, *, docs: Path) -> list[str]:
         for finding in warnings[:_WARNED]
     ]
     if len(warnings) > _WARNED:
-        lines.append(f"note: and {len(warnings) - _WARNED} more, with their pictures: {docs / pages.GALLERY}")
+        lines.append(f"note: and {len(warnings) - _WARNED} more, with their pictures: {docs / page_layout.GALLERY}")
     counts = ", ".join(f"{name} {count}" for name, count in verdict.summary["splits"].items())
     out = f", {len(verdict.quarantined)} left out" if verdict.quarantined else ""
     good = verdict.summary["samples"] - len(verdict.quarantined)
     return [
         *lines,
-        f"{dataset.name}: {good} samples hold what they should ({counts}{out}); {docs / pages.INDEX}",
+        f"{dataset.name}: {good} samples hold what they should ({counts}{out}); {docs / page_layout.INDEX}",
     ]
 
 
@@ -228,9 +228,9 @@ def judge(
         shown = findings_page.gallery(
             exhibits, rows, dataset=dataset, album=album, alike=alike, title=title, passed=verdict.success
         )
-        (partial / pages.GALLERY).write_text(shown, "utf-8")
+        (partial / page_layout.GALLERY).write_text(shown, "utf-8")
         portrayed = fingerprint_page.portrait(figures, rows, dataset=dataset, album=album, passed=verdict.success)
-        (partial / pages.FINGERPRINT).write_text(portrayed, "utf-8")
+        (partial / page_layout.FINGERPRINT).write_text(portrayed, "utf-8")
         (partial / FILE_NAME).write_text(verdict.to_json(), "utf-8")
     return verdict, figures
 
@@ -439,6 +439,6 @@ def _error(dataset: Dataset, verdict: Verdict, *, raw: Path, docs: Path) -> Vali
     return ValidationError(
         raw,
         found=f"{_count(verdict)} in {verdict.summary['samples']} samples of {dataset.name}{listing}\n",
-        remedy=f"correct what is listed, then run `dvc repro`; all of it: {docs / pages.INDEX}, "
-        f"its pictures: {docs / pages.GALLERY}",
+        remedy=f"correct what is listed, then run `dvc repro`; all of it: {docs / page_layout.INDEX}, "
+        f"its pictures: {docs / page_layout.GALLERY}",
     )

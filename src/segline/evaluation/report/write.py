@@ -8,7 +8,7 @@ import numpy as np
 
 from segline.core.metrics.calibration import Calibration
 from segline.evaluation import results
-from segline.evaluation.bundles.evaluate import Split
+from segline.evaluation.bundles.evaluate import ScoredSplit
 from segline.evaluation.compare import COUNTS
 from segline.evaluation.cost import measure
 from segline.evaluation.report import evaluation_page, image_slider
@@ -23,7 +23,7 @@ def write(
     folder: Path,
     *,
     bundle: Bundle,
-    split: Split,
+    split: ScoredSplit,
     evaluation: Evaluation,
     summary: Mapping[str, Any],
     model: str,
@@ -68,7 +68,9 @@ def write(
     return tuple(folder / name for name in (COUNTS, *contents, PAGE))
 
 
-def _cost(bundle: Bundle, split: Split, *, file: Path | None, threads: int | None, seconds: float) -> measure.Cost:
+def _cost(
+    bundle: Bundle, split: ScoredSplit, *, file: Path | None, threads: int | None, seconds: float
+) -> measure.Cost:
     """Measured on the first image."""
     image, (height, width) = np.asarray(split.image(0)), split.label(0).shape
     return measure.measure(bundle, image, size=(height, width), file=file, threads=threads, seconds=seconds)
