@@ -16,7 +16,7 @@ from segline import startup
 from segline.console import show
 from segline.pipeline import train
 from segline.project import Project
-from segline.registry import summary
+from segline.registry import run_summary
 
 
 def _task(step: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -56,7 +56,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
         Project.load(), dataset=dataset, retrain=retrain, report=print, flow_run=flow_run, steps=_TASKS
     )
     create_markdown_artifact(
-        reporting.markdown(summary.rows(result)), key=f"training-{result['dataset'].replace('_', '-')}"
+        reporting.markdown(run_summary.rows(result)), key=f"training-{result['dataset'].replace('_', '-')}"
     )
     return result
 
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--retrain", action="store_true", help="train again even if this very run is finished")
 
     def action(options: Namespace) -> None:
-        show(summary.table(training(dataset=options.dataset, retrain=options.retrain)))
+        show(run_summary.table(training(dataset=options.dataset, retrain=options.retrain)))
 
     reporting.run(parser, action)
 

@@ -46,9 +46,9 @@ from segline.evaluation import compare
 from segline.evaluation import summary as evaluation_figures
 from segline.evaluation.bundles import evaluate as evaluation_library
 from segline.evaluation.report import comparison_page, evaluation_page, image_slider, tables
-from segline.evaluation.report import pictures as report
+from segline.evaluation.report import evaluation_pictures as report
 from segline.inference.overlay import with_legend
-from segline.registry import summary
+from segline.registry import run_summary
 from segline.storage import atomic_file
 
 # Great Expectations' own imports do what Python 3.11 deprecates.
@@ -204,7 +204,7 @@ def test_what_great_expectations_gets_holds_no_sign_it_acts_upon_and_comes_back(
 def test_names_that_are_cut_alike_stay_apart():
     """Before, they were handed over whole; cut, two samples would have been one."""
     from segline.data.validate import expectations
-    from segline.data.validate.rules import COLUMNS
+    from segline.data.validate.manifest_rules import COLUMNS
 
     middle = [f"{'a' * 200}{number}{'b' * 200}" for number in range(3)]
     rows = [dict.fromkeys(COLUMNS) | {"id": name} for name in (*middle, f"{shown(middle[0])} (2)", "plain")]
@@ -408,7 +408,7 @@ def test_a_name_is_text_on_the_pages_of_scores(scored):
             console().print(table)
     assert _odd(stream.getvalue()) == set()
     assert "x" * 200 not in stream.getvalue().replace("\n", "")
-    assert summary.metrics(found)
+    assert run_summary.metrics(found)
 
 
 def test_pictures_of_scores_take_any_name(scored, tmp_path):

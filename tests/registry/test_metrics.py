@@ -1,6 +1,6 @@
 """What of an evaluation becomes MLflow metrics."""
 
-from segline.registry import summary
+from segline.registry import run_summary
 
 RESULT = {
     "miou": 0.5,
@@ -27,7 +27,7 @@ RESULT = {
 
 
 def test_undefined_figures_are_left_out_and_the_rest_is_named_after_what_it_is():
-    found = summary.metrics(
+    found = run_summary.metrics(
         RESULT
         | {
             "mean_category_iou": 0.55,
@@ -48,6 +48,6 @@ def test_undefined_figures_are_left_out_and_the_rest_is_named_after_what_it_is()
 
 
 def test_without_categories_and_road_there_are_no_such_metrics():
-    found = summary.metrics(RESULT | {"intervals": {}})
+    found = run_summary.metrics(RESULT | {"intervals": {}})
     assert not [name for name in found if "category" in name or "image_space" in name]
     assert found["test_iou/road"] == 0.5

@@ -11,7 +11,7 @@ from flows import reporting
 from segline.evaluation import results
 from segline.evaluation import summary as figures
 from segline.project import Tags
-from segline.registry import summary
+from segline.registry import run_summary
 
 
 def evaluated(groups):
@@ -42,7 +42,7 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = MlflowClient(address, address)
     run = client.create_run(client.create_experiment("segline-x", artifact_location=str(tmp_path)))
-    logged = summary.metrics(evaluated(groups))
+    logged = run_summary.metrics(evaluated(groups))
     assert logged.get("test_groups") == (5 if groups else None)
     for name in ("miou", "pixel_accuracy", "macro_f1"):
         assert logged[f"test_{name}_low"] < logged[f"test_{name}"] < logged[f"test_{name}_high"]
@@ -55,10 +55,10 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
         "segline.network": "unet",
     }.items():
         client.set_tag(run.info.run_id, name, value)
-    found = summary.of_run(client, client.get_run(run.info.run_id), reused=False)
+    found = run_summary.of_run(client, client.get_run(run.info.run_id), reused=False)
     assert found["groups"] == (5 if groups else None)
     console = Console(record=True, width=250)
-    console.print(summary.table(found))
-    for told in (console.export_text(), reporting.markdown(summary.rows(found))):
+    console.print(run_summary.table(found))
+    for told in (console.export_text(), reporting.markdown(run_summary.rows(found))):
         assert drawn in told
         assert caution in told

@@ -71,7 +71,7 @@ def score(
     config.refuse_unknown("--dataset", dataset, config.dataset_names())
     params = config.load(project.params) if project else None
     definition = load_definition(project, params, dataset, task=task)
-    wanted = params.evaluation if params else config.Evaluation(resamples=1000, confidence=0.95)
+    wanted = params.evaluation if params else config.EvaluationRules(resamples=1000, confidence=0.95)
     result = scoring.score_folders(
         definition,
         truth=truth,

@@ -20,6 +20,6 @@ def train(
     """
     from segline.pipeline.train import train as run
     from segline.project import Project
-    from segline.registry import summary
+    from segline.registry import run_summary
 
-    show(summary.table(run(Project.load(), dataset=dataset, retrain=retrain, report=say)))
+    show(run_summary.table(run(Project.load(), dataset=dataset, retrain=retrain, report=say)))

@@ -4,7 +4,7 @@ A mistake fails at once and names the file, the line, the key, the value found a
 expected; an unknown key or name is answered with the nearest known one.
 """
 
-from segline.config.data import Options, Prepare, Validation
+from segline.config.data_sections import Options, Prepare, Validation
 from segline.config.fields import MULTIPLE, Encoding, Flip, Strict
 from segline.config.known_names import (
     CLASSIFICATION,
@@ -16,9 +16,9 @@ from segline.config.known_names import (
     refuse_unknown,
 )
 from segline.config.network import ModelConfig
-from segline.config.params import Evaluation, Params, Promotion, completed, largest_crop, load, merged
+from segline.config.params import EvaluationRules, Params, Promotion, completed, largest_crop, load, merged
 from segline.config.source import Source
-from segline.config.training import Augmentation, Classification, Loss, Search, Training
+from segline.config.training_sections import Augmentation, Classification, Loss, Search, Training
 
 __all__ = [
     "CLASSIFICATION",
@@ -28,7 +28,7 @@ __all__ = [
     "Augmentation",
     "Classification",
     "Encoding",
-    "Evaluation",
+    "EvaluationRules",
     "Flip",
     "Loss",
     "ModelConfig",

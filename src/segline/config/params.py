@@ -7,16 +7,16 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from segline.config.data import Options, Prepare, Validation
+from segline.config.data_sections import Options, Prepare, Validation
 from segline.config.fields import MULTIPLE, DatasetName, Share, Strict, sequence, without_secret
 from segline.config.known_names import dataset_names, refuse_unknown
 from segline.config.source import Source
-from segline.config.training import Classification, Search, Training
+from segline.config.training_sections import Classification, Search, Training
 from segline.errors import ConfigError
 from segline.masking import masked_addresses
 
 
-class Evaluation(Strict):
+class EvaluationRules(Strict):
     """How scores get their intervals, and how long a model's cost is measured."""
 
     resamples: Annotated[int, Field(ge=100)]
@@ -47,7 +47,7 @@ class Params(Strict):
     training: Training
     search: Search = Search()
     classification: Classification = Classification()
-    evaluation: Evaluation
+    evaluation: EvaluationRules
     promotion: Promotion
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from segline.datasets.drawing import pet_archives, street_archives
-from segline.datasets.drawing.files import Member
+from segline.datasets.drawing.packing import Member
 from segline.errors import ConfigError
 from segline.project import Files
 from segline.storage import atomic_file

@@ -45,8 +45,8 @@ class Evaluation:
             that stands for itself. None where all do, and where nobody said: `grouping`.
         per_image: int64 (N, C, C + 1), one confusion matrix an image, in the order of `ids`.
         categories: name -> train ids, as `LabelMap.categories` has them; empty where classes have none.
-        boundary: int64 (N, 3, C), `core.boundary.boundary_counts` of each image; None where it was not asked for.
-        road: int64 (N, 2, 256), `core.road.confidence_histogram` of each image, at the labels' place and size;
+        boundary: int64 (N, 3, C), `core.metrics.boundary.boundary_counts` of each image; None if not asked for.
+        road: int64 (N, 2, 256), `core.metrics.road.confidence_histogram` of each image, at the labels' place and size;
             None where the classes are not `ROAD`, or where there were no probabilities.
 
     Raises:

@@ -14,7 +14,7 @@ import keras
 from segline.config.fields import Flip
 from segline.core.labels import BINARY, LabelMap
 from segline.errors import DataError
-from segline.inference import description, network
+from segline.inference import description, network_file
 from segline.models import unet_plus_plus
 from segline.project import Files
 from segline.reading import TEXT_BYTES, read_bytes
@@ -99,7 +99,7 @@ def load(folder: Path) -> Bundle:
     if not (folder / Files.NETWORK).is_file():
         raise _no_bundle(folder, lacking=Files.NETWORK)
     return Bundle(
-        network=network.load(folder / Files.NETWORK, classes=len(said.classes), stride=said.stride),
+        network=network_file.load(folder / Files.NETWORK, classes=len(said.classes), stride=said.stride),
         dataset=said.dataset,
         family=said.family,
         labels=said.label_map(),

@@ -15,7 +15,7 @@ def line(across: Sequence[float], upward: Sequence[float]) -> str:
 
 
 def reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
-    """A reliability diagram of `core.calibration.Reliability`, in plain values.
+    """A reliability diagram of `core.metrics.calibration.Reliability`, in plain values.
 
     Returns:
         Bars of accuracy with the gap to the mean confidence, and the share of the pixels that each holds.
@@ -44,7 +44,7 @@ def reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
-    """The curves of `core.calibration.Abstention`, in plain values: share answered to the right.
+    """The curves of `core.metrics.calibration.Abstention`, in plain values: share answered to the right.
 
     Returns:
         Points of both lines, some rows of the curve, how many classes the mean is over, and where the first of

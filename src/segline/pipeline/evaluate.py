@@ -15,7 +15,7 @@ from segline.storage import atomic_file
 
 if TYPE_CHECKING:
     from segline.core.metrics.calibration import Calibration
-    from segline.evaluation.bundles.evaluate import Split
+    from segline.evaluation.bundles.evaluate import ScoredSplit
     from segline.evaluation.results import Evaluation
     from segline.inference.bundle import Bundle
 
@@ -72,7 +72,7 @@ def evaluate_model(
     with chosen_model(model) as chosen:
         network = bundle.load(chosen.folder)
 
-        def fitting(name: str) -> "Split":
+        def fitting(name: str) -> "ScoredSplit":
             return fitting_split(project, network, prepared, name)
 
         samples = fitting(split)
@@ -94,10 +94,10 @@ def evaluate_model(
 
 
 def evaluate(work: Work) -> None:
-    """Score the winner of a training on the test split at the labels' native size, and draw the pictures."""
-    from segline.evaluation.report import pictures, write
+    """Score the winner of a training on the test split at the labels' native size, and draw the evaluation_pictures."""
+    from segline.evaluation.report import evaluation_pictures, write
     from segline.inference import bundle
-    from segline.registry import summary as run_summary
+    from segline.registry import run_summary
 
     split = work.prepared.split("test")
     folder = work.scratch / Files.BUNDLE
@@ -107,7 +107,7 @@ def evaluate(work: Work) -> None:
     figures = summarise(found, work.prepared, work.params.evaluation)
     work.tracker.log_metrics(run_summary.metrics(figures), step=0)
     confusion = work.scratch / Scratch.CONFUSION
-    pictures.confusion_picture(found, confusion)
+    evaluation_pictures.confusion_picture(found, confusion)
     written = write.write(
         work.scratch,
         bundle=network,
@@ -123,12 +123,12 @@ def evaluate(work: Work) -> None:
     for path in (*written, confusion):
         work.tracker.log_artifact(path, Artifacts.EVALUATION)
     _publish(work, written)
-    for path in pictures.example_pictures(network, split, found, work.scratch / Scratch.EXAMPLES):
+    for path in evaluation_pictures.example_pictures(network, split, found, work.scratch / Scratch.EXAMPLES):
         work.tracker.log_artifact(path, Artifacts.EXAMPLES)
     _show_validation(work, network)
 
 
-def fitting_split(project: Project, network: "Bundle", prepared: Prepared, name: str) -> "Split":
+def fitting_split(project: Project, network: "Bundle", prepared: Prepared, name: str) -> "ScoredSplit":
     """Find the split `name` at the scale of `network`."""
     from segline.evaluation.bundles import splits
 
@@ -140,8 +140,8 @@ def fitting_split(project: Project, network: "Bundle", prepared: Prepared, name:
 
 def answer(
     network: "Bundle",
-    split: "Split",
-    splits: "Callable[[str], Split] | None",
+    split: "ScoredSplit",
+    splits: "Callable[[str], ScoredSplit] | None",
     *,
     boundary: bool = False,
     start: StartProgress,
@@ -160,7 +160,7 @@ def answer(
     return found, judge.judged()
 
 
-def summarise(found: "Evaluation", prepared: Prepared, wanted: config.Evaluation) -> dict[str, Any]:
+def summarise(found: "Evaluation", prepared: Prepared, wanted: config.EvaluationRules) -> dict[str, Any]:
     """Read all figures off the counts; the baseline is the most frequent class of the training split."""
     from segline.evaluation.summary import summary
 
@@ -196,12 +196,12 @@ def _publish(work: Work, written: Iterable[Path]) -> None:
 def _show_validation(work: Work, network: "Bundle") -> None:
     """Log the validation images that the winner answers worst and best."""
     from segline.evaluation.bundles import evaluate as scoring
-    from segline.evaluation.report import pictures
+    from segline.evaluation.report import evaluation_pictures
 
     split = scoring.AtTrainingScale(work.prepared.split("validation"))
     stored = work.scratch / Scratch.VALIDATION_COUNTS
     if not stored.is_file():
         scoring.save(scoring.evaluate(network, split, progress=work.progress("look at validation")), stored)
     found, folder = scoring.load(stored), work.scratch / Scratch.VALIDATION
-    for path in (stored, *pictures.extreme_pictures(network, split, found, folder, count=_EXTREMES)):
+    for path in (stored, *evaluation_pictures.extreme_pictures(network, split, found, folder, count=_EXTREMES)):
         work.tracker.log_artifact(path, Artifacts.VALIDATION)

@@ -14,7 +14,7 @@ def pretrain(work: Work) -> None:
     from segline.data.batches import loader
     from segline.training.backend import make_deterministic
     from segline.training.classification import pretrain as classification
-    from segline.training.search import search as trials
+    from segline.training.search.hyperparameters import encoders_of
 
     wanted, fit = work.params.classification, work.training
     make_deterministic(seed=work.params.seed, threads=fit.threads)
@@ -23,7 +23,7 @@ def pretrain(work: Work) -> None:
     classes = classification.image_classes(task, label, ids)
     with loader.on_processes(work.loaders) as put:
         train_batches, validation_batches = work.batches(wanted.augmentation, put, rare=0.0)
-        for encoder in trials.encoders_of(work.params.search):
+        for encoder in encoders_of(work.params.search):
             with work.tracker.child(f"classification-{encoder}", name=f"{task}: {encoder}") as child:
                 classification.pretrain(
                     encoder,

@@ -23,7 +23,7 @@ from segline.pipeline.plan import plan_asked_for
 from segline.pipeline.work import Work
 from segline.progress import Report
 from segline.project import Artifacts, Project, Scratch, Tags
-from segline.registry import lineage, summary, tracking, versions
+from segline.registry import lineage, run_summary, tracking, versions
 from segline.registry.versions import Version
 
 NO_FLOW = "none"
@@ -110,7 +110,7 @@ def train(
         begun = tracking.unfinished(client, experiment, key)
         if finished and not retrain and begun is None:
             report(f"run {finished[0].info.run_name} has the same data, code and parameters: reused")
-            return summary.of_run(client, finished[0], reused=True)
+            return run_summary.of_run(client, finished[0], reused=True)
         tracking.end_abandoned(client, experiment, project)
         run = begun or tracking.open_parent(client, experiment, key=key, name=f"{params.dataset}-{key[:8]}")
         with tracking.closing(client, run) as tracker:
@@ -127,7 +127,7 @@ def train(
             )
             _run(work, steps)
         shutil.rmtree(work.scratch, ignore_errors=True)
-        return summary.of_run(client, client.get_run(run.info.run_id), reused=False)
+        return run_summary.of_run(client, client.get_run(run.info.run_id), reused=False)
 
 
 def _run(work: Work, steps: Steps) -> None:

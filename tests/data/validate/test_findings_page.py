@@ -24,11 +24,11 @@ from segline.data.validate import (
     fingerprint_page,
     manifest,
     mask_checks,
-    pages,
+    page_layout,
     sample_statistics,
 )
 from segline.data.validate.findings_page import Exhibit
-from segline.data.validate.rules import Finding, flat, rules_of
+from segline.data.validate.manifest_rules import Finding, flat, rules_of
 from segline.datasets.base import Dataset
 from segline.errors import ValidationError
 
@@ -57,7 +57,8 @@ class Page(HTMLParser):
             picture = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
             self.pictures.setdefault(self._section, []).append((given["alt"], picture))
         for name, value in given.items():
-            inside = value.startswith(("data:", "#")) or (tag == "a" and value in {link for link, _ in pages._LINKS})
+            links = {link for link, _ in page_layout._LINKS}
+            inside = value.startswith(("data:", "#")) or (tag == "a" and value in links)
             if name.startswith("on") or (name in {"src", "srcset", "href", "action", "data"} and not inside):
                 self.fetched.append(f"{tag} {name}={value}")
         if tag in {"script", "iframe", "object", "embed", "form"}:

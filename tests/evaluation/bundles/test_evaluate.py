@@ -15,7 +15,7 @@ from segline.errors import DataError
 from segline.evaluation import results
 from segline.evaluation import summary as figures
 from segline.evaluation.bundles import evaluate as library
-from segline.evaluation.report import pictures
+from segline.evaluation.report import evaluation_pictures
 from segline.inference.predict import predict_scaled
 
 
@@ -219,9 +219,9 @@ def test_other_tasks_have_no_road_scores(network, evaluation):
 def test_pictures_are_drawn_worst_first(network, evaluation, tmp_path):
     import cv2
 
-    pictures.confusion_picture(evaluation, tmp_path / "confusion.png")
+    evaluation_pictures.confusion_picture(evaluation, tmp_path / "confusion.png")
     assert cv2.imread(str(tmp_path / "confusion.png")).shape[0] > 300
-    paths = pictures.example_pictures(network, Split(6), evaluation, tmp_path / "examples")
+    paths = evaluation_pictures.example_pictures(network, Split(6), evaluation, tmp_path / "examples")
     scores = dict(zip(evaluation.ids, mean_iou(evaluation.per_image), strict=True))
     shown = [scores[path.stem.split("_", 2)[2]] for path in paths]
     assert shown == sorted(shown)
@@ -242,12 +242,12 @@ def test_at_the_training_scale_the_masks_of_that_scale_count(network):
 def test_the_extremes_are_the_worst_and_the_best_and_none_is_shown_twice(network, tmp_path, samples, worst, best):
     split = library.AtTrainingScale(Split(samples))
     evaluation = library.evaluate(network, split, progress=lambda *_: None)
-    paths = pictures.extreme_pictures(network, split, evaluation, tmp_path, count=2)
+    paths = evaluation_pictures.extreme_pictures(network, split, evaluation, tmp_path, count=2)
     shown = [path.stem.split("_", 2)[2] for path in paths]
     order = [evaluation.ids[index] for index in np.argsort(mean_iou(evaluation.per_image), kind="stable")]
     assert shown == order[:worst] + order[worst:][::-1][:best]
     assert [path.stem.split("_")[0] for path in paths] == ["worst"] * worst + ["best"] * best
-    again = pictures.extreme_pictures(network, split, evaluation, tmp_path / "again", count=2)
+    again = evaluation_pictures.extreme_pictures(network, split, evaluation, tmp_path / "again", count=2)
     assert [path.read_bytes() for path in paths] == [path.read_bytes() for path in again]
 
 
@@ -255,5 +255,5 @@ def test_an_image_that_is_all_void_has_no_score_and_is_no_extreme(network, tmp_p
     split = Split(3)
     split.label(1)[:] = VOID
     evaluation = library.evaluate(network, library.AtTrainingScale(split), progress=lambda *_: None)
-    paths = pictures.extreme_pictures(network, library.AtTrainingScale(split), evaluation, tmp_path, count=2)
+    paths = evaluation_pictures.extreme_pictures(network, library.AtTrainingScale(split), evaluation, tmp_path, count=2)
     assert sorted(path.stem.split("_", 2)[2] for path in paths) == ["sample <0>", "sample <2>"]

@@ -17,7 +17,7 @@ from segline.core.labels import VOID, Image, Mask
 from segline.errors import ConfigError, TrainingError
 from segline.models import encoders
 from segline.training.classification import pretrain
-from segline.training.classification.scores import said
+from segline.training.classification.classifier_scores import said
 from segline.training.fit.fit import fit
 from segline.training.fit.job import Job
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from segline.core.labels import Image, Mask
-from segline.training.classification.scores import Scores, allowed, count, metrics, said
+from segline.training.classification.classifier_scores import Scores, allowed, count, metrics, said
 
 NAMES = ("cat", "dog", "owl")
 # Truth, and the logits that are answered.

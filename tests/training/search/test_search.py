@@ -15,6 +15,7 @@ from segline.errors import ConfigError, StorageError, TrainingError
 from segline.training.fit.fit import FitResult
 from segline.training.fit.job import Job
 from segline.training.search import search as searching
+from segline.training.search import tuner
 
 # Keras Tuner 1.4.8 asks for the current thread and its name in ways that Python deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")
@@ -62,7 +63,7 @@ def run(
     **options: object,
 ) -> tuple[searching.Choice, RecordingTracker, list[str]]:
     monkeypatch.setattr(searching, "fit", fits)
-    monkeypatch.setattr(searching, "_free_memory", lambda: None)  # a second a trial, for nothing here
+    monkeypatch.setattr(tuner, "_free_memory", lambda: None)  # a second a trial, for nothing here
     tracker, lines = RecordingTracker(), []
     try:
         choice = searching.search(

@@ -14,7 +14,7 @@ from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
-from segline.data.validate import pages
+from segline.data.validate import page_layout
 from segline.errors import StorageError
 from segline.project import Files
 
@@ -67,7 +67,7 @@ def page(source: str, *, title: str, findings: Sequence[str] | None, passed: boo
     filtered.feed(source)
     filtered.close()
     name = Files.EXPECTATIONS_PAGE if findings is None else Files.RESULT_PAGE
-    return pages.render(
+    return page_layout.render(
         "docs.html", name=name, title=title, findings=findings, passed=passed, filtered="".join(filtered.kept)
     )
 

@@ -35,7 +35,7 @@ from segline.data.validate import (
     mask_checks,
     sample_statistics,
 )
-from segline.data.validate.rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
+from segline.data.validate.manifest_rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
 from segline.datasets.base import SPLITS, Dataset, Pair
 from segline.errors import LONGEST_LINE, DataError, ValidationError, shown
 from segline.progress import Report, silent

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from segline.data.images.thumbnails import Album, Thumbnail
-from segline.data.validate import pages
-from segline.data.validate.rules import Finding, Row, Severity
+from segline.data.validate import page_layout
+from segline.data.validate.manifest_rules import Finding, Row, Severity
 from segline.datasets.base import SPLITS, Dataset
 from segline.project import Files
 
@@ -79,7 +79,7 @@ def gallery(
         sections.append(section)
     bad = {finding.sample for exhibit in exhibits for finding in exhibit.findings if exhibit.severity != "warn"}
     sample = _fixed_sample(rows, bad, most=_SAMPLE if not sections else _SAMPLE // 2)
-    return pages.render(
+    return page_layout.render(
         "gallery.html",
         name=Files.GALLERY_PAGE,
         title=title,

@@ -13,10 +13,10 @@ import numpy as np
 
 from segline.core.labels import LabelClass
 from segline.data.images.thumbnails import Album, Thumbnail, tinted_uri
-from segline.data.validate import pages
+from segline.data.validate import page_layout
 from segline.data.validate.findings_page import chosen
 from segline.data.validate.fingerprint import CHANNELS
-from segline.data.validate.rules import Row
+from segline.data.validate.manifest_rules import Row
 from segline.datasets.base import SPLITS, Dataset
 from segline.pages.environment import percent
 from segline.project import Files
@@ -49,7 +49,7 @@ def portrait(figures: Figures, rows: Sequence[Row], *, dataset: Dataset, album: 
     whole = figures["splits"]["all"]
     by_id = {row["id"]: row for row in rows}
     classes = dataset.label_map.classes
-    return pages.render(
+    return page_layout.render(
         "fingerprint.html",
         name=Files.FINGERPRINT_PAGE,
         title=f"{dataset.title}: fingerprint",

@@ -14,7 +14,7 @@ from segline.core.coding import BLENDS
 from segline.core.labels import VOID, runs
 from segline.core.vision import perceptual_hash
 from segline.data.validate.manifest import MASK_FOR_IMAGE
-from segline.data.validate.rules import Finding, Row, ranges
+from segline.data.validate.manifest_rules import Finding, Row, ranges
 from segline.datasets.base import SPLITS, Dataset
 
 NEAR = 6

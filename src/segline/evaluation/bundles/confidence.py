@@ -10,7 +10,7 @@ from segline.core.metrics import calibration, temperature
 from segline.core.metrics.calibration import Calibration
 from segline.core.metrics.temperature import Logits
 from segline.errors import DataError
-from segline.evaluation.bundles.evaluate import Split, answered, refuse_mismatch
+from segline.evaluation.bundles.evaluate import ScoredSplit, answered, refuse_mismatch
 from segline.inference.bundle import Bundle
 
 PIXELS = 1 << 18
@@ -28,7 +28,7 @@ class Fitted:
     digest: str
 
 
-def fit(bundle: Bundle, split: Split, *, progress: Callable[[int, int], None]) -> Fitted:
+def fit(bundle: Bundle, split: ScoredSplit, *, progress: Callable[[int, int], None]) -> Fitted:
     """The temperature that `bundle`'s logits are to be divided by.
 
     One pass; memory does not grow with the number of images, because as many fewer pixels of each are kept.
@@ -72,7 +72,7 @@ class Judge:
         DataError: `split` does not fit the bundle.
     """
 
-    def __init__(self, bundle: Bundle, split: Split, *, fitted: Fitted | None) -> None:
+    def __init__(self, bundle: Bundle, split: ScoredSplit, *, fitted: Fitted | None) -> None:
         if fitted and (fitted.split == split.name or fitted.digest == split.digest):
             raise ValueError(f"the temperature was fitted on {split.name}, so its calibration there says nothing")
         refuse_mismatch(bundle, split)
@@ -108,7 +108,7 @@ class Judge:
 
 def calibrate(
     bundle: Bundle,
-    split: Split,
+    split: ScoredSplit,
     *,
     fitted: Fitted | None,
     progress: Callable[[int, int], None],

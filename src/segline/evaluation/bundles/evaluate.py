@@ -19,7 +19,7 @@ __all__ = [
     "BOOTSTRAP_SEED",
     "AtTrainingScale",
     "Evaluation",
-    "Split",
+    "ScoredSplit",
     "answered",
     "evaluate",
     "load",
@@ -54,12 +54,12 @@ class AtTrainingScale:
         return self._split.mask(index)
 
 
-Split = PreparedSplit | RescaledSplit | AtTrainingScale
+ScoredSplit = PreparedSplit | RescaledSplit | AtTrainingScale
 
 
 def evaluate(
     bundle: Bundle,
-    split: Split,
+    split: ScoredSplit,
     *,
     progress: Callable[[int, int], None],
     boundary: bool = False,
@@ -115,7 +115,7 @@ def evaluate(
     )
 
 
-def answered(bundle: Bundle, split: Split, index: int) -> tuple[Mask, Mask, Logits]:
+def answered(bundle: Bundle, split: ScoredSplit, index: int) -> tuple[Mask, Mask, Logits]:
     """A label and the answer to it, uint8 (H, W), and the logits at the label's size, float32 (H, W, C)."""
     label = split.label(index)
     height, width = label.shape
@@ -123,7 +123,7 @@ def answered(bundle: Bundle, split: Split, index: int) -> tuple[Mask, Mask, Logi
     return label, mask_of(logits, height=height, width=width, threshold=bundle.threshold), logits
 
 
-def _refuse_unlabelled(split: Split, per_image: Counts) -> None:
+def _refuse_unlabelled(split: ScoredSplit, per_image: Counts) -> None:
     if not per_image.any():
         raise DataError(
             f"{split.dataset} {split.name} split",
@@ -133,7 +133,7 @@ def _refuse_unlabelled(split: Split, per_image: Counts) -> None:
         )
 
 
-def refuse_mismatch(bundle: Bundle, split: Split) -> None:
+def refuse_mismatch(bundle: Bundle, split: ScoredSplit) -> None:
     """See, before the first image, that `bundle` can be judged on `split`.
 
     Raises:

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import get_args
 
 from segline.data.prepare.prepared import SCORED, Prepared
-from segline.datasets.base import Split as SplitName
+from segline.datasets.base import Split
 from segline.errors import DataError
-from segline.evaluation.bundles.evaluate import AtTrainingScale, Split
+from segline.evaluation.bundles.evaluate import AtTrainingScale, ScoredSplit
 from segline.inference.bundle import Bundle
 
 
-def fitting(bundle: Bundle, prepared: Prepared, *, name: str, raw: Path, manifest_folder: Path) -> Split:
+def fitting(bundle: Bundle, prepared: Prepared, *, name: str, raw: Path, manifest_folder: Path) -> ScoredSplit:
     """The split `name` for `bundle`: native labels, images at its scale, decoded anew where they were not kept.
 
     The training split keeps no native labels: it is scored at the prepared scale, and its protocol says so.
@@ -22,11 +22,11 @@ def fitting(bundle: Bundle, prepared: Prepared, *, name: str, raw: Path, manifes
     Raises:
         DataError: there is no such split, or the network's scale is another and cannot be made.
     """
-    if name not in get_args(SplitName):
+    if name not in get_args(Split):
         raise DataError(
             f"{prepared.meta['dataset']} {name} split",
             found="no such split",
-            expected=f"one of {', '.join(get_args(SplitName))}",
+            expected=f"one of {', '.join(get_args(Split))}",
             remedy="name one of them with --split",
         )
     split = prepared.split(name)

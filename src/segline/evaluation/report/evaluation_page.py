@@ -48,7 +48,7 @@ def page(
         summary: of `evaluation`, whose figures are the ones shown.
         model: what a person calls the network.
         cost: of `cost.summary`.
-        calibration: of `core.calibration.Calibration.as_json`.
+        calibration: of `core.metrics.calibration.Calibration.as_json`.
     """
     return rendering.render(
         "evaluation.html",

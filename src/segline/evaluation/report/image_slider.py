@@ -17,7 +17,7 @@ from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.core.metrics.confusion import mean_iou
 from segline.core.palette import safe_colours
 from segline.data.images.thumbnails import uri
-from segline.evaluation.bundles.evaluate import Split
+from segline.evaluation.bundles.evaluate import ScoredSplit
 from segline.evaluation.results import Evaluation
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import present
@@ -70,7 +70,9 @@ def chosen(evaluation: Evaluation, *, worst: int, median: int) -> list[tuple[str
     return [(kind, place + 1, order[place]) for kind, place in named]
 
 
-def exhibits(bundle: Bundle, split: Split, evaluation: Evaluation, *, worst: int = 5, median: int = 3) -> list[Exhibit]:
+def exhibits(
+    bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, *, worst: int = 5, median: int = 3
+) -> list[Exhibit]:
     """The worst images and those in the middle, answered again."""
     return [
         _exhibit(bundle, split, evaluation, kind=kind, place=place, index=index)
@@ -78,7 +80,9 @@ def exhibits(bundle: Bundle, split: Split, evaluation: Evaluation, *, worst: int
     ]
 
 
-def _exhibit(bundle: Bundle, split: Split, evaluation: Evaluation, *, kind: str, place: int, index: int) -> Exhibit:
+def _exhibit(
+    bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, *, kind: str, place: int, index: int
+) -> Exhibit:
     label, scaled = split.label(index), split.image(index)
     answer = predict_scaled(bundle, scaled, height=label.shape[0], width=label.shape[1])
     counts = evaluation.per_image[index]

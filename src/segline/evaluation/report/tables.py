@@ -17,7 +17,7 @@ def evaluated(summary: Mapping[str, Any]) -> tuple[Table, ...]:
     """One evaluation: a row a class, a row a category where there are some, then its scores and what they are bound to.
 
     Args:
-        summary: of `figures.summary`, or the whole of `score.document`.
+        summary: of `evaluation.summary.summary`, or the whole of `folders.score.document`.
     """
     tables = [_classes(summary)]
     if "per_category_iou" in summary:

@@ -8,7 +8,7 @@ import numpy as np
 
 from segline.core.metrics.calibration import Calibration
 from segline.evaluation import results
-from segline.evaluation.bundles.evaluate import Split
+from segline.evaluation.bundles.evaluate import ScoredSplit
 from segline.evaluation.cost import measure
 from segline.evaluation.report import evaluation_page, image_slider
 from segline.evaluation.results import Evaluation
@@ -21,7 +21,7 @@ def write(
     folder: Path,
     *,
     bundle: Bundle,
-    split: Split,
+    split: ScoredSplit,
     evaluation: Evaluation,
     summary: Mapping[str, Any],
     model: str,
@@ -66,7 +66,9 @@ def write(
     return tuple(folder / name for name in (Files.COUNTS, *contents, Files.EVALUATION_PAGE))
 
 
-def _cost(bundle: Bundle, split: Split, *, file: Path | None, threads: int | None, seconds: float) -> measure.Cost:
+def _cost(
+    bundle: Bundle, split: ScoredSplit, *, file: Path | None, threads: int | None, seconds: float
+) -> measure.Cost:
     """Measured on the first image."""
     image, (height, width) = np.asarray(split.image(0)), split.label(0).shape
     return measure.measure(bundle, image, size=(height, width), file=file, threads=threads, seconds=seconds)

@@ -17,7 +17,7 @@ from segline.config import CLASSIFIER, Classification, Loss, ModelConfig, Traini
 from segline.errors import ConfigError
 from segline.models import encoders
 from segline.storage import atomic_file
-from segline.training.classification.scores import count, metrics, said
+from segline.training.classification.classifier_scores import count, metrics, said
 from segline.training.fit.batches import Batch
 from segline.training.fit.fit import fit
 from segline.training.fit.job import Job
@@ -134,7 +134,7 @@ def pretrain(
 
     Returns:
         What ``<folder>/<encoder>.json`` holds: ``task``, ``encoder``, ``best_epoch``, counted from 1, and
-        `segline.training.classification.scores.Scores.summary`.
+        `segline.training.classification.classifier_scores.Scores.summary`.
 
     Raises:
         TrainingError: as for `fit`.

@@ -1,4 +1,4 @@
-"""What a fit needs of its data; ``data.loader`` has it.
+"""What a fit needs of its data; ``data.batches.loader`` has it.
 
 A batch is ``(images, masks)``: uint8 (N, H, W, 3) RGB 0..255 and uint8 (N, H, W) train ids, void
 where nothing is to be learned or scored. N, H and W may differ from batch to batch, at the price of

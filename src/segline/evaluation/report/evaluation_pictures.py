@@ -10,7 +10,7 @@ from segline.core.labels import VOID, Image
 from segline.core.metrics.confusion import mean_iou
 from segline.data.images.decode import write_png
 from segline.errors import shown
-from segline.evaluation.bundles.evaluate import Evaluation, Split
+from segline.evaluation.bundles.evaluate import Evaluation, ScoredSplit
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import fitted, overlay, present, with_legend, written_width
 from segline.inference.predict import predict_scaled
@@ -51,7 +51,7 @@ def confusion_picture(evaluation: Evaluation, path: Path) -> None:
         figure.savefig(partial, format="png", dpi=110)
 
 
-def example_pictures(bundle: Bundle, split: Split, evaluation: Evaluation, folder: Path) -> list[Path]:
+def example_pictures(bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write image, truth, answer and error of the worst, the median and the best image.
 
     Returns:
@@ -62,7 +62,9 @@ def example_pictures(bundle: Bundle, split: Split, evaluation: Evaluation, folde
     return [_picture(bundle, split, evaluation, int(index), folder, name) for name, index in chosen.items()]
 
 
-def extreme_pictures(bundle: Bundle, split: Split, evaluation: Evaluation, folder: Path, *, count: int) -> list[Path]:
+def extreme_pictures(
+    bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, folder: Path, *, count: int
+) -> list[Path]:
     """Write the same of the `count` worst and the `count` best images; none twice, and none without a label.
 
     Returns:
@@ -80,7 +82,7 @@ def extreme_pictures(bundle: Bundle, split: Split, evaluation: Evaluation, folde
     return [_picture(bundle, split, evaluation, index, folder, name) for name, index in named]
 
 
-def _picture(bundle: Bundle, split: Split, evaluation: Evaluation, index: int, folder: Path, name: str) -> Path:
+def _picture(bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, index: int, folder: Path, name: str) -> Path:
     path = folder / f"{shown(f'{name}_{evaluation.ids[index]}', limit=_FILE_LENGTH)}.png"
     score = float(mean_iou(evaluation.per_image[index]))
     with atomic_file(path) as partial:
@@ -88,7 +90,7 @@ def _picture(bundle: Bundle, split: Split, evaluation: Evaluation, index: int, f
     return path
 
 
-def _panels(bundle: Bundle, split: Split, index: int, *, score: float) -> Image:
+def _panels(bundle: Bundle, split: ScoredSplit, index: int, *, score: float) -> Image:
     label = split.label(index)
     height, width = label.shape
     image = cv2.resize(split.image(index), (width, height), interpolation=cv2.INTER_LINEAR)

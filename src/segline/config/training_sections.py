@@ -26,7 +26,7 @@ from segline.config.known_names import CLASSIFICATION, IMAGENET, network_options
 
 
 class Loss(Strict):
-    """What training minimises: a sum of terms, each times the number given here (`training.losses`)."""
+    """What training minimises: a sum of terms, each times the number given here (`training.objective.losses`)."""
 
     cross_entropy: Weight = 1.0
     dice: Weight = 1.0
@@ -48,7 +48,7 @@ class Loss(Strict):
 
 
 class Augmentation(Strict):
-    """What happens to an image before training sees it, all of it at the prepared scale (`data.augment`)."""
+    """What happens to an image before training sees it, all of it at the prepared scale (`data.batches.augment`)."""
 
     kind: Literal["scaled", "sized", "none"] = "scaled"
     """``scaled``: flips, random scales, crops and, as strongly as the search draws, turns and colours;
@@ -103,7 +103,7 @@ class Training(Strict):
     """Gradients of a larger norm, over all weights, are scaled down to it."""
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     """Momentum of the weights' moving average, which is validated and kept instead of the weights; the first steps
-    have a lower one (`training.optimizers`)."""
+    have a lower one (`training.objective.optimizers`)."""
     patience: Positive | None = None
     """Epochs without a better validation after which the fit ends early."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"

@@ -1,0 +1,94 @@
+"""The space that a search draws from: as Keras Tuner's hyperparameters, and a draw as a network's configuration."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras_tuner
+
+from segline import models
+from segline.config import ModelConfig, Search, Training, network_names
+from segline.errors import ConfigError
+
+
+def check_space(space: Search, training: Training, *, classes: int) -> None:
+    """See, before a trial is spent, that every candidate can be built and takes the crops."""
+    offered = {"network": space.networks, "width": space.width[:1], **_options(space)}
+    for drawn in itertools.product(*offered.values()):
+        config = candidate(space, training, classes=classes, values=dict(zip(offered, drawn, strict=True)))
+        stride = models.stride(config)
+        if any(side % stride for side in training.crop):
+            raise ConfigError(
+                "training.crop",
+                found=str(list(training.crop)),
+                expected=f"multiples of {stride}, since search.networks has {config.network}",
+                remedy="change the crop, or leave that network out",
+            )
+
+
+def candidate(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
+    """The network that drawn `values` describe, with those options alone that it has."""
+    options = {
+        name: next(value for value in offered if value == values[name])  # Keras Tuner makes 0 of False
+        for name, offered in _options(space).items()
+        if models.has_option(values["network"], name)
+    }
+    return ModelConfig(
+        network=values["network"],
+        classes=classes,
+        width=values["width"],
+        dropout=training.dropout,
+        **options,
+    )
+
+
+def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
+    """Make the hyperparameters that trials draw; their order decides what is drawn for each."""
+    parameters, options = keras_tuner.HyperParameters(), _options(space)
+
+    def offer(name: str) -> None:
+        if takers := _takers(space.networks, name):
+            with parameters.conditional_scope("network", takers):
+                parameters.Choice(name, list(options[name]))
+
+    parameters.Choice("network", list(space.networks))
+    parameters.Choice("width", list(space.width))
+    offer("depth")  # here, because the place of a choice decides what is drawn for it
+    parameters.Float("learning_rate", *space.learning_rate, sampling="log")
+    parameters.Float("strength", *space.augmentation)
+    for name in options:
+        if name != "depth":
+            offer(name)
+    return parameters
+
+
+def _options(space: Search) -> dict[str, tuple[Any, ...]]:
+    """The choices that only some networks have, without those that leave none but the default.
+
+    Raises:
+        ConfigError: no network of `space` has one of them.
+    """
+    offered = space.offered
+    asked = {
+        name: values
+        for name, values in offered.items()
+        if name != "encoder" and values != (ModelConfig.model_fields[name].default,)
+    }
+    for name in (*asked, *(["weights"] if space.weights is not None else [])):
+        if not _takers(space.networks, name):
+            raise ConfigError(
+                f"params.yaml search.{name}",
+                found=f"asked for, but {', '.join(space.networks)} cannot have it",
+                expected=f"a network that can: {', '.join(_takers(network_names(), name))}",
+                remedy="add one of them to search.networks, or delete the line",
+            )
+    return {"depth": space.depth, "encoder": space.encoders, **asked}
+
+
+def encoders_of(space: Search) -> tuple[str, ...]:
+    """The encoders that trials may begin with; none where no network of `space` begins with one."""
+    return space.encoders if _takers(space.networks, "encoder") else ()
+
+
+def _takers(networks: Sequence[str], option: str) -> list[str]:
+    return [network for network in networks if models.has_option(network, option)]
