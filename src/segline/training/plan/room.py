@@ -8,6 +8,7 @@ from itertools import product
 from segline import models
 from segline.config import MULTIPLE, ModelConfig, Search, Training
 from segline.errors import ConfigError
+from segline.storage import size_text
 from segline.training.fit.memory_estimate import GIBIBYTE, Footprint, footprint
 
 Size = tuple[int, int]
@@ -112,9 +113,9 @@ def multiple_above(side: float) -> int:
     return max(MULTIPLE, -(-round(side) // MULTIPLE) * MULTIPLE)
 
 
-def gibibytes(size: int) -> str:
-    """So many bytes in words."""
-    return f"{size / GIBIBYTE:.2f} GiB"
+def gibibytes(count: int) -> str:
+    """Write so many bytes as budgets are given: in GiB."""
+    return size_text(count, unit="GiB")
 
 
 def rounded_up(size: int) -> str:
