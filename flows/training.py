@@ -15,6 +15,7 @@ from flows import reporting
 from segline import startup
 from segline.console import show
 from segline.pipeline import train
+from segline.progress import FlowLines
 from segline.project import Project
 from segline.registry import run_summary
 
@@ -53,7 +54,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
     startup.quieten()  # a worker runs the flow without `main`
     flow_run = str(runtime.flow_run.id)
     result = train.train(
-        Project.load(), dataset=dataset, retrain=retrain, report=print, flow_run=flow_run, steps=_TASKS
+        Project.load(), dataset=dataset, retrain=retrain, progress=FlowLines(print), flow_run=flow_run, steps=_TASKS
     )
     create_markdown_artifact(
         reporting.markdown(run_summary.rows(result)), key=f"training-{result['dataset'].replace('_', '-')}"

@@ -126,7 +126,7 @@ def test_room_is_what_the_disk_has_less_what_stays_free(tmp_path, monkeypatch):
     room = require_room(tmp_path / "not" / "made", 1000, purpose="for a test")
     assert room > 1000
     monkeypatch.setattr(storage, "SPARE", room)
-    with pytest.raises(StorageError, match=r"expected .* MiB for a test, and"):
+    with pytest.raises(StorageError, match=r"expected .* GiB for a test, and"):
         require_room(tmp_path, 1 << 60, purpose="for a test")
 
 

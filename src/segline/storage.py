@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from segline.errors import StorageError
 
@@ -37,6 +37,18 @@ NO_RIGHT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 """What the operating system says where this user may not write."""
 
 
+def size_text(count: float, *, unit: Literal["GiB"] | None = None) -> str:
+    """Write so many bytes for a person: 12.0 MiB, or 3.25 GiB.
+
+    It stands here, below `progress`, because errors about a full disk write sizes, too.
+
+    Args:
+        count: how many bytes.
+        unit: GiB for what is compared with a budget in GiB; else what suits.
+    """
+    return f"{count / 2**30:.2f} GiB" if unit or count >= 2**30 else f"{count / 2**20:.1f} MiB"
+
+
 @contextmanager
 def reporting_storage(place: Path) -> Iterator[None]:
     """Turn the operating system's no-room and no-right errors into a `StorageError` at `place`."""
@@ -44,9 +56,10 @@ def reporting_storage(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _NO_ROOM:
+            free = shutil.disk_usage(_existing(place)).free
             raise StorageError(
                 place,
-                found=f"the disk is full ({_free_mebibytes(place)} MiB free): {error.strerror}",
+                found=f"the disk is full ({size_text(free)} free): {error.strerror}",
                 expected="room for the whole result",
                 remedy="free some space (`dvc gc --workspace` drops data of earlier states), then run the same command",
             ) from error
@@ -183,39 +196,39 @@ def _exchange(partial: Path, path: Path) -> None:
     shutil.rmtree(old)
 
 
-def check_room(folder: Path, *, gibibytes: float) -> float:
-    """GiB free where `folder` is.
+def check_room(folder: Path, *, gibibytes: float) -> int:
+    """Bytes free where `folder` is.
 
     Raises:
         StorageError: fewer than `gibibytes`.
     """
-    free = shutil.disk_usage(folder).free / 2**30
-    if free < gibibytes:
+    free = shutil.disk_usage(folder).free
+    if free < gibibytes * 2**30:
         raise StorageError(
             folder,
-            found=f"{free:.2f} GiB free",
+            found=f"{size_text(free, unit='GiB')} free",
             expected=f"at least {gibibytes:g} GiB",
             remedy="free some space, or move the project to another disk",
         )
     return free
 
 
-def require_room(folder: Path, size: int, *, purpose: str) -> int:
+def require_room(folder: Path, needed: int, *, purpose: str) -> int:
     """Bytes that `folder`'s disk can take, `SPARE` aside.
 
     Args:
-        size: bytes that are needed.
+        needed: bytes that are needed.
         purpose: what they are needed for.
 
     Raises:
-        StorageError: fewer than `size`.
+        StorageError: fewer than `needed`.
     """
     room = shutil.disk_usage(_existing(folder)).free - SPARE
-    if size > room:
+    if needed > room:
         raise StorageError(
             folder,
-            found=f"{max(0, room + SPARE) / 2**20:.0f} MiB free",
-            expected=f"{size / 2**20:.0f} MiB {purpose}, and {SPARE >> 20} MiB to spare",
+            found=f"{size_text(max(0, room + SPARE))} free",
+            expected=f"{size_text(needed)} {purpose}, and {size_text(SPARE)} to spare",
             remedy="free some space (`dvc gc --workspace` drops data of earlier states), or move the project to "
             "another disk",
         )
@@ -290,10 +303,6 @@ def _is_alive(process_id: int) -> bool:
     except PermissionError:
         return True
     return process_id != os.getpid()
-
-
-def _free_mebibytes(place: Path) -> int:
-    return shutil.disk_usage(_existing(place)).free >> 20
 
 
 def _existing(place: Path) -> Path:

@@ -33,7 +33,7 @@ def doctor(
     say(f"source        good: {params.source}")
     storage.check_writable(project.root)
     free = storage.check_room(project.root, gibibytes=1.0)
-    say(f"disk          {free:.0f} GiB free")
+    say(f"disk          {storage.size_text(free, unit='GiB')} free")
     code = code_state(project.root)
     say(f"code          {code.commit[:12]}{' with uncommitted changes' if code.dirty else ''}")
     if project.tracking_uri.startswith("http"):

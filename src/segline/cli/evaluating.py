@@ -1,17 +1,12 @@
 """`segline evaluate` and `segline compare`: scores of models."""
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from segline.cli.application import app
-from segline.console import say, show
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
+from segline.console import complain, say, show
 
 
 @app.command()
@@ -39,33 +34,26 @@ def evaluate(
     own size. Written are `evaluation.html` (the page), `evaluation.json`, `cost.json`, and `evaluation.npz`
     (the counts, for `segline compare`); those of a registered version are kept with its run in MLflow too.
     """
-    from rich.progress import Progress
-
     from segline.evaluation.report import tables
     from segline.pipeline.evaluate import evaluate_model
+    from segline.progress import showing
     from segline.project import Project
 
-    with Progress(disable=not sys.stderr.isatty(), transient=True) as bar:
-        found = evaluate_model(
-            Project.load(),
-            model,
-            dataset=dataset,
-            split=split,
-            output=output,
-            boundary=boundary,
-            confidence=confidence,
-            start=lambda what: _stage(bar, what),
-        )
+    found = evaluate_model(
+        Project.load(),
+        model,
+        dataset=dataset,
+        split=split,
+        output=output,
+        boundary=boundary,
+        confidence=confidence,
+        progress=showing(complain),
+    )
     show(*tables.evaluated(found.summary))
     say(f"page: {found.files[-1]}")
     if found.logged:
         run, folder = found.logged
         say(f"MLflow: run {run}, {folder}" if run else "MLflow: the version has no run to keep them with")
-
-
-def _stage(bar: "Progress", what: str) -> Callable[[int, int], None]:
-    task = bar.add_task(what, total=None)
-    return lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @app.command()

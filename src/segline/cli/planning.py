@@ -39,10 +39,13 @@ def _show_plan(made: "Plan") -> None:  # type: ignore[name-defined]  # noqa: F82
     from rich.markup import escape
     from rich.table import Table
 
+    from segline.storage import size_text
+
     table = Table("what", "value", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for line in made.lines:
         value = f"{line.value} (given)" if line.given else f"{line.value}"
         why = f"the plan would say {line.derived}: {line.why}" if line.given else line.why
         table.add_row(*(escape(text) for text in (line.key, value, why)))
     console().print(table)
-    say(f"memory: {', '.join(f'{network} {size / 2**30:.2f} GiB' for network, size in made.memory.items())}")
+    needs = (f"{network} {size_text(taken, unit='GiB')}" for network, taken in made.memory.items())
+    say(f"memory: {', '.join(needs)}")

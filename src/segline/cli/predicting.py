@@ -1,6 +1,5 @@
 """`segline predict`."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,10 +31,9 @@ def predict(
     ] = None,
 ) -> None:
     """Label every pixel: label maps (the dataset's own ids) and overlays, at the images' own size."""
-    from rich.progress import track
-
     from segline.inference.predict import image_files
     from segline.pipeline.predict import predict as run
+    from segline.progress import showing
 
     files = image_files(source)
     written = run(
@@ -48,5 +46,10 @@ def predict(
         head=head,
         fast=fast,
     )
-    count = sum(1 for _ in track(written, description="predict", total=len(files), disable=not sys.stderr.isatty()))
+    count = 0
+    with showing(complain) as progress:
+        advance = progress.start("predict", len(files), unit="images")
+        for _ in written:
+            count += 1
+            advance(1)
     say(f"{count} label maps and overlays are in {output}")

@@ -19,7 +19,8 @@ def train(
     the same data, code and parameters is reused.
     """
     from segline.pipeline.train import train as run
+    from segline.progress import showing
     from segline.project import Project
     from segline.registry import run_summary
 
-    show(run_summary.table(run(Project.load(), dataset=dataset, retrain=retrain, report=say)))
+    show(run_summary.table(run(Project.load(), dataset=dataset, retrain=retrain, progress=showing(say))))

@@ -26,7 +26,7 @@ import numpy as np
 
 from segline.errors import SeglineError
 from segline.parallel import forking
-from segline.progress import Report, silent, tracking
+from segline.progress import Report, showing, silent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -93,8 +93,8 @@ def stream_samples(
     Raises:
         SeglineError: a worker process was killed.
     """
-    with tracking(unit="samples", report=report) as track:
-        advance = track(description, len(items))
+    with showing(report) as progress:
+        advance = progress.start(description, len(items))
         for result in _results(function, items, workers, description):
             advance(1)
             yield result

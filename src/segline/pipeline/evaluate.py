@@ -10,6 +10,7 @@ from segline import config
 from segline.data.prepare.prepared import Prepared
 from segline.pipeline.choose_model import Chosen, chosen_model
 from segline.pipeline.work import Work
+from segline.progress import Advance, Progress
 from segline.project import Artifacts, Files, Project, Scratch, Tags
 from segline.storage import atomic_file
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from segline.evaluation.bundles.evaluate import ScoredSplit
     from segline.evaluation.results import Evaluation
     from segline.inference.bundle import Bundle
-
-StartProgress = Callable[[str], Callable[[int, int], None]]
-"""Takes what is begun; gives a callback for (done, total) images."""
 
 _EXTREMES = 4  # of the worst and of the best validation images, drawn
 
@@ -50,7 +48,7 @@ def evaluate_model(
     output: Path | None = None,
     boundary: bool = False,
     confidence: bool = True,
-    start: StartProgress,
+    progress: Progress,
 ) -> Evaluated:
     """Score `model` on a split of `dataset`, and write figures, counts, cost and page.
 
@@ -76,7 +74,7 @@ def evaluate_model(
             return fitting_split(project, network, prepared, name)
 
         samples = fitting(split)
-        found, judged = answer(network, samples, fitting if confidence else None, boundary=boundary, start=start)
+        found, judged = answer(network, samples, fitting if confidence else None, boundary=boundary, progress=progress)
         summary = summarise(found, prepared, wanted)
         files = write.write(
             output or project.evaluation_report(dataset, f"{chosen.name}-{split}"),
@@ -102,7 +100,7 @@ def evaluate(work: Work) -> None:
     split = work.prepared.split("test")
     folder = work.scratch / Files.BUNDLE
     network = bundle.load(folder)
-    found, judged = answer(network, split, work.prepared.split, start=work.progress)
+    found, judged = answer(network, split, work.prepared.split, progress=work.progress)
     work.tracker.set_tags({Tags.NETWORK: network.family})
     figures = summarise(found, work.prepared, work.params.evaluation)
     work.tracker.log_metrics(run_summary.metrics(figures), step=0)
@@ -144,19 +142,26 @@ def answer(
     splits: "Callable[[str], ScoredSplit] | None",
     *,
     boundary: bool = False,
-    start: StartProgress,
+    progress: Progress,
 ) -> "tuple[Evaluation, Calibration | None]":
     """Pass once over `split`: count, and judge confidences where `splits` gives another split to fit on."""
     from segline.evaluation.bundles import confidence
     from segline.evaluation.bundles import evaluate as scoring
 
-    if splits is None:
-        return scoring.evaluate(network, split, progress=start("evaluate"), boundary=boundary), None
-    fitted = None
-    if split.name != "validation":  # on the split that chose the weights none can be fitted and judged at once
-        fitted = confidence.fit(network, splits("validation"), progress=start("fit a temperature"))
-    judge = confidence.Judge(network, split, fitted=fitted)
-    found = scoring.evaluate(network, split, progress=start("evaluate"), boundary=boundary, also=judge.see)
+    def start(what: str, images: int) -> Advance:
+        return progress.start(what, images, unit="images")
+
+    with progress:
+        if splits is None:
+            advance = start("evaluate", len(split))
+            return scoring.evaluate(network, split, progress=advance, boundary=boundary), None
+        fitted = None
+        if split.name != "validation":  # on the split that chose the weights none can be fitted and judged at once
+            validation = splits("validation")
+            fitted = confidence.fit(network, validation, progress=start("fit a temperature", len(validation)))
+        judge = confidence.Judge(network, split, fitted=fitted)
+        advance = start("evaluate", len(split))
+        found = scoring.evaluate(network, split, progress=advance, boundary=boundary, also=judge.see)
     return found, judge.judged()
 
 
@@ -201,7 +206,9 @@ def _show_validation(work: Work, network: "Bundle") -> None:
     split = scoring.AtTrainingScale(work.prepared.split("validation"))
     stored = work.scratch / Scratch.VALIDATION_COUNTS
     if not stored.is_file():
-        scoring.save(scoring.evaluate(network, split, progress=work.progress("look at validation")), stored)
+        with work.progress as progress:
+            advance = progress.start("look at validation", len(split), unit="images")
+            scoring.save(scoring.evaluate(network, split, progress=advance), stored)
     found, folder = scoring.load(stored), work.scratch / Scratch.VALIDATION
     for path in (stored, *evaluation_pictures.extreme_pictures(network, split, found, folder, count=_EXTREMES)):
         work.tracker.log_artifact(path, Artifacts.VALIDATION)

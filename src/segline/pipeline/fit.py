@@ -73,9 +73,10 @@ def _choose_mirrors(work: Work, network: Any) -> tuple[Flip, ...]:
         return work.flips
     from segline.evaluation.bundles import choose_mirrors
 
-    chosen = choose_mirrors.choose(
-        network, work.prepared.split("validation"), flips=work.flips, progress=work.progress("mirror images")
-    )
+    validation = work.prepared.split("validation")
+    with work.progress as progress:
+        advance = progress.start("mirror images", 2 * len(validation), unit="images")
+        chosen = choose_mirrors.choose(network, validation, flips=work.flips, progress=advance)
     work.tracker.log_metrics({"mirrored_val_miou": chosen.miou, "unmirrored_val_miou": chosen.miou_without}, step=0)
     figures = f"validation mIoU {chosen.miou:.4f} with mirror images, {chosen.miou_without:.4f} without"
     work.report(f"mirrors {', '.join(chosen.flips) or 'none'}: {figures}")
@@ -92,7 +93,9 @@ def _choose_threshold(work: Work, network: Any) -> float | None:
     from segline.evaluation.bundles import choose_threshold
 
     validation = work.prepared.split("validation")
-    chosen = choose_threshold.choose(network, validation, progress=work.progress("threshold"))
+    with work.progress as progress:
+        advance = progress.start("threshold", len(validation), unit="images")
+        chosen = choose_threshold.choose(network, validation, progress=advance)
     figures = {"threshold": chosen.value, "threshold_val_miou": chosen.miou, "argmax_val_miou": chosen.miou_at_half}
     work.tracker.log_metrics(figures, step=0)
     work.report(f"threshold {chosen.value:.3f}: validation mIoU {chosen.miou:.4f}, with 0.5 {chosen.miou_at_half:.4f}")

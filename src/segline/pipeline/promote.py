@@ -62,7 +62,9 @@ def _rescore(work: Work, champion: Version) -> float:
 
     network = bundle.load(versions.download(champion, work.scratch / Scratch.CHAMPION))
     split = fitting_split(work.project, network, work.prepared, "test")
-    rescored = scoring.evaluate(network, split, progress=work.progress(f"re-score version {champion.version}"))
+    with work.progress as progress:
+        advance = progress.start(f"re-score version {champion.version}", len(split), unit="images")
+        rescored = scoring.evaluate(network, split, progress=advance)
     challenger = read_json(work.scratch / Files.EVALUATION)
     refuse_differences({"the challenger": lock_of(challenger), f"version {champion.version}": lock_of(rescored)})
     return rescored.miou

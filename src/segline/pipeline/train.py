@@ -21,7 +21,7 @@ from segline.pipeline import evaluate, fit, promote, search
 from segline.pipeline.definition import load_definition
 from segline.pipeline.plan import plan_asked_for
 from segline.pipeline.work import Work
-from segline.progress import Report
+from segline.progress import Progress
 from segline.project import Artifacts, Project, Scratch, Tags
 from segline.registry import lineage, run_summary, tracking, versions
 from segline.registry.versions import Version
@@ -73,7 +73,7 @@ def train(
     *,
     dataset: str | None = None,
     retrain: bool = False,
-    report: Report,
+    progress: Progress,
     flow_run: str = NO_FLOW,
     steps: Steps = PLAIN,
 ) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def train(
     Args:
         dataset: one of the ``datasets`` of ``params.yaml``; default: its ``dataset``.
         retrain: train again although a finished run with the same data, code and parameters exists.
-        report: takes each line for a person.
+        progress: shows how far each step is, and takes lines for a person.
         flow_run: id of the Prefect flow run, for the run's tags.
 
     Returns:
@@ -109,7 +109,7 @@ def train(
         finished = [run for run in tracking.runs_with_key(client, experiment, key) if tracking.is_finished(run)]
         begun = tracking.unfinished(client, experiment, key)
         if finished and not retrain and begun is None:
-            report(f"run {finished[0].info.run_name} has the same data, code and parameters: reused")
+            progress.report(f"run {finished[0].info.run_name} has the same data, code and parameters: reused")
             return run_summary.of_run(client, finished[0], reused=True)
         tracking.end_abandoned(client, experiment, project)
         run = begun or tracking.open_parent(client, experiment, key=key, name=f"{params.dataset}-{key[:8]}")
@@ -123,7 +123,7 @@ def train(
                 scratch=project.scratch(tracker.run_id),
                 tags={**lineage.tags(data, code, resolved, prepared.meta), Tags.FLOW_RUN: flow_run},
                 plan=plan,
-                report=report,
+                progress=progress,
             )
             _run(work, steps)
         shutil.rmtree(work.scratch, ignore_errors=True)

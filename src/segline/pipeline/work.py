@@ -1,6 +1,5 @@
 """What the steps of one training run share: its project and data, its scratch folder, the batches."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from segline.config.fields import Flip
 from segline.data.prepare.prepared import Prepared
 from segline.datasets.base import Dataset
 from segline.pipeline.definition import load_definition
-from segline.progress import Report
+from segline.progress import Progress
 from segline.project import Project
 from segline.registry import tracking, versions
 
@@ -27,7 +26,7 @@ class Work:
     Args:
         tags: its lineage, which its model version gets, too.
         plan: what gave `params` its values, where ``params.yaml`` asks for one.
-        report: takes each line for a person.
+        progress: shows how far each step is, and takes lines for a person.
     """
 
     project: Project
@@ -38,7 +37,11 @@ class Work:
     scratch: Path
     tags: dict[str, str]
     plan: "Plan | None" = None
-    report: Report
+    progress: Progress
+
+    def report(self, line: str) -> None:
+        """Say one line to a person."""
+        self.progress.report(line)
 
     @property
     def name(self) -> str:
@@ -106,12 +109,3 @@ class Work:
         crops = loader.Crops(train_split, augmenter=augmenter, batch=fit.batch, seed=self.params.seed, rare=share)
         validated = fit.validation_batch or fit.batch
         return put(crops), loader.Whole(validation_split, batch=validated, multiple=config.MULTIPLE)
-
-    def progress(self, what: str) -> Callable[[int, int], None]:
-        """Make a callback for (done, total) images that reports a line each quarter."""
-
-        def show(done: int, total: int) -> None:
-            if done == total or done % max(1, total // 4) == 0:
-                self.report(f"{what}: {done} of {total} images")
-
-        return show

@@ -52,7 +52,7 @@ def bundle():
 def test_they_are_kept_where_they_score_better_on_validation(bundle, shift, better):
     split, told = Split(shift), []
     chosen = choose_mirrors.choose(bundle, split, flips=("left_right",), progress=lambda *done: told.append(done))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert told == [(1,)] * 4
     assert chosen.miou_without == miou(bundle, split)
     assert chosen.miou == miou(replace(bundle, mirrors=("left_right",)), split)
     assert (chosen.miou > chosen.miou_without) is better

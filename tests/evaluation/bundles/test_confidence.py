@@ -82,7 +82,7 @@ def judged(bundle, split, temperature=None):
 def test_a_temperature_fitted_on_validation_mends_an_overconfident_network_on_test(bundle):
     told = []
     fitted = calibration.fit(bundle, Split("validation", seed=1), progress=lambda *done: told.append(done))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert told == [(1,)] * 4
     assert (fitted.split, fitted.digest) == ("validation", "validation 1")
     assert fitted.temperature > 1.5
     found = calibration.calibrate(bundle, Split(), fitted=fitted, progress=quiet)

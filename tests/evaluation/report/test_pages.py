@@ -25,9 +25,10 @@ from segline.evaluation import results
 from segline.evaluation import summary as figures
 from segline.evaluation.bundles import confidence as calibration
 from segline.evaluation.bundles import evaluate as library
-from segline.evaluation.report import comparison_page, image_slider, rendering, tables, write
+from segline.evaluation.report import comparison_page, image_slider, tables, write
 from segline.evaluation.report import evaluation_page as evaluated_page
 from segline.project import Files
+from segline.storage import size_text
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -125,7 +126,7 @@ def test_the_cost_says_how_busy_the_machine_was_and_leaves_out_a_percentile_of_f
     assert {"cost.batched.median", "cost.load.others"} <= set(busy.figures)
     for key in ("whole_memory", "batched_memory"):
         for name in ("tensor_bytes", "added_bytes", "resident_before_bytes", "resident_peak_bytes"):
-            assert rendering.mebibytes(content[key][name]) in words, (key, name)
+            assert size_text(content[key][name]).replace(" ", "\u00a0") in words, (key, name)
     assert "a GPU's is not counted" in words
     calm, words = shown(False, 12.5)
     assert "too long" not in words

@@ -6,8 +6,9 @@ import time
 import pytest
 from rich.console import Console
 
+from segline.progress import duration
 from segline.training.fit import bar
-from segline.training.fit.bar import EpochBars, duration
+from segline.training.fit.bar import EpochBars
 
 
 def screen(*, terminal: bool) -> tuple[io.StringIO, Console]:

@@ -30,10 +30,10 @@ from segline.datasets.base import Dataset
 from segline.errors import ArchiveError, ChecksumError, DataError, SourceError, StorageError
 from segline.formats import strict_json
 from segline.masking import masked
-from segline.progress import Report, Track, mebibytes, silent, tracking
+from segline.progress import Advance, Progress, Report, showing, silent
 from segline.project import Files
 from segline.reading import read_text
-from segline.storage import atomic_file, reporting_storage, require_room
+from segline.storage import atomic_file, reporting_storage, require_room, size_text
 
 RECORD = Files.SOURCE
 
@@ -190,10 +190,10 @@ def _check_room(items: Sequence[Item], folder: Path, report: Report) -> None:
         needed += max(0, size - transfer.size_of(_partial(item, folder)))
         unpacked += members.expected_size(archive, size)
     room = require_room(folder, needed, purpose="for the archives still to come")
-    report(f"{mebibytes(needed)} to come, {mebibytes(room)} free; about {mebibytes(unpacked)} more when extracted")
+    report(f"{size_text(needed)} to come, {size_text(room)} free; about {size_text(unpacked)} more when extracted")
     if needed + unpacked > room:
         report(
-            f"mind: there is room for the archives, but hardly for extracting them: free {mebibytes(unpacked)} before"
+            f"mind: there is room for the archives, but hardly for extracting them: free {size_text(unpacked)} before"
         )
 
 
@@ -237,8 +237,8 @@ def _fetch_all(
     dataset: Dataset, items: Sequence[Item], folder: Path, *, workers: int, report: Report
 ) -> dict[Item, _Got]:
     stop = threading.Event()
-    with tracking(unit="bytes", report=report) as track, ThreadPoolExecutor(min(workers, len(items))) as executor:
-        fetch = partial(_fetch, dataset, folder=folder, track=track, stop=stop, report=report)
+    with showing(report) as progress, ThreadPoolExecutor(min(workers, len(items))) as executor:
+        fetch = partial(_fetch, dataset, folder=folder, progress=progress, stop=stop, report=report)
         futures = {executor.submit(fetch, item): item for item in items}
         try:
             return {futures[future]: future.result() for future in as_completed(futures)}
@@ -247,7 +247,9 @@ def _fetch_all(
             raise
 
 
-def _fetch(dataset: Dataset, item: Item, *, folder: Path, track: Track, stop: threading.Event, report: Report) -> _Got:
+def _fetch(
+    dataset: Dataset, item: Item, *, folder: Path, progress: Progress, stop: threading.Event, report: Report
+) -> _Got:
     path = _partial(item, folder)
     with reporting_storage(path), _clearing_a_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -257,12 +259,16 @@ def _fetch(dataset: Dataset, item: Item, *, folder: Path, track: Track, stop: th
             copy = partial(transfer.copy, item.address, path, shown=item.shown, authorization=item.authorization)
             bring = partial(copy, held=_is_held(item))
         check = partial(_verify, item, path)
-        digests = bring(track=partial(track, path.name), check=check, report=report, stop=stop)
+
+        def track(total: int | None, done: int) -> Advance:
+            return progress.start(path.name, total, unit="bytes", done=done)
+
+        digests = bring(track=track, check=check, report=report, stop=stop)
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
         path.replace(_staged(item, folder))
         transfer.forget(path)
-    report(f"{path.name}: {mebibytes(digests.size)} from {item.shown}")
+    report(f"{path.name}: {size_text(digests.size)} from {item.shown}")
     return _got(item, digests)
 
 

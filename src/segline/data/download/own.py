@@ -28,10 +28,10 @@ from segline.datasets.own.collect import POLYGONS, collect, count_splits
 from segline.datasets.own.files import walk
 from segline.errors import ChecksumError, ConfigError, DataError
 from segline.formats import strict_json
-from segline.progress import Report, mebibytes, silent, tracking
+from segline.progress import Report, showing, silent
 from segline.project import Files, image_bytes
 from segline.reading import FOLDER, JSON_BYTES, NOTHING, TEXT_BYTES, kind_of, open_file, read_bytes, read_text
-from segline.storage import atomic_file, atomic_folder, check_room
+from segline.storage import atomic_file, atomic_folder, check_room, size_text
 
 _BLOCK = 1 << 20
 _FICLONE = 0x40049409  # Linux's ioctl that makes a file share another one's blocks
@@ -121,7 +121,7 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
         lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
         (partial_folder / Files.SUMS).write_text(lines, "utf-8")
     size = sum((source / name).stat().st_size for name in named)
-    report(f"{definition.NAME}: {len(pairs)} samples in {source} ({count_splits(pairs)}), {mebibytes(size)}")
+    report(f"{definition.NAME}: {len(pairs)} samples in {source} ({count_splits(pairs)}), {size_text(size)}")
 
 
 def _fence(options: Options, source: Path) -> Path | None:
@@ -145,8 +145,8 @@ def _ids(table: Path, encoding: Encoding) -> dict[str, int]:
 
 
 def _digests(source: Path, names: Sequence[str], within: Path | None, report: Report) -> dict[str, str]:
-    with tracking(unit="samples", report=report) as track, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
-        advance = track(f"digests of {definition.NAME}", len(names))
+    with showing(report) as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
+        advance = progress.start(f"digests of {definition.NAME}", len(names))
         found = {}
         for name, digest in zip(names, executor.map(lambda name: _digest(source / name, within), names), strict=True):
             found[name] = digest
@@ -224,8 +224,8 @@ def _copy_all(
         )
     for parent in sorted({(folder / name).parent for name in names}):
         parent.mkdir(parents=True, exist_ok=True)
-    with tracking(unit="samples", report=report) as track, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
-        advance = track(f"copy {definition.NAME}", len(names))
+    with showing(report) as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
+        advance = progress.start(f"copy {definition.NAME}", len(names))
         for name, digest in zip(
             names, executor.map(lambda name: _copy(source / name, folder / name, within), names), strict=True
         ):

@@ -14,8 +14,8 @@ import tenacity
 
 from segline.data.download.address import Body, BrokenOffError, RefusedRangeError, opened
 from segline.errors import DataError, SourceError
-from segline.progress import Advance, Report, mebibytes
-from segline.storage import require_room
+from segline.progress import Advance, Report
+from segline.storage import require_room, size_text
 
 Result = TypeVar("Result")
 
@@ -149,7 +149,7 @@ class _Growing:
                 raise RefusedRangeError(f"{self.reach.total} bytes in all were announced before, {body.total} now")
             self._begin(body.start, body.validator)
             if body.start:
-                report(f"{shown}: going on after {mebibytes(body.start)}")
+                report(f"{shown}: going on after {size_text(body.start)}")
             self.reach.total = body.total
             self.pieced = bool(body.start) or body.total is None
             advance, pace = track(body.total, body.start), Pace()
@@ -258,7 +258,7 @@ def read(address: str, *, shown: str, report: Report, authorization: str | None 
                 if len(content) > _SMALL:
                     raise SourceError(
                         shown,
-                        found=f"more than {mebibytes(_SMALL)}",
+                        found=f"more than {size_text(_SMALL)}",
                         expected="a small file",
                         remedy="see what the server sends there",
                     )

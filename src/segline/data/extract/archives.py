@@ -6,9 +6,9 @@ from pathlib import Path
 from segline.data.extract.members import Member, members, reporting_damage, unpacked_size
 from segline.datasets.base import Archive, Dataset
 from segline.errors import ArchiveError
-from segline.progress import Report, mebibytes, silent, tracking
+from segline.progress import Report, showing, silent
 from segline.reading import require_regular
-from segline.storage import atomic_folder, require_room
+from segline.storage import atomic_folder, require_room, size_text
 
 
 def extract(dataset: Dataset, *, archives: Path, folder: Path, report: Report = silent) -> None:
@@ -23,14 +23,16 @@ def extract(dataset: Dataset, *, archives: Path, folder: Path, report: Report = 
             require_regular(archives / archive.name, error=ArchiveError)
     needed = sum(unpacked_size(archive, archives / archive.name) for archive in dataset.archives)
     room = _Room(folder, needed)
-    with atomic_folder(folder) as target, tracking(unit="bytes", report=report) as track:
+    with atomic_folder(folder) as target, showing(report) as progress:
         for archive in dataset.archives:
             path = archives / archive.name
             size = path.stat().st_size
-            report(f"{dataset.name}: extracting {archive.name} ({mebibytes(size)})")
+            report(f"{dataset.name}: extracting {archive.name} ({size_text(size)})")
             with reporting_damage(path):
                 own: set[str] = set()
-                for member in members(archive, path, advance=track(archive.name, size), report=report):
+                for member in members(
+                    archive, path, advance=progress.start(archive.name, size, unit="bytes"), report=report
+                ):
                     _write(member, target, room, own)
             _check_folders(archive, path, target)
 

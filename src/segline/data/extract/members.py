@@ -22,7 +22,8 @@ from typing import IO
 
 from segline.datasets.base import Archive
 from segline.errors import ArchiveError
-from segline.progress import Advance, Report, mebibytes, silent
+from segline.progress import Advance, Report, silent, unseen
+from segline.storage import size_text
 
 RATIO = 50
 """Pictures hardly pack at all; what unpacks to more than so many times its own size is a bomb."""
@@ -53,9 +54,7 @@ class Member:
     blocks: Iterator[bytes] | None
 
 
-def members(
-    archive: Archive, path: Path, *, advance: Advance = lambda _: None, report: Report = silent
-) -> Iterator[Member]:
+def members(archive: Archive, path: Path, *, advance: Advance = unseen, report: Report = silent) -> Iterator[Member]:
     """Yield every member of the file `path`.
 
     Args:
@@ -199,7 +198,7 @@ class _Budget:
     def bomb(self) -> ArchiveError:
         size = self._path.stat().st_size
         return _hostile(
-            self._path, f"a bomb: its {size} bytes unpack to more than {mebibytes(self.limit)}, which is its limit"
+            self._path, f"a bomb: its {size} bytes unpack to more than {size_text(self.limit)}, which is its limit"
         )
 
 

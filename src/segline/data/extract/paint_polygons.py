@@ -12,7 +12,7 @@ from segline.datasets.own import annotations
 from segline.datasets.own.annotations import Drawing
 from segline.errors import DataError
 from segline.parallel.pool import stream_samples
-from segline.progress import Report, silent, tracking
+from segline.progress import Report, showing, silent
 
 Job = tuple[str, Drawing | tuple[Path, Path]]
 """Sample id, and what to paint, or the LabelMe file and the image that say it."""
@@ -44,8 +44,8 @@ def check(work: Sequence[Job], *, ids: Mapping[str, int], report: Report = silen
         DataError: one is wrong, or names a class that is in no class table.
     """
     files = [what[0] for _, what in work if not isinstance(what, Drawing)]
-    with tracking(unit="samples", report=report) as track:
-        advance = track("polygons checked", len(files))
+    with showing(report) as progress:
+        advance = progress.start("polygons checked", len(files))
         for file in files:
             annotations.read_labelme(file, ids=ids, size=lambda: (0, 0))
             advance(1)

@@ -15,7 +15,7 @@ from segline.datasets.own.class_names import Names
 from segline.datasets.own.classes import Colour, colour_of
 from segline.errors import DataError
 from segline.pictures import open_picture, read_bytes
-from segline.progress import Report, silent, tracking
+from segline.progress import Report, showing, silent
 
 _MASKS = 300  # looked at
 _PIXELS = 200_000_000  # in all; of coloured masks a tenth, as counting colours takes longer
@@ -84,8 +84,8 @@ def read_legend(folder: Path, masks: Sequence[str], names: Names | None, *, repo
     counts: Counter[int] = Counter()
     areas: Counter[int] = Counter()
     faults: list[DataError] = []
-    with tracking(unit="samples", report=report) as track:
-        advance = track("masks looked at", len(looked))
+    with showing(report) as progress:
+        advance = progress.start("masks looked at", len(looked))
         for path in looked:
             try:
                 values = read_values(folder / path, coloured=coloured)

@@ -15,7 +15,7 @@ from segline.datasets.own import annotations
 from segline.datasets.own.files import ending, is_image, walk
 from segline.errors import DataError
 from segline.pictures import open_picture, read_bytes
-from segline.progress import Report, silent, tracking
+from segline.progress import Report, showing, silent
 from segline.reading import FOLDER, NOTHING, kind_of
 
 _FEW_COLOURS = 64  # up to here a picture is taken for a mask
@@ -145,8 +145,8 @@ def survey(folder: Path, *, follow_links: bool = False, report: Report = silent)
             expected="a folder with images and masks",
             remedy="name the folder that holds both",
         )
-    with tracking(unit="samples", report=report) as track:
-        advance = track("files found", None)
+    with showing(report) as progress:
+        advance = progress.start("files found", None)
         paths = tuple(_counted(walk(folder, follow_links=follow_links), advance))
     coco, labelme = _described(folder, [path for path in paths if path.lower().endswith(".json")])
     groups = _groups(path for path in paths if is_image(path))

@@ -1,12 +1,12 @@
 """Choose on the validation split whether predictions average over mirror images."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from segline.config.fields import Flip
 from segline.data.prepare.prepared import PreparedSplit
 from segline.evaluation.bundles.evaluate import AtTrainingScale, evaluate
 from segline.inference.bundle import Bundle
+from segline.progress import Advance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,22 +24,19 @@ class Mirrors:
     miou_without: float
 
 
-def choose(
-    bundle: Bundle, split: PreparedSplit, *, flips: tuple[Flip, ...], progress: Callable[[int, int], None]
-) -> Mirrors:
+def choose(bundle: Bundle, split: PreparedSplit, *, flips: tuple[Flip, ...], progress: Advance) -> Mirrors:
     """Whether averaging over mirror images gives `bundle` a higher mean IoU on `split`, at the prepared scale.
 
     Args:
         bundle: its own mirrors and threshold are not looked at.
         split: the one that chose the weights, never the one that is reported.
         flips: the legal ones, at least one.
-        progress: called with (done, total) after each image of either pass.
+        progress: called with 1 after each image of either pass.
     """
     scaled = AtTrainingScale(split)
 
-    def miou(chosen: tuple[Flip, ...], done_before: int) -> float:
-        tried = replace(bundle, mirrors=chosen, threshold=None)
-        return evaluate(tried, scaled, progress=lambda done, total: progress(done_before + done, 2 * total)).miou
+    def miou(chosen: tuple[Flip, ...]) -> float:
+        return evaluate(replace(bundle, mirrors=chosen, threshold=None), scaled, progress=progress).miou
 
-    without, averaged = miou((), 0), miou(flips, len(scaled))
+    without, averaged = miou(()), miou(flips)
     return Mirrors(flips=flips if averaged > without else (), miou=averaged, miou_without=without)

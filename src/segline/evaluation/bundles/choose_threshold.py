@@ -1,7 +1,5 @@
 """Choose the foreground threshold of a binary task on the validation split."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from segline.core.metrics.threshold import BINS, Threshold, best, histogram
@@ -9,9 +7,10 @@ from segline.data.prepare.prepared import PreparedSplit
 from segline.errors import TrainingError
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of
+from segline.progress import Advance
 
 
-def choose(bundle: Bundle, split: PreparedSplit, *, progress: Callable[[int, int], None]) -> Threshold:
+def choose(bundle: Bundle, split: PreparedSplit, *, progress: Advance) -> Threshold:
     """The threshold that gives `bundle` the highest mean IoU on `split`, at the prepared scale.
 
     One pass, whatever the number of thresholds and images: pixels are counted by truth and probability.
@@ -19,7 +18,7 @@ def choose(bundle: Bundle, split: PreparedSplit, *, progress: Callable[[int, int
     Args:
         bundle: of two classes; a threshold that it has already is not looked at.
         split: the one that chose the weights, never the one that is reported.
-        progress: called with (done, total) after each image.
+        progress: called with 1 after each image.
 
     Raises:
         TrainingError: `split` has no labelled pixel.
@@ -27,7 +26,7 @@ def choose(bundle: Bundle, split: PreparedSplit, *, progress: Callable[[int, int
     counts = np.zeros((len(bundle.labels), BINS), dtype=np.int64)
     for index in range(len(split)):
         counts += histogram(split.mask(index), logits_of(bundle, split.image(index)))
-        progress(index + 1, len(split))
+        progress(1)
     if not counts.any():
         raise TrainingError(
             f"{split.dataset} {split.name} split",

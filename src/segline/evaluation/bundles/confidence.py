@@ -1,6 +1,5 @@
 """How far a network's confidences can be taken for probabilities, on prepared splits at the labels' native size."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from segline.core.metrics.temperature import Logits
 from segline.errors import DataError
 from segline.evaluation.bundles.evaluate import ScoredSplit, answered, refuse_mismatch
 from segline.inference.bundle import Bundle
+from segline.progress import Advance
 
 PIXELS = 1 << 18
 """Labelled pixels that a temperature is fitted on, drawn over all images alike."""
@@ -28,14 +28,14 @@ class Fitted:
     digest: str
 
 
-def fit(bundle: Bundle, split: ScoredSplit, *, progress: Callable[[int, int], None]) -> Fitted:
+def fit(bundle: Bundle, split: ScoredSplit, *, progress: Advance) -> Fitted:
     """The temperature that `bundle`'s logits are to be divided by.
 
     One pass; memory does not grow with the number of images, because as many fewer pixels of each are kept.
 
     Args:
         split: validation, never the one that is reported.
-        progress: called with (done, total) after each image.
+        progress: called with 1 after each image.
 
     Raises:
         DataError: `split` does not fit the bundle, or has no labelled pixel.
@@ -46,7 +46,7 @@ def fit(bundle: Bundle, split: ScoredSplit, *, progress: Callable[[int, int], No
     for index in range(len(split)):
         truth, _, logits = answered(bundle, split, index)
         parts.append(temperature.drawn(truth, logits, most=max(1, PIXELS // len(split)), generator=generator))
-        progress(index + 1, len(split))
+        progress(1)
     pixels = temperature.joined(parts)
     if not pixels.truth.size:
         raise DataError(
@@ -111,15 +111,15 @@ def calibrate(
     split: ScoredSplit,
     *,
     fitted: Fitted | None,
-    progress: Callable[[int, int], None],
+    progress: Advance,
 ) -> Calibration:
     """What a `Judge` says after a pass of its own over `split`; `evaluate` can have one see in its pass.
 
     Args:
-        progress: called with (done, total) after each image.
+        progress: called with 1 after each image.
     """
     judge = Judge(bundle, split, fitted=fitted)
     for index in range(len(split)):
         judge.see(*answered(bundle, split, index))
-        progress(index + 1, len(split))
+        progress(1)
     return judge.judged()

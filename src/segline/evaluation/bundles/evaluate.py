@@ -14,6 +14,7 @@ from segline.errors import DataError
 from segline.evaluation.results import BOOTSTRAP_SEED, ROAD, Evaluation, grouping, load, save
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, mask_of, resized
+from segline.progress import Advance
 
 __all__ = [
     "BOOTSTRAP_SEED",
@@ -61,7 +62,7 @@ def evaluate(
     bundle: Bundle,
     split: ScoredSplit,
     *,
-    progress: Callable[[int, int], None],
+    progress: Advance,
     boundary: bool = False,
     also: Callable[[Mask, Mask, Logits], None] | None = None,
 ) -> Evaluation:
@@ -71,7 +72,7 @@ def evaluate(
 
     Args:
         boundary: count along the boundaries too, which takes time: two filters of the image a pair of masks.
-        progress: called with (done, total) after each image.
+        progress: called with 1 after each image.
         also: takes each image's label and answer, uint8 (H, W), and the logits, float32 (H, W, C): to count
             something else in the same pass.
 
@@ -96,7 +97,7 @@ def evaluate(
         void_pixels += int(np.count_nonzero(label == VOID))
         if also is not None:
             also(label, mask, logits)
-        progress(index + 1, len(split))
+        progress(1)
     _refuse_unlabelled(split, per_image)
     return Evaluation(
         dataset=split.dataset,

@@ -12,6 +12,7 @@ from segline.core.palette import safe_colours
 from segline.errors import printable
 from segline.evaluation.summary import signed
 from segline.pages.environment import environment
+from segline.storage import size_text
 
 _PACKAGES = ("segline.evaluation.report", "segline.pages")
 
@@ -38,7 +39,7 @@ def swatches(labels: LabelMap) -> list[dict[str, str]]:
 @cache
 def _environment() -> jinja2.Environment:
     made = environment(_PACKAGES)
-    made.filters |= {"figure": figure, "signed": signed, "compact": compact, "mebibytes": mebibytes}
+    made.filters |= {"figure": figure, "signed": signed, "compact": compact, "size": _size}
     return made
 
 
@@ -63,9 +64,8 @@ def compact(count: float) -> str:
     return f"{count:.0f}"
 
 
-def mebibytes(size: float) -> str:
-    """Bytes for a person to read."""
-    return f"{size / 2**20:.3g}\u00a0MiB" if size < 1000 * 2**20 else f"{size / 2**30:.3g}\u00a0GiB"
+def _size(count: float) -> str:
+    return size_text(count).replace(" ", "\u00a0")
 
 
 def _css(colour: Sequence[int]) -> str:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from segline.progress import Advance, duration, showing, silent, unseen
 
 _SECONDS = 0.5  # between two changes; a person reads no faster
 
@@ -22,8 +24,10 @@ class EpochBars:
 
     def __init__(self, *, steps: int, batch: int, console: Console | None = None) -> None:
         self._steps, self._batch = steps, batch
-        self._console = console or Console(stderr=True)
-        self._bar: Progress | None = None
+        self._progress = showing(silent, console=console, transient=True)
+        self._drawn = ExitStack()
+        self._advance: Advance = unseen
+        self._done = 0
 
     def __enter__(self) -> "EpochBars":
         return self
@@ -33,42 +37,34 @@ class EpochBars:
 
     def begin(self, title: str, *, epochs_left: int, last: float | None) -> None:
         """Draw the bar of an epoch, `title`; it counts among `epochs_left`, and `last` is the mIoU validated before."""
-        figures = MofNCompleteColumn(), TextColumn("{task.fields[text]}")
-        columns = TextColumn("{task.description}"), BarColumn(), *figures
-        self._bar = Progress(*columns, console=self._console, transient=True, disable=not self._console.is_terminal)
-        self._task = self._bar.add_task(title, total=self._steps, text="")
+        progress = self._drawn.enter_context(self._progress)
+        self._advance, self._done = progress.start(title, self._steps, unit="batches"), 0
         self._steps_left, self._last = epochs_left * self._steps, last
         self._started = self._told = time.monotonic()
-        self._bar.start()
 
     def step(self, done: int, logs: Mapping[str, float]) -> None:
-        """`done` batches are, with the epoch's metrics so far; any thread may say so."""
+        """Show that `done` batches are, with the epoch's metrics so far. Thread-safe."""
         now = time.monotonic()
-        if self._bar is None or now - self._told < _SECONDS:
+        if self._advance is unseen or now - self._told < _SECONDS:
             return
         self._told = now
         rate = done / (now - self._started)
         validated = "" if self._last is None else f" (validation {self._last:.3f})"
-        text = (
+        self._show(
+            done,
             f"{rate * self._batch:.1f} images/s, mIoU {logs['miou']:.3f}{validated}, "
-            f"{duration((self._steps_left - done) / rate)} left"
+            f"{duration((self._steps_left - done) / rate)} left",
         )
-        self._bar.update(self._task, completed=done, text=text)
 
     def validate(self) -> None:
-        """All batches are done; the validation split comes next."""
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._steps, text="validating")
+        """Show that all batches are done, and that the validation split comes next."""
+        self._show(self._steps, "validating")
 
     def end(self) -> None:
         """Take the bar off the screen."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        self._drawn.close()
+        self._advance = unseen
 
-
-def duration(seconds: float) -> str:
-    """Minutes and seconds, for a person to read."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
+    def _show(self, done: int, note: str) -> None:
+        self._advance(done - self._done, note)
+        self._done = done

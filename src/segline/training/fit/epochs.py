@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from segline.training.fit.bar import EpochBars, duration
+from segline.progress import duration
+from segline.training.fit.bar import EpochBars
 from segline.training.fit.batches import TrainBatches
 from segline.training.fit.checkpoint import Checkpoint, Progress, assign, values
 from segline.training.fit.failures import Divergence

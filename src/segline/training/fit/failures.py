@@ -9,7 +9,7 @@ from pathlib import Path
 
 from segline.config import MULTIPLE, Training
 from segline.errors import TrainingError
-from segline.storage import atomic_file
+from segline.storage import atomic_file, size_text
 from segline.training import backend
 from segline.training.fit import batches
 
@@ -73,8 +73,8 @@ def explained(
 
 def _out_of_memory(training: Training, *, memory: Memory | None, budget: float | None) -> TrainingError:
     allowed = _allowed(training.batch, memory=memory, budget=budget)
-    estimate = "" if memory is None else f"; it was estimated to take {_size(memory(training.batch))}"
-    limit = "" if budget is None else f" of {_size(budget)}"
+    estimate = "" if memory is None else f"; it was estimated to take {size_text(memory(training.batch), unit='GiB')}"
+    limit = "" if budget is None else f" of {size_text(budget, unit='GiB')}"
     height, width = training.crop
     return TrainingError(
         "memory",
@@ -102,8 +102,4 @@ def _remedies(training: Training, allowed: float, *, memory: Memory | None) -> I
 
 
 def _about(memory: Memory | None, batch: int) -> str:
-    return "" if memory is None else f" (about {_size(memory(batch))})"
-
-
-def _size(size: float) -> str:
-    return f"{size / 2**30:.2f} GiB"
+    return "" if memory is None else f" (about {size_text(memory(batch), unit='GiB')})"

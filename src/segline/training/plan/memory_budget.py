@@ -7,6 +7,7 @@ from itertools import product
 from segline import models
 from segline.config import MULTIPLE, ModelConfig, Search, Training
 from segline.errors import ConfigError
+from segline.storage import size_text
 from segline.training.fit.memory_estimate import GIBIBYTE, Footprint, footprint
 from segline.training.plan.facts import Size
 
@@ -85,9 +86,9 @@ class MemoryBudget:
         return self.takes(network, width, crop=crop, batch=batch) <= self.limit
 
 
-def gibibytes(size: int) -> str:
-    """So many bytes in words."""
-    return f"{size / GIBIBYTE:.2f} GiB"
+def gibibytes(count: int) -> str:
+    """Write so many bytes as budgets are given: in GiB."""
+    return size_text(count, unit="GiB")
 
 
 def rounded_up(size: int) -> str:
