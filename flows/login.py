@@ -97,6 +97,15 @@ def is_agreed() -> bool:
     return bool(asked) and asked == known
 
 
+def is_own(root: Path) -> bool:
+    """Tell whether the login that this process has is that of the project at `root`."""
+    from prefect.settings import get_current_settings
+
+    known = get_current_settings().api.auth_string
+    profile: Any = _read(root / PLACE).get("profiles", {}).get(PROFILE, {})
+    return known is not None and known.get_secret_value() == profile.get(_CLIENT)
+
+
 def use(root: Path) -> None:
     """Start this process again with the login of the project at `root`: Prefect reads it when it is imported.
 

@@ -5,6 +5,7 @@ What it says may hold names of anybody's files and classes: in a log they become
 
 import contextlib
 import functools
+import ipaddress
 import logging
 import os
 import re
@@ -112,9 +113,23 @@ def _end_orphans() -> None:
                 process.kill()
 
 
+def _is_loopback(address: str) -> bool:
+    host = httpx.URL(address).host
+    with contextlib.suppress(ValueError):  # it is a name
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
 def _check_server() -> None:
     """Refuse a Prefect server that does not answer, or not to our login; Prefect itself would try for a minute."""
     address = os.environ["PREFECT_API_URL"].rstrip("/")
+    if not _is_loopback(address) and login.is_own(Project.load().root):
+        raise ConfigError(
+            "PREFECT_API_URL",
+            found=f"{address}, a server elsewhere, and the login of this folder's own servers, which is not for it",
+            expected="a login, or a profile, of that server",
+            remedy="set PREFECT_API_AUTH_STRING to its user:password, or PREFECT_PROFILE to a profile for it",
+        )
     try:
         httpx.get(f"{address}/health", timeout=_PATIENCE).raise_for_status()
     except httpx.HTTPError as error:

@@ -4,6 +4,7 @@ Ctrl-C reaches every process of the terminal. The server must outlive the flow, 
 how it ended; and all of it must be gone within seconds, whatever hangs.
 """
 
+import atexit
 import contextlib
 import os
 import signal
@@ -51,6 +52,8 @@ def ending_within_seconds() -> Iterator[None]:
     """End this process and its children soon after the first signal; at once after a second one."""
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
+    # The last to be registered is the first to run: this one runs after Prefect has ended its server.
+    atexit.register(_leave)
     try:
         yield
     except (KeyboardInterrupt, TerminationSignal) as error:
@@ -66,7 +69,7 @@ def _told(error: BaseException) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    if _end_has_begun.is_set():
+    if _ending:
         _end_now(number)
     _begin_end(number)
     if number == signal.SIGINT:
@@ -74,15 +77,25 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     raise TerminationSignal(signal=number)
 
 
-_end_has_begun = threading.Event()
+_ending: list[int] = []
+"""The signal that began the end; empty before."""
 
 
 def _begin_end(number: int) -> None:
-    if not _end_has_begun.is_set():
-        _end_has_begun.set()
+    if not _ending:
+        _ending.append(number)
         last = threading.Timer(_LONGEST_END, _end_now, args=[number])
         last.daemon = True  # it must not itself keep the process alive
         last.start()
+
+
+def _leave() -> None:
+    """End before the interpreter takes itself apart, which waits for TensorFlow's threads and lets no timer run."""
+    if _ending:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError):
+                stream.flush()
+        _end_now(_ending[0])
 
 
 def _end_now(number: int) -> NoReturn:

@@ -32,13 +32,33 @@ def main() -> int:
             )
             return 1
     try:
-        profile = login.environment(root)
+        environment = environment_of(root, ports)
     except SeglineError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
+    # A terminal that is closed must take everything with it, as Ctrl-C does.
+    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    manager = Manager(Printer(sys.stdout))
+    for name, command in commands(root).items():
+        manager.add_process(name, command, env=environment, cwd=str(root))
+    manager.loop()
+    # Ctrl-C is how this is meant to end.
+    return 0 if manager.returncode in {0, 130} else int(manager.returncode)
+
+
+def environment_of(root: Path, ports: dict[str, int]) -> dict[str, str]:
+    """What the processes of the project at `root` are told; the login is in a file, and nowhere here.
+
+    Args:
+        ports: of `PORTS`.
+
+    Raises:
+        ConfigError: the file of the login is damaged.
+        StorageError: it cannot be written.
+    """
     prefect = f"http://127.0.0.1:{ports['PREFECT_PORT']}"
-    environment = login.drop_others(dict(os.environ)) | {
-        **profile,
+    return login.drop_others(dict(os.environ)) | {
+        **login.environment(root),
         **{name: str(port) for name, port in ports.items()},
         "SEGLINE_ROOT": str(root),
         "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),
@@ -48,19 +68,17 @@ def main() -> int:
         "MLFLOW_BACKEND_STORE_URI": _database(root),  # here, because command lines can be seen by everybody
         "PYTHONUNBUFFERED": "1",
     }
-    # A terminal that is closed must take everything with it, as Ctrl-C does.
-    signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    manager = Manager(Printer(sys.stdout))
-    for name, command in parse_procfile((root / "infra" / "Procfile").read_text(encoding="utf-8")).processes.items():
-        manager.add_process(name, command, env=environment, cwd=str(root))
-    manager.loop()
-    # Ctrl-C is how this is meant to end.
-    return 0 if manager.returncode in {0, 130} else int(manager.returncode)
+
+
+def commands(root: Path) -> dict[str, str]:
+    """The processes of ``infra/Procfile``: name -> shell command."""
+    text = (root / "infra" / "Procfile").read_text(encoding="utf-8")
+    return dict(parse_procfile(text).processes)
 
 
 def _port(name: str, default: int) -> int:
     text = os.environ.get(name, str(default))
-    if not text.isdecimal() or not 0 < int(text) < 65536:
+    if not text.isdecimal() or len(text) > len("65535") or not 0 < int(text) < 65536:
         sys.exit(f"error: {name}: found {text!r}, expected a port from 1 to 65535\n  remedy: make up {name}={default}")
     return int(text)
 

@@ -88,6 +88,13 @@ def _reported(error: OSError) -> StorageError | None:
             expected="a file or folder that this user may read and write",
             remedy="change its owner or mode, or the mount that it is on; or work on a copy of the project",
         )
+    if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:
+        return StorageError(
+            error.filename or "a path",
+            found=f"cannot be opened: {error.strerror}",
+            expected="a path that leads to a file or a folder",
+            remedy="correct the path, or take the links away that lead in a circle",
+        )
     if isinstance(error, FileNotFoundError):
         return _lacking_folder()
     return None

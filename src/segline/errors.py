@@ -17,6 +17,7 @@ Each one names the place, what was found, what was expected and the remedy. No s
 they are printed, logged and stored.
 """
 
+import re
 from functools import partial
 from typing import Self
 
@@ -37,15 +38,32 @@ MOST_LINES = 200
 """Lines of one message."""
 
 
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+"""What Python calls printable, and shows nothing: of Unicode's Default_Ignorable_Code_Point, and blank Braille."""
+
+_VARIANTS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""What chooses a sign's shape, as in many emoji, and shows nothing itself."""
+
+
 def printable(text: str, *, but: str = "") -> str:
     """Escape in `text` what shows nothing, turns the direction of writing, or that a terminal would act upon.
 
     Args:
         but: characters that stay what they are, such as a line's end.
     """
-    if text.isprintable():  # a page holds pictures of millions of characters
+    if text.isascii() and text.isprintable():  # a page holds pictures of millions of characters
         return text
-    return "".join(each if each.isprintable() or each in but else _escaped(each) for each in text)
+    return "".join(each if is_visible(each) or each in but else _escaped(each) for each in text)
+
+
+def variants_dropped(text: str) -> str:
+    """Drop what chooses the shape of the sign before it, which a person does not see as a sign."""
+    return _VARIANTS.sub("", text)
+
+
+def is_visible(character: str) -> bool:
+    """Tell whether a character shows something, or is a plain blank."""
+    return character.isprintable() and character not in _BLANK
 
 
 def shown(text: str, *, limit: int = LONGEST_NAME, but: str = "") -> str:
@@ -83,11 +101,11 @@ def shortened(text: str) -> str:
 
 def name_fault(name: str) -> str:
     """What the name of a class should be instead, in words; empty where it can be shown as it is."""
-    if not name.strip():
+    if not variants_dropped(name).strip():
         return "a name that shows something"
     if len(name) > LONGEST_NAME:
         return f"at most {LONGEST_NAME} characters, not {len(name)}"
-    odd = next((sign for sign in name if not sign.isprintable()), None)
+    odd = next((sign for sign in name if not is_visible(sign)), None)
     if odd is None:
         return ""
     return f"a name without {printable(odd)}, which shows nothing or changes how the rest is shown"

@@ -45,9 +45,11 @@ _BARE_LOGIN = re.compile(
         (?=(?:[\w-]+\.)+[\w-]+ | localhost\b | \[[0-9a-f:.]+\] | [\w-]+:(?:\d{1,5}\b|/))""",
     re.IGNORECASE | re.VERBOSE,
 )
-_QUERY_VALUE = re.compile(r"""(?<=[?&])([\w.%~\[\]-]+)=(?!\*\*\*)[^\s&#"'<>`]+""")
+_QUERY_VALUE = re.compile(  # of an address without its host, as servers log them; a file's name may look like one
+    rf"""(?<=[?&])([\w.%~\[\]-]*(?:{_TELLING_WORDS}|sig|key|auth))=(?!\*\*\*)[^\s&#"'<>`]+""", re.IGNORECASE
+)
 _ASSIGNED = re.compile(
-    rf"""((?:{_TELLING_WORDS})(?:=|["']?\s*[:=]\s*(?=["'])))("[^"]*"|'[^']*'|[^\s"'&;,)\]}}]+)""", re.IGNORECASE
+    rf"""((?<!/)(?:{_TELLING_WORDS})(?:=|["']?\s*[:=]\s*(?=["'])))("[^"]*"|'[^']*'|[^\s"'&;,)\]}}]+)""", re.IGNORECASE
 )
 _HEADER = re.compile(
     r"""(authorization["']?\s*[:=,]\s*b?["']?(?:basic|bearer|token|digest)?)\s+[^\s"',]+""", re.IGNORECASE
@@ -130,7 +132,7 @@ def _without_query(rest: str) -> str:
         query = re.sub(r"[^&;]+", _masked_parameter, query)
     if mark and "=" in fragment:
         fragment = re.sub(r"[^&;?]+", lambda found: _masked_parameter(found) if "=" in found[0] else found[0], fragment)
-    elif mark and fragment and not is_file and not fragment.startswith("/"):  # #/experiments is a page of MLflow's
+    elif mark and fragment and not is_file and not re.fullmatch(r"/.*|[a-z]+(?:-[a-z]+)*", fragment):  # a page's part
         fragment = MASK
     return path + question + query + mark + fragment
 
@@ -142,7 +144,8 @@ def _masked_parameter(found: re.Match[str]) -> str:
 
 def _telling_variables() -> Iterator[tuple[str, str]]:
     """Variables of the environment that may hold a secret."""
-    for name, value in os.environ.items():
+    for name in list(os.environ):  # a library's thread may take one away meanwhile
+        value = os.environ.get(name, "")
         if value and (_SECRET_VARIABLE.search(name) or "://" in value or _ADDRESS_VARIABLE.search(name)):
             yield name, value
             for user in (name[: -len("PASSWORD")] + each for each in ("USER", "USERNAME") if name.endswith("PASSWORD")):

@@ -394,10 +394,13 @@ def image_bytes() -> int:
     return _whole_number("SEGLINE_IMAGE_BYTES", IMAGE_BYTES)
 
 
+_LONGEST_NUMBER = 18  # digits
+
+
 def _whole_number(name: str, default: int) -> int:
     text = os.environ.get(name, "")
     if not text:
         return default
-    if not text.isdecimal() or int(text) < 1:
+    if not text.isdecimal() or len(text) > _LONGEST_NUMBER or int(text) < 1:
         raise ConfigError(name, found=repr(text), expected="a whole number from 1 up", remedy="unset it, or correct it")
     return int(text)

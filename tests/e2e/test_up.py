@@ -148,7 +148,7 @@ def flows_of(root):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-@pytest.mark.parametrize("sight", ["Starting temporary server", "trial 1/"])
+@pytest.mark.parametrize("sight", ["Starting temporary server", "trial 1/", "epoch 1"])
 def test_a_stopped_training_is_gone_within_ten_seconds_and_goes_on_later(project_copy, how, sight):
     """Before, Ctrl-C ended the server first; the flow then tried to reach it, and was alive after 25 s."""
     project_copy.forget_server()

@@ -273,3 +273,12 @@ def test_what_was_saved_is_loaded_and_answers_after_one_was_refused(folder, tmp_
     for own, theirs in zip(loaded.network.get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(own, theirs)
     assert predict(loaded, np.zeros((37, 53, 3), dtype=np.uint8)).shape == (37, 53)
+
+
+def test_answers_that_are_no_numbers_make_no_mask(tmp_path):
+    """Weights of 3e38 are finite, their sums are not: a mask of nothing was written, with exit 0."""
+    network = _network()
+    network.set_weights([np.full_like(each, 3e38) for each in network.get_weights()])
+    bundle = Bundle(network=network, dataset="drawn", family="unet", labels=LABELS, short_side=None, stride=STRIDE)
+    with pytest.raises(DataError, match="answers that are NaN or infinite"):
+        predict(bundle, np.full((STRIDE, 2 * STRIDE, 3), 255, np.uint8))

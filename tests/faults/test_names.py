@@ -229,6 +229,9 @@ HOSTILE_CLASSES = [
     pytest.param("a\u200b", "without \\u200b", id="no width: two classes of one name"),
     pytest.param("a\U000e0041", "without \\U000e0041", id="a tag that nobody sees"),
     pytest.param("\u3000 ", "shows something", id="blanks: a row without a name"),
+    pytest.param("\u3164", "without \\u3164", id="a blank that Python calls printable"),
+    pytest.param("a\u2800", "without \\u2800", id="blank Braille"),
+    pytest.param("\ufe0f", "shows something", id="a shape of no sign"),
 ]
 
 
@@ -261,6 +264,7 @@ def test_a_class_that_cannot_be_shown_is_refused_wherever_it_comes_from(tmp_path
     [
         pytest.param("Stra\u00dfe a\u0308", id="an accent coded otherwise: one row hid the other"),
         pytest.param(" Stra\u00dfe \u00e4 ", id="blanks around it"),
+        pytest.param("Stra\u00dfe\ufe0f \u00e4", id="a shape that nobody sees"),
     ],
 )
 def test_two_classes_that_nobody_can_tell_apart_contradict(tmp_path, other):
@@ -272,7 +276,18 @@ def test_two_classes_that_nobody_can_tell_apart_contradict(tmp_path, other):
 
 
 @pytest.mark.parametrize(
-    "name", ["Stra\u00dfe", "\u9053\u8def", "\u0637\u0631\u064a\u0642", "\U0001f600", "R&D", "a, b", "<x>", "x" * 120]
+    "name",
+    [
+        "Stra\u00dfe",
+        "\u9053\u8def",
+        "\u0637\u0631\u064a\u0642",
+        "\U0001f600",
+        "\u2764\ufe0f",
+        "R&D",
+        "a, b",
+        "<x>",
+        "x" * 120,
+    ],
 )
 def test_a_class_may_be_called_in_any_language(tmp_path, name):
     assert classes.read(_table(tmp_path, name), encoding="ids", remedy="").label_map().names == (name,)

@@ -6,22 +6,29 @@ entrypoint was then run by the worker. MLflow's let pages of every port of loopb
 """
 
 import base64
+import contextlib
+import http.server
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
+import threading
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 import websockets.sync.client
 from websockets.exceptions import WebSocketException
 
 from flows import login
+from infra import up, worker
 from segline.errors import ConfigError
-from segline.registry.server import OwnPages
+from segline.registry.server import OwnPages, create_app
 
 ROOT = Path(__file__).parent.parent.parent
 STRANGERS = {
@@ -184,3 +191,85 @@ def test_mlflow_refuses_what_another_page_asks_for_without_an_origin(site):
 @pytest.mark.parametrize("headers", [[], [("Origin", "http://127.0.0.1:5000")], [("Sec-Fetch-Site", "same-origin")]])
 def test_mlflow_serves_its_own_page_and_clients(headers):
     assert answer(headers, method="POST") == 200
+
+
+def test_make_up_starts_mlflow_behind_the_guard():
+    """The real server and a real browser are asked in tests/e2e/test_up.py."""
+    (installed,) = [each for each in entry_points(group="mlflow.app") if each.name == "segline"]
+    assert installed.load() is create_app
+    command = up.commands(ROOT)["mlflow"]
+    assert "--app-name segline" in command
+    assert '--allowed-hosts "127.0.0.1:$MLFLOW_PORT,localhost:$MLFLOW_PORT"' in command
+    assert "$MLFLOW_BACKEND_STORE_URI" not in command  # everybody sees it there
+
+
+def test_a_flows_own_server_answers_no_page():
+    asked = "from prefect.settings import get_current_settings as s; print(repr(s().server.api.cors_allowed_origins))"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    command = [sys.executable, "-c", asked]
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "''"
+
+
+def test_the_worker_of_make_up_does_not_begin_at_a_server_without_a_login():
+    class Open(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Open) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        with pytest.raises(SystemExit, match="answers 200 without a login, expected 401"):
+            worker._refuse_open_server(f"http://127.0.0.1:{server.server_port}/api")
+
+
+def test_the_login_stays_here(tmp_path):
+    """Before, it was sent to whatever server PREFECT_API_URL named."""
+    (tmp_path / "params.yaml").touch()
+    environment = os.environ | login.environment(tmp_path)
+    environment |= {"PREFECT_API_URL": "http://prefect.example:4200/api", "SEGLINE_ROOT": str(tmp_path)}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    command = [sys.executable, "-c", "from flows import reporting; reporting._check_server()"]
+    answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert "a server elsewhere, and the login of this folder's own servers" in answer.stderr
+    assert own_login(environment) not in answer.stdout + answer.stderr
+
+
+STUCK = """
+import atexit, subprocess, sys, time
+from flows import temporary
+temporary._LONGEST_END = 1.0
+def hang():
+    print("began", child.pid, flush=True)
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:  # as what swallows every exception does
+            pass
+with temporary.ending_within_seconds():
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    {what}
+"""
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "hang()",
+        "atexit.register(hang); raise KeyboardInterrupt",
+        "print('began', child.pid, flush=True); time.sleep(60)",
+    ],
+)
+def test_a_flow_that_is_told_to_stop_is_gone_with_its_children_whatever_hangs(what):
+    """Before, `make run` was alive 25 s after Ctrl-C."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "src")])}
+    command = [sys.executable, "-c", STUCK.format(what=what)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as flow:
+        child = psutil.Process(int(flow.stdout.readline().split()[1]))
+        flow.send_signal(signal.SIGINT)
+        assert flow.wait(timeout=8) == 128 + signal.SIGINT
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert child.status() == psutil.STATUS_ZOMBIE

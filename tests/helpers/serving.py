@@ -4,13 +4,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
+import sysconfig
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 
-from flows import login
+from infra import up
+
+ROOT = Path(__file__).parent.parent
 
 
 def free_port():
@@ -34,15 +37,24 @@ def end(process):
 
 @contextmanager
 def prefect_server(home):
-    """A Prefect server as `make up` starts it; yields the variables that its clients need."""
-    port = free_port()
-    own = f"http://127.0.0.1:{port}"
-    profile = login.environment(home)
-    environment = os.environ | profile | {"PREFECT_HOME": str(home / ".prefect"), "DO_NOT_TRACK": "1"}
-    environment |= {"PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": own}
+    """The Prefect server of `make up`, with its files in `home`; yields the variables that its clients need."""
+    ports = {"MLFLOW_PORT": free_port(), "PREFECT_PORT": free_port()}
+    with server("prefect", home, ports, health=f"http://127.0.0.1:{ports['PREFECT_PORT']}/api/health") as environment:
+        told = ("PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH")
+        yield {name: environment[name] for name in told}
+
+
+@contextmanager
+def server(name, home, ports, *, health):
+    """A process of `make up`, with its files in `home`; yields its environment."""
+    home.joinpath("prefect.toml").write_bytes((ROOT / "prefect.toml").read_bytes())
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment = kept | up.environment_of(home, ports) | {"PREFECT_HOME": str(home / ".prefect"), "DO_NOT_TRACK": "1"}
+    environment["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
     with (home / "log").open("w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        process = subprocess.Popen(
+            up.commands(ROOT)[name],
+            shell=True,
             cwd=home,
             env=environment,
             stdout=log,
@@ -50,10 +62,10 @@ def prefect_server(home):
             start_new_session=True,
         )
         try:
-            wait_for(f"{own}/api/health", said=home / "log")
-            yield profile | {"PREFECT_API_URL": f"{own}/api"}
+            wait_for(health, said=home / "log")
+            yield environment
         finally:
-            end(server)
+            end(process)
 
 
 def wait_for(address, *, said, seconds=120):

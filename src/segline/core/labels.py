@@ -15,7 +15,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from segline.errors import name_fault, shown
+from segline.errors import name_fault, shown, variants_dropped
 
 Mask = npt.NDArray[np.uint8]
 Image = npt.NDArray[np.uint8]
@@ -35,8 +35,8 @@ def runs(ids: Iterable[int]) -> str:
 
 
 def alike(name: str) -> str:
-    """What two names have in common that a person cannot tell apart: blanks around them, and how accents are coded."""
-    return unicodedata.normalize("NFC", name).strip()
+    """Drop from a name what a person does not see: blanks around it, how accents are coded, shapes of signs."""
+    return unicodedata.normalize("NFC", variants_dropped(name)).strip()
 
 
 @dataclass(frozen=True, kw_only=True)

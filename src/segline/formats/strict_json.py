@@ -1,6 +1,7 @@
 """JSON as its standard has it: no NaN, no key twice, no nesting without end."""
 
 import json
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +18,7 @@ def loads(text: str | bytes) -> Any:
             of digits, or is nested deeper than Python can follow.
     """
     try:
-        return json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse_constant, parse_float=_finite)
     except RecursionError as error:
         raise ValueError("lists or objects nested too deep") from error
 
@@ -47,6 +48,13 @@ def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {twice[:80]!r} twice in one object")
     return content
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:80]}, which is more than a number can be")
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

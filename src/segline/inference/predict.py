@@ -27,12 +27,22 @@ def logits_of(bundle: Bundle, image: Image) -> Logits:
 
     With `Bundle.mirrors` they are the logarithm of the probabilities' mean over the image and its mirror
     images, as nnU-Net predicts (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z).
+
+    Raises:
+        DataError: the network answers no numbers.
     """
     height, width = image.shape[:2]
     views = _views(bundle)
     batch = np.stack([pad_image(np.flip(image, axes), multiple=bundle.stride) for axes in views])
     answer = keras.ops.convert_to_numpy(bundle.network.predict_on_batch(batch))
     logits: Logits = np.asarray(answer, dtype=np.float32)[:, :height, :width]
+    if not np.isfinite(logits.sum(dtype=np.float64)):  # of finite numbers it is finite; a mask per pixel takes longer
+        raise DataError(
+            f"network {bundle.family}, trained on {bundle.dataset}",
+            found="answers that are NaN or infinite",
+            expected="finite logits",
+            remedy="train it anew, or name another model: a mask of these would mean nothing",
+        )
     if len(views) == 1:
         return np.asarray(logits[0])
     mean = np.mean([np.flip(_softmax(each), axes) for each, axes in zip(logits, views, strict=True)], axis=0)

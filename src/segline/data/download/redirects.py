@@ -14,6 +14,8 @@ import httpx
 MOST_HOPS = 20
 
 _PROTOCOLS = {"http", "https"}
+# What `ipaddress` takes for global: a site's own NAT64 (RFC 8215), the old site-local and IPv4-compatible addresses.
+_LOCAL = [ipaddress.ip_network(each) for each in ("64:ff9b:1::/48", "fec0::/10", "::/96")]
 
 
 class RefusedRedirectError(Exception):
@@ -84,7 +86,7 @@ def _is_public(text: str) -> bool:
         embedded = address.ipv4_mapped or address.sixtofour or _translated(address)
         if embedded is not None:
             return embedded.is_global
-    return address.is_global and not address.is_multicast
+    return address.is_global and not address.is_multicast and not any(address in each for each in _LOCAL)
 
 
 def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:

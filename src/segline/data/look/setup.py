@@ -1,5 +1,6 @@
 """Write what was guessed of the user's own data: the class table and the entry in ``params.yaml``."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def set_up(
 
 def _stated(folder: Path, *, root: Path) -> str:
     """The path for ``params.yaml``: relative where the folder is in the project."""
-    whole = folder.resolve()
+    whole = Path(os.path.realpath(folder))  # `resolve` fails at links that lead in a circle
     if not str(whole).isprintable():
         raise ConfigError(
             folder,
