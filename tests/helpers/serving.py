@@ -13,7 +13,7 @@ import httpx
 
 from infra import up
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def free_port():
