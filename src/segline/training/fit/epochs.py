@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from segline.training.fit.bar import EpochBars, duration
-from segline.training.fit.batches import TrainBatches
+from segline.training.fit.batch_sequence import TrainBatches
 from segline.training.fit.checkpoint import Checkpoint, Progress, assign, values
 from segline.training.fit.failures import Divergence
 from segline.training.fit.job import Job
