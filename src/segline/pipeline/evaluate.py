@@ -16,7 +16,7 @@ from segline.storage import atomic_file
 
 if TYPE_CHECKING:
     from segline.core.metrics.calibration import Calibration
-    from segline.evaluation.bundles.evaluate import ScoredSplit
+    from segline.evaluation.bundles.scored_split import ScoredSplit
     from segline.evaluation.results import Evaluation
     from segline.inference.bundle import Bundle
 
@@ -128,10 +128,10 @@ def evaluate(work: Work) -> None:
 
 def fitting_split(project: Project, network: "Bundle", prepared: Prepared, name: str) -> "ScoredSplit":
     """Find the split `name` at the scale of `network`."""
-    from segline.evaluation.bundles import splits
+    from segline.evaluation.bundles import scored_split
 
     dataset = prepared.meta["dataset"]
-    return splits.fitting(
+    return scored_split.fitting(
         network, prepared, name=name, raw=project.raw(dataset), manifest_folder=project.manifest(dataset)
     )
 
@@ -201,9 +201,10 @@ def _publish(work: Work, written: Iterable[Path]) -> None:
 def _show_validation(work: Work, network: "Bundle") -> None:
     """Log the validation images that the winner answers worst and best."""
     from segline.evaluation.bundles import evaluate as scoring
+    from segline.evaluation.bundles.scored_split import AtTrainingScale
     from segline.evaluation.report import evaluation_pictures
 
-    split = scoring.AtTrainingScale(work.prepared.split("validation"))
+    split = AtTrainingScale(work.prepared.split("validation"))
     stored = work.scratch / Scratch.VALIDATION_COUNTS
     if not stored.is_file():
         with work.progress as progress:

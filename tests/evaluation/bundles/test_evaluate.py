@@ -15,6 +15,7 @@ from segline.errors import DataError
 from segline.evaluation import results
 from segline.evaluation import summary as figures
 from segline.evaluation.bundles import evaluate as library
+from segline.evaluation.bundles.scored_split import AtTrainingScale
 from segline.evaluation.report import evaluation_pictures
 from segline.inference.predict import predict_scaled
 
@@ -80,7 +81,7 @@ def test_an_evaluation_survives_its_file(evaluation, tmp_path):
 def test_an_evaluation_has_the_groups_of_its_split_at_any_scale(network, tmp_path):
     groups = ["north", "", "north", "south", "", "south"]
     split = Split(6, groups=groups)
-    for one in (split, library.AtTrainingScale(split)):
+    for one in (split, AtTrainingScale(split)):
         found = library.evaluate(network, one, progress=lambda *_: None)
         assert found.groups == tuple(groups)
         assert found.interval(resamples=100, confidence=0.9).groups == 4
@@ -231,7 +232,7 @@ def test_pictures_are_drawn_worst_first(network, evaluation, tmp_path):
 
 def test_at_the_training_scale_the_masks_of_that_scale_count(network):
     split = Split(6)
-    scaled = library.evaluate(network, library.AtTrainingScale(split), progress=lambda *_: None)
+    scaled = library.evaluate(network, AtTrainingScale(split), progress=lambda *_: None)
     for index in range(len(split)):
         truth = split.mask(index)
         answer = predict_scaled(network, split.image(index), height=truth.shape[0], width=truth.shape[1])
@@ -240,7 +241,7 @@ def test_at_the_training_scale_the_masks_of_that_scale_count(network):
 
 @pytest.mark.parametrize(("samples", "worst", "best"), [(6, 2, 2), (3, 2, 1), (1, 1, 0)])
 def test_the_extremes_are_the_worst_and_the_best_and_none_is_shown_twice(network, tmp_path, samples, worst, best):
-    split = library.AtTrainingScale(Split(samples))
+    split = AtTrainingScale(Split(samples))
     evaluation = library.evaluate(network, split, progress=lambda *_: None)
     paths = evaluation_pictures.extreme_pictures(network, split, evaluation, tmp_path, count=2)
     shown = [path.stem.split("_", 2)[2] for path in paths]
@@ -254,6 +255,6 @@ def test_the_extremes_are_the_worst_and_the_best_and_none_is_shown_twice(network
 def test_an_image_that_is_all_void_has_no_score_and_is_no_extreme(network, tmp_path):
     split = Split(3)
     split.label(1)[:] = VOID
-    evaluation = library.evaluate(network, library.AtTrainingScale(split), progress=lambda *_: None)
-    paths = evaluation_pictures.extreme_pictures(network, library.AtTrainingScale(split), evaluation, tmp_path, count=2)
+    evaluation = library.evaluate(network, AtTrainingScale(split), progress=lambda *_: None)
+    paths = evaluation_pictures.extreme_pictures(network, AtTrainingScale(split), evaluation, tmp_path, count=2)
     assert sorted(path.stem.split("_", 2)[2] for path in paths) == ["sample <0>", "sample <2>"]

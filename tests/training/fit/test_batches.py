@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from segline.core.labels import Image, Mask
-from segline.training.fit.batches import Sequence
+from segline.training.fit.batch_sequence import Sequence
 
 
 class Asked:

@@ -68,7 +68,7 @@ def bootstrap(
     confidence: float,
     seed: int,
 ) -> Interval:
-    """Interval of a score of summed counts.
+    """Find the interval of a score of summed counts.
 
     Args:
         per_image: int64 (N, *shape), for the mean IoU (N, C, C + 1): one confusion matrix an image.
@@ -106,7 +106,7 @@ def bootstraps(
     confidence: float,
     seed: int,
 ) -> list[Interval]:
-    """An interval of each of `scores`, as `bootstrap` makes one, of one set of resamples.
+    """Find an interval of each of `scores`, as `bootstrap` does of one, from one set of resamples.
 
     They are of each score by itself: that all of K hold the truth at once is less sure than `confidence`.
     """
@@ -116,7 +116,7 @@ def bootstraps(
 
 
 def of_few(interval: Interval, value: float, shown: int, *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
-    """The interval of what only `shown` of the units tell of, as an IoU is told of by those that show the class.
+    """Widen the interval of what only `shown` of the units tell of, as those that show a class do of its IoU.
 
     The bootstrap sees all units, and takes those where the class is claimed but not there for evidence too. Of one
     unit or none nothing follows: the limits are all that is known.
@@ -136,7 +136,7 @@ def of_few(interval: Interval, value: float, shown: int, *, limits: tuple[float,
 
 
 def shown_units(shown: npt.NDArray[np.bool_], groups: Sequence[str] | None) -> npt.NDArray[np.int64]:
-    """In how many of the units that are drawn each of several things is, int64 (K,).
+    """Count the drawn units in which each of several things is, int64 (K,).
 
     Args:
         shown: bool (N, K), in which images.
@@ -154,7 +154,7 @@ def interval_limits(
     confidence: float,
     generator: np.random.Generator,
 ) -> list[tuple[float, float]]:
-    """Low and high of the interval of each of `scores`, as the module's docstring describes it."""
+    """Find low and high of the interval of each of `scores`, as the module's docstring describes it."""
     total = units.sum(axis=0)
     found = scores(total[None])[0]
     without = np.concatenate([scores(total - units[part]) for part in parts(units)])
@@ -168,7 +168,7 @@ def interval_limits(
 def _limit(
     found: float, without: Floats, drawn: Floats, limits: tuple[float, float], confidence: float
 ) -> tuple[float, float]:
-    """Low and high of one score.
+    """Find low and high of one score.
 
     Args:
         found: of all units.
@@ -198,7 +198,7 @@ def _limit(
 
 
 def _alike(found: float, count: int, limits: tuple[float, float], confidence: float) -> tuple[float, float]:
-    """Low and high of a score that all of `count` units have, so that they have no spread.
+    """Find low and high of a score that all of `count` units have, so that they have no spread.
 
     The next may be otherwise, in any way, with a chance of up to 1 - (1 - confidence)^(1 / count)
     (Hanley and Lippman-Hand, JAMA 1983: the rule of three).
@@ -208,7 +208,7 @@ def _alike(found: float, count: int, limits: tuple[float, float], confidence: fl
 
 
 def student(tail: float, freedom: float) -> float:
-    """Quantile `tail` (above 0.5) of Student's t distribution, within 1 % for 0.9 to 0.995.
+    """Approximate the quantile `tail` (above 0.5) of Student's t distribution, within 1 % for 0.9 to 0.995.
 
     Abramowitz and Stegun, Handbook of Mathematical Functions, 26.7.5; exact for 1 and 2 degrees of freedom.
     """

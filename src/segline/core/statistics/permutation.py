@@ -89,7 +89,7 @@ def differences(
     confidence: float,
     seed: int,
 ) -> list[Interval]:
-    """An interval of each of `scores` of the first less the second's, as `compare` makes one, of one set of resamples.
+    """Find an interval of each of `scores`, the first's less the second's, as `compare` does, of one set of resamples.
 
     Each is of its score by itself, as in `bootstraps`. NaN where a score is undefined for either. That the images
     are the same is not seen from counts of every kind: callers see to it.
@@ -100,12 +100,12 @@ def differences(
 
 
 def least_p(units: int) -> float:
-    """The lowest p-value that `compare` can give: of all ways to swap units, none and all leave the difference."""
+    """Find the lowest p-value that `compare` can give: of all ways to swap units, none and all leave the difference."""
     return 2.0 ** (1 - units)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """P-values of several comparisons -> those that hold for all of them at once, in the same order.
+    """Correct p-values of several comparisons, so that they hold for all of them at once, in the same order.
 
     Where no two models differ, the lowest of these is below 0.05 in at most 5 % of such families of comparisons,
     however they depend on each other (Holm, Scandinavian Journal of Statistics 1979): the lowest counts as many
@@ -119,7 +119,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def _paired(first: Counts, second: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
-    """Both models' counts of what is drawn, (N, 2, *shape), and how many images and groups, as `drawn_units` has it."""
+    """Stack both models' counts of what is drawn, (N, 2, *shape); images and groups are as `drawn_units` has them."""
     if first.shape != second.shape:
         raise ValueError(f"a comparison needs counts of the same images, found {first.shape} and {second.shape}")
     return drawn_units(np.stack([first, second], axis=1), groups)
@@ -133,7 +133,7 @@ def _difference_limits(
     confidence: float,
     generator: np.random.Generator,
 ) -> list[tuple[float, float]]:
-    """`interval_limits` of the first model's scores less the second's; `limits` are of the scores."""
+    """Find `interval_limits` of the first model's scores less the second's; `limits` are of the scores."""
     widest = limits[1] - limits[0]
 
     def difference(counts: Counts) -> Floats:

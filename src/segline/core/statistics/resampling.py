@@ -26,7 +26,7 @@ NUMBERS_AT_ONCE = 1 << 20
 
 
 def group_places(groups: Sequence[str]) -> tuple[int, ...]:
-    """Which images belong together: of each, the place of the first of its group.
+    """Tell which images belong together: of each, the place of the first of its group.
 
     Args:
         groups: names, one an image; an image without a name ("") is a group of its own.
@@ -36,7 +36,7 @@ def group_places(groups: Sequence[str]) -> tuple[int, ...]:
 
 
 def drawn_units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
-    """Counts of what is drawn, of how many images, in how many groups: None where every image stands for itself.
+    """Sum counts to what is drawn; also images, and groups: None where every image stands for itself.
 
     Images without anything counted (all void) tell nothing, and are not among them, unless all are such.
     """
@@ -62,14 +62,14 @@ def drawn_units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts
 
 
 def chunks(resamples: int, units: Counts) -> Iterator[int]:
-    """How many resamples to hold at a time, until there are `resamples`."""
+    """Yield how many resamples to hold at a time, until there are `resamples`."""
     most = max(1, NUMBERS_AT_ONCE // max(len(units), math.prod(units.shape[1:])))
     for start in range(0, resamples, most):
         yield min(most, resamples - start)
 
 
 def draws(units: Counts, resamples: int, generator: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
-    """How often each unit is in each resample, (r, N) a chunk."""
+    """Draw how often each unit is in each resample, (r, N) a chunk."""
     even = np.full(len(units), 1 / len(units))
     for rows in chunks(resamples, units):
         yield generator.multinomial(len(units), even, size=rows)
@@ -86,7 +86,7 @@ def parts(units: Counts) -> Iterator[slice]:
 def weighted_sums(
     weights: Iterator[npt.NDArray[np.int64]], units: Counts, once: Counts | None = None
 ) -> Iterator[Counts]:
-    """Counts (r, *shape) of each chunk of weights (r, N): units times their weights, and `once` as it is."""
+    """Sum units times their weights, and `once` as it is: counts (r, *shape) of each chunk of weights (r, N)."""
     # float64 products of integers are exact up to 2^53 pixels, and BLAS is far faster than int64.
     flat = units.reshape(len(units), -1).astype(np.float64)
     added = 0 if once is None else once.sum(axis=0)

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from segline.config.fields import Flip
 from segline.data.prepare.prepared import PreparedSplit
-from segline.evaluation.bundles.evaluate import AtTrainingScale, evaluate
+from segline.evaluation.bundles.evaluate import evaluate
+from segline.evaluation.bundles.scored_split import AtTrainingScale
 from segline.inference.bundle import Bundle
 from segline.progress import Advance
 

@@ -9,7 +9,8 @@ from segline.core.metrics import calibration, temperature
 from segline.core.metrics.calibration import Calibration
 from segline.core.metrics.temperature import Logits
 from segline.errors import DataError
-from segline.evaluation.bundles.evaluate import ScoredSplit, answered, refuse_mismatch
+from segline.evaluation.bundles.evaluate import answered, refuse_mismatch
+from segline.evaluation.bundles.scored_split import ScoredSplit
 from segline.inference.bundle import Bundle
 from segline.progress import Advance
 

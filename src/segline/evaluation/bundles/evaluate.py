@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from segline.core.labels import FOREGROUND, VOID, Image, Mask
+from segline.core.labels import FOREGROUND, VOID, Mask
 from segline.core.metrics import road, temperature
 from segline.core.metrics.boundary import boundary_counts
 from segline.core.metrics.confusion import Counts, confusion
 from segline.core.metrics.threshold import Logits
-from segline.data.prepare.prepared import PreparedSplit, RescaledSplit
 from segline.errors import DataError
+from segline.evaluation.bundles.scored_split import ScoredSplit
 from segline.evaluation.results import BOOTSTRAP_SEED, ROAD, Evaluation, grouping, load, save
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, mask_of, resized
@@ -18,44 +18,13 @@ from segline.progress import Advance
 
 __all__ = [
     "BOOTSTRAP_SEED",
-    "AtTrainingScale",
     "Evaluation",
-    "ScoredSplit",
     "answered",
     "evaluate",
     "load",
     "refuse_mismatch",
     "save",
 ]
-
-
-class AtTrainingScale:
-    """A prepared split labelled by the masks of its own scale, as training sees it: to look at, not to publish.
-
-    Its protocol says at which scale, so that its scores are never compared with those of native labels.
-    """
-
-    def __init__(self, split: PreparedSplit) -> None:
-        self.name, self.dataset, self.digest = split.name, split.dataset, split.digest
-        scaled = split.short_side is not None
-        self.protocol = f"{split.protocol} at short side {split.short_side}" if scaled else split.protocol
-        self.label_map, self.short_side = split.label_map, split.short_side
-        self.ids, self.groups = split.ids, split.groups
-        self._split = split
-
-    def __len__(self) -> int:
-        return len(self._split)
-
-    def image(self, index: int) -> Image:
-        """Scaled image, uint8 (h, w, 3)."""
-        return self._split.image(index)
-
-    def label(self, index: int) -> Mask:
-        """Scaled mask, uint8 (h, w) train ids."""
-        return self._split.mask(index)
-
-
-ScoredSplit = PreparedSplit | RescaledSplit | AtTrainingScale
 
 
 def evaluate(

@@ -10,7 +10,8 @@ from segline.core.labels import VOID, Image
 from segline.core.metrics.confusion import mean_iou
 from segline.data.images.decode import write_png
 from segline.errors import shown
-from segline.evaluation.bundles.evaluate import Evaluation, ScoredSplit
+from segline.evaluation.bundles.scored_split import ScoredSplit
+from segline.evaluation.results import Evaluation
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import fitted, overlay, present, with_legend, written_width
 from segline.inference.predict import predict_scaled

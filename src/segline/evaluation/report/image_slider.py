@@ -17,7 +17,7 @@ from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.core.metrics.confusion import mean_iou
 from segline.core.palette import safe_colours
 from segline.data.images.thumbnails import uri
-from segline.evaluation.bundles.evaluate import ScoredSplit
+from segline.evaluation.bundles.scored_split import ScoredSplit
 from segline.evaluation.results import Evaluation
 from segline.inference.bundle import Bundle
 from segline.inference.overlay import present

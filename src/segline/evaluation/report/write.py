@@ -8,7 +8,7 @@ import numpy as np
 
 from segline.core.metrics.calibration import Calibration
 from segline.evaluation import results
-from segline.evaluation.bundles.evaluate import ScoredSplit
+from segline.evaluation.bundles.scored_split import ScoredSplit
 from segline.evaluation.cost import measure
 from segline.evaluation.report import evaluation_page, image_slider
 from segline.evaluation.results import Evaluation

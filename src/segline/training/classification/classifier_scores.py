@@ -8,7 +8,7 @@ import numpy as np
 
 from segline.core.metrics.confusion import Counts, confusion, f1, macro_f1, pixel_accuracy, precision, recall
 from segline.core.metrics.top_k import ranks, top_k_accuracy
-from segline.training.fit.batches import ValidationBatches
+from segline.training.fit.batch_sequence import ValidationBatches
 
 _SHOWN = 3  # of the worst, for a person
 

@@ -18,7 +18,7 @@ from segline.errors import ConfigError
 from segline.models import encoders
 from segline.storage import atomic_file
 from segline.training.classification.classifier_scores import count, metrics, said
-from segline.training.fit.batches import Batch
+from segline.training.fit.batch_sequence import Batch
 from segline.training.fit.fit import fit
 from segline.training.fit.job import Job
 from segline.training.fit.memory_estimate import budget, by_batch

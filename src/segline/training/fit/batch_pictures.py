@@ -9,7 +9,7 @@ from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.data.images.decode import write_png
 from segline.inference.overlay import hatched, overlay, present, with_legend
 from segline.storage import atomic_file
-from segline.training.fit.batches import Batch
+from segline.training.fit.batch_sequence import Batch
 
 _SHOWN = 8  # crops of a batch
 _ACROSS = 900  # pixels that a row of the grid may take, where two crops beside each other leave a choice

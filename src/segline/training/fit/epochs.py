@@ -11,7 +11,7 @@ import keras
 
 from segline.progress import duration
 from segline.training.fit.bar import EpochBars
-from segline.training.fit.batches import TrainBatches
+from segline.training.fit.batch_sequence import TrainBatches
 from segline.training.fit.checkpoint import Checkpoint, Progress, assign, values
 from segline.training.fit.failures import Divergence
 from segline.training.fit.job import Job

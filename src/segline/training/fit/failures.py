@@ -11,7 +11,7 @@ from segline.config import MULTIPLE, Training
 from segline.errors import TrainingError
 from segline.storage import atomic_file, size_text
 from segline.training import backend
-from segline.training.fit import batches
+from segline.training.fit import batch_sequence
 
 Memory = Callable[[int], float]
 """Batch -> bytes that training takes by an estimate (`training.memory`)."""
@@ -57,7 +57,7 @@ class Divergence:
 
 @contextmanager
 def explained(
-    training: Training, *, memory: Memory | None, budget: float | None, sources: Sequence[batches.Sequence]
+    training: Training, *, memory: Memory | None, budget: float | None, sources: Sequence[batch_sequence.Sequence]
 ) -> Iterator[None]:
     """Say in the terms of ``params.yaml`` that memory ran out, and let errors of `sources` through as they were."""
     try:

@@ -13,9 +13,9 @@ import keras
 
 from segline import models
 from segline.training import backend
-from segline.training.fit import batches
+from segline.training.fit import batch_sequence
 from segline.training.fit.bar import EpochBars
-from segline.training.fit.batches import TrainBatches, ValidationBatches
+from segline.training.fit.batch_sequence import TrainBatches, ValidationBatches
 from segline.training.fit.checkpoint import Checkpoint, History, Progress, assign
 from segline.training.fit.epochs import EpochEnd
 from segline.training.fit.failures import Memory, explained
@@ -92,8 +92,8 @@ def fit(
     job.check()
     shared = backend.accelerators(job.training.batch) if devices is None else list(devices)
     classes = job.model_config.classes
-    training_batches = batches.Sequence(train, first=0, last=job.steps, classes=classes)
-    validation_batches = batches.Sequence(validation, first=0, last=len(validation), classes=classes)
+    training_batches = batch_sequence.Sequence(train, first=0, last=job.steps, classes=classes)
+    validation_batches = batch_sequence.Sequence(validation, first=0, last=len(validation), classes=classes)
     keeper = None if checkpoint is None else Checkpoint(path=checkpoint, identity=job.identity())
     with (
         explained(job.training, memory=memory, budget=budget, sources=(training_batches, validation_batches)),
@@ -141,7 +141,7 @@ def _compiled(job: Job, metric: MeanIoU, *, devices: int, xla: bool | None) -> k
 
 def _go_on(
     model: keras.Model,
-    training_batches: batches.Sequence,
+    training_batches: batch_sequence.Sequence,
     job: Job,
     epoch_end: EpochEnd,
     *,

@@ -5,7 +5,7 @@ import numpy as np
 
 from segline.errors import TrainingError
 from segline.training.backend import test_on_batch
-from segline.training.fit.batches import Sequence
+from segline.training.fit.batch_sequence import Sequence
 from segline.training.objective.validation_metrics import MeanIoU, mean_iou
 
 OBJECTIVE = "val_miou"

@@ -26,20 +26,20 @@ class Certain:
     width: int
 
     def takes(self, crop: Size, batch: int) -> int:
-        """Bytes of the one that takes most."""
+        """Count the bytes of the one that takes most."""
         return max(self.memory.takes(network, self.width, crop=crop, batch=batch) for network in self.networks)
 
     def fits(self, crop: Size, batch: int) -> bool:
-        """Whether all of them are within the budget."""
+        """See whether all of them are within the budget."""
         return self.takes(crop, batch) <= self.memory.limit
 
     def said(self, crop: Size, batch: int) -> str:
-        """What they take, in words."""
+        """Say what they take."""
         return f"{' or '.join(self.networks)} with {batch} crops takes {gibibytes(self.takes(crop, batch))}"
 
 
 def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequence[int], *, given: bool) -> Certain:
-    """All candidates where they were given, or else the first whose smallest fit is within the budget.
+    """Take all candidates where they were given, or else the first whose smallest fit is within the budget.
 
     Raises:
         ConfigError: not even the smallest crops fit.
@@ -62,7 +62,7 @@ def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequen
 
 
 def crop_for(facts: Facts, certain: Certain, short_side: int | None, *, given: int | None) -> tuple[Size, str]:
-    """The largest crop whose batch of the wanted number fits; then smaller batches; then less than the context.
+    """Find the largest crop whose wanted batch fits; else one with a smaller batch; else one below the context.
 
     Args:
         given: the batch, if ``params.yaml`` says it.
@@ -84,14 +84,14 @@ def crop_for(facts: Facts, certain: Certain, short_side: int | None, *, given: i
 
 
 def _whole(facts: Facts, short_side: int | None) -> Size:
-    """The median prepared image, in whole multiples."""
+    """Round the median prepared image down to whole multiples."""
     cap = largest_crop(short_side) or (SIDE, SIDE)
     height, width = (min(multiple_below(side), most, SIDE) for side, most in zip(facts.size, cap, strict=True))
     return height, width
 
 
 def _context(facts: Facts, whole: Size) -> Size:
-    """What an object of the median class needs round it, within the image."""
+    """Work out the crop that an object of the median class needs round it, within the image."""
     if facts.thing is None:
         return MULTIPLE, MULTIPLE
     height, width = (min(multiple_above(CONTEXT * side), most) for side, most in zip(facts.thing, whole, strict=True))
@@ -99,12 +99,12 @@ def _context(facts: Facts, whole: Size) -> Size:
 
 
 def _cap(facts: Facts, crop: Size) -> int:
-    """The largest batch that does not see too much of the dataset at once."""
+    """Find the largest batch that does not see too much of the dataset at once."""
     return max(BATCH[0], int(BATCH_SHARE * facts.pixels / math.prod(crop)))
 
 
 def batch_for(facts: Facts, certain: Certain, crop: Size) -> tuple[int, str]:
-    """As many crops as fit, up to what is steady and does not see too much of the dataset at once."""
+    """Put as many crops into a batch as fit, up to what is steady and does not see too much of the dataset at once."""
     cap = min(BATCH[2], _cap(facts, crop))
     fitting = next((number for number in range(cap, BATCH[0], -1) if certain.fits(crop, number)), BATCH[0])
     if fitting < cap:
@@ -177,13 +177,13 @@ def settle_drawing(draft: Draft, facts: Facts) -> None:
 
 
 def _imbalance(facts: Facts) -> float:
-    """Pixels of the median class over those of the rarest that occurs; 1 where there are none to compare."""
+    """Divide the pixels of the median class by those of the rarest that occurs; 1 where none can be compared."""
     shares = list(facts.shares.values())
     return median(shares) / min(shares) if shares else 1.0
 
 
 def shrinking(largest: Size) -> Iterator[Size]:
-    """Crops from `largest` down to the smallest, each a step smaller along the side that is largest for its whole.
+    """Yield crops from `largest` down to the smallest, each smaller along the side that is largest for its whole.
 
     nnU-Net's way: the shape of the crop follows that of the image.
     """
@@ -197,10 +197,10 @@ def shrinking(largest: Size) -> Iterator[Size]:
 
 
 def multiple_below(side: int) -> int:
-    """The largest legal crop side that is not above `side`, or the smallest there is."""
+    """Find the largest legal crop side that is not above `side`, or the smallest there is."""
     return max(MULTIPLE, side // MULTIPLE * MULTIPLE)
 
 
 def multiple_above(side: float) -> int:
-    """The smallest legal crop side that is not below `side`."""
+    """Find the smallest legal crop side that is not below `side`."""
     return max(MULTIPLE, -(-round(side) // MULTIPLE) * MULTIPLE)

@@ -1,4 +1,4 @@
-"""A plan from its facts, value after value; and what another budget would change."""
+"""Derive a plan from its facts, value after value; and tell what another budget would change."""
 
 from collections.abc import Iterator
 
@@ -29,7 +29,7 @@ from segline.training.plan.search_space import (
 
 
 def make(facts: Facts, *, short_side: int | None, training: Training, search: Search) -> Plan:
-    """The plan for a dataset; what `training` and `search` were given (their `model_fields_set`) is kept.
+    """Make the plan for a dataset; what `training` and `search` were given (their `model_fields_set`) is kept.
 
     It builds the candidates to count what they take, which needs some seconds.
 
@@ -73,7 +73,7 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
 
 
 def asked(params: Params, *, memory: float | None = None) -> tuple[Training, Search]:
-    """What a plan for `params` is to keep to; without ``plan: auto`` only what is no plan's business.
+    """Tell what a plan for `params` is to keep to; without ``plan: auto`` only what is no plan's business.
 
     Args:
         memory: another budget, GiB.
@@ -88,7 +88,7 @@ def asked(params: Params, *, memory: float | None = None) -> tuple[Training, Sea
 def neighbours(
     made: Plan, facts: Facts, *, short_side: int | None, training: Training, search: Search
 ) -> Iterator[tuple[str, str]]:
-    """In words, what half the budget and twice as much would change."""
+    """Yield in words what half the budget and twice as much would change."""
     budget = made.section("training")["memory"]
     before = {line.key: line.value for line in made.lines}
     for name, factor in (("half the memory", 0.5), ("twice the memory", 2.0)):

@@ -57,7 +57,7 @@ class Facts:
 
 
 def read(folder: Path, dataset: Dataset, *, short_side: int | None) -> Facts:
-    """The facts of the fingerprint that the validate stage left in `folder`.
+    """Read the facts off the fingerprint that the validate stage left in `folder`.
 
     Raises:
         DataError: there is none.
@@ -87,7 +87,7 @@ def read(folder: Path, dataset: Dataset, *, short_side: int | None) -> Facts:
 
 
 def facts(fingerprint: Mapping[str, Any], *, short_side: int | None) -> Facts:
-    """The facts of a fingerprint, for images prepared at `short_side`.
+    """Take the facts from a fingerprint, for images prepared at `short_side`.
 
     Raises:
         DataError: the training split is empty.
@@ -123,7 +123,7 @@ def _scaled(sides: list[float], short_side: int | None) -> Size:
 
 
 def _largest(sizes: Mapping[str, Any], short_side: int | None) -> Size:
-    """At least as many pixels as any image has: as high as the highest, as wide as the widest, or as long."""
+    """Find a size of at least as many pixels as any image has: the greatest height and width, or length."""
     height, width = round(sizes["height"]["max"]), round(sizes["width"]["max"])
     if short_side is None:
         return height, width

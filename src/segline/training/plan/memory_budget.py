@@ -35,7 +35,7 @@ class MemoryBudget:
     depths: tuple[int, ...] | None = None
 
     def depths_for(self, crop: Size) -> tuple[int, ...]:
-        """How often to halve until the crop's shorter side is within `edge`; the nearest if none does.
+        """Find how often to halve until the crop's shorter side is within `edge`; the nearest if none does.
 
         Only what halves both sides evenly, and often enough for the heads that are offered.
 
@@ -60,7 +60,7 @@ class MemoryBudget:
         return found or (nearest,)
 
     def footprint(self, network: str, width: int, crop: Size) -> Footprint:
-        """What that network takes in the form that takes most, at its greatest depth."""
+        """Estimate what a network takes in the form that takes most, at its greatest depth."""
         common = {
             "network": network,
             "classes": self.classes,
@@ -78,11 +78,11 @@ class MemoryBudget:
         )
 
     def takes(self, network: str, width: int, *, crop: Size, batch: int) -> int:
-        """Bytes of training on so many crops at a time."""
+        """Count the bytes of training on so many crops at a time."""
         return self.footprint(network, width, crop).of_training(crop=crop, batch=batch)
 
     def fits(self, network: str, width: int, *, crop: Size, batch: int) -> bool:
-        """Whether that is within the budget."""
+        """See whether that is within the budget."""
         return self.takes(network, width, crop=crop, batch=batch) <= self.limit
 
 
@@ -92,5 +92,5 @@ def gibibytes(count: int) -> str:
 
 
 def rounded_up(size: int) -> str:
-    """A budget in GiB that holds `size` bytes, for ``params.yaml``."""
+    """Round `size` bytes up to a budget in GiB, for ``params.yaml``."""
     return f"{math.ceil(10 * size / GIBIBYTE) / 10:.1f}"

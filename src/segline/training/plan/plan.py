@@ -48,11 +48,11 @@ class Plan:
     memory: Mapping[str, int]
 
     def section(self, name: str) -> dict[str, Any]:
-        """The values under ``training`` or ``search``, as ``params.yaml`` would have them."""
+        """Collect the values under ``training`` or ``search``, as ``params.yaml`` would have them."""
         return section(self.lines, name)
 
     def applied(self, params: Params) -> Params:
-        """`params` with these values."""
+        """Give `params` these values."""
         return params.planned(training=self.section("training"), search=self.section("search"))
 
     def write(self, path: Path) -> None:
@@ -66,13 +66,13 @@ class Plan:
 
 
 def read(path: Path) -> Plan:
-    """The plan that `Plan.write` left in `path`."""
+    """Read the plan that `Plan.write` left in `path`."""
     content = json.loads(path.read_text(encoding="utf-8"))
     return Plan(**{**content, "lines": tuple(Line(**line) for line in content["lines"])})
 
 
 def section(lines: Sequence[Line], name: str) -> dict[str, Any]:
-    """The values of `lines` whose keys begin with `name`, nested as their keys are."""
+    """Collect the values of `lines` whose keys begin with `name`, nested as their keys are."""
     values: dict[str, Any] = {}
     for line in lines:
         first, *parts, last = line.key.split(".")
@@ -104,7 +104,7 @@ class Draft:
         self.lines: tuple[Line, ...] = ()
 
     def given(self, key: str, otherwise: Any = None) -> Any:
-        """What ``params.yaml`` says of `key`."""
+        """Look up what ``params.yaml`` says of `key`."""
         value: Any = self._said
         for part in key.split("."):
             if not isinstance(value, Mapping) or part not in value:
@@ -123,5 +123,5 @@ class Draft:
         return holds
 
     def training(self) -> Training:
-        """What is settled of the training, and what is given."""
+        """Build the training of what is settled and what is given."""
         return completed(Training, section(self.lines, "training"), self._said["training"])

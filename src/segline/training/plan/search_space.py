@@ -27,13 +27,13 @@ from segline.training.plan.plan import Draft
 
 
 def settle_weights(draft: Draft) -> tuple[str, ...]:
-    """First weights of encoders, and which networks are candidates with or without them."""
+    """Settle the first weights of encoders; return the networks that are candidates with or without them."""
     none = "none are stated; with `imagenet`, `classification` or a file networks with an encoder are planned"
     return NETWORKS if draft.settle("search.weights", None, none) is None else PRETRAINED
 
 
 def settle_options(draft: Draft, facts: Facts, candidates: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """What some of the candidates are offered: fields of `Search` -> values."""
+    """Settle what only some of the candidates are offered: fields of `Search` -> values."""
     options: dict[str, tuple[Any, ...]] = {}
     if any(models.has_option(network, "skips") for network in candidates):
         skips = draft.settle("search.skips", [True], "what the bottom loses: edges, small things")
@@ -51,14 +51,14 @@ def _encoders(facts: Facts) -> tuple[str, ...]:
 
 
 def widths_for(facts: Facts) -> tuple[int, ...]:
-    """Filters of the first level, where none are given: more for more pixels."""
+    """Choose the filters of the first level, where none are given: more for more pixels."""
     return next(widths for least, widths in reversed(WIDTHS) if facts.pixels >= least)
 
 
 def settle_candidates(
     draft: Draft, memory: MemoryBudget, networks: Sequence[str], widths: Sequence[int], *, crop: Size, batch: int
 ) -> dict[str, Footprint]:
-    """What the search may choose from: all that fits; what the largest of each network takes."""
+    """Settle networks, widths and depths: all that fit; return what the largest of each network takes."""
 
     def fitting(network: str, width: int) -> bool:
         return memory.fits(network, width, crop=crop, batch=batch)
@@ -87,7 +87,7 @@ def settle_augmentation(draft: Draft, facts: Facts) -> None:
 
 
 def _strengths(samples: int) -> tuple[float, float]:
-    """The range of the augmentation strength, falling with the logarithm of the number of images."""
+    """Find the range of the augmentation strength, which falls with the logarithm of the number of images."""
     share = min(1.0, max(0.0, math.log(samples / FEW) / math.log(MANY / FEW)))
     middle = STRENGTH[0] + share * (STRENGTH[1] - STRENGTH[0])
     return round(max(0.0, middle - SPREAD), 2), round(min(1.0, middle + SPREAD), 2)

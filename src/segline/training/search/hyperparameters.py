@@ -27,7 +27,7 @@ def check_space(space: Search, training: Training, *, classes: int) -> None:
 
 
 def candidate(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
-    """The network that drawn `values` describe, with those options alone that it has."""
+    """Configure the network that drawn `values` describe, with those options alone that it has."""
     options = {
         name: next(value for value in offered if value == values[name])  # Keras Tuner makes 0 of False
         for name, offered in _options(space).items()
@@ -63,7 +63,7 @@ def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
 
 
 def _options(space: Search) -> dict[str, tuple[Any, ...]]:
-    """The choices that only some networks have, without those that leave none but the default.
+    """List the choices that only some networks have, without those that leave none but the default.
 
     Raises:
         ConfigError: no network of `space` has one of them.
@@ -86,7 +86,7 @@ def _options(space: Search) -> dict[str, tuple[Any, ...]]:
 
 
 def encoders_of(space: Search) -> tuple[str, ...]:
-    """The encoders that trials may begin with; none where no network of `space` begins with one."""
+    """List the encoders that trials may begin with; none where no network of `space` begins with one."""
     return space.encoders if _takers(space.networks, "encoder") else ()
 
 

@@ -16,7 +16,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.errors import FatalError
 
 from segline.config import ModelConfig, Search, Training
-from segline.training.fit.batches import TrainBatches, ValidationBatches
+from segline.training.fit.batch_sequence import TrainBatches, ValidationBatches
 from segline.training.fit.fit import FitResult, fit
 from segline.training.fit.job import Job
 from segline.training.fit.memory_estimate import budget, by_batch
@@ -126,7 +126,7 @@ class _Trials:
         self._tracker, self._folder, self._report = tracker, folder, report
 
     def model_config(self, trial: Trial) -> ModelConfig:
-        """The network that `trial` describes."""
+        """Configure the network that `trial` describes."""
         values = trial.hyperparameters.values
         config = candidate(self._space, self._training, classes=self._classes, values=values)
         if config.encoder is None or config.encoder not in self._weights:
@@ -135,7 +135,7 @@ class _Trials:
         return config.model_copy(update=first)
 
     def run(self, trial: Trial) -> float:
-        """The score of `trial`, which it logs to the trial's own child run."""
+        """Fit `trial`, and log its score to the trial's own child run."""
         values = trial.hyperparameters.values
         number = int(trial.trial_id) + 1
         summary = ", ".join(f"{key} {_short(value)}" for key, value in values.items())
@@ -173,7 +173,7 @@ class _Trials:
 
 
 def _trial_seed(seed: int, trial_id: str) -> int:
-    """Independent seeds for all pairs, 31 bits."""
+    """Derive independent seeds for all pairs, 31 bits."""
     return int(np.random.SeedSequence([seed, int(trial_id)]).generate_state(1)[0] >> 1)
 
 
@@ -182,7 +182,7 @@ def _short(value: object) -> str:
 
 
 def _choice(trials: dict[str, Trial], runner: _Trials) -> Choice:
-    """The completed trial with the highest score, the earliest of equals."""
+    """Choose the completed trial with the highest score, the earliest of equals."""
     completed = [trial for _, trial in sorted(trials.items()) if trial.status == TrialStatus.COMPLETED]
     if not completed:
         raise all_failed(trials)

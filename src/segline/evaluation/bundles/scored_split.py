@@ -3,11 +3,41 @@
 from pathlib import Path
 from typing import get_args
 
-from segline.data.prepare.prepared import SCORED, Prepared
+from segline.core.labels import Image, Mask
+from segline.data.prepare.prepared import SCORED, Prepared, PreparedSplit, RescaledSplit
 from segline.datasets.base import Split
 from segline.errors import DataError
-from segline.evaluation.bundles.evaluate import AtTrainingScale, ScoredSplit
 from segline.inference.bundle import Bundle
+
+
+class AtTrainingScale:
+    """A prepared split labelled by the masks of its own scale, as training sees it: to look at, not to publish.
+
+    Its protocol says at which scale, so that its scores are never compared with those of native labels.
+    """
+
+    def __init__(self, split: PreparedSplit) -> None:
+        self.name, self.dataset, self.digest = split.name, split.dataset, split.digest
+        scaled = split.short_side is not None
+        self.protocol = f"{split.protocol} at short side {split.short_side}" if scaled else split.protocol
+        self.label_map, self.short_side = split.label_map, split.short_side
+        self.ids, self.groups = split.ids, split.groups
+        self._split = split
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def image(self, index: int) -> Image:
+        """Scaled image, uint8 (h, w, 3)."""
+        return self._split.image(index)
+
+    def label(self, index: int) -> Mask:
+        """Scaled mask, uint8 (h, w) train ids."""
+        return self._split.mask(index)
+
+
+ScoredSplit = PreparedSplit | RescaledSplit | AtTrainingScale
+"""Images and labels to score a model by, whatever scale they are kept at."""
 
 
 def fitting(bundle: Bundle, prepared: Prepared, *, name: str, raw: Path, manifest_folder: Path) -> ScoredSplit:
