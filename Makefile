@@ -54,7 +54,7 @@ FAST := tests/core tests/config tests/datasets tests/training/plan tests/registr
 
 .PHONY: test-fast
 test-fast: install  ## What one waits for while editing, within a minute: core, config, datasets, plans, the gate
-	@python -m pytest -q $(FAST)
+	@python -m pytest -q -m "not lengthy and not slow" $(FAST)
 
 .PHONY: test-all
 test-all: install  ## The tests that take longer, too

@@ -105,6 +105,7 @@ def test_the_command_lists_applies_and_says_what_it_did(params, monkeypatch):
     assert "is what it says already" in runner.invoke(cli.app, ["preset", "tutorial_pets"]).output
 
 
+@pytest.mark.lengthy
 # Keras Tuner 1.4.8 asks for the current thread and its name in ways that Python deprecated.
 @pytest.mark.filterwarnings("ignore:(currentThread|getName):DeprecationWarning")
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from segline.data.validate import manifest
 from segline.datasets.base import Dataset
 from segline.parallel import forking, pool
 from segline.progress import silent
+from segline.project import Files
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,7 @@ def test_another_executor_takes_the_pools_place(tiny: Dataset, raw: Path, tmp_pa
         pairs = tiny.pairs(raw)
         table = manifest.build(tiny, pairs, raw=raw, splits=assign(pairs, validation_share=0.2), workers=2)
         (place / "manifest").mkdir(parents=True)
-        manifest.write(table, place / "manifest" / manifest.FILE_NAME)
+        manifest.write(table, place / "manifest" / Files.MANIFEST)
         prepare(
             tiny,
             raw=raw,

@@ -101,6 +101,7 @@ def test_masks_of_train_ids_are_recognised_for_the_task_road_too(raw):
     assert [pattern.name for pattern in mask_checks.patterns(rows, road)] == ["masks_are_train_ids"]
 
 
+@pytest.mark.lengthy
 def test_drives_are_told_apart_by_the_real_images(real):
     """Neighbours of a moving drive and of the next: what the list of drives says shows in matched features."""
 

@@ -89,6 +89,7 @@ def test_of_a_smaller_archive_the_same_share_is_held_out(real):
         assert sides.count("validation") == round(rest * 0.2)
 
 
+@pytest.mark.lengthy
 def test_the_real_oddities_are_converted_and_reported(real, tmp_path):
     from segline.data.validate.expectations import validate  # imports Great Expectations, which takes seconds
 

@@ -22,6 +22,8 @@ from segline.datasets import sample
 from segline.datasets.kitti import drive_of
 from segline.errors import ConfigError
 
+pytestmark = pytest.mark.lengthy
+
 STREETS = ("kitti", "cityscapes")
 CAMERAS = ("image_2", "images", "train", "val", "test")
 """Names of the folders that hold images, Cityscapes' apart."""

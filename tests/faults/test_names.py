@@ -6,11 +6,9 @@ What happened before stands beside each case.
 import dataclasses
 import io
 import json
-import logging
 import shutil
 import subprocess
 from contextlib import redirect_stderr, redirect_stdout
-from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
@@ -18,11 +16,10 @@ import numpy as np
 import pytest
 import yaml
 from drawn_split import Split, bundle
-from markdown_it import MarkdownIt
+from hostile_names import NAMES, SIGHTED, Page, odd_signs
 from rich.markup import escape
 from rich.table import Table
 
-from flows import reporting
 from segline.console import complain, console, run_reporting, say
 from segline.core.labels import LabelClass, label_map
 from segline.data.images.decode import write_png
@@ -53,61 +50,11 @@ from segline.storage import atomic_file
 
 # Great Expectations' own imports do what Python 3.11 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
-
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync")
 QUIET += ("--disable-background-networking", "--disable-component-update")
 LINKS = {"index.html", "gallery.html", "fingerprint.html", "expectations.html"}
 HEIGHT, WIDTH = 6, 9
-
-NAMES = {
-    "an address": "0<a href=x>y",  # a live link in the middle of the result page
-    "a script": "a<script>b",  # what followed it was gone, to the page's end
-    "a closed cell": "c<!--d",
-    "a handler": "r<img src=x onerror=alert(1)>",
-    "an attribute": 'l"quote\' onmouseover="x',
-    "a formula": "d$x$ $column ${y} $$",
-    "a template": "j%s{}{{ 7*7 }}",
-    "markdown": "k|`pipe`](javascript:x)*_b_",
-    "an entity": "m&amp;R&D",
-    "rich markup": "i[red]rich[bold]",
-    "a terminal's colour": "e\x1b[31mred",  # reached the page, and the terminal in red
-    "a terminal's colour in one byte": "p\x9b31m",
-    "a line's end": "q\nerror: fake",  # a line of its own in the error
-    "another line's end": "s\u2028sep",
-    "writing turned round": "f\u202egnp.exe",  # shown as `fexe.png`
-    "an isolated direction": "g\u2066iso\u2069",
-    "no width": "h\u200bzero",
-    "a tag": "w\U000e0041",
-    "backslashes": "t\\x1b[31mred",
-    "letters without end": "n" + "x" * 240,
-    "accents without end": "z" + "\u0301" * 110,
-    "other alphabets": "o Stra\u00dfe \u9053\u8def \U0001f600 \u0637\u0631\u064a\u0642",
-}
-SIGHTED = [name for name in NAMES.values() if name.isprintable() and len(name) <= LONGEST_NAME]
-
-
-class Page(HTMLParser):
-    """Text, links and elements of a page."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.html, self.links, self.tags, self.handlers, self.text = html, set(), set(), [], ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.links |= {value for key, value in attrs if tag == "a" and key == "href"}
-        self.handlers += [key for key, _ in attrs if key.startswith("on")]
-
-    def handle_data(self, data):
-        self.text += data
-
-
-def _odd(text):
-    """Signs that text for a person must not hold."""
-    return {sign for sign in text if not sign.isprintable() and sign not in "\n\u00a0"}
 
 
 def _pairs(raw):
@@ -162,7 +109,7 @@ def test_a_name_is_text_on_every_page_of_the_data_and_hides_nothing(docs):
         assert page.links <= LINKS, name
         assert not page.tags & {"script", "iframe", "object", "b" if name == "index.html" else "object"}
         assert page.handlers == []
-        assert _odd(page.html) == set(), name
+        assert odd_signs(page.html) == set(), name
     result = pages["index.html"].text
     judged = result[result.index("Table-Level Expectations") :]
     listed = sorted(NAMES, key=NAMES.__getitem__)[:20]  # the page lists no more of one check
@@ -179,7 +126,7 @@ def test_the_data_keep_their_names_and_the_error_shows_them_printable(docs):
     folder, told = docs
     verdict = json.loads((folder / "validation.json").read_text("utf-8"))
     assert set(verdict["quarantined"]) == set(NAMES.values())
-    assert _odd(told) == set()
+    assert odd_signs(told) == set()
     assert not any(line.startswith("error: fake") for line in told.splitlines())
 
 
@@ -255,7 +202,7 @@ def test_a_class_that_cannot_be_shown_is_refused_wherever_it_comes_from(tmp_path
         LabelClass(name=name, raw=0, colour=(0, 0, 0))
     for error in (told, of_coco, of_labelme, of_bundle):
         assert said in str(error.value)
-        assert _odd(str(error.value)) == set()
+        assert odd_signs(str(error.value)) == set()
         assert len(str(error.value)) < 1000
 
 
@@ -351,33 +298,9 @@ def test_a_terminal_gets_escapes(capsys):
     with pytest.raises(SystemExit), redirect_stderr(stream):
         run_reporting(lambda: (_ for _ in ()).throw(DataError(hostile, found=hostile, remedy="r")), debug=True)
     said = "".join(capsys.readouterr()) + stream.getvalue()
-    assert _odd(said) == set()
+    assert odd_signs(said) == set()
     assert said.count("a\\x1b[31m\\u202e\\x9bb[red]") >= 5
     assert len({len(line) for line in stream.getvalue().splitlines()[:5]}) == 1  # the table's frame still fits
-
-
-def test_a_log_of_a_flow_gets_escapes(caplog, monkeypatch):
-    """Before, it got what was printed."""
-    reporting.without_tracebacks()
-    logger = logging.getLogger("prefect.flow_runs")
-    monkeypatch.setattr(logger, "handlers", [caplog.handler])  # not Prefect's, which wants a flow to be running
-    logger.info("registered %s\nsecond line", "a\x1b[31m\u202e")
-    assert caplog.records[-1].getMessage() == "registered a\\x1b[31m\\u202e\nsecond line"
-
-
-@pytest.mark.parametrize("name", [*SIGHTED, "## head", "*b* __b__ ~~s~~"])
-def test_a_markdown_artifact_takes_a_name_for_text(name):
-    """Before, it was a link, a picture or one column more."""
-    html = MarkdownIt("gfm-like", {"linkify": False}).render(reporting.markdown([("run", name)]))
-    page = Page(html)
-    assert page.tags == {"table", "thead", "tbody", "tr", "th", "td"}
-    assert name in page.text
-
-
-def test_a_markdown_artifact_has_no_address_to_make_a_link_of():
-    """The parser above makes no links of bare addresses; Prefect's page does."""
-    text = reporting.markdown([("run", "https://x.example WWW.x.example a@x.example")])
-    assert not any(start in text for start in ("//", "WWW.", "@"))
 
 
 ALL_SIGHTED = label_map([(place, name, (9, place, 9)) for place, name in enumerate((*SIGHTED[:3], "a$\\frac$b"))])
@@ -411,7 +334,7 @@ def test_a_name_is_text_on_the_pages_of_scores(scored):
     assert all(shown(name) in Page(page).text for name in (*IDS, model))
     for html in (page, comparison_page.page(both)):
         read = Page(html)
-        assert _odd(html) == set()
+        assert odd_signs(html) == set()
         assert read.links == set()
         assert read.handlers == []
         assert "x" * 1000 not in html
@@ -421,7 +344,7 @@ def test_a_name_is_text_on_the_pages_of_scores(scored):
     with redirect_stdout(stream):
         for table in (*tables.evaluated(found), *tables.compared(both)):
             console().print(table)
-    assert _odd(stream.getvalue()) == set()
+    assert odd_signs(stream.getvalue()) == set()
     assert "x" * 200 not in stream.getvalue().replace("\n", "")
     assert run_summary.metrics(found)
 

@@ -237,6 +237,8 @@ def test_neither_a_reported_problem_nor_its_cause_nor_a_defect_shows_a_secret(
 
 
 def test_what_a_task_raises_is_stored_without_secrets() -> None:
+    import quiet_prefect  # noqa: F401  # before the flows
+
     from flows import reporting
 
     @reporting.without_secrets

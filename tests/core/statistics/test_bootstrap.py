@@ -66,6 +66,7 @@ def test_interval_narrows_with_images_and_widens_with_confidence():
     assert width(of(few, 0.99)) > width(of(few, 0.8))
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize("scene", ["street", "pets"])
 def test_95_percent_intervals_of_200_images_hold_the_truth_95_percent_of_the_time(simulation, scene):
     """Street scenes have classes that one image in twenty shows."""
@@ -81,6 +82,7 @@ def test_of_few_images_too_they_hold_it_far_more_often_than_percentiles_do(simul
     assert percentiles < 0.85
 
 
+@pytest.mark.lengthy
 def test_intervals_over_groups_hold_the_truth_where_those_over_images_do_not(simulation):
     group_of = simulation.uneven(400, seed=2)
     whole = simulation.population(simulation.PETS, len(group_of), seed=1, group_of=group_of)

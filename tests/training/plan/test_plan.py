@@ -134,6 +134,7 @@ def test_more_memory_gives_no_smaller_crops_and_batches() -> None:
         assert numbers == sorted(numbers)
 
 
+@pytest.mark.lengthy
 def test_more_memory_and_more_pixels_give_wider_networks() -> None:
     search = Search.model_validate({"networks": ["encoder_decoder"]})
     for known in (FACTS, replace(FACTS, samples=100_000)):
@@ -147,6 +148,7 @@ def test_more_memory_and_more_pixels_give_wider_networks() -> None:
     assert max(constants.WIDTHS[0][1]) < max(widths[-1])
 
 
+@pytest.mark.lengthy
 def test_every_candidate_is_within_the_budget() -> None:
     for memory in (1.3, 2.5):
         for search in (
@@ -255,6 +257,7 @@ def test_learning_rates_are_those_of_the_optimizer(optimizer: str, factor: float
     assert line.why.startswith(name)
 
 
+@pytest.mark.lengthy
 def test_depth_is_explained_where_a_network_has_one() -> None:
     for network, why in (("unet", "the deepest features are 4 pixels"), ("deeplab_v3_plus", "unused")):
         search = {"networks": [network], "width": [2], "encoders": ["mini_xception"]}
@@ -275,6 +278,7 @@ def test_what_is_given_holds_is_marked_and_decides_what_follows() -> None:
     assert made.section("training")["loss"] == {"class_weights": "equal"}
 
 
+@pytest.mark.lengthy
 @pytest.mark.parametrize(("weights", "encoders"), [("imagenet", 2), ("classification", 2), ("known.npz", 1)])
 def test_first_weights_make_networks_with_an_encoder_the_candidates(weights: str, encoders: int) -> None:
     def made(**search: Any) -> dict[str, Any]:
