@@ -13,7 +13,7 @@ from segline.core.labels import VOID
 from segline.data.images.split import assign
 from segline.data.validate import manifest, mask_checks
 from segline.datasets import kitti
-from segline.datasets.cityscapes import LABEL_MAP
+from segline.datasets.street_labels import LABEL_MAP
 
 FRAMES = range(200)
 
