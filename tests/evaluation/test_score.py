@@ -21,11 +21,11 @@ from segline.core.labels import label_map
 from segline.core.metrics.boundary import boundary_outcomes
 from segline.core.metrics.confusion import confusion, iou, mean_iou
 from segline.core.metrics.joint_histogram import histogram_and_ends
-from segline.data.images import split
+from segline.data.images import manifest, split
 from segline.data.images.decode import write_png
 from segline.data.prepare.prepare import prepare
 from segline.data.prepare.prepared import Prepared
-from segline.data.validate import manifest
+from segline.data.validate.build_manifest import build_manifest
 from segline.datasets.base import Dataset, Pair
 from segline.errors import ConfigError, DataError
 from segline.evaluation import results
@@ -470,7 +470,7 @@ def project(tmp_path_factory):
             write_png(root / "raw/images" / f"{part}_{number}.png", image.astype(np.uint8))
             write_png(root / "raw/masks" / f"{part}_{number}.png", ids)
     found = TINY.pairs(root / "raw")
-    table = manifest.build(TINY, found, raw=root / "raw", splits=split.assign(found, validation_share=0.2), workers=1)
+    table = build_manifest(TINY, found, raw=root / "raw", splits=split.assign(found, validation_share=0.2), workers=1)
     (root / "manifest").mkdir()
     manifest.write(table, root / "manifest" / manifest.FILE_NAME)
     prepare(

@@ -24,6 +24,7 @@ from great_expectations.data_context.types.base import (
     ProgressBarsConfig,
 )
 
+from segline.data.images import manifest
 from segline.data.images.split import assign
 from segline.data.images.thumbnails import Album
 from segline.data.validate import (
@@ -31,11 +32,11 @@ from segline.data.validate import (
     findings_page,
     fingerprint,
     fingerprint_page,
-    manifest,
     mask_checks,
     pages,
     sample_statistics,
 )
+from segline.data.validate.build_manifest import build_manifest
 from segline.data.validate.rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
 from segline.datasets.base import SPLITS, Dataset, Pair
 from segline.errors import LONGEST_LINE, DataError, ValidationError, shown
@@ -152,7 +153,7 @@ def validate(
     pairs = _pairs(dataset, raw)
     splits = assign(pairs, validation_share=validation_share)
     with sample_statistics.store() as store:
-        table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store, report=report)
+        table = build_manifest(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store, report=report)
         verdict, figures = judge(table, store, dataset=dataset, raw=raw, docs=docs, quarantine_share=quarantine_share)
     if not verdict.success:
         _remove(folder)
@@ -201,7 +202,7 @@ def judge(
     """Judge a manifest and write the pages and `FILE_NAME` into `docs`.
 
     Args:
-        table: of `manifest.build`.
+        table: of `build_manifest`.
         store: what it measured.
 
     Returns:
