@@ -26,7 +26,7 @@ def doctor(
     public = [name for name in params.datasets if name not in params.own]
     check_source(params.source, datasets=public, root=places.root, archives=places.archives)
     for name in params.own:
-        from segline.data.download import own
+        from segline.data.look import own
 
         say(f"{name:13} good: {own.locate(params.options[name], root=places.root)}")
     say(f"source        good: {params.source}")

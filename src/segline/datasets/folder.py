@@ -3,8 +3,9 @@
 ``options.folder`` in ``params.yaml`` says where they are (see `segline.config.Options`); `segline init`
 writes it. A project has one such dataset; further ones are projects of their own (``SEGLINE_ROOT``).
 
-The download stage (`segline.data.download.own`) lists the files and their digests, the extract stage copies them
-and paints masks from polygons. So what is described here is the copy: its class table and its samples.
+The download stage (`segline.data.download.own`) lists the files and their digests, the extract stage
+(`segline.data.extract.own`) copies them and paints masks from polygons. So what is described here is the
+copy: its class table and its samples.
 """
 
 import json
@@ -21,8 +22,12 @@ NAME = "folder"
 TABLE = f"{OURS}/{classes.NAME}"
 SAMPLES = f"{OURS}/samples.json"
 MASKS = f"{OURS}/masks"
-_AGAIN = f"segline data download {NAME}, then dvc repro"
 """Where masks that were painted from polygons are."""
+
+SUMS, LISTED, RECIPE = "SHA256SUMS", "samples.json", "recipe.json"
+"""What the download stage lists: digests, samples, and how masks are painted."""
+LIST_AGAIN = f"run `dvc repro` again, or `segline data download {NAME}` and then extract"
+_AGAIN = f"segline data download {NAME}, then dvc repro"
 
 
 def define(options: Options, raw: Path | None) -> Dataset:
