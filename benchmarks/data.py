@@ -32,7 +32,8 @@ from segline import datasets
 from segline.data.batches import loader
 from segline.data.extract.archives import extract
 from segline.data.images.split import assign
-from segline.data.validate import expectations, manifest, sample_statistics
+from segline.data.validate import expectations, sample_statistics
+from segline.data.validate.build_manifest import build_manifest
 from segline.datasets import sample
 from segline.datasets.base import Dataset, Pair
 from segline.parallel import pool as parallel
@@ -109,7 +110,7 @@ def _validation(
     def validation(*, measured: bool) -> None:
         with sample_statistics.store() as taken:
             store = taken if measured else None
-            manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
+            build_manifest(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
 
     apart: dict[str, Callable[[], object]] = {  # told beside the pass, not as part of it
         "Great Expectations, Data Docs, gallery and fingerprint": lambda: _judge(table, store, dataset, raw),
@@ -121,7 +122,7 @@ def _validation(
         **apart,
     }
     with sample_statistics.store() as store:
-        table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
+        table = build_manifest(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
         seconds = interleaved(actions, repetitions=repetitions)
     each = 1e3 * statistics.median(seconds["decode"]) / len(pairs)
     print(f"  plain decoding: {each:.2f} ms a sample")

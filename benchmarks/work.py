@@ -120,12 +120,13 @@ def validate_many(place: Path, workers: int) -> None:
 
 def manifest_many(place: Path) -> None:
     """The manifest alone, in one process, for what comes after it."""
-    from segline.data.validate import manifest
+    from segline.data.images import manifest
+    from segline.data.validate.build_manifest import build_manifest
 
     found = _pairs(place / "raw")
     splits = assign(found, validation_share=0.2)
     (place / "manifest").mkdir()
-    table = manifest.build(MANY, found, raw=place / "raw", splits=splits, workers=1)
+    table = build_manifest(MANY, found, raw=place / "raw", splits=splits, workers=1)
     manifest.write(table, place / "manifest" / manifest.FILE_NAME)
 
 
@@ -155,11 +156,12 @@ STAGES = {"validate": validate_many, "prepare": prepare_many, "loader": load_man
 
 def prepared_real(dataset: Dataset, raw: Path, place: Path, *, short_side: int = CROP[0]) -> tuple[list[Pair], Path]:
     """Whole pairs of `dataset`, and a folder prepared from them."""
-    from segline.data.validate import manifest
+    from segline.data.images import manifest
+    from segline.data.validate.build_manifest import build_manifest
 
     found = [pair for pair in dataset.pairs(raw) if pair.image and pair.mask]
     splits = assign(found, validation_share=0.2)
-    table = manifest.build(dataset, found, raw=raw, splits=splits, workers=1)
+    table = build_manifest(dataset, found, raw=raw, splits=splits, workers=1)
     usable = table.filter([not problems for problems in table["problems"].to_pylist()])
     place.mkdir(parents=True)
     manifest.write(usable, place / manifest.FILE_NAME)

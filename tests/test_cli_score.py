@@ -73,8 +73,8 @@ def test_a_score_is_printed_and_written_without_a_model_a_project_or_anything_he
 def test_in_a_project_the_drives_of_the_split_are_drawn_whole(kitti):
     """The labels are those that the manifest lists as the test split; several of its frames are of one drive."""
     from segline import datasets
-    from segline.data.images import split
-    from segline.data.validate import manifest
+    from segline.data.images import manifest, split
+    from segline.data.validate.build_manifest import build_manifest
     from segline.datasets.kitti import drive_of
     from segline.evaluation import results
 
@@ -89,7 +89,7 @@ def test_in_a_project_the_drives_of_the_split_are_drawn_whole(kitti):
         wrong = generator.random(truth.shape) < 0.3
         write_png(raw / f"answers/{frame:06d}_10_labels.png", np.where(wrong, np.uint8(26), truth))
     pairs = definition.pairs(raw)
-    table = manifest.build(definition, pairs, raw=raw, splits=split.assign(pairs, validation_share=0.2), workers=1)
+    table = build_manifest(definition, pairs, raw=raw, splits=split.assign(pairs, validation_share=0.2), workers=1)
     (kitti / "data/manifest/kitti").mkdir(parents=True)
     manifest.write(table, kitti / "data/manifest/kitti" / Files.MANIFEST)
     (kitti / "params.yaml").write_text((Path(__file__).parents[1] / "params.yaml").read_text())

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from segline.data.images import manifest
 from segline.data.images.split import assign
 from segline.data.prepare.prepare import prepare
-from segline.data.validate import manifest
+from segline.data.validate.build_manifest import build_manifest
 from segline.datasets.base import Dataset
 from segline.parallel import forking, pool
 from segline.progress import silent
@@ -44,7 +45,7 @@ class Remote(Executor):
 def test_another_executor_takes_the_pools_place(tiny: Dataset, raw: Path, tmp_path: Path) -> None:
     def run(place: Path) -> dict[str, bytes]:
         pairs = tiny.pairs(raw)
-        table = manifest.build(tiny, pairs, raw=raw, splits=assign(pairs, validation_share=0.2), workers=2)
+        table = build_manifest(tiny, pairs, raw=raw, splits=assign(pairs, validation_share=0.2), workers=2)
         (place / "manifest").mkdir(parents=True)
         manifest.write(table, place / "manifest" / Files.MANIFEST)
         prepare(

@@ -11,9 +11,10 @@ from segline import datasets
 from segline.config import Options
 from segline.core.labels import VOID
 from segline.data.images.split import assign
-from segline.data.validate import manifest, mask_checks
+from segline.data.validate import mask_checks
+from segline.data.validate.build_manifest import build_manifest
 from segline.datasets import kitti
-from segline.datasets.cityscapes import LABEL_MAP
+from segline.datasets.street_labels import LABEL_MAP
 
 FRAMES = range(200)
 
@@ -93,7 +94,7 @@ def test_masks_of_train_ids_are_recognised_for_the_task_road_too(raw):
     """Train ids are legal raw ids, and 7 is a traffic sign among them: it would silently be taken for road."""
     road = datasets.load("kitti", Options(task="road"))
     pairs = road.pairs(raw / "kitti")[:24]
-    table = manifest.build(road, pairs, raw=raw / "kitti", splits=assign(pairs, validation_share=0.2), workers=1)
+    table = build_manifest(road, pairs, raw=raw / "kitti", splits=assign(pairs, validation_share=0.2), workers=1)
     rows = table.to_pylist()
     assert mask_checks.patterns(rows, road) == []
     for row in rows:

@@ -396,7 +396,7 @@ def test_too_many_unusable_samples_stop_and_none_is_lost_silently(tmp_path: Path
 
 
 def test_what_is_left_out_is_in_no_manifest(tmp_path: Path) -> None:
-    from segline.data.validate import manifest
+    from segline.data.images import manifest
 
     _draw(tmp_path / "raw")
     (tmp_path / "raw/images/s07.png").write_bytes(b"")

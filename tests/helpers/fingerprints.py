@@ -9,7 +9,8 @@ import numpy as np
 from segline.core.labels import label_map
 from segline.data.images.decode import write_png
 from segline.data.images.split import assign
-from segline.data.validate import fingerprint, manifest, sample_statistics
+from segline.data.validate import fingerprint, sample_statistics
+from segline.data.validate.build_manifest import build_manifest
 from segline.datasets.base import Archive, Dataset, Pair, match
 
 
@@ -59,7 +60,7 @@ def draw(raw: Path, *, splits: tuple[str, ...] = ("train", "validation", "test")
             )
     pairs = _pairs(raw)
     with sample_statistics.store() as store:
-        table = manifest.build(
+        table = build_manifest(
             DATASET, pairs, raw=raw, splits=assign(pairs, validation_share=0.2), workers=1, measured=store
         )
         figures = fingerprint.fingerprint(table, store, dataset=DATASET, alike={})

@@ -27,7 +27,7 @@ def doctor(
     public = [name for name in params.datasets if name not in params.own]
     check_source(params.source, datasets=public, root=project.root, archives=project.archives)
     for name in params.own:
-        from segline.data.download import own
+        from segline.data.look import own
 
         say(f"{name:13} good: {own.locate(params.options[name], root=project.root)}")
     say(f"source        good: {params.source}")

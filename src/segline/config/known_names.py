@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from segline.errors import ConfigError
 
 _PACKAGE = Path(__file__).parents[1]
-_NOT_DATASETS = {"__init__", "base", "sample"}
+_NOT_DATASETS = {"__init__", "base", "sample", "street_labels"}
 _NOT_NETWORKS = {"__init__", "blocks", "classifier"}  # which classifies images, not pixels
 
 CLASSIFIER = "classifier"

@@ -3,8 +3,9 @@
 ``options.folder`` in ``params.yaml`` says where they are (see `segline.config.Options`); `segline init`
 writes it. A project has one such dataset; further ones are projects of their own (``SEGLINE_ROOT``).
 
-The download stage (`segline.data.download.own`) lists the files and their digests, the extract stage copies them
-and paints masks from polygons. So what is described here is the copy: its class table and its samples.
+The download stage (`segline.data.download.own`) lists the files and their digests, the extract stage
+(`segline.data.extract.own`) copies them and paints masks from polygons. So what is described here is the
+copy: its class table and its samples.
 """
 
 import json
@@ -21,8 +22,10 @@ NAME = "folder"
 TABLE = f"{Files.OWN}/{Files.CLASSES}"
 SAMPLES = f"{Files.OWN}/{Files.SAMPLES}"
 MASKS = f"{Files.OWN}/{Files.MASKS}"
-_AGAIN = f"segline data download {NAME}, then dvc repro"
 """Where masks that were painted from polygons are."""
+
+LIST_AGAIN = f"run `dvc repro` again, or `segline data download {NAME}` and then extract"
+_AGAIN = f"segline data download {NAME}, then dvc repro"
 
 
 def define(options: Options, raw: Path | None) -> Dataset:

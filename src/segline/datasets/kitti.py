@@ -30,7 +30,7 @@ from pathlib import Path
 
 from segline.core.labels import LabelClass, LabelMap
 from segline.datasets.base import Archive, Dataset, Pair, Split, Task, match, named
-from segline.datasets.cityscapes import LABEL_MAP
+from segline.datasets.street_labels import LABEL_MAP
 
 FRAMES = 200
 

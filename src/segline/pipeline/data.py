@@ -11,7 +11,7 @@ from segline.project import Project
 
 def look(project: Project, dataset: str, *, report: Report) -> None:
     """See whether the user's own data changed since the last time."""
-    from segline.data.download import own
+    from segline.data.look import own
 
     params = config.load(project.params, dataset=dataset)
     own.look(params.options[dataset], root=project.root, path=project.own(dataset), report=report)
@@ -37,7 +37,7 @@ def extract(project: Project, dataset: str, *, report: Report) -> None:
     params = config.load(project.params, dataset=dataset)
     archives, folder = project.archives(dataset), project.raw(dataset)
     if dataset in params.own:
-        from segline.data.download import own
+        from segline.data.extract import own
 
         own.extract(
             params.options[dataset],

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from segline.core.labels import VOID
 from segline.core.metrics.confusion import confusion, f1, iou, mean_iou
 from segline.core.metrics.scores import category_counts, overall, per_class
-from segline.datasets.cityscapes import LABEL_MAP
+from segline.datasets.street_labels import LABEL_MAP
 
 CLASSES, SHAPE, PAIRS = len(LABEL_MAP), (29, 47), 24
 SCORED = [item.raw for item in LABEL_MAP.classes]

@@ -11,10 +11,10 @@ import pytest
 from segline.core.labels import VOID
 from segline.data.batches.augment import Augmenter
 from segline.data.batches.loader import Crops, Whole, rare_classes
-from segline.data.images import split
+from segline.data.images import manifest, split
 from segline.data.prepare.prepare import _places, prepare
 from segline.data.prepare.prepared import PLACES, Prepared
-from segline.data.validate import manifest
+from segline.data.validate.build_manifest import build_manifest
 from segline.datasets.base import Dataset, Pair, match
 from segline.datasets.oxford_pets import DATASET as PETS
 from segline.errors import ConfigError, DataError
@@ -68,7 +68,7 @@ def make(raw, tmp_path_factory):
     def run(*, short_side=48, workers=1):
         folder = tmp_path_factory.mktemp("prepared")
         found = pairs(raw)
-        table = manifest.build(
+        table = build_manifest(
             DATASET, found, raw=raw, splits=split.assign(found, validation_share=0.2), workers=workers
         )
         (folder / "manifest").mkdir()

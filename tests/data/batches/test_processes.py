@@ -12,10 +12,10 @@ import pytest
 
 from segline.data.batches.augment import Augmenter
 from segline.data.batches.loader import Ahead, Crops, on_processes
-from segline.data.images import split
+from segline.data.images import manifest, split
 from segline.data.prepare.prepare import prepare
 from segline.data.prepare.prepared import Prepared
-from segline.data.validate import manifest
+from segline.data.validate.build_manifest import build_manifest
 from segline.errors import SeglineError
 from segline.parallel import pool as parallel
 from segline.progress import silent
@@ -27,7 +27,7 @@ def prepared(tiny, raw, tmp_path):
     found = tiny.pairs(raw)
     splits = split.assign(found, validation_share=0.2)
     (tmp_path / "manifest").mkdir()
-    table = manifest.build(tiny, found, raw=raw, splits=splits, workers=1)
+    table = build_manifest(tiny, found, raw=raw, splits=splits, workers=1)
     manifest.write(table, tmp_path / "manifest" / Files.MANIFEST)
     folder = tmp_path / "prepared"
     prepare(

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from places import REAL
 
+from segline.data.images import manifest
 from segline.data.images.decode import read_mask, write_png
-from segline.data.validate import data_docs, manifest
+from segline.data.validate import data_docs
 from segline.datasets.base import Dataset, Pair
 from segline.errors import DataError, ValidationError
 from segline.project import Files

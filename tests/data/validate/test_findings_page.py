@@ -22,11 +22,11 @@ from segline.data.validate import (
     findings_page,
     fingerprint,
     fingerprint_page,
-    manifest,
     mask_checks,
     page_layout,
     sample_statistics,
 )
+from segline.data.validate.build_manifest import build_manifest
 from segline.data.validate.findings_page import Exhibit
 from segline.data.validate.manifest_rules import Finding, flat, rules_of
 from segline.datasets.base import Dataset
@@ -73,7 +73,7 @@ def _rows(dataset: Dataset, raw: Path) -> tuple[dict[str, Any], list[dict[str, A
     pairs = dataset.pairs(raw)
     splits = assign(pairs, validation_share=0.2)
     with sample_statistics.store() as store:
-        table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=1, measured=store)
+        table = build_manifest(dataset, pairs, raw=raw, splits=splits, workers=1, measured=store)
         rows = table.to_pylist()
         alike = mask_checks.near_duplicates(rows)
         figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike)

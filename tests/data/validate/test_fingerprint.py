@@ -13,7 +13,8 @@ from scipy import ndimage
 from segline.core.labels import VOID
 from segline.data.images.decode import read_image, read_mask, write_png
 from segline.data.images.split import assign
-from segline.data.validate import fingerprint, manifest, mask_checks, sample_statistics
+from segline.data.validate import fingerprint, mask_checks, sample_statistics
+from segline.data.validate.build_manifest import build_manifest
 from segline.datasets.base import SPLITS, Dataset
 
 
@@ -23,7 +24,7 @@ def _fingerprint(
     pairs = dataset.pairs(raw)
     splits = assign(pairs, validation_share=0.2)
     with sample_statistics.store() as store:
-        table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=1, measured=store)
+        table = build_manifest(dataset, pairs, raw=raw, splits=splits, workers=1, measured=store)
         if alike is None:
             alike = mask_checks.near_duplicates(table.to_pylist())
         figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike, left_out=left_out)

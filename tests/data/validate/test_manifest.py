@@ -3,6 +3,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -11,10 +12,11 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from segline.core.labels import Mask
+from segline.data.images import manifest
 from segline.data.images.decode import read_mask, write_png
+from segline.data.images.manifest import SCHEMA
 from segline.data.images.split import assign
-from segline.data.validate import manifest
-from segline.data.validate.manifest import SCHEMA
+from segline.data.validate.build_manifest import _contents, build_manifest
 from segline.datasets.base import Dataset
 from segline.datasets.kitti import DATASET
 from segline.errors import DataError
@@ -26,10 +28,10 @@ def _rows(dataset: Dataset, raw: Path, *, workers: int = 1) -> dict[str, dict[st
     return {row["id"]: row for row in _build(dataset, raw, workers=workers).to_pylist()}
 
 
-def _build(dataset: Dataset, raw: Path, *, workers: int = 1) -> manifest.pa.Table:
+def _build(dataset: Dataset, raw: Path, *, workers: int = 1) -> pa.Table:
     pairs = dataset.pairs(raw)
     splits = assign(pairs, validation_share=0.2)
-    return manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers)
+    return build_manifest(dataset, pairs, raw=raw, splits=splits, workers=workers)
 
 
 def test_a_row_says_what_the_files_are_and_hold(tiny: Dataset, raw: Path) -> None:
@@ -104,7 +106,7 @@ def test_oddities_are_notes(tiny: Dataset, raw: Path) -> None:
 
 @given(mask=arrays.arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 8))))
 def test_every_pixel_is_counted_once(mask: Mask) -> None:
-    facts = manifest._contents(mask, DATASET.label_map)
+    facts = _contents(mask, DATASET.label_map)
     assert sum(facts["pixels"]) + round(facts["void_fraction"] * mask.size) == mask.size
     assert facts["illegal_pixels"] == int((mask > 33).sum())
     assert facts["illegal_ids"] == sorted({int(value) for value in mask[mask > 33]})
@@ -125,4 +127,4 @@ def test_border_ids_are_those_between_a_lower_and_a_higher_neighbour(mask: Mask)
         for value in np.flatnonzero(counts).tolist()
         if counts[value] >= 4 and (between & (mask == value)).sum() > 0.8 * counts[value]
     ]
-    assert manifest._contents(mask, DATASET.label_map)["border_ids"] == expected
+    assert _contents(mask, DATASET.label_map)["border_ids"] == expected

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scored_folders import LABELS, RAW, TINY
 
-from segline.data.images import split
+from segline.data.images import manifest, split
 from segline.data.images.decode import write_png
 from segline.data.prepare.prepare import prepare
-from segline.data.validate import manifest
+from segline.data.validate.build_manifest import build_manifest
 from segline.progress import silent
 from segline.project import Files
 
@@ -40,7 +40,7 @@ def project(tmp_path_factory):
             write_png(root / "raw/images" / f"{part}_{number}.png", image.astype(np.uint8))
             write_png(root / "raw/masks" / f"{part}_{number}.png", ids)
     found = TINY.pairs(root / "raw")
-    table = manifest.build(TINY, found, raw=root / "raw", splits=split.assign(found, validation_share=0.2), workers=1)
+    table = build_manifest(TINY, found, raw=root / "raw", splits=split.assign(found, validation_share=0.2), workers=1)
     (root / "manifest").mkdir()
     manifest.write(table, root / "manifest" / Files.MANIFEST)
     prepare(

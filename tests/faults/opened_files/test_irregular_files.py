@@ -12,7 +12,7 @@ from segline.core.labels import label_map
 from segline.data.download.download import download
 from segline.data.images.decode import read_image, read_mask
 from segline.data.look.survey import survey
-from segline.data.validate import manifest
+from segline.data.validate.build_manifest import build_manifest
 from segline.datasets.base import Dataset, Pair
 from segline.datasets.folder import read_samples
 from segline.datasets.own.annotations import read_json
@@ -116,7 +116,7 @@ def test_images_of_the_raw_folder_may_be_links_and_no_devices(tmp_path):
     dataset = Dataset(
         name="x", title="", terms="", archives=(), label_map=labels, protocol="x/1", pairs=lambda _: pairs
     )
-    rows = manifest.build(dataset, pairs, raw=raw, splits={}, workers=1).to_pylist()
+    rows = build_manifest(dataset, pairs, raw=raw, splits={}, workers=1).to_pylist()
     assert [row["image_error"] for row in rows] == [None, "a FIFO (a named pipe)"]
     assert rows[0]["problems"] == []
 

@@ -1,6 +1,6 @@
 """Archives of a dataset, from the publisher, a mirror, or drawn here, into one folder.
 
-They grow in a folder beside it (`_staging`), which keeps what came across runs. Once all are whole and
+They grow in a folder beside it (`wanted.staging`), which keeps what came across runs. Once all are whole and
 their digests right, they are moved into place, and the two record files (`SUMS`, `RECORD`) are written
 last: a folder that has them is complete, and until then it stays as it was.
 """
@@ -16,18 +16,18 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 from filelock import FileLock, Timeout
 
 from segline import datasets as definitions
-from segline.data.download import address, pins, sources, transfer
+from segline.data.download import address, pins, transfer
 from segline.data.download import cityscapes_login as login
-from segline.data.download.sources import SUMS, Item
+from segline.data.download.sources import find_archives
 from segline.data.download.transfer import Digests
+from segline.data.download.wanted import SUMS, WantedArchive, staging
 from segline.data.extract import members
 from segline.datasets.base import Dataset
-from segline.errors import ArchiveError, ChecksumError, DataError, SourceError, StorageError
+from segline.errors import ChecksumError, StorageError
 from segline.formats import strict_json
 from segline.masking import masked
 from segline.progress import Advance, Progress, Report, showing, silent
@@ -70,11 +70,12 @@ def download(
         StorageError: no room or no right to write.
     """
     report(f"{dataset.name}: {dataset.title}. Terms: {dataset.terms}")
-    with _alone(folder, report), sources.items(dataset, source=source, root=root, report=report) as items:
+    finding = find_archives(dataset, source=source, root=root, folder=folder, report=report)
+    with _alone(folder, report), finding as items:
         with reporting_storage(folder):
-            _tidy(_staging(folder), {item.origin for item in items})
+            _tidy(staging(folder), {item.origin for item in items})
         got = _bring(dataset, items, folder, workers=workers, report=report)
-        seen = {item.shown: _pin(item, one.sha256, _place(item, folder)) for item, one in got.items() if item.wants_pin}
+        seen = {item.shown: item.seen_pin(item.whole, one.sha256) for item, one in got.items() if item.wants_pin}
         pins.add(root / Files.PINS, seen, report=report)
         with reporting_storage(folder):
             _install(dataset, got, folder, source=masked(source).rstrip("/") or source)
@@ -116,15 +117,16 @@ def check_source(
         dataset = definitions.load(name)
         if source == "official" and any(archive.url is None for archive in dataset.archives):
             login.credentials(dataset)
-        with sources.items(dataset, source=source, root=root) as items:
+        folder = root if archives is None else archives(name)  # nothing is put there
+        with find_archives(dataset, source=source, root=root, folder=folder) as items:
             if archives is not None:
-                _refuse_change(items, _earlier(archives(name)), name)
+                _refuse_change(items, _earlier(folder), name)
 
 
-def _refuse_change(items: Sequence[Item], earlier: Mapping[str, _Got], dataset: str) -> None:
+def _refuse_change(items: Sequence[WantedArchive], earlier: Mapping[str, _Got], dataset: str) -> None:
     """DVC looks at `source` and not at what lies there, so a mirror's new content must be told; likewise a new pin."""
     for item in items:
-        before = earlier.get(item.archive.name)
+        before = earlier.get(item.name)
         wanted = item.sha256 or (item.pin or "").removeprefix("sha256:")
         if before is None or before.url != item.shown or not wanted or wanted.startswith("content:"):
             continue
@@ -137,45 +139,27 @@ def _refuse_change(items: Sequence[Item], earlier: Mapping[str, _Got], dataset: 
             )
 
 
-def _staging(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.partial")
-
-
-def _partial(item: Item, folder: Path) -> Path:
-    """Where an archive grows: its place changes with the source, so that no two are ever mixed."""
-    return _staging(folder) / item.origin / item.archive.name
-
-
-def _staged(item: Item, folder: Path) -> Path:
-    """Where a whole archive waits for the others."""
-    return _staging(folder) / item.origin / f"{item.archive.name}.whole"
-
-
-def _place(item: Item, folder: Path) -> Path:
-    """Where a whole archive is, before `_install`."""
-    staged = _staged(item, folder)
-    return staged if staged.is_file() else folder / item.archive.name
-
-
 def _tidy(folder: Path, belonging: set[str]) -> None:
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name not in belonging:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
-def _bring(dataset: Dataset, items: Sequence[Item], folder: Path, *, workers: int, report: Report) -> dict[Item, _Got]:
+def _bring(
+    dataset: Dataset, items: Sequence[WantedArchive], folder: Path, *, workers: int, report: Report
+) -> dict[WantedArchive, _Got]:
     earlier = _earlier(folder)
-    got = {item: kept for item in items if (kept := _kept(item, folder, earlier)) is not None}
+    got = {item: kept for item in items if (kept := _kept(item, earlier)) is not None}
     for item in got:
-        report(f"{item.archive.name}: already here, its digest is right")
+        report(f"{item.name}: already here, its digest is right")
     missing = [item for item in items if item not in got]
     if missing:
         _check_room(missing, folder, report)
-        got |= _fetch_all(dataset, missing, folder, workers=workers, report=report)
+        got |= _fetch_all(dataset, missing, workers=workers, report=report)
     return {item: got[item] for item in items}
 
 
-def _check_room(items: Sequence[Item], folder: Path, report: Report) -> None:
+def _check_room(items: Sequence[WantedArchive], folder: Path, report: Report) -> None:
     """Compare what is still to come with the room there is, before the first byte.
 
     Raises:
@@ -187,7 +171,7 @@ def _check_room(items: Sequence[Item], folder: Path, report: Report) -> None:
         login = item.authorization
         said = None if item.address is None else address.size(item.address, shown=item.shown, authorization=login)
         size = said or archive.size or archive.about or 0
-        needed += max(0, size - transfer.size_of(_partial(item, folder)))
+        needed += max(0, size - transfer.size_of(item.partial))
         unpacked += members.expected_size(archive, size)
     room = require_room(folder, needed, purpose="for the archives still to come")
     report(f"{size_text(needed)} to come, {size_text(room)} free; about {size_text(unpacked)} more when extracted")
@@ -206,39 +190,31 @@ def _earlier(folder: Path) -> Mapping[str, _Got]:
         return {}
 
 
-def _kept(item: Item, folder: Path, earlier: Mapping[str, _Got]) -> _Got | None:
+def _kept(item: WantedArchive, earlier: Mapping[str, _Got]) -> _Got | None:
     """The archive that is already here, in its folder or waiting beside it, where it is certainly the wanted one."""
-    path = _place(item, folder)
+    path = item.whole
     if not path.is_file():
         return None
     digests = transfer.digest(path)
     if item.wants_pin and item.pin is None:
-        before = earlier.get(item.archive.name)
+        before = earlier.get(item.name)
         recorded = before is not None and (before.url, before.sha256) == (item.shown, digests.sha256)
-        right = recorded or path == _staged(item, folder)
+        right = recorded or path == item.staged
     else:
-        right = _is_right(item, digests, path)
+        right = item.is_right(path, digests)
     return _got(item, digests) if right else None
 
 
-def _is_right(item: Item, digests: Digests, path: Path) -> bool:
-    try:
-        _verify(item, path, digests)
-    except DataError:
-        return False
-    return True
-
-
-def _got(item: Item, digests: Digests) -> _Got:
-    return _Got(name=item.archive.name, sha256=digests.sha256, size=digests.size, url=item.shown)
+def _got(item: WantedArchive, digests: Digests) -> _Got:
+    return _Got(name=item.name, sha256=digests.sha256, size=digests.size, url=item.shown)
 
 
 def _fetch_all(
-    dataset: Dataset, items: Sequence[Item], folder: Path, *, workers: int, report: Report
-) -> dict[Item, _Got]:
+    dataset: Dataset, items: Sequence[WantedArchive], *, workers: int, report: Report
+) -> dict[WantedArchive, _Got]:
     stop = threading.Event()
     with showing(report) as progress, ThreadPoolExecutor(min(workers, len(items))) as executor:
-        fetch = partial(_fetch, dataset, folder=folder, progress=progress, stop=stop, report=report)
+        fetch = partial(_fetch, dataset, progress=progress, stop=stop, report=report)
         futures = {executor.submit(fetch, item): item for item in items}
         try:
             return {futures[future]: future.result() for future in as_completed(futures)}
@@ -247,18 +223,16 @@ def _fetch_all(
             raise
 
 
-def _fetch(
-    dataset: Dataset, item: Item, *, folder: Path, progress: Progress, stop: threading.Event, report: Report
-) -> _Got:
-    path = _partial(item, folder)
+def _fetch(dataset: Dataset, item: WantedArchive, *, progress: Progress, stop: threading.Event, report: Report) -> _Got:
+    path = item.partial
     with reporting_storage(path), _clearing_a_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if item.address is None:
             bring = partial(login.fetch, dataset, path)
         else:
             copy = partial(transfer.copy, item.address, path, shown=item.shown, authorization=item.authorization)
-            bring = partial(copy, held=_is_held(item))
-        check = partial(_verify, item, path)
+            bring = partial(copy, held=item.is_held)
+        check = partial(item.verify, path)
 
         def track(total: int | None, done: int) -> Advance:
             return progress.start(path.name, total, unit="bytes", done=done)
@@ -266,15 +240,10 @@ def _fetch(
         digests = bring(track=track, check=check, report=report, stop=stop)
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
-        path.replace(_staged(item, folder))
+        path.replace(item.staged)
         transfer.forget(path)
     report(f"{path.name}: {size_text(digests.size)} from {item.shown}")
     return _got(item, digests)
-
-
-def _is_held(item: Item) -> bool:
-    """Whether the archive's digest is known beforehand."""
-    return any(known is not None for known in (item.sha256, item.archive.md5, item.pin))
 
 
 @contextmanager
@@ -288,67 +257,17 @@ def _clearing_a_full_disk(path: Path) -> Iterator[None]:
         raise
 
 
-def _verify(item: Item, path: Path, digests: Digests) -> None:
-    """Compare what came with what it must be.
-
-    Raises:
-        ChecksumError: it is something else.
-        SourceError: it is no whole archive, and no digest was published that would tell.
-    """
-    official = item.sha256 is None
-    expectations: tuple[tuple[Literal["sha256", "md5", "size"], str | int | None], ...] = (
-        ("sha256", item.sha256),
-        ("size", item.archive.size if official else None),
-        ("md5", item.archive.md5 if official else None),
-    )
-    for name, expected in expectations:
-        found = getattr(digests, name)
-        if expected is not None and found != expected:
-            raise ChecksumError(
-                item.shown,
-                found=f"{name} {found}",
-                expected=f"{name} {expected}",
-                remedy="run it again; if it stays, the publisher changed the file: see README, and tell us"
-                if official
-                else f"the archive or {SUMS} beside it is damaged or old: copy both anew into the mirror",
-            )
-    if item.wants_pin:
-        with _telling_where_from(item):
-            members.look(item.archive, path)
-            pin = _pin(item, digests.sha256, path)
-        if item.pin is not None:
-            pins.check(item.shown, pin, pinned=item.pin)
-
-
-@contextmanager
-def _telling_where_from(item: Item) -> Iterator[None]:
-    try:
-        yield
-    except ArchiveError as error:
-        raise SourceError(
-            item.shown,
-            found=error.found,
-            expected="a whole archive; no published digest tells",
-            remedy="see with a browser what is sent there: a login page, or a notice of a proxy?",
-        ) from error
-
-
-def _pin(item: Item, sha256: str, path: Path) -> str:
-    """What an archive is held to: its bytes, or what is packed in it where its server packs it anew."""
-    return f"content:{members.content(item.archive, path)}" if item.archive.volatile else f"sha256:{sha256}"
-
-
-def _install(dataset: Dataset, got: Mapping[Item, _Got], folder: Path, *, source: str) -> None:
+def _install(dataset: Dataset, got: Mapping[WantedArchive, _Got], folder: Path, *, source: str) -> None:
     """Move the whole archives into place; the records of what was there go first and the new ones come last."""
     folder.mkdir(exist_ok=True)
-    staged = [item for item in got if _staged(item, folder).is_file()]
+    staged = [item for item in got if item.staged.is_file()]
     for name in (SUMS, RECORD) if staged else ():
         (folder / name).unlink(missing_ok=True)
     for item in staged:
-        _staged(item, folder).replace(folder / item.archive.name)
-    _tidy(folder, {item.archive.name for item in got} | {SUMS, RECORD})
+        item.staged.replace(item.installed)
+    _tidy(folder, {item.name for item in got} | {SUMS, RECORD})
     _record(dataset, list(got.values()), folder, source=source)
-    shutil.rmtree(_staging(folder), ignore_errors=True)
+    shutil.rmtree(staging(folder), ignore_errors=True)
 
 
 def _record(dataset: Dataset, got: Sequence[_Got], folder: Path, *, source: str) -> None:

@@ -5,78 +5,53 @@ A mirror holds ``<dataset>/<archive>`` and ``<dataset>/SHA256SUMS``; it may be a
 """
 
 import difflib
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from segline.data.download import cityscapes_login, pins, source_login, transfer
-from segline.datasets.base import Archive, Dataset
+from segline.data.download.wanted import SUMS, WantedArchive
+from segline.datasets.base import Dataset
 from segline.errors import SourceError
 from segline.masking import masked
 from segline.progress import Report, silent
 from segline.project import Files
 from segline.storage import reporting_storage
 
-SUMS = Files.SUMS
-
 _SCHEMES = ("file://", "http://", "https://", "s3://")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """One archive to bring.
+@contextmanager
+def find_archives(
+    dataset: Dataset, *, source: str, root: Path, folder: Path, report: Report = silent
+) -> Iterator[list[WantedArchive]]:
+    """Find the archives of `dataset` at `source`; what had to be drawn lasts as long as the context.
 
     Args:
-        address: where its bytes are; None behind the publisher's login.
-        shown: the same for people and records, without a secret.
-        sha256: what a mirror says it must have; None for the publisher's.
-        pin: what was first seen at the publisher's address, where nothing was published to hold it to.
-        authorization: the header that a mirror wants; None where it wants none, and for the publisher.
-    """
-
-    archive: Archive
-    address: str | None
-    shown: str
-    sha256: str | None
-    pin: str | None = None
-    authorization: str | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def wants_pin(self) -> bool:
-        """Whether there is no other digest to hold it to."""
-        return self.sha256 is None and self.archive.md5 is None
-
-    @property
-    def origin(self) -> str:
-        """Differs for sources that may differ in their bytes, so that parts of two are never mixed."""
-        return hashlib.sha256(f"{self.shown} {self.sha256}".encode()).hexdigest()[:16]
-
-
-@contextmanager
-def items(dataset: Dataset, *, source: str, root: Path, report: Report = silent) -> Iterator[list[Item]]:
-    """The archives of `dataset` at `source`; what had to be drawn lasts as long as the context.
+        folder: where they are to go.
 
     Raises:
         SourceError: a mirror, or its list, is missing or unreadable.
         ConfigError: the pins cannot be read, or the variables with the mirror's login are wrong.
     """
     if source == "official":
-        yield _published(dataset, pins.read(root / Files.PINS))
+        yield _published(dataset, pins.read(root / Files.PINS), folder)
     elif source == "sample":
         with _drawn(dataset) as mirror:
-            yield _mirrored(dataset, mirror, source, report)
+            yield _mirrored(dataset, mirror, source, folder, report)
     else:
         mirror, shown = _mirror(source, root), masked(source).rstrip("/") or source
-        yield _mirrored(dataset, mirror, shown, report, authorization=source_login.authorization(mirror))
+        authorization = source_login.authorization(mirror)
+        yield _mirrored(dataset, mirror, shown, folder, report, authorization=authorization)
 
 
-def _published(dataset: Dataset, known: dict[str, str]) -> list[Item]:
+def _published(dataset: Dataset, known: dict[str, str], folder: Path) -> list[WantedArchive]:
     addresses = [archive.url or f"{cityscapes_login.ADDRESS}{archive.name}" for archive in dataset.archives]
     return [
-        Item(archive=archive, address=archive.url, shown=address, sha256=None, pin=known.get(address))
+        WantedArchive(
+            archive=archive, folder=folder, address=archive.url, shown=address, sha256=None, pin=known.get(address)
+        )
         for archive, address in zip(dataset.archives, addresses, strict=True)
     ]
 
@@ -107,8 +82,8 @@ def _mirror(source: str, root: Path) -> str:
 
 
 def _mirrored(
-    dataset: Dataset, mirror: str, source: str, report: Report, *, authorization: str | None = None
-) -> list[Item]:
+    dataset: Dataset, mirror: str, source: str, folder: Path, report: Report, *, authorization: str | None = None
+) -> list[WantedArchive]:
     base, shown = f"{mirror}/{dataset.name}", f"{source}/{dataset.name}"
     sums = _sums(base, shown, report, authorization)
     for archive in dataset.archives:
@@ -120,8 +95,9 @@ def _mirrored(
                 remedy=f"put the archive there under its official name and run `sha256sum * > {SUMS}` beside it",
             )
     return [
-        Item(
+        WantedArchive(
             archive=item,
+            folder=folder,
             address=f"{base}/{item.name}",
             shown=f"{shown}/{item.name}",
             sha256=sums[item.name],

@@ -27,11 +27,10 @@ import pyarrow.compute as pc
 
 from segline.core.coding import Colours
 from segline.core.labels import VOID, Image, LabelMap, Mask
-from segline.data.images import split
+from segline.data.images import manifest, split
 from segline.data.images.decode import read_image, read_mask
 from segline.data.images.scale import scale_image, scale_mask, scaled_size
 from segline.data.prepare.prepared import FORMAT, PLACES, SCORED
-from segline.data.validate import manifest
 from segline.datasets.base import SPLITS, Dataset
 from segline.errors import DataError
 from segline.parallel.pool import stream_samples

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from segline.core.labels import Image, Mask
+from segline.data.images import manifest
 from segline.data.images.decode import read_image
 from segline.data.images.scale import scale_image
-from segline.data.validate import manifest
 from segline.datasets.base import Dataset, Split
 from segline.errors import ConfigError, DataError, shortened
 from segline.formats import strict_json

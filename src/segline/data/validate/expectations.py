@@ -24,6 +24,7 @@ from great_expectations.data_context.types.base import (
     ProgressBarsConfig,
 )
 
+from segline.data.images import manifest
 from segline.data.images.split import assign
 from segline.data.images.thumbnails import Album
 from segline.data.validate import (
@@ -31,10 +32,10 @@ from segline.data.validate import (
     findings_page,
     fingerprint,
     fingerprint_page,
-    manifest,
     mask_checks,
     sample_statistics,
 )
+from segline.data.validate.build_manifest import build_manifest
 from segline.data.validate.manifest_rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
 from segline.datasets.base import SPLITS, Dataset, Pair
 from segline.errors import LONGEST_LINE, DataError, ValidationError, shown
@@ -150,7 +151,7 @@ def validate(
     pairs = _pairs(dataset, raw)
     splits = assign(pairs, validation_share=validation_share)
     with sample_statistics.store() as store:
-        table = manifest.build(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store, report=report)
+        table = build_manifest(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store, report=report)
         verdict, figures = judge(table, store, dataset=dataset, raw=raw, docs=docs, quarantine_share=quarantine_share)
     if not verdict.success:
         _remove(folder)
@@ -199,7 +200,7 @@ def judge(
     """Judge a manifest and write the pages and ``validation.json`` into `docs`.
 
     Args:
-        table: of `manifest.build`.
+        table: of `build_manifest`.
         store: what it measured.
 
     Returns:

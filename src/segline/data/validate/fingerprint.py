@@ -53,7 +53,7 @@ class Measured:
 
 
 def measured(table: pa.Table, store: Store, *, usable: Numbers) -> Measured:
-    """The arrays of what `manifest.build` made; samples whose image or mask cannot be read are left out.
+    """The arrays of what `build_manifest` made; samples whose image or mask cannot be read are left out.
 
     Args:
         usable: (N,) bool, which samples are wanted.
@@ -87,7 +87,7 @@ def fingerprint(
     """Sum up the usable samples of a manifest.
 
     Args:
-        table: of `manifest.build`.
+        table: of `build_manifest`.
         store: what it measured.
         left_out: ids of samples that are not usable.
         alike: sample id -> ids of samples whose images look the same.

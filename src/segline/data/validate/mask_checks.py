@@ -13,7 +13,7 @@ import numpy as np
 from segline.core.coding import BLENDS
 from segline.core.labels import VOID, runs
 from segline.core.vision import perceptual_hash
-from segline.data.validate.manifest import MASK_FOR_IMAGE
+from segline.data.validate.build_manifest import MASK_FOR_IMAGE
 from segline.data.validate.manifest_rules import Finding, Row, ranges
 from segline.datasets.base import SPLITS, Dataset
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.core.labels import Image
-from segline.datasets.cityscapes import LABEL_MAP
+from segline.datasets.street_labels import LABEL_MAP
 
 Points = npt.NDArray[np.float64]
 Colour = tuple[float, float, float]

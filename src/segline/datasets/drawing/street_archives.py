@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from segline.core.labels import Image, Mask
 from segline.datasets.camvid import DATASET as CAMVID
-from segline.datasets.cityscapes import LABEL_MAP
 from segline.datasets.drawing.canvas import IDS, VOID_IDS, Canvas
 from segline.datasets.drawing.packing import NOTE, Member, png, zip_archive
 from segline.datasets.drawing.street import Lens, Street, build, label_ids, photograph
 from segline.datasets.kitti import DRIVES, FRAMES
 from segline.datasets.kitti_road import BLOCKS, COUNTS
+from segline.datasets.street_labels import LABEL_MAP
 
 _LENSES = tuple(
     Lens(width=width, height=height, focal=0.58 * width, horizon=0.46 * height, eye=1.65)

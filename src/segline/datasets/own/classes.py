@@ -103,6 +103,10 @@ class ClassTable(Strict):
         rows: list[Row | VoidRow] = [*self.classes, *self.void]
         return Colours(ids={row.colour: row.id for row in rows if row.colour is not None})
 
+    def ids(self) -> dict[str, int]:
+        """Give each class's raw id by its name, as polygons name it."""
+        return {row.name: row.id for row in self.classes}
+
 
 def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
     """Read and check a class table.

@@ -63,8 +63,8 @@ def read(folder: Path, *, raw: Path) -> Published:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    from segline.data.images import manifest
     from segline.data.prepare.prepare import split_digest
-    from segline.data.validate import manifest
 
     path = folder / Files.MANIFEST
     if not path.is_file():
