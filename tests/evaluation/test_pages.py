@@ -121,7 +121,8 @@ def test_the_cost_says_how_busy_the_machine_was_and_leaves_out_a_percentile_of_f
     assert {"cost.batched.median", "cost.load.others"} <= set(busy.figures)
     for key in ("whole_memory", "batched_memory"):
         for name in ("tensor_bytes", "added_bytes", "resident_before_bytes", "resident_peak_bytes"):
-            assert rendering.mebibytes(content[key][name]) in words, (key, name)
+            size = content[key][name]  # not every build of TensorFlow counts its tensors
+            assert size is None or rendering.mebibytes(size) in words, (key, name)
     assert "a GPU's is not counted" in words
     calm, words = shown(False, 12.5)
     assert "too long" not in words
