@@ -30,7 +30,7 @@ def read(path: Path, *, remedy: str) -> Any:
         DataError: it cannot be read, or is no JSON.
     """
     try:
-        return loads(read_bytes(path, limit=JSON_BYTES, remedy=remedy))
+        return loads(read_bytes(path, limit=JSON_BYTES))
     except (OSError, ValueError) as error:
         raise DataError(
             path,

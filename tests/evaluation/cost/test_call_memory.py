@@ -81,8 +81,10 @@ def test_tensors_count_though_the_backend_has_kept_memory_for_them():
     first, second = call_memory.taken(call), call_memory.taken(call)
     assert held.shape == (5_000_000,)
     for found in (first, second):
-        taken = found.added_bytes if found.tensor_bytes is None else found.tensor_bytes
-        assert 99e6 < taken < 125e6  # twice 50 MB
+        if found.tensor_bytes is None:  # a build of TensorFlow that counts none: NumPy's copy is resident, too
+            assert 99e6 < found.added_bytes < 175e6
+        else:
+            assert 99e6 < found.tensor_bytes < 125e6  # twice 50 MB
 
 
 @pytest.mark.usefixtures("held")
