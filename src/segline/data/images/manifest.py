@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from segline.errors import DataError
 
-FILE_NAME = "manifest.parquet"
 
 SCHEMA = pa.schema(
     [
