@@ -1,14 +1,9 @@
 """The user's own data through `dvc repro`, with the real dvc.yaml, as a newcomer does it."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import yaml
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "own"))
-
 from drawing import draw_coco, draw_ids, save
 
 STAGES = ("download", "extract", "validate", "prepare")

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import quiet_prefect  # noqa: F401  (before flows, which import Prefect)
 from mlflow import MlflowClient
 from rich.console import Console
 

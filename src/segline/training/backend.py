@@ -1,4 +1,4 @@
-"""Project of the arithmetic that a result depends on, and the devices that do it.
+"""Settings of the arithmetic that a result depends on, and the devices that do it.
 
 The one place of training where TensorFlow is imported: Keras has no portable name for op
 determinism, thread counts and what devices say to each other. Equal seed, thread count, instruction

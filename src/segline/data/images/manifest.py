@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from segline.errors import DataError
 
-
 SCHEMA = pa.schema(
     [
         ("id", pa.string()),
