@@ -140,14 +140,18 @@ def test_a_second_run_reuses_the_finished_one_and_says_so(trained):
 
 
 def test_retraining_killed_twice_repeats_every_bit_and_compares_with_the_champion(trained):
-    """Killed in the search and in the training, it ends as the undisturbed first run did."""
+    """Killed in the search and in the training, it ends as the undisturbed first run did; with the flow or without."""
     project, _ = trained
-    for moment in ("trial 2/2", "epoch 2/4"):
-        project.kill_when(moment, sys.executable, "-u", "-m", "flows.training", "--retrain")
-    answer = project.train()  # an unfinished run goes on, also without --retrain
-    assert "trial 1/2" not in answer.stderr
-    assert "epoch 1/4" not in answer.stderr
+    plain = [sys.executable, "-u", "-c", "from segline.cli import main; main()", "train"]
+    project.kill_when("trial 2/2", *plain, "--retrain")
+    project.kill_when("epoch 2/4", sys.executable, "-u", "-m", "flows.training", "--retrain")
+    answer = project.run(*plain)  # an unfinished run goes on, also without --retrain
+    assert "trial 1/2" not in answer.stdout
+    assert "epoch 1/4" not in answer.stdout
     first, second = project.parents()
+    assert first.data.tags["segline.run_key"] == second.data.tags["segline.run_key"]
+    assert first.data.tags["segline.flow_run"] != "none"
+    assert second.data.tags["segline.flow_run"] == "none"
     client = project.client()
     counts, scores, pictures = [], [], []
     for run in (first, second):
