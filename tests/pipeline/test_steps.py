@@ -15,6 +15,7 @@ from segline.inference.bundle import Bundle
 from segline.pipeline import fit, promote, search
 from segline.pipeline.train import alone
 from segline.pipeline.work import Work
+from segline.progress import FlowLines
 from segline.project import Project
 from segline.registry import versions
 
@@ -43,6 +44,7 @@ def judged(tmp_path, monkeypatch):
         name="segline-x",
         client=client,
         scratch=tmp_path,
+        progress=FlowLines(print),
         report=print,
         params=SimpleNamespace(dataset="x", promotion=SimpleNamespace(floor={"x": 0.1})),
     )
@@ -111,7 +113,7 @@ def test_an_encoder_is_trained_with_the_steps_of_one_pass(tmp_path, monkeypatch)
         client=None,
         scratch=tmp_path,
         tags={},
-        report=print,
+        progress=FlowLines(print),
     )
     search.pretrain(work)
     assert [(encoder, training.steps) for encoder, training in given] == [("mini_xception", 3)]
@@ -156,7 +158,7 @@ def test_a_binary_task_gets_its_threshold_from_validation_or_params(tmp_path, wa
         params=SimpleNamespace(training=SimpleNamespace(threshold=wanted)),
         prepared=SimpleNamespace(split=lambda name: {"validation": Brightness()}[name]),
         tracker=SimpleNamespace(log_metrics=lambda metrics, step: logged.update(metrics)),
-        progress=lambda what: lambda done, total: None,
+        progress=FlowLines(print),
         report=print,
     )
     found = fit._choose_threshold(work, bundle)

@@ -45,9 +45,6 @@ IRREGULAR = {
 }
 
 
-REMEDIES = {read_samples: "segline data download folder, then dvc repro"}  # it is ours, and made again
-
-
 @pytest.mark.parametrize(("make", "said"), IRREGULAR.values(), ids=IRREGULAR)
 @pytest.mark.parametrize("read", [read_image, read_mask, read_json, read_samples])
 def test_what_is_no_regular_file_is_told_and_not_read(tmp_path, make, said, read):
@@ -58,7 +55,7 @@ def test_what_is_no_regular_file_is_told_and_not_read(tmp_path, make, said, read
     assert caught.value.place == str(path)
     assert caught.value.found.startswith(said)
     assert "regular file" in caught.value.expected
-    assert caught.value.remedy == REMEDIES.get(read, "put a regular file in its place, or take it away")
+    assert caught.value.remedy == "put a regular file in its place, or take it away"
 
 
 def test_a_file_without_end_is_read_up_to_the_limit():
