@@ -69,5 +69,5 @@ def test_no_secret_is_left_anywhere(project_copy, prefect_home):
     assert "hunter2" not in said
     assert holders(project_copy.root, prefect_home) == []
     assert argued() == []
-    database = b"".join(path.read_bytes() for path in prefect_home.glob("prefect.db*"))
+    database = b"".join(path.read_bytes() for path in (prefect_home / ".prefect").glob("prefect.db*"))
     assert b"no MLflow server answers" in database  # what is searched is what Prefect wrote
