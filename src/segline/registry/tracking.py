@@ -240,7 +240,7 @@ def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
     try:
         yield tracker
     except BaseException as error:
-        status = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+        status = "FAILED" if isinstance(error, Exception) else "KILLED"  # by Ctrl-C, or another signal
         try:
             client.set_terminated(run_id, status)
         except (MlflowException, SQLAlchemyError) as second:
