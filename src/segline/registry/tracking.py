@@ -217,7 +217,7 @@ class MlflowTracker:
 
     @contextmanager
     def child(self, key: str, name: str) -> Iterator["MlflowTracker"]:
-        """The child run of this key: opened, or reopened after a kill; FINISHED on leaving, FAILED on an exception."""
+        """Open the child run of this key, or reopen it after a kill; it ends as `closing` says."""
         with reporting_tracking(self.place):
             found = self._client.search_runs(
                 [self._experiment_id],
@@ -232,7 +232,7 @@ class MlflowTracker:
 
 @contextmanager
 def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
-    """Set `run` RUNNING, hand out its tracker, and end it: FINISHED, or FAILED on an exception."""
+    """Set `run` RUNNING, hand out its tracker, and end it: FINISHED, FAILED on an error, KILLED on a signal."""
     run_id, place = run.info.run_id, str(client.tracking_uri)
     with reporting_tracking(place):
         client.update_run(run_id, status="RUNNING")
