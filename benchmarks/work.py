@@ -23,6 +23,7 @@ from segline.data.prepare.prepared import Prepared
 from segline.datasets.base import Dataset, Pair
 from segline.datasets.oxford_pets import DATASET as PETS
 from segline.progress import silent
+from segline.project import Files
 
 BATCH = 8
 _LOCAL = threading.local()
@@ -127,7 +128,7 @@ def manifest_many(place: Path) -> None:
     splits = assign(found, validation_share=0.2)
     (place / "manifest").mkdir()
     table = build_manifest(MANY, found, raw=place / "raw", splits=splits, workers=1)
-    manifest.write(table, place / "manifest" / manifest.FILE_NAME)
+    manifest.write(table, place / "manifest" / Files.MANIFEST)
 
 
 def prepare_many(place: Path, workers: int) -> None:
@@ -164,7 +165,7 @@ def prepared_real(dataset: Dataset, raw: Path, place: Path, *, short_side: int =
     table = build_manifest(dataset, found, raw=raw, splits=splits, workers=1)
     usable = table.filter([not problems for problems in table["problems"].to_pylist()])
     place.mkdir(parents=True)
-    manifest.write(usable, place / manifest.FILE_NAME)
+    manifest.write(usable, place / Files.MANIFEST)
     prepare(
         dataset,
         raw=raw,
