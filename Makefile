@@ -71,6 +71,10 @@ check: install  ## ruff, mypy, import-linter
 lock: install  ## Resolve requirements.txt anew from pyproject.toml
 	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-emit-index-url --upgrade --output-file requirements.txt pyproject.toml
 
+.PHONY: schema
+schema: install  ## Write docs/score.schema.json anew from the metric table
+	@python -m segline.evaluation.folders.document > docs/score.schema.json
+
 .PHONY: clean
 clean:  ## Remove what can be made again: environment, data, runs, reports (asks first; FORCE=1 does not)
 	@if [ -z "$(FORCE)" ]; then read -r -p "remove .venv, data, the DVC cache, MLflow runs and models, reports? [y/N] " answer; [ "$$answer" = y ]; fi

@@ -33,7 +33,7 @@ from segline.data.extract.archives import extract
 from segline.data.prepare.prepared import Prepared
 from segline.datasets.base import Dataset
 from segline.errors import ComparisonError
-from segline.evaluation import compare, summary
+from segline.evaluation import compare, figures
 from segline.evaluation.bundles import evaluate as scoring
 from segline.inference.bundle import Bundle
 from segline.training.backend import make_deterministic
@@ -180,7 +180,8 @@ def _table(options: argparse.Namespace) -> None:
 
 def _score(evaluation: scoring.Evaluation) -> str:
     interval = evaluation.interval(resamples=RESAMPLES, confidence=CONFIDENCE)
-    others = summary.extra_scores(evaluation)
+    found = figures.values(evaluation)
+    others = {row.name: found[row.key] for row in figures.metrics(evaluation) if row.group}
     if len(evaluation.names) == 2:
         others |= dict(zip(evaluation.names, iou(evaluation.counts), strict=True))
     extra = ", ".join(f"{name} {value:.3f}" for name, value in others.items())

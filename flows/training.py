@@ -18,6 +18,7 @@ from segline.pipeline import train
 from segline.progress import FlowLines
 from segline.project import Project
 from segline.registry import run_summary
+from segline.registry.run_summary import RunSummary
 
 
 def _task(step: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -40,7 +41,7 @@ _TASKS = train.Steps(
 
 @flow(name="training", log_prints=True)
 @reporting.without_secrets
-def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any]:
+def training(dataset: str | None = None, retrain: bool = False) -> RunSummary:
     """Train a model for `dataset` (default: that of params.yaml), and promote it if it is better.
 
     Args:
@@ -57,7 +58,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> dict[str, Any
         Project.load(), dataset=dataset, retrain=retrain, progress=FlowLines(print), flow_run=flow_run, steps=_TASKS
     )
     create_markdown_artifact(
-        reporting.markdown(run_summary.rows(result)), key=f"training-{result['dataset'].replace('_', '-')}"
+        reporting.markdown(run_summary.rows(result)), key=f"training-{result.dataset.replace('_', '-')}"
     )
     return result
 

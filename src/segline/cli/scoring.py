@@ -62,6 +62,7 @@ def score(
     from segline.evaluation import results
     from segline.evaluation.folders import published_splits
     from segline.evaluation.folders import score as scoring
+    from segline.evaluation.folders.document import document
     from segline.evaluation.report import tables
     from segline.pipeline.definition import load_definition
     from segline.project import Project, workers
@@ -86,7 +87,7 @@ def score(
         report=complain,
         boundary=boundary,
     )
-    content = scoring.document(
+    content = document(
         result,
         definition,
         truth=truth,
@@ -97,7 +98,7 @@ def score(
     if counts:
         results.save(result.evaluation, counts)
     if json:
-        write_json(json, content)
+        write_json(json, content.as_json())
     show(*tables.evaluated(content))
     for warning in result.warnings:
         complain(f"warning: {warning}")

@@ -79,10 +79,12 @@ class Task:
 
     Args:
         protocol: name and version of the scoring rules.
+        extra_scores: groups of rows of `segline.core.metrics.table` that are reported beside the others.
     """
 
     label_map: LabelMap
     protocol: str
+    extra_scores: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,7 @@ class Dataset:
 
     Args:
         protocol: name and version of the scoring rules.
+        extra_scores: groups of rows of `segline.core.metrics.table` that are reported beside the others.
         mirrored: whether a left-right flip gives another plausible image.
         colours: how masks that are coloured pictures become raw ids; None where they hold ids.
         credentials: environment variables that the publisher's login needs.
@@ -124,6 +127,7 @@ class Dataset:
     label_map: LabelMap
     protocol: str
     pairs: Pairing
+    extra_scores: tuple[str, ...] = ()
     mirrored: bool = True
     colours: Colours | None = None
     credentials: tuple[str, ...] = ()
@@ -153,7 +157,14 @@ class Dataset:
         if task not in (None, self.task):
             other = self.tasks.get(_known(f"options.{self.name}.task", str(task), [self.task, *self.tasks]))
             assert other is not None
-            dataset = replace(dataset, task=task, label_map=other.label_map, protocol=other.protocol, suffix=f"-{task}")
+            dataset = replace(
+                dataset,
+                task=task,
+                label_map=other.label_map,
+                protocol=other.protocol,
+                extra_scores=other.extra_scores,
+                suffix=f"-{task}",
+            )
         if split not in (None, self.split):
             pairs = self.splits[_known(f"options.{self.name}.split", str(split), [self.split, *self.splits])]
             dataset = replace(dataset, split=split, pairs=pairs, protocol=f"{dataset.protocol}+{split}")

@@ -166,6 +166,6 @@ DATASET = Dataset(
     pairs=partial(_pairs, split=split_of),
     group_of=drive_named,
     split="blocks",
-    tasks={"road": Task(label_map=ROAD, protocol="kitti-semantics-road/1")},
+    tasks={"road": Task(label_map=ROAD, protocol="kitti-semantics-road/1", extra_scores=("road",))},
     splits={"last_30": partial(_pairs, split=_last_30)},
 )

@@ -83,6 +83,7 @@ DATASET = Dataset(
     colours=Colours(ids={_MAGENTA: _ROAD, _RED: _NOT_ROAD}, otherwise=_INVALID),
     protocol="kitti-road-perspective/1",
     pairs=_pairs,
+    extra_scores=("road",),
     task="road",
     split="blocks",
 )

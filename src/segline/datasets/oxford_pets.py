@@ -91,6 +91,7 @@ DATASET = Dataset(
     ),
     protocol="oxford-pets-trimap/1",
     pairs=_pairs,
+    extra_scores=("foreground",),
     splits={"shuffled_1337": _shuffled},
     image_labels={"breed": _breed, "species": _species},
 )

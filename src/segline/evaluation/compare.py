@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from zipfile import is_zipfile
 
 import numpy as np
 import numpy.typing as npt
 
+from segline.core.metrics import table
 from segline.core.metrics.confusion import mean_iou
 from segline.core.statistics import permutation
 from segline.core.statistics.bootstrap import Interval
@@ -16,16 +16,16 @@ from segline.core.statistics.permutation import Comparison
 from segline.core.statistics.resampling import group_places
 from segline.core.statistics.trust import counted
 from segline.errors import ComparisonError, DataError
-from segline.evaluation import lock
-from segline.evaluation import summary as figures
+from segline.evaluation import figures, lock
+from segline.evaluation.figures import Intervals
 from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, load
-from segline.evaluation.summary import Intervals
+from segline.evaluation.summary import Record
 from segline.formats import strict_json
 from segline.project import Files
 
 FEWEST = 2
-_DIFFERING = 10  # images that are named
-_LEAST_P = 0.001  # what the least possible p-value is said from
+MAX_IMAGES_NAMED = 10
+SMALLEST_P_WORTH_SAYING = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Entry:
 
 
 def read(path: Path) -> Evaluation | None:
-    """The evaluation in a file, or in a folder's ``evaluation.npz``; None where there is no such file.
+    """Read the evaluation in a file, or in a folder's ``evaluation.npz``; None where there is no such file.
 
     Raises:
         DataError: the file is no evaluation.
@@ -87,7 +87,7 @@ def _only_scores(file: Path) -> DataError:
 
 
 def _holds_scores(file: Path) -> bool:
-    """Whether a file is the JSON that `segline score --json` or `segline evaluate` writes."""
+    """Return whether a file is the JSON that `segline score --json` or `segline evaluate` writes."""
     with file.open("rb") as handle:
         if handle.read(64).lstrip()[:1] != b"{":  # as no other big file begins
             return False
@@ -99,7 +99,7 @@ def _holds_scores(file: Path) -> bool:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """The last part of each path that tells something; the whole path where two would be called the same."""
+    """Shorten each path to its last telling part; keep the whole path where two would get the same name."""
     short = [(path.parent if path.name == Files.COUNTS else path).absolute() for path in paths]
     names = [path.stem if path.suffix == ".npz" else path.name for path in short]
     return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
@@ -132,18 +132,26 @@ def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confiden
     lock.refuse_differences({name: lock.lock_of(evaluation) for name, evaluation in named})
     ordered = [(name, _ordered_as(named[0][1], evaluation, name, named[0][0])) for name, evaluation in named]
     first, *others = evaluations = _with_groups_of_all(ordered)
-    options: dict[str, Any] = {"resamples": resamples, "confidence": confidence}
     against = [
-        permutation.compare(other.per_image, first.per_image, groups=first.groups, seed=BOOTSTRAP_SEED, **options)
+        permutation.compare(
+            other.per_image,
+            first.per_image,
+            groups=first.groups,
+            seed=BOOTSTRAP_SEED,
+            resamples=resamples,
+            confidence=confidence,
+        )
         for other in others
     ]
-    differences = [figures.difference_intervals(other, first, **options) for other in others]
+    differences = [
+        figures.difference_intervals(other, first, resamples=resamples, confidence=confidence) for other in others
+    ]
     corrected = permutation.holm([comparison.p for comparison in against])
     return [
         Entry(
             name=name,
             evaluation=evaluation,
-            interval=evaluation.interval(**options),
+            interval=evaluation.interval(resamples=resamples, confidence=confidence),
             against=comparison,
             p_corrected=p,
             differences=apart,
@@ -155,7 +163,7 @@ def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confiden
 
 
 def _with_groups_of_all(named: Sequence[tuple[str, Evaluation]]) -> list[Evaluation]:
-    """Evaluations of the same images with the groups that any of them knows.
+    """Give all evaluations of the same images the groups that any of them knows.
 
     Raises:
         ComparisonError: two of them know different ones.
@@ -185,7 +193,7 @@ def _places(evaluation: Evaluation) -> tuple[int, ...]:
 
 
 def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Evaluation:
-    """`other`, image by image in the order of `first`."""
+    """Sort the images of `other` into the order of `first`."""
     if other.names != first.names:  # under one digest of the label map: somebody changed a file
         raise ComparisonError(
             name,
@@ -222,92 +230,181 @@ def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str
 
 
 def image_scores(entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
-    """Mean IoU of each image (rows, in the order of the first) under each entry (columns); NaN for all void."""
+    """Compute the mean IoU of each image (rows, as in the first) under each entry (columns); NaN if all is void."""
     return np.stack([mean_iou(entry.evaluation.per_image) for entry in entries], axis=1)
 
 
-def summary(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Plain values for JSON and the page."""
+class Difference(Record):
+    """Difference of one figure to the first run's; None where either is undefined.
+
+    Args:
+        leaves_out_0: the interval of this difference by itself does not hold 0.
+    """
+
+    difference: float | None
+    low: float | None
+    high: float | None
+    leaves_out_0: bool
+
+
+class AgainstFirst(Record):
+    """Paired comparison of a run with the first.
+
+    Args:
+        difference: of the mean IoU, with its interval `low` to `high`.
+        p: of the mean IoU's difference; `p_corrected` for all comparisons with the first at once.
+        figures: differences of the other metrics over the whole split, by the metric's name.
+        per_class: differences of the IoU, in the order of the classes.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_corrected: float
+    verdict: str
+    figures: dict[str, Difference]
+    per_class: list[Difference]
+
+
+class ComparedRun(Record):
+    """One run's figures; `against_first` is None for the first."""
+
+    name: str
+    miou: float
+    miou_low: float
+    miou_high: float
+    figures: dict[str, float | None]
+    per_class_iou: list[float | None]
+    counts_digest: str
+    against_first: AgainstFirst | None
+
+
+class DifferingImage(Record):
+    """An image whose mean IoU differs between the runs; `miou` in the runs' order, None where all of it is void."""
+
+    id: str
+    miou: list[float | None]
+    spread: float
+
+
+class ComparisonSummary(Record):
+    """All figures of a comparison, for its JSON and its page."""
+
+    dataset: str
+    split: str
+    protocol: str
+    split_digest: str
+    label_map_digest: str
+    images: int
+    groups: int | None
+    confidence: float
+    interval_method: str
+    caveat: str
+    correction: str | None
+    classes: list[str]
+    runs: list[ComparedRun]
+    images_that_differ: list[DifferingImage]
+
+
+def summary(entries: Sequence[Entry]) -> ComparisonSummary:
+    """Reduce the compared evaluations to plain figures."""
     first = entries[0].evaluation
     scores = image_scores(entries)
     spread = np.nan_to_num(np.ptp(scores, axis=1), nan=0.0)
-    differing = np.argsort(-spread, kind="stable")[:_DIFFERING]
-    return {
-        "dataset": first.dataset,
-        "split": first.split,
-        "protocol": first.protocol,
-        "split_digest": first.split_digest,
-        "label_map_digest": first.label_map,
-        "images": len(first.ids),
-        "groups": entries[0].interval.groups,
-        "confidence": entries[0].interval.confidence,
-        "interval_method": entries[0].interval.method,
-        "caveat": _caveat(entries),
-        "correction": f"Holm, {len(entries) - 1} comparisons" if len(entries) > FEWEST else None,
-        "classes": list(first.names),
-        "runs": [_row(entry, entries[0]) for entry in entries],
-        "images_that_differ": [
-            {"id": first.ids[place], "miou": scores[place].tolist(), "spread": float(spread[place])}
+    differing = np.argsort(-spread, kind="stable")[:MAX_IMAGES_NAMED]
+    return ComparisonSummary(
+        dataset=first.dataset,
+        split=first.split,
+        protocol=first.protocol,
+        split_digest=first.split_digest,
+        label_map_digest=first.label_map,
+        images=len(first.ids),
+        groups=entries[0].interval.groups,
+        confidence=entries[0].interval.confidence,
+        interval_method=entries[0].interval.method,
+        caveat=_caveat(entries),
+        correction=f"Holm, {len(entries) - 1} comparisons" if len(entries) > FEWEST else None,
+        classes=list(first.names),
+        runs=[_run(entry, entries[0]) for entry in entries],
+        images_that_differ=[
+            DifferingImage(
+                id=first.ids[place],
+                miou=[figures.plain(value) for value in scores[place].tolist()],
+                spread=float(spread[place]),
+            )
             for place in differing
             if spread[place] > 0
         ],
-    }
+    )
 
 
 def _caveat(entries: Sequence[Entry]) -> str:
-    """What must be said of the intervals, and how low a p-value can be at all where that is not very low."""
+    """Say how far to trust the intervals, and the smallest p-value that so few units can give."""
     interval, comparisons = entries[0].interval, len(entries) - 1
     least = min(1.0, comparisons * permutation.least_p(interval.units))
-    if least < _LEAST_P:
+    if least < SMALLEST_P_WORTH_SAYING:
         return interval.caveat
     units = counted(interval.units, "image" if interval.units == interval.images else "group")
     limit = f"with {units} no {'corrected p' if comparisons > 1 else 'p'} can be below about {least:.2g}"
     return "; ".join(filter(None, (interval.caveat, limit)))
 
 
-def _row(entry: Entry, first: Entry) -> dict[str, Any]:
+def _run(entry: Entry, first: Entry) -> ComparedRun:
     own, theirs = figures.values(entry.evaluation), figures.values(first.evaluation)
-    single = {name: value for name, value in own.items() if name != "miou" and not isinstance(value, dict)}
-    return {
-        "name": entry.name,
-        "miou": own["miou"],
-        "miou_low": entry.interval.low,
-        "miou_high": entry.interval.high,
-        "figures": single,
-        "per_class_iou": list(own["per_class_iou"].values()),
-        "counts_digest": entry.evaluation.digest,
-        "against_first": _against_first(entry, first, own, theirs),
-    }
+    classes = list(_by_class(own).values())
+    return ComparedRun(
+        name=entry.name,
+        miou=entry.evaluation.miou,
+        miou_low=entry.interval.low,
+        miou_high=entry.interval.high,
+        figures={key: _single(own, key) for key in _SHOWN if key in own},
+        per_class_iou=classes,
+        counts_digest=entry.evaluation.digest,
+        against_first=_against_first(entry, first, own, theirs),
+    )
 
 
-def _against_first(entry: Entry, first: Entry, own: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any] | None:
-    """The paired comparison of the mean IoU, and the differences of all other figures with their intervals."""
-    against, differences = entry.against, entry.differences
-    if against is None or differences is None:
+_MAIN, *_OTHERS = table.rows(axis="all", place="comparison")
+_SHOWN = [row.key for row in _OTHERS]
+_MAIN_OF_CLASSES = table.rows(axis="class", place="comparison")[0]
+
+
+def _against_first(entry: Entry, first: Entry, own: figures.Values, theirs: figures.Values) -> AgainstFirst | None:
+    """Summarise the paired comparison of the mean IoU, and the differences of all other figures."""
+    against, differences, verdict = entry.against, entry.differences, _verdict(entry, first)
+    if against is None or differences is None or verdict is None or entry.p_corrected is None:
         return None
-    apart = figures.plain_intervals(differences)
-    single = [
-        name
-        for name, found in differences.items()
-        if isinstance(found, Interval) and name != "miou" and name in theirs  # an older file knows no categories
-    ]
-    return {
-        "difference": against.difference,
-        "low": against.interval.low,
-        "high": against.interval.high,
-        "p": against.p,
-        "p_corrected": entry.p_corrected,
-        "verdict": _verdict(entry, first),
-        "figures": {name: _apart(own[name], theirs[name], apart[name]) for name in single},
-        "per_class": [
-            _apart(own["per_class_iou"][name], theirs["per_class_iou"][name], found)
-            for name, found in apart["per_class_iou"].items()
-        ],
-    }
+    single = [key for key in _SHOWN if key in differences and key in theirs and key in own]
+    classes, others = _by_class(own), _by_class(theirs)
+    apart = differences[_MAIN_OF_CLASSES.key]
+    assert isinstance(apart, dict)
+    return AgainstFirst(
+        difference=against.difference,
+        low=against.interval.low,
+        high=against.interval.high,
+        p=against.p,
+        p_corrected=entry.p_corrected,
+        verdict=verdict,
+        figures={key: _difference(_single(own, key), _single(theirs, key), differences[key]) for key in single},
+        per_class=[_difference(classes[name], others[name], interval) for name, interval in apart.items()],
+    )
+
+
+def _single(values: figures.Values, key: str) -> float | None:
+    value = values[key]
+    assert not isinstance(value, dict)
+    return value
+
+
+def _by_class(values: figures.Values) -> dict[str, float | None]:
+    found = values[_MAIN_OF_CLASSES.key]
+    assert isinstance(found, dict)
+    return found
 
 
 def _verdict(entry: Entry, first: Entry) -> str | None:
-    """What the paired comparison says, for somebody who reads no p-values; None of the first itself."""
+    """Put the paired comparison into words, for somebody who reads no p-values; None for the first itself."""
     against, p = entry.against, entry.p_corrected
     if against is None or p is None:
         return None
@@ -319,11 +416,12 @@ def _verdict(entry: Entry, first: Entry) -> str | None:
     return "better than the first" if against.difference > 0 else "worse than the first"
 
 
-def _apart(own: float | None, other: float | None, interval: dict[str, float | None]) -> dict[str, Any]:
-    """A difference, its interval, and whether that leaves out 0; None where either figure is undefined."""
-    low, high = interval["low"], interval["high"]
-    return {
-        "difference": None if own is None or other is None else own - other,
-        **interval,
-        "leaves_out_0": low is not None and high is not None and (low > 0 or high < 0),
-    }
+def _difference(own: float | None, other: float | None, interval: Interval | dict[str, Interval]) -> Difference:
+    assert isinstance(interval, Interval)
+    low, high = figures.plain(interval.low), figures.plain(interval.high)
+    return Difference(
+        difference=None if own is None or other is None else own - other,
+        low=low,
+        high=high,
+        leaves_out_0=low is not None and high is not None and (low > 0 or high < 0),
+    )

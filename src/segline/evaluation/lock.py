@@ -1,4 +1,4 @@
-"""What a score is bound to, and what refuses to compare scores that are bound to different things.
+"""The lock of a score: rules, labels and images that it is bound to. Scores with different locks do not compare.
 
 Two figures say something of two models only where the same rules were applied to the same labels of
 the same images (PROTOCOLS, rule 5). Which images show the same place or animal is no part of it: that
@@ -7,10 +7,10 @@ changes how far a figure can be trusted, not the figure, and `segline.evaluation
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from typing import Any
 
 from segline.errors import ComparisonError
 from segline.evaluation.results import Evaluation
+from segline.evaluation.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +33,8 @@ class Lock:
 _CALLED = ("protocol", "split digest", "label-map digest", "number of images")  # in the order of the fields
 
 
-def lock_of(score: Evaluation | Mapping[str, Any]) -> Lock:
-    """What a score is bound to.
-
-    Args:
-        score: an evaluation, or what `figures.summary` or ``segline score --json`` wrote of one.
-
-    Raises:
-        ComparisonError: it does not say.
-    """
+def lock_of(score: Evaluation | Summary) -> Lock:
+    """Return what a score is bound to."""
     if isinstance(score, Evaluation):
         return Lock(
             protocol=score.protocol,
@@ -49,22 +42,14 @@ def lock_of(score: Evaluation | Mapping[str, Any]) -> Lock:
             label_map_digest=score.label_map,
             images=len(score.ids),
         )
-    missing = [name for name in Lock.__dataclass_fields__ if name not in score]
-    if missing:
-        raise ComparisonError(
-            "a score",
-            found=f"no {', '.join(missing)}",
-            expected="what it is bound to: protocol, digests and number of images",
-            remedy="score again, with this version",
-        )
-    return Lock(**{name: score[name] for name in Lock.__dataclass_fields__})
+    return Lock(**{name: getattr(score, name) for name in Lock.__dataclass_fields__})
 
 
 def refuse_differences(locks: Mapping[str, Lock]) -> None:
-    """See that scores may be compared.
+    """Refuse to compare scores that are bound to different things.
 
     Args:
-        locks: what each score is bound to, by a name that tells it from the others.
+        locks: lock of each score, by a name that tells it from the others.
 
     Raises:
         ComparisonError: two of them differ; it names each difference with both values.

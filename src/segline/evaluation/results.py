@@ -1,9 +1,10 @@
-"""What an evaluation counted, and its file.
+"""The counts of an evaluation, and the file that keeps them.
 
-Nothing here needs a network: `segline.evaluation.bundles.evaluate` counts what one answers, and
-`segline.evaluation.folders.score` what a folder holds.
+Nothing here needs a network: `segline.evaluation.bundles.evaluate` counts a network's answers, and
+`segline.evaluation.folders.score` counts the files of a folder.
 """
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -25,12 +26,6 @@ from segline.storage import atomic_file
 
 BOOTSTRAP_SEED = 20
 
-ROAD = ("not road", "road")
-"""Classes of a task that KITTI road's scores are for."""
-
-PETS = ("foreground", "background", "border")
-"""Classes of Oxford Pets' trimaps."""
-
 _ARRAYS = ("per_image", "boundary", "road")  # of `Evaluation`
 _TEXTS = ("dataset", "split", "protocol", "split_digest", "label_map")  # of `Evaluation`
 _PLAIN = re.compile(r"\w[\w.-]*")  # reports are kept in a folder of the dataset's name
@@ -38,16 +33,17 @@ _PLAIN = re.compile(r"\w[\w.-]*")  # reports are kept in a folder of the dataset
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What was counted, and under which rules.
+    """Counts of each image, and the rules they were counted under.
 
     Args:
         groups: what each image shows together with others (a drive, an animal), in the order of `ids`; "" for one
             that stands for itself. None where all do, and where nobody said: `grouping`.
         per_image: int64 (N, C, C + 1), one confusion matrix an image, in the order of `ids`.
         categories: name -> train ids, as `LabelMap.categories` has them; empty where classes have none.
+        extra_scores: groups of metrics that the dataset's definition declares.
         boundary: int64 (N, 3, C), `core.metrics.boundary.boundary_counts` of each image; None if not asked for.
         road: int64 (N, 2, 256), `core.metrics.road.confidence_histogram` of each image, at the labels' place and size;
-            None where the classes are not `ROAD`, or where there were no probabilities.
+            None where no declared score needs it, or where there were no probabilities.
 
     Raises:
         ValueError: not as many groups as images.
@@ -64,6 +60,7 @@ class Evaluation:
     void_pixels: int
     per_image: Counts
     categories: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    extra_scores: tuple[str, ...] = ()
     boundary: Counts | None = None
     road: Counts | None = None
 
@@ -73,7 +70,7 @@ class Evaluation:
 
     @property
     def counts(self) -> Counts:
-        """The split's one confusion matrix, int64 (C, C + 1)."""
+        """The confusion matrix of the whole split, int64 (C, C + 1)."""
         total: Counts = self.per_image.sum(axis=0)
         return total
 
@@ -84,22 +81,22 @@ class Evaluation:
 
     @property
     def digest(self) -> str:
-        """Changes with any bit of any image's confusion matrix."""
+        """Digest of the confusion matrices of all images: it changes with any bit of them."""
         return hashlib.sha256(np.ascontiguousarray(self.per_image).tobytes()).hexdigest()[:16]
 
     def interval(self, *, resamples: int, confidence: float) -> Interval:
-        """Bootstrap interval of `miou` over the images, whole groups of them where there are any; reproducible."""
+        """Compute the bootstrap interval of `miou` over the images, or over whole groups of them; reproducible."""
         return bootstrap(
             self.per_image, groups=self.groups, resamples=resamples, confidence=confidence, seed=BOOTSTRAP_SEED
         )
 
     def baseline(self, *, commonest: int) -> float:
-        """Mean IoU of always answering class `commonest` on the same images."""
+        """Compute the mean IoU of always answering class `commonest` on the same images."""
         return float(mean_iou(constant(self.counts, prediction=commonest)))
 
 
 def grouping(names: Sequence[str]) -> tuple[str, ...] | None:
-    """Names of groups, one an image, as `Evaluation` has them: None where every image stands for itself."""
+    """Return the names of the images' groups as `Evaluation` keeps them: None where every image stands for itself."""
     return tuple(names) if len(set(group_places(names))) < len(names) else None
 
 
@@ -112,26 +109,30 @@ def save(evaluation: Evaluation, path: Path) -> None:
 
 
 def load(path: Path) -> Evaluation:
-    """Read what `save` wrote, now or before an evaluation had groups, categories, boundary or road.
+    """Read an evaluation that `save` wrote.
 
     Raises:
-        ValueError: its parts do not fit each other. NumPy and zipfile raise others of a file that is not whole;
-            `segline.evaluation.compare.read` reports them all.
+        ValueError: a part is missing, unknown, or does not fit the others. NumPy and zipfile raise other errors for a
+            damaged file; `segline.evaluation.compare.read` reports them all.
     """
     files.shapes(path)
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:  # NumPy's own leaks on damage
         fields = strict_json.loads(str(content["fields"]))
         arrays = {key: content[key] for key in _ARRAYS if key in content}
     _refuse_fields(fields)
-    fields["names"], fields["ids"] = tuple(fields["names"]), tuple(fields["ids"])
-    fields["categories"] = {name: tuple(ids) for name, ids in fields.get("categories", {}).items()}
-    fields["groups"] = None if fields.get("groups") is None else tuple(fields["groups"])
+    for key in ("names", "ids", "extra_scores"):
+        fields[key] = tuple(fields[key])
+    fields["categories"] = {name: tuple(ids) for name, ids in fields["categories"].items()}
+    fields["groups"] = None if fields["groups"] is None else tuple(fields["groups"])
     _refuse_arrays(arrays, images=len(fields["ids"]), classes=len(fields["names"]))
     return Evaluation(**arrays, **fields)
 
 
 def _refuse_fields(fields: dict[str, Any]) -> None:
-    """See that texts are texts, and that names can name a file and a row."""
+    """Check that the fields are those of `Evaluation`, texts are texts, and names can name a file and a row."""
+    expected = {item.name for item in dataclasses.fields(Evaluation)} - set(_ARRAYS)
+    if fields.keys() != expected:
+        raise ValueError(f"its fields are {', '.join(sorted(fields))}, not {', '.join(sorted(expected))}")
     json.dumps(fields, ensure_ascii=False).encode()  # half a character, which JSON can hold, no page can
     for key in _TEXTS:
         if not isinstance(fields[key], str):
@@ -143,15 +144,16 @@ def _refuse_fields(fields: dict[str, Any]) -> None:
             raise ValueError(f"{key} are no names")
         if len(set(fields[key])) < len(fields[key]):
             raise ValueError(f"{key} name something twice")
-    if not all(isinstance(name, str) for name in fields.get("groups") or ()):
-        raise ValueError("groups are no names")
-    for name, ids in fields.get("categories", {}).items():
+    for key in ("groups", "extra_scores"):
+        if not all(isinstance(name, str) for name in fields[key] or ()):
+            raise ValueError(f"{key} are no names")
+    for name, ids in fields["categories"].items():
         if not set(ids) <= set(range(len(fields["names"]))):
             raise ValueError(f"category {name} has classes {ids}, of {len(fields['names'])} in all")
 
 
 def _refuse_arrays(arrays: dict[str, npt.NDArray[Any]], *, images: int, classes: int) -> None:
-    """See that counts are counts, of as many images and classes as are named."""
+    """Check that counts are counts, of as many images and classes as are named."""
     expected = {
         "per_image": (images, classes, classes + 1),
         "boundary": (images, 3, classes),

@@ -1,272 +1,256 @@
-"""Every figure that is read off an evaluation's counts: its name, its value, its interval.
+"""The summary of an evaluation: a frozen model, its JSON and the schema of that JSON.
 
-A figure is of the whole split: counts are summed over the images first, and the ratio is taken last. A class's
-own figures have intervals as their mean has; how far to trust one says the number of images that show the class.
+The JSON holds every metric of `core.metrics.table` under its key; the scores that a dataset declares are in
+``extra_scores``. The schema is made from the same model and the same table.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
-from functools import partial
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
 
-import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from segline.core.metrics.boundary import boundary_iou
-from segline.core.metrics.confusion import Counts, Ratios, iou, mean_of_present, merged, outside_share
-from segline.core.metrics.road import road_scores
-from segline.core.metrics.scores import OVERALL, category_counts, per_class
-from segline.core.statistics.bootstrap import Interval, bootstraps, of_few, shown_units
-from segline.core.statistics.permutation import differences
-from segline.evaluation.results import BOOTSTRAP_SEED, PETS, Evaluation
+from segline.core.metrics import table
+from segline.core.metrics.confusion import outside_share
+from segline.core.metrics.table import Metric
+from segline.core.statistics.bootstrap import Interval
+from segline.evaluation import figures
+from segline.evaluation.results import Evaluation
 
-Value = TypeVar("Value")
-
-Figures = Mapping[str, Ratios]
-"""Name -> float64 (...), or (..., K) of what every class or category has its own."""
-
-Intervals = dict[str, Interval | dict[str, Interval]]
-"""Name of a figure -> its interval; of what every class or category has its own, by their names."""
-
-TITLES = {
-    "miou": "mIoU",
-    "mean_category_iou": "mIoU of the categories",
-    "boundary_miou": "boundary mIoU",
-    "pixel_accuracy": "pixel accuracy",
-    "mean_class_accuracy": "mean class accuracy",
-    "frequency_weighted_iou": "frequency-weighted IoU",
-    "macro_f1": "mean F1 (Dice)",
-    "foreground_iou_border_rest": "foreground IoU, border as rest",
-    "foreground_iou_border_void": "foreground IoU, border as void",
-    "max_f": "MaxF in image space",
-    "average_precision": "AP in image space",
-}
-"""What a table calls the figures over the whole split, in the order it lists them."""
-
-_OVERALL = ("miou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "macro_f1")
-_PER_CLASS = ("iou", "precision", "recall", "f1")
-_BY_CATEGORY = "per_category_"
-_TOLD_BY_TRUTH = (
-    *(f"per_class_{name}" for name in ("iou", "recall", "f1", "boundary_iou")),
-    f"{_BY_CATEGORY}iou",
-)
-_PETS = {"foreground_iou_border_rest": [[0], [1, 2]], "foreground_iou_border_void": [[0], [1]]}
-_ROAD = ("max_f", "average_precision")  # road's scores that intervals are of; the others are of MaxF's threshold
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+Count = Annotated[int, Field(ge=0)]
+Ratios = Annotated[dict[str, Ratio | None], Field(min_length=1)]
 
 
-def intervals(evaluation: Evaluation, *, resamples: int, confidence: float) -> Intervals:
-    """The interval of every figure of `summary` and of the road's MaxF and average precision; reproducible.
+class Record(BaseModel):
+    """A frozen record of plain values, for JSON; an unknown key is refused."""
 
-    Images are drawn, or whole groups of them: `core.statistics.bootstrap`. NaN where a figure is undefined.
-    """
-    found: Intervals = {}
-    for kind, read in _readings(evaluation).items():
-        counts = getattr(evaluation, kind)
-        drawn = bootstraps(
-            counts,
-            scores=partial(_flat, read=read),
-            groups=evaluation.groups,
-            resamples=resamples,
-            confidence=confidence,
-            seed=BOOTSTRAP_SEED,
-        )
-        found |= _unfolded(evaluation, read(counts.sum(axis=0)), drawn, limits=(0.0, 1.0))
-    return found
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def difference_intervals(first: Evaluation, second: Evaluation, *, resamples: int, confidence: float) -> Intervals:
-    """The interval of every figure of the first less the second's, as far as it was counted for both.
+class Ends(Record):
+    """The ends of an interval; None where its figure is undefined."""
 
-    Args:
-        first: its groups are used.
-        second: of the same images in the same order.
-    """
-    found: Intervals = {}
-    for kind, read in _readings(first).items():
-        ours, theirs = getattr(first, kind), getattr(second, kind)
-        if theirs is None:
-            continue
-        drawn = differences(
-            ours,
-            theirs,
-            scores=partial(_flat, read=read),
-            groups=first.groups,
-            resamples=resamples,
-            confidence=confidence,
-            seed=BOOTSTRAP_SEED,
-        )
-        own, other = read(ours.sum(axis=0)), read(theirs.sum(axis=0))
-        apart = {name: own[name] - other[name] for name in own}
-        found |= _unfolded(first, apart, drawn, limits=(-1.0, 1.0))
-    return found
+    low: Ratio | None
+    high: Ratio | None
 
 
-def values(evaluation: Evaluation) -> dict[str, Any]:
-    """Plain values by the same names, None for what is undefined."""
-    return {
-        name: _by_name(evaluation, name, map(plain, ratios)) if ratios.ndim else plain(ratios)
-        for kind, read in _readings(evaluation).items()
-        for name, ratios in read(getattr(evaluation, kind).sum(axis=0)).items()
-    }
+class Summary(Record):
+    """All figures of one evaluation, and what they are bound to."""
+
+    dataset: str
+    split: str | None = Field(description="Name of the split; empty where the images are of none.")
+    protocol: str = Field(
+        pattern=r"^[^/]+/[0-9]+(\+.+)?( at short side [0-9]+)?$",
+        description="Name and version of the scoring rules, and after a plus the split's name where it is not the "
+        "dataset's own.",
+    )
+    split_digest: Digest = Field(description="Digest of the images' names, and of their labels' sizes and train ids.")
+    label_map_digest: Digest = Field(description="Digest of the classes' ids and names.")
+    images: int = Field(ge=1)
+    groups: Annotated[int, Field(ge=1)] | None = Field(
+        description="Number of groups of images that show the same drive, place or animal; null where each image "
+        "stands for itself."
+    )
+    labelled_pixels: int = Field(ge=1)
+    void_pixels: Count = Field(description="Pixels without a true class, which are not scored.")
+    outside_share: Ratio = Field(
+        description="Share of the labelled pixels that were predicted void, or as no class: they are misses."
+    )
+    confidence: float = Field(gt=0.5, lt=1, description="Level of every interval.")
+    interval_method: str = Field(
+        pattern="^bootstrap over (images|[1-9][0-9]* groups)$", description="What was drawn for the intervals."
+    )
+    caveat: str = Field(description="What must be said beside the interval; empty where nothing must.")
+    baseline_miou: Ratio | None = Field(
+        default=None, description="Mean IoU of always answering the most frequent class of the training split."
+    )
+    scores: dict[str, Ratio | None]
+    per_class: dict[str, Ratios]
+    per_category: dict[str, Ratios]
+    extra_scores: dict[str, Ratio | None] = Field(description="Scores that the dataset's definition declares.")
+    intervals: dict[str, Ends | dict[str, Ends]] = Field(
+        description="Interval of each metric, by the metric's key; one for each class or category where the metric has "
+        "a value for each. A class that one image alone shows, or one group, has 0 to 1."
+    )
+    per_class_images: dict[str, Count] = Field(description="Number of images that show each class.")
+    confusion: list[list[Count]] = Field(
+        description="Pixels by true class (rows) and predicted class (columns); the last column holds predictions of "
+        "void or of no class."
+    )
+    counts_digest: Digest = Field(description="Digest of the confusion matrices of all images.")
+
+    FLATTENED: ClassVar[tuple[str, ...]] = ("scores", "per_class", "per_category")
+
+    @property
+    def miou(self) -> float:
+        """Mean IoU; some pixel is labelled, so it is defined."""
+        found = self.scores["miou"]
+        assert found is not None
+        return found
+
+    @property
+    def miou_ends(self) -> tuple[float, float]:
+        """The interval of the mean IoU: low and high."""
+        ends = self.ends("miou")
+        assert ends.low is not None
+        assert ends.high is not None
+        return ends.low, ends.high
+
+    def value(self, row: Metric) -> float | None:
+        """Return the value of a metric over the whole split; None where it is undefined or was not counted."""
+        return (self.extra_scores if row.group else self.scores).get(row.name)
+
+    def values(self, row: Metric) -> Mapping[str, float | None]:
+        """Return the values of a metric by class or category; empty where it was not counted."""
+        return (self.per_class if row.axis == "class" else self.per_category).get(row.name, {})
+
+    def counted(self, row: Metric) -> bool:
+        """Return whether a metric was counted, be it undefined."""
+        found = (self.extra_scores if row.group else self.scores) if row.axis == "all" else self.values(row)
+        return row.name in found if row.axis == "all" else bool(found)
+
+    def path(self, row: Metric) -> str:
+        """Return where a metric stands in the JSON: ``miou``, ``extra_scores.max_f_image_space``."""
+        return f"extra_scores.{row.key}" if row.group else row.key
+
+    def ends(self, key: str, name: str | None = None) -> Ends:
+        """Return an interval by its metric's key, and of the class or category `name`; empty where it has none."""
+        found = self.intervals.get(key, _NO_ENDS)
+        if isinstance(found, Ends):
+            return found
+        return found[name] if name is not None else _NO_ENDS
+
+    def as_json(self) -> dict[str, Any]:
+        """Convert to plain values; each metric stands at the top under its key, beside the fields."""
+        low, high = self.miou_ends
+        flat = {row.key: _held(self, row) for row in table.TABLE if not row.group and self.counted(row)}
+        content: dict[str, Any] = {}
+        for name, value in self.model_dump(by_alias=True).items():
+            if name == "scores":
+                content |= {"miou": flat.pop("miou"), "miou_low": low, "miou_high": high} | flat
+            elif name not in self.FLATTENED and (name, value) != ("baseline_miou", None):
+                content[name] = value
+        return content
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Read what `as_json` wrote.
+
+        Raises:
+            ValueError: a key is missing, unknown, or holds another kind of value.
+        """
+        left = {key: value for key, value in content.items() if key not in ("miou_low", "miou_high")}
+        flat: dict[str, dict[str, Any]] = {name: {} for name in cls.FLATTENED}
+        for row in table.TABLE:
+            if not row.group and row.key in left:
+                flat[_FIELD[row.axis]][row.name] = left.pop(row.key)
+        try:
+            return cls.model_validate(left | flat)
+        except ValidationError as error:
+            raise ValueError(f"it is no summary of an evaluation: {error}") from error
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Make the JSON schema of `as_json` from the model's fields and the table's rows."""
+        made = cls.model_json_schema(by_alias=True)
+        properties = made["properties"]
+        required = [name for name in made["required"] if name not in cls.FLATTENED]
+        for name in cls.FLATTENED:
+            del properties[name]
+        for row in table.TABLE:
+            if not row.group:
+                properties[row.key] = {"description": _sentence(row)} | _SHAPE[row.axis]
+                if row.source == "confusion":
+                    required.append(row.key)
+        properties["miou"] = {"description": _sentence(table.rows(axis="all")[0]), **_RATIO}
+        for end in ("low", "high"):
+            properties[f"miou_{end}"] = {"description": f"The {end} end of the interval of miou.", **_RATIO}
+        declared = {row.name: {"description": _sentence(row), **_RATIO_OR_NULL} for row in table.TABLE if row.group}
+        properties["extra_scores"] |= {"properties": declared, "additionalProperties": False}
+        with_interval = [row for row in table.TABLE if row.interval]
+        properties["intervals"] |= {
+            "properties": {
+                row.key: {"$ref": "#/$defs/Ends"}
+                if row.axis == "all"
+                else {"type": "object", "additionalProperties": {"$ref": "#/$defs/Ends"}}
+                for row in with_interval
+            },
+            "required": [row.key for row in with_interval if row.source == "confusion" and not row.group],
+            "additionalProperties": False,
+        }
+        made["required"] = [*required, "miou_low", "miou_high"]
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
-def summary(
-    evaluation: Evaluation, *, resamples: int, confidence: float, baseline: float | None = None
-) -> dict[str, Any]:
-    """Plain values for JSON: every figure with its protocol, digests and interval; None for what is undefined.
+_NO_ENDS = Ends(low=None, high=None)
+_FIELD = {"all": "scores", "class": "per_class", "category": "per_category"}
+_RATIO = {"type": "number", "minimum": 0, "maximum": 1}
+_RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+_BY_NAME = {"type": "object", "minProperties": 1, "additionalProperties": _RATIO_OR_NULL}
+_SHAPE: dict[str, dict[str, Any]] = {"all": _RATIO_OR_NULL, "class": _BY_NAME, "category": _BY_NAME}
 
-    Categories, boundary IoU and road scores are in it only where there are some.
+
+def _held(summary: Summary, row: Metric) -> Any:
+    return summary.value(row) if row.axis == "all" else dict(summary.values(row))
+
+
+def _sentence(row: Metric) -> str:
+    """Write a metric's meaning as a sentence, with its unit where that is no share."""
+    unit = "" if row.unit == "share" else f" Unit: {row.unit}."
+    return f"{row.meaning[0].upper()}{row.meaning[1:]}.{unit}"
+
+
+def summarise(evaluation: Evaluation, *, resamples: int, confidence: float, baseline: float | None = None) -> Summary:
+    """Compute every metric with its interval, and name what they are bound to.
+
+    Categories, boundary and road metrics are in the summary only where they were counted.
 
     Args:
         resamples: of the intervals, as `confidence`.
-        baseline: mean IoU of a constant answer; None where it is not known which would be fair.
+        baseline: mean IoU of a constant answer; None where no fair one is known.
     """
-    counts, found = evaluation.counts, intervals(evaluation, resamples=resamples, confidence=confidence)
-    miou = found["miou"]
+    counts = evaluation.counts
+    drawn = figures.intervals(evaluation, resamples=resamples, confidence=confidence)
+    found = figures.values(evaluation)
+    miou = drawn["miou"]
     assert isinstance(miou, Interval)
-    figures = values(evaluation)
-    return {
-        "dataset": evaluation.dataset,
-        "split": evaluation.split,
-        "protocol": evaluation.protocol,
-        "split_digest": evaluation.split_digest,
-        "label_map_digest": evaluation.label_map,
-        "images": len(evaluation.ids),
-        "groups": miou.groups,
-        "labelled_pixels": int(counts.sum()),
-        "void_pixels": evaluation.void_pixels,
-        "outside_share": outside_share(counts),
-        "miou": figures.pop("miou"),
-        "miou_low": miou.low,
-        "miou_high": miou.high,
-        "confidence": confidence,
-        "interval_method": miou.method,
-        "caveat": miou.caveat,
-        **({} if baseline is None else {"baseline_miou": baseline}),
-        "intervals": plain_intervals(found),
-        **{name: value for name, value in figures.items() if name not in _ROAD},
-        **_road_scores(evaluation),
-        "per_class_images": dict(
-            zip(evaluation.names, (evaluation.per_image.sum(axis=-1) > 0).sum(axis=0).tolist(), strict=True)
-        ),
-        "confusion": counts.tolist(),
-        "counts_digest": evaluation.digest,
-    }
+    held: dict[str, dict[str, Any]] = {name: {} for name in (*Summary.FLATTENED, "extra_scores")}
+    for row in figures.metrics(evaluation):
+        held["extra_scores" if row.group else _FIELD[row.axis]][row.name] = found[row.key]
+    images = (evaluation.per_image.sum(axis=-1) > 0).sum(axis=0).tolist()
+    return Summary.model_validate(
+        dict(
+            dataset=evaluation.dataset,
+            split=evaluation.split,
+            protocol=evaluation.protocol,
+            split_digest=evaluation.split_digest,
+            label_map_digest=evaluation.label_map,
+            images=len(evaluation.ids),
+            groups=miou.groups,
+            labelled_pixels=int(counts.sum()),
+            void_pixels=evaluation.void_pixels,
+            outside_share=outside_share(counts),
+            confidence=confidence,
+            interval_method=miou.method,
+            caveat=miou.caveat,
+            baseline_miou=baseline,
+            intervals=ends_of(drawn),
+            per_class_images=dict(zip(evaluation.names, images, strict=True)),
+            confusion=counts.tolist(),
+            counts_digest=evaluation.digest,
+            **held,
+        )
+    )
 
 
-def extra_scores(evaluation: Evaluation) -> dict[str, float]:
-    """Scores that a dataset's protocol always reports beside the mean IoU.
+def ends_of(found: figures.Intervals) -> dict[str, Ends | dict[str, Ends]]:
+    """Reduce intervals to their ends, for JSON."""
 
-    Oxford Pets: foreground against the rest, and foreground IoU with the border as void.
-    """
-    return {name: float(ratio) for name, ratio in _extra(evaluation.counts, names=evaluation.names).items()}
-
-
-def plain(value: float | Ratios) -> float | None:
-    """One number for JSON, which has no word for what is undefined."""
-    return None if np.isnan(value) else float(value)
-
-
-def signed(value: float, digits: int) -> str:
-    """A difference as it is written: with its sign, except where all digits are 0, which then say nothing of it."""
-    written = f"{value:z.{digits}f}"
-    return f"+{written}" if float(written) > 0 else written
-
-
-def plain_intervals(found: Intervals) -> dict[str, Any]:
-    """Intervals as ``{"low": .., "high": ..}``, for JSON; of classes and categories one each, by name."""
-
-    def ends(interval: Interval) -> dict[str, float | None]:
-        return {"low": plain(interval.low), "high": plain(interval.high)}
+    def ends(interval: Interval) -> Ends:
+        return Ends(low=figures.plain(interval.low), high=figures.plain(interval.high))
 
     return {
-        name: ends(own) if isinstance(own, Interval) else {each: ends(interval) for each, interval in own.items()}
-        for name, own in found.items()
+        key: ends(own) if isinstance(own, Interval) else {name: ends(interval) for name, interval in own.items()}
+        for key, own in found.items()
     }
-
-
-# --- what is read off each kind of counts ---
-
-
-def _readings(evaluation: Evaluation) -> dict[str, Callable[[Counts], Figures]]:
-    """The kinds of counts that there are, named as `Evaluation` does, and what is read off sums of them."""
-    readings: dict[str, Callable[[Counts], Figures]] = {
-        "per_image": partial(_of_confusion, names=evaluation.names, categories=evaluation.categories)
-    }
-    if evaluation.boundary is not None:
-        readings["boundary"] = _of_boundaries
-    if evaluation.road is not None:
-        readings["road"] = _of_road
-    return readings
-
-
-def _of_confusion(counts: Counts, *, names: tuple[str, ...], categories: Mapping[str, Sequence[int]]) -> Figures:
-    """Off confusion matrices (..., C, C + 1)."""
-    shares = per_class(counts)
-    found = {name: OVERALL[name](counts) for name in _OVERALL} | {
-        f"per_class_{name}": shares[name] for name in _PER_CLASS
-    }
-    if categories:
-        by_category = iou(category_counts(counts, categories))
-        found |= {"mean_category_iou": mean_of_present(by_category), f"{_BY_CATEGORY}iou": by_category}
-    return found | _extra(counts, names=names)
-
-
-def _extra(counts: Counts, *, names: tuple[str, ...]) -> dict[str, Ratios]:
-    return {name: iou(merged(counts, merges))[..., 0] for name, merges in _PETS.items()} if names == PETS else {}
-
-
-def _of_boundaries(counts: Counts) -> Figures:
-    """Off counts along boundaries (..., 3, C): the mean is over the classes that have one, as for the mean IoU."""
-    ratios = boundary_iou(counts)
-    return {"boundary_miou": mean_of_present(ratios), "per_class_boundary_iou": ratios}
-
-
-def _of_road(counts: Counts) -> Figures:
-    """Off pooled counts (..., 2, 256)."""
-    scores = [road_scores(each) for each in counts.reshape(-1, *counts.shape[-2:])]
-    return {name: np.array([getattr(each, name) for each in scores]).reshape(counts.shape[:-2]) for name in _ROAD}
-
-
-def _road_scores(evaluation: Evaluation) -> dict[str, Any]:
-    """Named after the view: the benchmark's table is of the bird's-eye view, and has other figures."""
-    if evaluation.road is None:
-        return {}
-    pooled = road_scores(evaluation.road.sum(axis=0))
-    return {"road_image_space": {name: plain(value) for name, value in asdict(pooled).items()}}
-
-
-def _flat(counts: Counts, *, read: Callable[[Counts], Figures]) -> Ratios:
-    """All that `read` reads off counts (N, *shape), one beside the other, float64 (N, K)."""
-    return np.concatenate([ratios.reshape(len(counts), -1) for ratios in read(counts).values()], axis=1)
-
-
-def _unfolded(
-    evaluation: Evaluation, figures: Figures, drawn: Sequence[Interval], *, limits: tuple[float, float]
-) -> Intervals:
-    """Intervals in the order of `_flat`, by their figures' names; of a class, with regard to how many show it."""
-    left, shown = iter(drawn), _shown(evaluation)
-    found: Intervals = {}
-    for name, ratios in figures.items():
-        if not ratios.ndim:
-            found[name] = next(left)
-            continue
-        own = [next(left) for _ in ratios]
-        if name in _TOLD_BY_TRUTH:
-            told = zip(own, ratios.tolist(), shown[name.startswith(_BY_CATEGORY)], strict=True)
-            own = [of_few(interval, value, units, limits=limits) for interval, value, units in told]
-        found[name] = _by_name(evaluation, name, own)
-    return found
-
-
-def _shown(evaluation: Evaluation) -> tuple[list[int], list[int]]:
-    """How many of what is drawn show each class, and each category."""
-    by_image = [evaluation.per_image]
-    if evaluation.categories:
-        by_image.append(category_counts(evaluation.per_image, evaluation.categories))
-    classes, *categories = (shown_units(counts.sum(axis=-1) > 0, evaluation.groups).tolist() for counts in by_image)
-    return classes, categories[0] if categories else []
-
-
-def _by_name(evaluation: Evaluation, figure: str, own: Iterable[Value]) -> dict[str, Value]:
-    names = evaluation.categories if figure.startswith(_BY_CATEGORY) else evaluation.names
-    return dict(zip(names, own, strict=True))

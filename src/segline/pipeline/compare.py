@@ -3,13 +3,14 @@
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segline import config
 from segline.project import Files, Project
 from segline.storage import write_json, write_text
 
 if TYPE_CHECKING:
+    from segline.evaluation.compare import ComparisonSummary
     from segline.evaluation.results import Evaluation
 
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 class Compared:
     """The figures of a comparison, and its page."""
 
-    summary: dict[str, Any]
+    summary: "ComparisonSummary"
     page: Path
 
 
@@ -38,8 +39,8 @@ def compare(project: Project, runs: list[str], *, output: Path | None = None) ->
     wanted = config.load(project.params).evaluation
     entries = comparison.compare(_evaluations(project, runs), resamples=wanted.resamples, confidence=wanted.confidence)
     summary = comparison.summary(entries)
-    folder = output or project.comparison_report(summary["dataset"])
-    write_json(folder / Files.COMPARISON, summary)
+    folder = output or project.comparison_report(summary.dataset)
+    write_json(folder / Files.COMPARISON, summary.model_dump())
     write_text(folder / Files.COMPARISON_PAGE, comparison_page.page(summary))
     return Compared(summary=summary, page=folder / Files.COMPARISON_PAGE)
 

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from segline import config
 from segline.data.prepare.prepared import Prepared
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from segline.core.metrics.calibration import Calibration
     from segline.evaluation.bundles.scored_split import ScoredSplit
     from segline.evaluation.results import Evaluation
+    from segline.evaluation.summary import Summary
     from segline.inference.bundle import Bundle
 
 _EXTREMES = 4  # of the worst and of the best validation images, drawn
@@ -28,13 +29,12 @@ class Evaluated:
     """What was found and written.
 
     Args:
-        summary: the figures.
         files: what was written; the page is the last.
         logged: the MLflow run that keeps them, and the folder there; None for what is no registered version, and an
             empty run where the version was registered without one.
     """
 
-    summary: dict[str, Any]
+    summary: "Summary"
     files: tuple[Path, ...]
     logged: tuple[str, str] | None
 
@@ -165,12 +165,12 @@ def answer(
     return found, judge.judged()
 
 
-def summarise(found: "Evaluation", prepared: Prepared, wanted: config.EvaluationRules) -> dict[str, Any]:
-    """Read all figures off the counts; the baseline is the most frequent class of the training split."""
-    from segline.evaluation.summary import summary
+def summarise(found: "Evaluation", prepared: Prepared, wanted: config.EvaluationRules) -> "Summary":
+    """Compute all figures of the counts; the baseline is the most frequent class of the training split."""
+    from segline.evaluation import summary
 
     pixels = prepared.split("train").pixels
-    return summary(
+    return summary.summarise(
         found,
         resamples=wanted.resamples,
         confidence=wanted.confidence,

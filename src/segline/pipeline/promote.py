@@ -1,16 +1,18 @@
 """Register a trained network, let the gate judge it against the champion, and promote it."""
 
-import json
-from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
 from segline.pipeline.evaluate import fitting_split
 from segline.pipeline.work import Work
 from segline.project import Files, Scratch, Tags
 from segline.registry import versions
 from segline.registry.gate import rules
+from segline.registry.gate.rules import Decision
 from segline.registry.versions import Version
 from segline.storage import read_json
+
+if TYPE_CHECKING:
+    from segline.evaluation.summary import Summary
 
 
 def register(work: Work) -> Version:
@@ -27,26 +29,28 @@ def register(work: Work) -> Version:
     return version
 
 
-def judge(work: Work, version: Version) -> dict[str, Any]:
+def judge(work: Work, version: Version) -> Decision:
     """Compare with the champion, re-scored on the same test split.
 
     A decision made before a kill stays while it speaks of the present champion, or made this
     version the champion; after somebody else's promotion it is made anew.
     """
     champion = versions.champion(work.client, work.name)
-    made = json.loads(version.tags.get(Tags.DECISION, "null"))
     holder = champion.version if champion else None
-    if made and holder in (made["champion"], version.version):
-        return dict(made)
-    decision = rules.decide(
-        read_json(work.scratch / Files.EVALUATION)["miou"],
-        champion=_rescore(work, champion) if champion else None,
+    if Tags.DECISION in version.tags:
+        made = Decision.from_tag(version.tags[Tags.DECISION])
+        if holder in (made.champion, version.version):
+            return made
+    challenger = _challenger(work)
+    verdict = rules.decide(
+        challenger.miou,
+        champion=_rescore(work, challenger, champion) if champion else None,
         floor=work.params.promotion.floor[work.params.dataset],
     )
-    result = asdict(decision) | {"version": version.version, "champion": holder}
-    versions.tag(work.client, version, {Tags.DECISION: json.dumps(result)})
-    work.report(f"gate: {'promoted' if decision.promote else 'rejected'}: {decision.reason}")
-    return result
+    decision = Decision(**verdict.model_dump(), version=version.version, champion=holder)
+    versions.tag(work.client, version, {Tags.DECISION: decision.as_tag()})
+    work.report(f"gate: {decision.outcome}: {decision.reason}")
+    return decision
 
 
 def promote(work: Work, version: Version) -> None:
@@ -54,7 +58,14 @@ def promote(work: Work, version: Version) -> None:
     versions.promote(work.client, version)
 
 
-def _rescore(work: Work, champion: Version) -> float:
+def _challenger(work: Work) -> "Summary":
+    """Read the evaluation that this run has written."""
+    from segline.evaluation.summary import Summary
+
+    return Summary.from_json(read_json(work.scratch / Files.EVALUATION))
+
+
+def _rescore(work: Work, challenger: "Summary", champion: Version) -> float:
     """Score the champion by mean IoU on the split that the challenger was scored on."""
     from segline.evaluation.bundles import evaluate as scoring
     from segline.evaluation.lock import lock_of, refuse_differences
@@ -65,6 +76,5 @@ def _rescore(work: Work, champion: Version) -> float:
     with work.progress as progress:
         advance = progress.start(f"re-score version {champion.version}", len(split), unit="images")
         rescored = scoring.evaluate(network, split, progress=advance)
-    challenger = read_json(work.scratch / Files.EVALUATION)
     refuse_differences({"the challenger": lock_of(challenger), f"version {champion.version}": lock_of(rescored)})
     return rescored.miou

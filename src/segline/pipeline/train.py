@@ -5,7 +5,6 @@ starts; a run that was killed is found by its run key and goes on from there, wh
 ``segline train`` or the flow.
 """
 
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,8 @@ from segline.pipeline.work import Work
 from segline.progress import Progress
 from segline.project import Artifacts, Project, Scratch, Tags
 from segline.registry import lineage, run_summary, tracking, versions
+from segline.registry.gate.rules import Decision
+from segline.registry.run_summary import RunSummary
 from segline.registry.versions import Version
 
 NO_FLOW = "none"
@@ -40,7 +41,7 @@ class Steps:
     train: Callable[[Work, dict[str, Any]], None]
     evaluate: Callable[[Work], None]
     register: Callable[[Work], Version]
-    judge: Callable[[Work, Version], dict[str, Any]]
+    judge: Callable[[Work, Version], Decision]
     promote: Callable[[Work, Version], None]
 
 
@@ -76,7 +77,7 @@ def train(
     progress: Progress,
     flow_run: str = NO_FLOW,
     steps: Steps = PLAIN,
-) -> dict[str, Any]:
+) -> RunSummary:
     """Train a model for `dataset`, and promote it if it is better.
 
     Args:
@@ -141,9 +142,9 @@ def _run(work: Work, steps: Steps) -> None:
     version = steps.register(work)
     with FileLock(work.project.gate_lock(work.name)):  # two gates at once would both beat the old champion
         decision = steps.judge(work, version)
-        if decision["promote"]:
+        if decision.promote:
             steps.promote(work, version)
-    work.tracker.set_tags({Tags.DECISION: json.dumps(decision)})
+    work.tracker.set_tags({Tags.DECISION: decision.as_tag()})
 
 
 @contextmanager

@@ -1,86 +1,124 @@
-"""A finished run in a few lines: read back from MLflow, shown as table or page."""
+"""A finished run in a few lines: its metrics in MLflow, read back as a frozen model, shown as table or page."""
 
-import json
-from typing import Any
+from dataclasses import dataclass
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from rich.markup import escape
 from rich.table import Table
 
+from segline.core.metrics import table as metric_table
 from segline.core.statistics.trust import caveat, method
+from segline.errors import TrackingError
+from segline.evaluation.summary import Ends, Summary
 from segline.project import Tags
 from segline.registry import versions
+from segline.registry.gate.rules import Decision
 
-_FIGURES = ("miou", "miou_low", "miou_high", "confidence", "baseline_miou", "pixel_accuracy", "images")
-_FURTHER = ("mean_class_accuracy", "frequency_weighted_iou", "macro_f1", "mean_category_iou", "boundary_miou")
-_ROAD = ("max_f", "average_precision")
-
-
-def metrics(result: dict[str, Any]) -> dict[str, float]:
-    """What of an evaluation's summary goes to MLflow as metrics; intervals of classes are in its artifacts alone."""
-    figures = {f"test_{name}": float(result[name]) for name in _FIGURES}
-    groups = {"groups": result["groups"]}
-    further = {name: value for name, value in result.items() if name in _FURTHER or name.startswith("foreground_iou")}
-    road = {f"{name}_image_space": result.get("road_image_space", {}).get(name) for name in _ROAD}
-    ends = {
-        f"{name}_image_space_{end}" if name in _ROAD else f"{name}_{end}": value
-        for name, interval in result["intervals"].items()
-        if name in (*further, *_ROAD, "pixel_accuracy")
-        for end, value in interval.items()
-    }
-    classes = {f"iou/{name}": value for name, value in result["per_class_iou"].items()}
-    categories = {f"category_iou/{name}": value for name, value in result.get("per_category_iou", {}).items()}
-    found = groups | further | road | ends | classes | categories
-    return figures | {f"test_{name}": float(value) for name, value in found.items() if value is not None}
+_IDENTITY = ("confidence", "baseline_miou", "images", "groups")
+"""Fields of an evaluation's summary, beside its metrics, that MLflow keeps as metrics."""
 
 
-def of_run(client: MlflowClient, run: Run, *, reused: bool) -> dict[str, Any]:
-    """Figures, decision and present champion of a finished run."""
-    decision = json.loads(run.data.tags[Tags.DECISION])
-    dataset = run.data.tags[Tags.DATASET]
+def metrics(summary: Summary) -> dict[str, float]:
+    """Select the figures of a summary that go to MLflow; undefined ones and intervals of classes stay out."""
+    found: dict[str, float | None] = {f"test_{name}": getattr(summary, name) for name in _IDENTITY}
+    for row in metric_table.rows(place="mlflow"):
+        if row.axis != "all":
+            found |= {f"{row.tracked_name}/{name}": value for name, value in summary.values(row).items()}
+        elif summary.counted(row):
+            ends = summary.ends(row.key)
+            found[row.tracked_name] = summary.value(row)
+            found |= {f"{row.tracked_name}_low": ends.low, f"{row.tracked_name}_high": ends.high}
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """What a person wants to know of a finished run.
+
+    Args:
+        run: its name in MLflow.
+        reused: it was finished before, with the same data, code and parameters.
+        champion: the version that is champion now; None where there is none.
+        miou: on the test split, with its interval `ends` at `confidence`.
+        baseline_miou: of always answering the most frequent class.
+        groups: that the images are in; None where each image stands for itself.
+    """
+
+    dataset: str
+    model: str
+    run: str
+    run_id: str
+    network: str
+    reused: bool
+    decision: Decision
+    champion: str | None
+    miou: float
+    ends: Ends
+    confidence: float
+    baseline_miou: float
+    images: int
+    groups: int | None
+
+
+def of_run(client: MlflowClient, run: Run, *, reused: bool) -> RunSummary:
+    """Read figures, decision and present champion of a finished run.
+
+    Raises:
+        TrackingError: the run lacks one of them, or it is not what this version writes.
+    """
     model = client.get_experiment(run.info.experiment_id).name
     champion = versions.champion(client, model)
-    groups = run.data.metrics.get("test_groups")
-    return {
-        "dataset": dataset,
-        "model": model,
-        "run": run.info.run_name,
-        "run_id": run.info.run_id,
-        "network": run.data.tags[Tags.NETWORK],
-        "reused": reused,
-        "decision": decision,
-        "champion": champion.version if champion else None,
-        **{name: run.data.metrics[f"test_{name}"] for name in _FIGURES},
-        "groups": None if groups is None else round(groups),
-    }
+    figures, tags = run.data.metrics, run.data.tags
+    groups = figures.get("test_groups")
+    try:
+        return RunSummary(
+            dataset=tags[Tags.DATASET],
+            model=model,
+            run=run.info.run_name,
+            run_id=run.info.run_id,
+            network=tags[Tags.NETWORK],
+            reused=reused,
+            decision=Decision.from_tag(tags[Tags.DECISION]),
+            champion=champion.version if champion else None,
+            miou=figures["test_miou"],
+            ends=Ends(low=figures["test_miou_low"], high=figures["test_miou_high"]),
+            confidence=figures["test_confidence"],
+            baseline_miou=figures["test_baseline_miou"],
+            images=round(figures["test_images"]),
+            groups=None if groups is None else round(groups),
+        )
+    except (KeyError, ValueError) as error:
+        raise TrackingError(
+            f"MLflow run {run.info.run_name}",
+            found=f"it cannot be summed up ({error})",
+            expected="the metrics and tags that this version of Segline writes",
+            remedy="train again with --retrain; the run's page in MLflow (`make up`) shows what there is",
+        ) from error
 
 
-def rows(result: dict[str, Any]) -> list[tuple[str, str]]:
-    """What there is to tell of a run: name and value, as plain text."""
-    drawn = f"{100 * result['confidence']:.0f} %, {method(result['groups'])}"
-    interval = f"{result['miou']:.4f}  [{result['miou_low']:.4f}, {result['miou_high']:.4f}] ({drawn})"
-    champion = f"version {result['champion']}" if result["champion"] else "none yet"
-    decision = result["decision"]
-    verdict = f"version {decision['version']} {'promoted' if decision['promote'] else 'not promoted'}"
+def rows(summary: RunSummary) -> list[tuple[str, str]]:
+    """Write the summary as pairs of name and value, in plain text."""
+    low, high = summary.ends.low, summary.ends.high
+    drawn = f"{100 * summary.confidence:.0f} %, {method(summary.groups)}"
+    champion = f"version {summary.champion}" if summary.champion else "none yet"
+    decision = summary.decision
+    reused = " (finished before, reused: same data, code and params)" if summary.reused else ""
     return [
-        ("dataset", result["dataset"]),
-        ("network", result["network"]),
-        ("test mIoU", interval),
-        ("always the commonest class", f"{result['baseline_miou']:.4f}"),
-        ("test images", caveat(round(result["images"]), result["groups"]) or f"{result['images']:.0f}"),
-        ("gate", f"{verdict}: {decision['reason']}"),
-        ("champion", f"{result['model']}, {champion}"),
-        (
-            "run",
-            f"{result['run']}" + (" (finished before, reused: same data, code and params)" if result["reused"] else ""),
-        ),
+        ("dataset", summary.dataset),
+        ("network", summary.network),
+        ("test mIoU", f"{summary.miou:.4f}  [{low:.4f}, {high:.4f}] ({drawn})"),
+        ("baseline", f"{summary.baseline_miou:.4f} (always the most frequent class)"),
+        ("test images", caveat(summary.images, summary.groups) or str(summary.images)),
+        ("gate", f"version {decision.version} {decision.outcome}: {decision.reason}"),
+        ("champion", f"{summary.model}, {champion}"),
+        ("run", f"{summary.run}{reused}"),
     ]
 
 
-def table(result: dict[str, Any]) -> Table:
-    """The rows for a terminal."""
-    grid = Table(show_header=False, title=f"Segline: {result['dataset']}", title_justify="left")
-    for name, value in rows(result):
+def table(summary: RunSummary) -> Table:
+    """Lay the rows out for a terminal."""
+    grid = Table(show_header=False, title=f"Segline: {summary.dataset}", title_justify="left")
+    for name, value in rows(summary):
         grid.add_row(name, escape(value))
     return grid

@@ -10,7 +10,7 @@ for intervals and worst cases. A mean of the latter is another score than the fo
 another name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -27,7 +27,7 @@ Ratios = npt.NDArray[np.float64]
 
 
 def confusion(truth: Mask, prediction: Mask, *, classes: int) -> Counts:
-    """Count one pair of masks.
+    """Count the pixels of one pair of masks by true and predicted class.
 
     Args:
         truth: uint8 (H, W), train ids and `VOID`.
@@ -81,17 +81,17 @@ def outcomes(counts: Counts) -> Outcomes:
 
 
 def iou(counts: Counts) -> Ratios:
-    """Intersection over union per class, float64 (..., C); NaN for a class absent from truth and prediction."""
+    """Compute intersection over union per class, float64 (..., C); NaN for a class absent from truth and prediction."""
     return outcomes(counts).iou
 
 
 def mean_iou(counts: Counts) -> Ratios:
-    """Mean of `iou` over the classes that are not absent, float64 (...); NaN where all are."""
+    """Average `iou` over the classes that occur in truth or prediction, float64 (...); NaN where none does."""
     return mean_of_present(iou(counts))
 
 
 def frequency_weighted_iou(counts: Counts) -> Ratios:
-    """Mean of `iou` weighted by each class's share of the labelled pixels, float64 (...); NaN where none is labelled.
+    """Average `iou` weighted by each class's share of the labelled pixels, float64 (...); NaN where none is labelled.
 
     Long, Shelhamer and Darrell 2015 (arXiv:1411.4038), section 5.
     """
@@ -101,26 +101,26 @@ def frequency_weighted_iou(counts: Counts) -> Ratios:
 
 
 def precision(counts: Counts) -> Ratios:
-    """Share of what was claimed for a class that is of it, float64 (..., C); NaN where nothing was claimed."""
+    """Compute the share of a class's predicted pixels that are right, float64 (..., C); NaN where none is predicted."""
     result = outcomes(counts)
     return _ratio(result.true_positive, result.true_positive + result.false_positive)
 
 
 def recall(counts: Counts) -> Ratios:
-    """Share of a class that was found (its accuracy), float64 (..., C); NaN where there is nothing of it."""
+    """Compute the share of a class's true pixels that are found, float64 (..., C); NaN where the class is absent."""
     result = outcomes(counts)
     return _ratio(result.true_positive, result.true_positive + result.false_negative)
 
 
 def mean_class_accuracy(counts: Counts) -> Ratios:
-    """Mean of `recall` over the classes that are in the truth, float64 (...); NaN where none is labelled."""
+    """Average `recall` over the classes that occur in the truth, float64 (...); NaN where none is labelled."""
     return mean_of_present(recall(counts))
 
 
 def f1(counts: Counts) -> Ratios:
-    """Harmonic mean of precision and recall, float64 (..., C); NaN for a class absent from truth and prediction.
+    """Compute the harmonic mean of precision and recall, which is the Dice coefficient, float64 (..., C).
 
-    It is the Dice coefficient too.
+    NaN for a class absent from truth and prediction.
     """
     result = outcomes(counts)
     both = 2 * result.true_positive + result.false_positive + result.false_negative
@@ -128,12 +128,12 @@ def f1(counts: Counts) -> Ratios:
 
 
 def macro_f1(counts: Counts) -> Ratios:
-    """Mean of `f1` over the classes that are not absent, float64 (...); NaN where all are. The mean Dice too."""
+    """Average `f1` over the classes that occur in truth or prediction, float64 (...); NaN where none does."""
     return mean_of_present(f1(counts))
 
 
 def mean_of_present(ratios: Ratios) -> Ratios:
-    """Mean over the classes that have a ratio, float64 (..., C) -> (...); NaN where none has."""
+    """Average over the classes that have a ratio, float64 (..., C) -> (...); NaN where none has."""
     present = ~np.isnan(ratios)
     # Summed from the first class to the last, as the official script does: NumPy's sum takes another
     # order, and the last digit with it.
@@ -142,31 +142,44 @@ def mean_of_present(ratios: Ratios) -> Ratios:
 
 
 def _ratio(part: npt.ArrayLike, whole: Counts) -> Ratios:
-    """``part / whole``, NaN where `whole` is 0."""
+    """Divide, with NaN where `whole` is 0."""
     undefined = np.full(np.shape(whole), np.nan, dtype=np.float64)
     return np.asarray(np.divide(part, whole, out=undefined, where=whole > 0), dtype=np.float64)
 
 
 def accuracy(counts: Counts) -> Ratios:
-    """Share of labelled pixels that are right, float64 (...); NaN where none is labelled."""
+    """Compute the share of labelled pixels that are right, float64 (...); NaN where none is labelled."""
     return _ratio(outcomes(counts).true_positive.sum(axis=-1), counts.sum(axis=(-2, -1)))
 
 
 def pixel_accuracy(counts: Counts) -> float:
-    """`accuracy` of one matrix (C, C + 1), of pixels or, where those are counted, of images."""
+    """Compute `accuracy` of one matrix (C, C + 1), of pixels or, where those are counted, of images."""
     return float(accuracy(counts))
 
 
 def outside_share(counts: Counts) -> float:
-    """Share of the labelled pixels of one matrix (C, C + 1) whose prediction is void or of no class; 0 of none."""
+    """Compute the share of one matrix's labelled pixels that are predicted void or no class; 0 if none is labelled."""
     return float(counts[:, -1].sum() / max(1, counts.sum()))
 
 
 def constant(counts: Counts, *, prediction: int) -> Counts:
-    """The matrix that always answering class `prediction` would have given on the same truth."""
+    """Build the matrix of a model that always answers class `prediction`, on the same truth."""
     result = np.zeros_like(counts)
     result[..., :, prediction] = counts.sum(axis=-1)
     return result
+
+
+def category_counts(counts: Counts, categories: Mapping[str, Sequence[int]]) -> Counts:
+    """Join the classes of each category: to confuse two of one category is no error.
+
+    Args:
+        counts: int64 (..., C, C + 1).
+        categories: name -> train ids, as `LabelMap.categories` has them; at least one.
+
+    Returns:
+        int64 (..., K, K + 1), in the order of `categories`. Every ratio takes them.
+    """
+    return merged(counts, list(categories.values()))
 
 
 def merged(counts: Counts, groups: Sequence[Sequence[int]]) -> Counts:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.core.labels import BINARY, VOID, Mask
+from segline.core.metrics.confusion import Ratios
 from segline.core.metrics.joint_histogram import BYTES, Counts, joint_histogram
 
 THRESHOLDS = np.arange(BYTES) / 255
@@ -20,7 +21,7 @@ _TINY = 1e-10
 
 
 def as_bytes(probability: npt.NDArray[np.float32]) -> Mask:
-    """Probabilities within 0..1 as the bytes that the kit reads, uint8."""
+    """Round probabilities, 0..1, to the bytes that the kit reads, uint8."""
     return np.rint(np.clip(probability, 0, 1) * 255).astype(np.uint8)
 
 
@@ -64,8 +65,14 @@ class RoadScores:
     threshold: float
 
 
+def road_score(counts: Counts, *, name: str) -> Ratios:
+    """Compute one field of `RoadScores` of each of many pooled counts, int64 (..., 2, 256) -> float64 (...)."""
+    pooled = counts.reshape(-1, *counts.shape[-2:])
+    return np.array([getattr(road_scores(each), name) for each in pooled]).reshape(counts.shape[:-2])
+
+
 def road_scores(counts: Counts) -> RoadScores:
-    """Scores of pooled counts, a sum of `confidence_histogram`, int64 (2, 256)."""
+    """Compute the scores of pooled counts, a sum of `confidence_histogram`, int64 (2, 256)."""
     negatives, positives = counts.sum(axis=1)
     false_positive, true_positive = counts[:, ::-1].cumsum(axis=1)[:, ::-1]  # at each threshold
     if not (negatives and positives):

@@ -211,6 +211,7 @@ def _meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> dict[str,
         "dataset": dataset.name,
         "protocol": dataset.protocol,
         "label_map": dataset.label_map.digest,
+        "extra_scores": list(dataset.extra_scores),
         "short_side": short_side,
         "splits": {
             name: {

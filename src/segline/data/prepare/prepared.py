@@ -18,7 +18,7 @@ from segline.errors import ConfigError, DataError, shortened
 from segline.formats import strict_json
 from segline.project import Files
 
-FORMAT = 2
+FORMAT = 3
 SCORED: tuple[Split, ...] = ("validation", "test")
 
 PLACES = 32
@@ -86,6 +86,7 @@ class PreparedSplit:
         self.dataset: str = meta["dataset"]
         self.protocol: str = meta["protocol"]
         self.label_map: str = meta["label_map"]
+        self.extra_scores: tuple[str, ...] = tuple(meta["extra_scores"])
         self.pixels: list[int] = meta["splits"][name]["pixels"]
         self.ids: list[str] = index["id"].to_pylist()
         self.groups: list[str] = index["group"].to_pylist()  # "" for a sample that stands for itself
@@ -154,6 +155,7 @@ class RescaledSplit:
     def __init__(self, split: PreparedSplit, files: dict[str, Path], *, short_side: int | None) -> None:
         self.name, self.dataset, self.digest, self.protocol = split.name, split.dataset, split.digest, split.protocol
         self.label_map, self.ids, self.groups, self.short_side = split.label_map, split.ids, split.groups, short_side
+        self.extra_scores = split.extra_scores
         self._split, self._files = split, files
 
     def __len__(self) -> int:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from segline.core.labels import FOREGROUND, VOID, Mask
-from segline.core.metrics import road, temperature
+from segline.core.metrics import road, table, temperature
 from segline.core.metrics.boundary import boundary_counts
 from segline.core.metrics.confusion import Counts, confusion
 from segline.core.metrics.threshold import Logits
 from segline.errors import DataError
 from segline.evaluation.bundles.scored_split import ScoredSplit
-from segline.evaluation.results import BOOTSTRAP_SEED, ROAD, Evaluation, grouping, load, save
+from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, grouping, load, save
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, mask_of, resized
 from segline.progress import Advance
@@ -35,9 +35,9 @@ def evaluate(
     boundary: bool = False,
     also: Callable[[Mask, Mask, Logits], None] | None = None,
 ) -> Evaluation:
-    """Run `bundle` over `split` once.
+    """Run `bundle` over `split` once and count its answers.
 
-    Where the classes are `ROAD`, the road's probabilities are counted in the same pass.
+    Where the split's dataset declares scores of the road's probabilities, these are counted in the same pass.
 
     Args:
         boundary: count along the boundaries too, which takes time: two filters of the image a pair of masks.
@@ -52,8 +52,8 @@ def evaluate(
     classes = len(bundle.labels)
     per_image = np.zeros((len(split), classes, classes + 1), dtype=np.int64)
     edges = np.zeros((len(split), 3, classes), dtype=np.int64) if boundary else None
-    thresholds = road.THRESHOLDS.size
-    confidences = np.zeros((len(split), 2, thresholds), dtype=np.int64) if bundle.labels.names == ROAD else None
+    road_wanted = table.needs("road", split.extra_scores)
+    confidences = np.zeros((len(split), 2, road.THRESHOLDS.size), dtype=np.int64) if road_wanted else None
     void_pixels = 0
     for index in range(len(split)):
         label, mask, logits = answered(bundle, split, index)
@@ -80,6 +80,7 @@ def evaluate(
         void_pixels=void_pixels,
         per_image=per_image,
         categories=bundle.labels.categories,
+        extra_scores=split.extra_scores,
         boundary=edges,
         road=confidences,
     )

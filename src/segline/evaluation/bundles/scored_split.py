@@ -21,7 +21,7 @@ class AtTrainingScale:
         scaled = split.short_side is not None
         self.protocol = f"{split.protocol} at short side {split.short_side}" if scaled else split.protocol
         self.label_map, self.short_side = split.label_map, split.short_side
-        self.ids, self.groups = split.ids, split.groups
+        self.ids, self.groups, self.extra_scores = split.ids, split.groups, split.extra_scores
         self._split = split
 
     def __len__(self) -> int:

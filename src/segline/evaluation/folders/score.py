@@ -14,12 +14,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from segline.core.labels import BINARY
-from segline.core.metrics.confusion import mean_iou, outside_share, pixel_accuracy
+from segline.core.metrics.confusion import outside_share, pixel_accuracy
 from segline.data.images import split as splits
 from segline.datasets.base import Dataset
 from segline.errors import ConfigError, DataError
@@ -29,16 +27,12 @@ from segline.evaluation.folders.label_folders import FilePair, Ids, LabelFolder
 from segline.evaluation.folders.problems import SHOWN, Problems, Sums
 from segline.evaluation.folders.published_splits import Published
 from segline.evaluation.folders.split_identity import identify
-from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, grouping
-from segline.evaluation.summary import extra_scores, plain, summary
+from segline.evaluation.results import Evaluation, grouping
 from segline.parallel.pool import stream_samples
 from segline.progress import Report
 
 _MOST_OUTSIDE = 0.1
 """Share of the labelled pixels that predictions may leave without a class, and nothing be asked."""
-
-SCHEMA, SCHEMA_VERSION = "segline/score", 2
-"""Name and version of what `document` gives; docs/score.schema.json describes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +189,7 @@ def _evaluation(dataset: Dataset, sums: Sums, chosen: Ids, *, split: str | None,
         void_pixels=sums.void_pixels,
         per_image=sums.per_image(chosen),
         categories=dataset.label_map.categories,
+        extra_scores=dataset.extra_scores,
         boundary=sums.boundary(chosen),
     )
 
@@ -304,33 +299,3 @@ def _warnings(
     if unlike is not None:
         found.append(f"the labels are not those that were validated as the {unlike} split")
     return tuple(found)
-
-
-def document(
-    score: FolderScore, dataset: Dataset, *, truth: Path, prediction: Path, resamples: int, confidence: float
-) -> dict[str, Any]:
-    """Plain values for JSON, as docs/score.schema.json describes them."""
-    evaluation = score.evaluation
-    figures = summary(evaluation, resamples=resamples, confidence=confidence)
-    extra = {name: figures.pop(name) for name in extra_scores(evaluation)}
-    return {
-        "schema": SCHEMA,
-        "schema_version": SCHEMA_VERSION,
-        "segline": metadata.version("segline"),
-        **figures,
-        "task": dataset.task,
-        "split": score.split,
-        "split_because": score.split_why,
-        "resamples": resamples,
-        "seed": BOOTSTRAP_SEED,
-        "extra_scores": extra,
-        "truth": str(truth),
-        "prediction": str(prediction),
-        "prediction_ids": score.ids,
-        "prediction_ids_because": score.why,
-        "warnings": list(score.warnings),
-        "per_image_miou": {
-            name: plain(value)
-            for name, value in zip(evaluation.ids, mean_iou(evaluation.per_image).tolist(), strict=True)
-        },
-    }

@@ -1,51 +1,40 @@
 """The page that puts evaluations side by side."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from segline.core.metrics import table
+from segline.evaluation.compare import ComparisonSummary
 from segline.evaluation.report import rendering
-from segline.evaluation.summary import TITLES
 from segline.pages import charts
 
 
-def page(summary: Mapping[str, Any]) -> str:
-    """The page, as one HTML document that asks for nothing else.
-
-    Args:
-        summary: of `comparison.summary`, whose figures are the ones shown.
-    """
-    runs = summary["runs"]
-    ends = charts.axis([run[key] for run in runs for key in ("miou", "miou_low", "miou_high")])
-    differences = [
-        value
-        for run in runs
-        if run["against_first"]
-        for value in (run["against_first"][key] for key in ("low", "high"))
-    ]
-    apart = charts.axis(differences, include=(0.0,))
+def page(summary: ComparisonSummary) -> str:
+    """Write the page as one HTML document that loads nothing else."""
+    runs = summary.runs
+    against = [run.against_first for run in runs]
+    ends = charts.axis([value for run in runs for value in (run.miou, run.miou_low, run.miou_high)])
+    apart = charts.axis([value for one in against if one for value in (one.low, one.high)], include=(0.0,))
     changes = [
-        abs(found["difference"])
-        for run in runs
-        if run["against_first"]
-        for found in (*run["against_first"]["per_class"], *run["against_first"]["figures"].values())
-        if found["difference"] is not None
+        abs(found.difference)
+        for one in against
+        if one
+        for found in (*one.per_class, *one.figures.values())
+        if found.difference is not None
     ]
     return rendering.render(
         "comparison.html",
-        title=f"{summary['dataset']} {summary['split']}: {len(runs)} runs compared",
+        title=f"{summary.dataset} {summary.split}: {len(runs)} runs compared",
         summary=summary,
-        titles={title: name for name, title in TITLES.items() if any(name in run["figures"] for run in runs)},
-        whiskers=[_whisker(run, ("miou_low", "miou", "miou_high"), ends) for run in runs],
+        titles={
+            row.title: row.key
+            for row in table.rows(axis="all", place="comparison")
+            if any(row.key in run.figures for run in runs)
+        },
+        whiskers=[_whisker(run.miou_low, run.miou, run.miou_high, ends) for run in runs],
         ends=ends,
-        paired=[
-            run["against_first"] and _whisker(run["against_first"], ("low", "difference", "high"), apart)
-            for run in runs
-        ],
+        paired=[one and _whisker(one.low, one.difference, one.high, apart) for one in against],
         zero=charts.place(0.0, apart),
         largest=max(changes, default=0.0) or 1.0,
     )
 
 
-def _whisker(values: Mapping[str, Any], keys: tuple[str, str, str], ends: tuple[float, float]) -> dict[str, float]:
-    low, middle, high = (charts.place(values[key], ends) for key in keys)
-    return {"low": low, "middle": middle, "high": high}
+def _whisker(low: float, middle: float, high: float, ends: tuple[float, float]) -> dict[str, float]:
+    return {name: charts.place(value, ends) for name, value in (("low", low), ("middle", middle), ("high", high))}

@@ -6,35 +6,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segline.core.labels import LabelMap
+from segline.core.metrics import table
+from segline.core.metrics.table import Axis
 from segline.evaluation.report import rendering
 from segline.evaluation.results import Evaluation
+from segline.evaluation.summary import Summary
 from segline.pages import charts
 from segline.pages.environment import percent
 
 if TYPE_CHECKING:
     from segline.evaluation.report.image_slider import Exhibit  # which needs Keras, and the page does not
 
-_TILES = {
-    "mean_category_iou": "mean IoU of the categories",
-    "boundary_miou": "mean boundary IoU: how well the edges fit",
-    "pixel_accuracy": "pixel accuracy",
-    "mean_class_accuracy": "mean class accuracy, which is the mean recall",
-    "frequency_weighted_iou": "IoU weighted by how frequent classes are",
-    "macro_f1": "mean F1 (Dice) of the classes",
-    "foreground_iou_border_rest": "foreground IoU against the rest",
-    "foreground_iou_border_void": "foreground IoU, border not scored",
-    "baseline_miou": "mean IoU of always answering the commonest class",
-}
-"""Scores of the summary, and what they are called on the page; those there are of are shown."""
-
-_COLUMNS = ("iou", "precision", "recall", "f1", "boundary_iou")
-_SEEN = 0.005  # share below which a cell of the confusion matrix stays empty
-_DARK = 0.875  # share above which its text is white: on white, black and white both have a contrast of 4.5 there
+_MAIN, *_OVER_SPLIT = table.rows(axis="all", place="page")
+_SMALLEST_SHARE_WRITTEN = 0.005
+# On a cell of this share black and white text have the same contrast, 4.5; above it white has more.
+_SHARE_OF_WHITE_TEXT = 0.875
 
 
 def page(
     evaluation: Evaluation,
-    summary: Mapping[str, Any],
+    summary: Summary,
     *,
     labels: LabelMap,
     model: str,
@@ -42,7 +33,7 @@ def page(
     cost: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
 ) -> str:
-    """The page, as one HTML document that asks for nothing else.
+    """Write the page as one HTML document that loads nothing else.
 
     Args:
         summary: of `evaluation`, whose figures are the ones shown.
@@ -52,13 +43,14 @@ def page(
     """
     return rendering.render(
         "evaluation.html",
-        title=f"{summary['dataset']} {summary['split']}: mIoU {summary['miou']:.3f}",
+        title=f"{summary.dataset} {summary.split}: mIoU {summary.miou:.3f}",
         model=model,
         summary=summary,
         swatches=rendering.swatches(labels),
-        tiles={title: (key, value) for key, title in _TILES.items() if (value := summary.get(key)) is not None},
-        classes=_classes(evaluation, summary),
-        categories=_categories(evaluation, summary),
+        tiles=[row for row in _OVER_SPLIT if not row.group and summary.value(row) is not None],
+        declared=[row for row in _OVER_SPLIT if row.group and summary.counted(row)],
+        classes=_own_figures(evaluation, summary, "class"),
+        categories=_own_figures(evaluation, summary, "category"),
         confusion=_confusion(evaluation),
         pictures=pictures,
         cost=cost,
@@ -66,37 +58,40 @@ def page(
     )
 
 
-def _classes(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _own_figures(evaluation: Evaluation, summary: Summary, axis: Axis) -> dict[str, Any]:
+    """Collect the metrics that each class or category has a value of, for one table.
+
+    Returns:
+        metrics: the table's rows that were counted, the main one first. rows: one for each class or category with its
+        figures in the order of `metrics`, the main one's interval, and what else the table says of it.
+    """
+    metrics = [row for row in table.rows(axis=axis, place="page") if summary.counted(row)]
+    names = evaluation.names if axis == "class" else tuple(evaluation.categories)
     counts = evaluation.counts
     true, total = counts.sum(axis=-1), counts.sum()
-    columns = {key: summary[f"per_class_{key}"] for key in _COLUMNS if f"per_class_{key}" in summary}
-    bounds = summary["intervals"]["per_class_iou"]
-    return [
-        {
-            "name": name,
-            "share": percent(float(true[place] / total)) if total else percent(None),
-            "images": summary["per_class_images"][name],
-            **bounds[name],
-            **{key: values[name] for key, values in columns.items()},
-        }
-        for place, name in enumerate(evaluation.names)
-    ]
-
-
-def _categories(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": name,
-            "iou": value,
-            **summary["intervals"]["per_category_iou"][name],
-            "places": evaluation.categories[name],
-        }
-        for name, value in summary.get("per_category_iou", {}).items()
-    ]
+    return {
+        "metrics": metrics,
+        "rows": [
+            {
+                "name": name,
+                "figures": [summary.values(row)[name] for row in metrics],
+                "ends": summary.ends(metrics[0].key, name),
+                **(
+                    {
+                        "share": percent(float(true[place] / total)) if total else percent(None),
+                        "images": summary.per_class_images[name],
+                    }
+                    if axis == "class"
+                    else {"places": evaluation.categories[name]}
+                ),
+            }
+            for place, name in enumerate(names)
+        ],
+    }
 
 
 def _confusion(evaluation: Evaluation) -> dict[str, Any]:
-    """Rows of shares of a true class; the column of answers outside the classes only where there are some."""
+    """Compute rows of shares of each true class; the column of predictions outside the classes only if used."""
     counts = evaluation.counts
     outside = bool(counts[:, -1].any())
     shown = counts if outside else counts[:, :-1]
@@ -110,10 +105,10 @@ def _confusion(evaluation: Evaluation) -> dict[str, Any]:
             "cells": [
                 {
                     "share": round(float(share), 4),
-                    "words": f"{100 * share:.0f}" if share >= _SEEN else "",
+                    "words": f"{100 * share:.0f}" if share >= _SMALLEST_SHARE_WRITTEN else "",
                     "title": f"{name} taken for {head}: {percent(float(share))}, {int(shown[place, column])} pixels",
                     "right": place == column,
-                    "dark": share > _DARK,
+                    "dark": share > _SHARE_OF_WHITE_TEXT,
                 }
                 for column, (head, share) in enumerate(zip(heads, shares[place], strict=True))
             ],

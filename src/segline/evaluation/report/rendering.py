@@ -10,7 +10,7 @@ from markupsafe import Markup
 from segline.core.labels import LabelMap
 from segline.core.palette import safe_colours
 from segline.errors import printable
-from segline.evaluation.summary import signed
+from segline.evaluation.figures import signed
 from segline.pages.environment import environment
 from segline.storage import size_text
 

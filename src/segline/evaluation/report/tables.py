@@ -1,87 +1,84 @@
-"""Scores for a terminal."""
+"""Show scores on a terminal."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from rich.markup import escape
 from rich.table import Table
 
+from segline.core.metrics import table
+from segline.core.metrics.table import Axis
 from segline.core.statistics.trust import counted
 from segline.errors import shown
-from segline.evaluation.summary import TITLES, signed
+from segline.evaluation.compare import AgainstFirst, ComparisonSummary, Difference
+from segline.evaluation.figures import signed
+from segline.evaluation.folders.document import ScoreDocument
+from segline.evaluation.summary import Ends, Summary
 
-_NAMES = max(map(len, TITLES.values()))
+_OVER_SPLIT = table.rows(axis="all", place="terminal")
+_NAME_WIDTH = max(len(row.title) for row in _OVER_SPLIT)
 
 
-def evaluated(summary: Mapping[str, Any]) -> tuple[Table, ...]:
-    """One evaluation: a row a class, a row a category where there are some, then its scores and what they are bound to.
-
-    Args:
-        summary: of `evaluation.summary.summary`, or the whole of `folders.score.document`.
-    """
-    tables = [_classes(summary)]
-    if "per_category_iou" in summary:
-        categories = Table("category", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for head in ("IoU", _share(summary)):
-            categories.add_column(head, justify="right")
-        for name, value in summary["per_category_iou"].items():
-            bounds = summary["intervals"]["per_category_iou"][name]
-            categories.add_row(_name(name), _figure(value, "absent"), _bounds(bounds))
-        tables.append(categories)
+def evaluated(summary: Summary) -> tuple[Table, ...]:
+    """Show one evaluation: a row a class, a row a category where there are some, then its scores and its identity."""
+    tables = [_own_figures(summary, "class")]
+    if summary.per_category:
+        tables.append(_own_figures(summary, "category"))
     figures = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    figures.add_column(min_width=_NAMES)
-    for name, text in (_scores(summary) | _bound(summary)).items():
+    figures.add_column(min_width=_NAME_WIDTH)
+    for name, text in (_scores(summary) | _identity(summary)).items():
         if text:
             figures.add_row(name, text)
     return *tables, figures
 
 
-def _classes(summary: Mapping[str, Any]) -> Table:
-    boundary = summary.get("per_class_boundary_iou")
-    table = Table("class", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in ("IoU", _share(summary), *(["boundary IoU"] if boundary else []), "images", "labelled pixels"):
-        table.add_column(head, justify="right")
-    for (name, value), row in zip(summary["per_class_iou"].items(), summary["confusion"], strict=True):
-        bounds = summary["intervals"]["per_class_iou"][name]
-        along = [_figure(boundary[name], "absent")] if boundary else []
-        shown = f"{summary['per_class_images'][name]:,}"
-        table.add_row(_name(name), _figure(value, "absent"), _bounds(bounds), *along, shown, f"{sum(row):,}")
-    return table
+def _own_figures(summary: Summary, axis: Axis) -> Table:
+    """Show the metrics that each class or category has a value of; the main one with its interval."""
+    shown_here = [row for row in table.rows(axis=axis, place="terminal") if summary.counted(row)]
+    main, *others = shown_here
+    found = Table(axis, box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    extent = ["images", "labelled pixels"] if axis == "class" else []
+    for head in (main.title, _level(summary), *(row.title for row in others), *extent):
+        found.add_column(head, justify="right")
+    for place, (name, value) in enumerate(summary.values(main).items()):
+        cells = [_figure(value, "absent"), _bounds(summary.ends(main.key, name))]
+        cells += [_figure(summary.values(row)[name], "absent") for row in others]
+        if axis == "class":
+            cells += [f"{summary.per_class_images[name]:,}", f"{sum(summary.confusion[place]):,}"]
+        found.add_row(_name(name), *cells)
+    return found
 
 
-def _scores(summary: Mapping[str, Any]) -> dict[str, str]:
-    found = {**summary, **summary.get("extra_scores", {}), **summary.get("road_image_space", {})}
-    interval = _interval(summary["miou_low"], summary["miou_high"])
-    baseline = summary.get("baseline_miou")
+def _scores(summary: Summary) -> dict[str, str]:
+    main, *others = _OVER_SPLIT
+    baseline, drawn = summary.baseline_miou, f"{_level(summary)}, {summary.interval_method}"
     return {
-        "mIoU": f"{summary['miou']:.4f}  {interval} ({_share(summary)}, {summary['interval_method']})",
-        "caveat": escape(summary["caveat"]),
+        main.title: f"{summary.miou:.4f}  {_interval(*summary.miou_ends)} ({drawn})",
+        "caveat": escape(summary.caveat),
         **{
-            title: f"{_figure(found[name])}  {_bounds(summary['intervals'][name])}".rstrip()
-            for name, title in TITLES.items()
-            if name in found and name != "miou"
+            row.title: f"{_figure(summary.value(row))}  {_bounds(summary.ends(row.key))}".rstrip()
+            for row in others
+            if summary.counted(row)
         },
-        "always the commonest class": "" if baseline is None else _figure(baseline),
+        "baseline": "" if baseline is None else f"{_figure(baseline)} (always the most frequent class)",
     }
 
 
-def _bound(summary: Mapping[str, Any]) -> dict[str, str]:
-    """What was scored, and under which rules."""
-    task = f", task {summary['task']}" if "task" in summary else ""
-    read = (
-        f"{summary['prediction_ids']} ids: {summary['prediction_ids_because']}" if "prediction_ids" in summary else ""
-    )
+def _identity(summary: Summary) -> dict[str, str]:
+    """Say what was scored, and under which rules."""
     named = {
         "images": images(summary),
-        "pixels": f"{summary['labelled_pixels']:,} labelled, {summary['void_pixels']:,} void",
-        "predicted void or no class": f"{outside:.2%}" if (outside := summary["outside_share"]) else "",
-        "dataset": f"{summary['dataset']}{task}",
-        "protocol": summary["protocol"],
-        "split": f"{summary['split'] or 'none'}" + (f": {why}" if (why := summary.get("split_because")) else ""),
-        "split digest": summary["split_digest"],
-        "label map": f"digest {summary['label_map_digest']}",
-        "predictions": read,
+        "pixels": f"{summary.labelled_pixels:,} labelled, {summary.void_pixels:,} void",
+        "predicted void or no class": f"{outside:.2%}" if (outside := summary.outside_share) else "",
+        "dataset": summary.dataset,
+        "protocol": summary.protocol,
+        "split": summary.split or "none",
+        "split digest": summary.split_digest,
+        "label map": f"digest {summary.label_map_digest}",
     }
+    if isinstance(summary, ScoreDocument):
+        named["dataset"] += f", task {summary.task}"
+        named["split"] += f": {summary.split_because}" if summary.split_because else ""
+        named["predictions"] = f"{summary.prediction_ids} ids: {summary.prediction_ids_because}"
     return {name: escape(text) for name, text in named.items()}
 
 
@@ -93,88 +90,85 @@ def _figure(value: float | None, undefined: str = "undefined") -> str:
     return undefined if value is None else f"{value:.4f}"
 
 
-def compared(summary: Mapping[str, Any]) -> tuple[Table, ...]:
-    """Runs side by side: mean IoU with differences to the first, all other figures, and the classes."""
-    corrected = ["corrected p"] if summary["correction"] else []
+def compared(summary: ComparisonSummary) -> tuple[Table, ...]:
+    """Show runs side by side: mean IoU with differences to the first, all other figures, and the classes."""
+    corrected = ["corrected p"] if summary.correction else []
     single = "of each comparison by itself" if corrected else ""
     said = (
-        ", ".join(filter(None, (f"intervals: {summary['interval_method']}", single))),
-        f"corrected p: {summary['correction']}" if corrected else "",
+        ", ".join(filter(None, (f"intervals: {summary.interval_method}", single))),
+        f"corrected p: {summary.correction}" if corrected else "",
         f"better or worse: the interval leaves out 0 and {'corrected p' if corrected else 'p'} is at most "
-        f"{1 - summary['confidence']:.2g}",
-        summary["caveat"],
+        f"{1 - summary.confidence:.2g}",
+        summary.caveat,
     )
     scores = Table(
         "run",
-        f"mean IoU ({_share(summary)})",
+        f"mean IoU ({_level(summary)})",
         "difference to the first",
         "p",
         *corrected,
         "verdict",
-        title=escape(f"{summary['dataset']}, {summary['split']} split, {images(summary)}"),
+        title=escape(f"{summary.dataset}, {summary.split} split, {images(summary)}"),
         title_justify="left",
         caption=escape("; ".join(filter(None, said))),
         caption_justify="left",
     )
-    for run in summary["runs"]:
-        against = run["against_first"]
-        scores.add_row(
-            _name(run["name"]),
-            f"{run['miou']:.4f} {_interval(run['miou_low'], run['miou_high'])}",
-            _difference(against) if against else "",
-            f"{against['p']:.4f}" if against else "",
-            *([f"{against['p_corrected']:.4f}" if against else ""] if corrected else []),
-            against["verdict"] if against else "",
-        )
-    return scores, _figures(summary), _compared_classes(summary)
+    for run in summary.runs:
+        against = run.against_first
+        cells = ["", "", *([""] if corrected else []), ""]
+        if against:
+            cells = [_difference(against), f"{against.p:.4f}", against.verdict]
+            cells[2:2] = [f"{against.p_corrected:.4f}"] if corrected else []
+        scores.add_row(_name(run.name), f"{run.miou:.4f} {_interval(run.miou_low, run.miou_high)}", *cells)
+    return scores, _compared_figures(summary), _compared_classes(summary)
 
 
-def _figures(summary: Mapping[str, Any]) -> Table:
-    """All but the mean IoU, with paired differences to the first."""
-    runs = summary["runs"]
-    table = Table("figure", *(_name(run["name"]) for run in runs))
-    for name, title in TITLES.items():
-        if any(name in run["figures"] for run in runs):
-            apart = [(run["against_first"] or {"figures": {}})["figures"].get(name) for run in runs]
-            cells = (_cell(run["figures"].get(name), own) for run, own in zip(runs, apart, strict=True))
-            table.add_row(title, *cells)
-    return table
+def _compared_figures(summary: ComparisonSummary) -> Table:
+    """Show all but the mean IoU, with paired differences to the first."""
+    found = Table("figure", *_run_names(summary))
+    for row in table.rows(axis="all", place="comparison"):
+        if any(row.key in run.figures for run in summary.runs):
+            apart = [one.figures.get(row.key) if (one := run.against_first) else None for run in summary.runs]
+            cells = (_cell(run.figures.get(row.key), own) for run, own in zip(summary.runs, apart, strict=True))
+            found.add_row(row.title, *cells)
+    return found
 
 
-def _compared_classes(summary: Mapping[str, Any]) -> Table:
-    runs = summary["runs"]
+def _compared_classes(summary: ComparisonSummary) -> Table:
     starred = "* the interval of this difference by itself leaves out 0; of many such, some do so by chance"
-    table = Table("IoU", *(_name(run["name"]) for run in runs), caption=starred, caption_justify="left")
-    for place, name in enumerate(summary["classes"]):
-        apart = [run["against_first"] and run["against_first"]["per_class"][place] for run in runs]
-        cells = (_cell(run["per_class_iou"][place], own, "absent") for run, own in zip(runs, apart, strict=True))
-        table.add_row(_name(name), *cells)
-    return table
+    found = Table("IoU", *_run_names(summary), caption=starred, caption_justify="left")
+    for place, name in enumerate(summary.classes):
+        apart = [one.per_class[place] if (one := run.against_first) else None for run in summary.runs]
+        cells = (_cell(run.per_class_iou[place], own, "absent") for run, own in zip(summary.runs, apart, strict=True))
+        found.add_row(_name(name), *cells)
+    return found
 
 
-def _cell(value: float | None, apart: Mapping[str, Any] | None, undefined: str = "") -> str:
-    """A figure, and its difference to the first's where that is defined."""
+def _run_names(summary: ComparisonSummary) -> Iterable[str]:
+    return (_name(run.name) for run in summary.runs)
+
+
+def _cell(value: float | None, apart: Difference | None, undefined: str = "") -> str:
+    """Write a figure, and its difference to the first's where that is defined."""
     if value is None:
         return undefined
-    if apart is None or apart["difference"] is None:
+    if apart is None or apart.difference is None:
         return f"{value:.4f}"
-    return f"{value:.4f} ({signed(apart['difference'], 4)}{'*' if apart['leaves_out_0'] else ''})"
+    return f"{value:.4f} ({signed(apart.difference, 4)}{'*' if apart.leaves_out_0 else ''})"
 
 
-def images(summary: Mapping[str, Any]) -> str:
-    """How many images were scored, and in how many groups where they are grouped."""
-    number, groups = summary["images"], summary["groups"]
-    return counted(number, "image") + (f" in {counted(groups, 'group')}" if groups else "")
+def images(summary: Summary | ComparisonSummary) -> str:
+    """Say how many images were scored, and in how many groups where they are grouped."""
+    return counted(summary.images, "image") + (f" in {counted(summary.groups, 'group')}" if summary.groups else "")
 
 
-def _share(summary: Mapping[str, Any]) -> str:
-    return f"{100 * summary['confidence']:g} %"
+def _level(summary: Summary | ComparisonSummary) -> str:
+    return f"{100 * summary.confidence:g} %"
 
 
-def _bounds(interval: Mapping[str, float | None]) -> str:
-    """An interval; empty where its figure is undefined."""
-    low, high = interval["low"], interval["high"]
-    return "" if low is None or high is None else _interval(low, high)
+def _bounds(ends: Ends) -> str:
+    """Write an interval; nothing where its figure is undefined."""
+    return "" if ends.low is None or ends.high is None else _interval(ends.low, ends.high)
 
 
 def _interval(low: float, high: float) -> str:
@@ -182,6 +176,6 @@ def _interval(low: float, high: float) -> str:
     return f"\\[{low:.4f}, {high:.4f}]"
 
 
-def _difference(against: Mapping[str, Any]) -> str:
-    found, low, high = (signed(against[key], 4) for key in ("difference", "low", "high"))
+def _difference(against: AgainstFirst) -> str:
+    found, low, high = (signed(value, 4) for value in (against.difference, against.low, against.high))
     return f"{found} \\[{low}, {high}]"

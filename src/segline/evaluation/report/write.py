@@ -1,8 +1,6 @@
 """What an evaluation leaves behind in one folder: counts, figures, cost and the page that shows them."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +10,7 @@ from segline.evaluation.bundles.scored_split import ScoredSplit
 from segline.evaluation.cost import measure
 from segline.evaluation.report import evaluation_page, image_slider
 from segline.evaluation.results import Evaluation
+from segline.evaluation.summary import Summary
 from segline.inference.bundle import Bundle
 from segline.project import Files
 from segline.storage import write_json, write_text
@@ -23,7 +22,7 @@ def write(
     bundle: Bundle,
     split: ScoredSplit,
     evaluation: Evaluation,
-    summary: Mapping[str, Any],
+    summary: Summary,
     model: str,
     file: Path | None = None,
     threads: int | None = None,
@@ -56,7 +55,7 @@ def write(
         cost=measured,
         calibration=calibration.as_json() if calibration else None,
     )
-    contents = {Files.EVALUATION: summary, Files.COST: measured}
+    contents = {Files.EVALUATION: summary.as_json(), Files.COST: measured}
     if calibration:
         contents[Files.CALIBRATION] = calibration.as_json()
     results.save(evaluation, folder / Files.COUNTS)
