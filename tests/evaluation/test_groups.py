@@ -16,9 +16,9 @@ from segline.core.metrics.confusion import mean_iou
 from segline.errors import ComparisonError, DataError
 from segline.evaluation import compare as comparison
 from segline.evaluation import results
-from segline.evaluation import summary as figures
 from segline.evaluation.report import comparison_page, tables
 from segline.evaluation.results import Evaluation
+from segline.evaluation.summary import summarise
 
 HOW = {"resamples": 4000, "confidence": 0.95}
 
@@ -84,12 +84,12 @@ def test_copies_of_an_image_in_its_group_add_nothing():
 def test_a_summary_says_how_many_groups_and_how_far_to_trust_them():
     shares, groups = drives(7, 40)
     grouped = evaluation(one_class(itertools.chain(*shares)), groups)
-    summary = figures.summary(grouped, **HOW, baseline=None)
+    summary = summarise(grouped, **HOW).as_json()
     assert (summary["images"], summary["groups"], summary["interval_method"]) == (280, 7, "bootstrap over 7 groups")
     assert summary["caveat"].startswith("280 images in 7 groups: intervals are honest only from about 20 groups up")
     assert "about 90 % held the truth" in summary["caveat"]
     alone = replace(grouped, groups=None)
-    summary = figures.summary(alone, **HOW, baseline=None)
+    summary = summarise(alone, **HOW).as_json()
     assert (summary["groups"], summary["interval_method"], summary["caveat"]) == (None, "bootstrap over images", "")
 
 
@@ -220,32 +220,32 @@ def test_p_values_of_several_comparisons_are_corrected_and_said_to_be():
     middle = replace(second, per_image=(first.per_image + second.per_image) // 2)
     entries = compare(("a", first), ("b", second), ("c", middle), ("d", first))
     summary = comparison.summary(entries)
-    rows = [run["against_first"] for run in summary["runs"][1:]]
-    low, high = sorted(row["p"] for row in rows[:2])
-    assert rows[2]["p"] == rows[2]["p_corrected"] == 1
-    assert sorted(row["p_corrected"] for row in rows[:2]) == pytest.approx([3 * low, max(3 * low, 2 * high)])
-    assert summary["correction"] == "Holm, 3 comparisons"
+    rows = [run.against_first for run in summary.runs[1:]]
+    low, high = sorted(row.p for row in rows[:2])
+    assert rows[2].p == rows[2].p_corrected == 1
+    assert sorted(row.p_corrected for row in rows[:2]) == pytest.approx([3 * low, max(3 * low, 2 * high)])
+    assert summary.correction == "Holm, 3 comparisons"
     assert "corrected p: Holm, 3 comparisons" in told(summary)
-    assert f"{rows[0]['p']:.4f}" in told(summary)
-    assert f"{rows[0]['p_corrected']:.4f}" in told(summary)
+    assert f"{rows[0].p:.4f}" in told(summary)
+    assert f"{rows[0].p_corrected:.4f}" in told(summary)
     page = comparison_page.page(summary)
     assert "corrected p" in page
-    assert f'data-name="runs.1.against_first.p_corrected">{rows[0]["p_corrected"]:.4f}<' in page
-    assert [row["verdict"] for row in rows] == ["could be chance", "could be chance", "the same scores"]
+    assert f'data-name="runs.1.against_first.p_corrected">{rows[0].p_corrected:.4f}<' in page
+    assert [row.verdict for row in rows] == ["could be chance", "could be chance", "the same scores"]
     assert (
         page.count(">could be chance<") == told(summary).count("could be chance") == 2
     )  # though intervals leave out 0
-    assert summary["runs"][1]["against_first"]["low"] > 0
+    assert summary.runs[1].against_first.low > 0
 
 
 def test_a_single_comparison_has_nothing_to_correct():
     first, second = unlike()
     summary = comparison.summary(compare(("a", first), ("b", second)))
-    row = summary["runs"][1]["against_first"]
-    assert row["p"] == row["p_corrected"]
-    assert row["p"] > 0.05
-    assert row["verdict"] == "could be chance"
-    assert summary["correction"] is None
+    row = summary.runs[1].against_first
+    assert row.p == row.p_corrected
+    assert row.p > 0.05
+    assert row.verdict == "could be chance"
+    assert summary.correction is None
     assert "Holm" not in told(summary)
     assert "corrected" not in comparison_page.page(summary)
 
@@ -253,19 +253,19 @@ def test_a_single_comparison_has_nothing_to_correct():
 def test_terminal_and_page_of_a_comparison_say_what_was_drawn_and_when_no_p_can_be_low():
     first, second = unlike()
     summary = comparison.summary(compare(("a", first), ("b", second)))
-    assert (summary["groups"], summary["interval_method"]) == (6, "bootstrap over 6 groups")
+    assert (summary.groups, summary.interval_method) == (6, "bootstrap over 6 groups")
     for shown in (told(summary), comparison_page.page(summary)):
         assert "30 images in 6 groups" in shown
         assert "bootstrap over 6 groups" in shown
         assert "with 6 groups no p can be below about 0.031" in " ".join(shown.split())  # 2 of 64 ways to swap them
     summary = comparison.summary(compare(("a", first), ("b", second), ("c", second)))
-    assert summary["caveat"].endswith("with 6 groups no corrected p can be below about 0.062")
+    assert summary.caveat.endswith("with 6 groups no corrected p can be below about 0.062")
     fewer = tuple(name.replace("5", "4") for name in first.groups)
     summary = comparison.summary(compare(("a", replace(first, groups=fewer)), ("b", replace(second, groups=None))))
-    assert summary["caveat"].endswith("with 5 groups no p can be below about 0.062")
+    assert summary.caveat.endswith("with 5 groups no p can be below about 0.062")
     alone = comparison.summary(compare(("a", replace(first, groups=None)), ("b", replace(second, groups=None))))
-    assert (alone["groups"], alone["interval_method"]) == (None, "bootstrap over images")
-    assert "can be below" not in alone["caveat"]  # 30 images: 2 of 2^30
+    assert (alone.groups, alone.interval_method) == (None, "bootstrap over images")
+    assert "can be below" not in alone.caveat  # 30 images: 2 of 2^30
     assert "groups" not in told(alone)
 
 

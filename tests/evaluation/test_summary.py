@@ -11,9 +11,10 @@ from segline.core.labels import VOID
 from segline.core.metrics.boundary import boundary_counts
 from segline.core.metrics.confusion import confusion
 from segline.core.metrics.road import confidence_histogram
-from segline.evaluation import results
-from segline.evaluation import summary as figures
+from segline.evaluation import figures, results
+from segline.evaluation.summary import Summary, summarise
 
+ROAD, PETS = ("not road", "road"), ("foreground", "background", "border")
 NAMES, CATEGORIES = ("road", "path", "car", "tram"), {"flat": (0, 1), "vehicle": (2, 3)}
 HALVES = np.array([[0, 0, 0, 1, 1, 1]] * 4, np.uint8)
 MOVED = np.array([[0, 0, 0, 0, 1, 1]] * 4, np.uint8)
@@ -44,7 +45,9 @@ def evaluation(pairs, *, names=NAMES, **fields):
 
 
 def summary(found):
-    content = figures.summary(found, resamples=100, confidence=0.9, baseline=None)
+    made = summarise(found, resamples=100, confidence=0.9)
+    content = made.as_json()
+    assert Summary.from_json(content) == made
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     return content
 
@@ -120,51 +123,58 @@ def test_road_scores_are_of_the_pooled_counts_and_named_after_their_view():
     truth = np.array([[1, 1, 0, 0, 0, VOID]], np.uint8)
     confidence = np.array([[200, 100, 100, 0, 0, 255]], np.uint8)
     road = confidence_histogram(truth, confidence)[None]
-    found = evaluation([(truth, (confidence > 127).astype(np.uint8))], names=results.ROAD, road=road)
-    scores = summary(found)["road_image_space"]
-    assert scores["max_f"] == pytest.approx(2 * 2 / (2 * 2 + 1))
-    assert scores["threshold"] == pytest.approx(1 / 255)  # the lowest above 0
-    assert scores["average_precision"] == pytest.approx((6 * 1 + 5 * 2 / 3) / 11)  # recalls 0 to 0.5, and 0.6 to 1
-    assert (scores["recall"], scores["false_positive_rate"]) == (1.0, pytest.approx(1 / 3))
+    found = evaluation([(truth, (confidence > 127).astype(np.uint8))], names=ROAD, extra_scores=("road",), road=road)
+    scores = summary(found)["extra_scores"]
+    assert scores["max_f_image_space"] == pytest.approx(2 * 2 / (2 * 2 + 1))
+    assert scores["threshold_image_space"] == pytest.approx(1 / 255)  # the lowest above 0
+    assert scores["average_precision_image_space"] == pytest.approx(
+        (6 * 1 + 5 * 2 / 3) / 11
+    )  # recalls 0 to 0.5, and 0.6 to 1
+    assert (scores["recall_image_space"], scores["false_positive_rate_image_space"]) == (1.0, pytest.approx(1 / 3))
 
     nothing = replace(found, road=confidence_histogram(np.zeros_like(truth), confidence)[None])
-    assert set(summary(nothing)["road_image_space"].values()) == {None}
+    assert set(summary(nothing)["extra_scores"].values()) == {None}
 
 
 def test_what_was_not_counted_is_not_in_the_summary():
     content = summary(evaluation([(HALVES, MOVED)]))
-    unasked = ("boundary_miou", "per_class_boundary_iou", "road_image_space", "mean_category_iou", "per_category_iou")
+    unasked = ("boundary_miou", "per_class_boundary_iou", "mean_category_iou", "per_category_iou")
     assert not content.keys() & set(unasked)
+    assert content["extra_scores"] == {}
 
 
-def test_all_that_was_counted_survives_its_file_and_older_files_are_read(tmp_path):
+def test_all_that_was_counted_survives_its_file_and_a_file_without_all_fields_is_refused(tmp_path):
     counts = np.stack([boundary_counts(HALVES, MOVED, classes=4)])
     road = np.arange(512).reshape(1, 2, 256)
-    whole = evaluation([(HALVES, MOVED)], categories=CATEGORIES, boundary=counts, road=road)
+    whole = evaluation([(HALVES, MOVED)], categories=CATEGORIES, extra_scores=("road",), boundary=counts, road=road)
     results.save(whole, tmp_path / "whole.npz")
     again = results.load(tmp_path / "whole.npz")
-    assert again.categories == CATEGORIES
+    assert (again.categories, again.extra_scores) == (CATEGORIES, ("road",))
     np.testing.assert_array_equal(again.boundary, counts)
     np.testing.assert_array_equal(again.road, road)
     assert summary(again) == summary(whole)
 
-    results.save(replace(whole, categories={}, boundary=None, road=None), tmp_path / "plain.npz")
-    with np.load(tmp_path / "plain.npz") as content:
+    with np.load(tmp_path / "whole.npz") as content:
         fields = json.loads(str(content["fields"]))
-        assert fields.pop("categories") == {}
-        np.savez(tmp_path / "older.npz", per_image=content["per_image"], fields=np.array(json.dumps(fields)))
-    older = results.load(tmp_path / "older.npz")
-    assert (older.categories, older.boundary, older.road) == ({}, None, None)
-    assert older.digest == whole.digest
+        del fields["extra_scores"]
+        np.savez(tmp_path / "other.npz", per_image=content["per_image"], fields=np.array(json.dumps(fields)))
+    with pytest.raises(ValueError, match="extra_scores"):
+        results.load(tmp_path / "other.npz")
+
+
+def test_classes_named_as_a_datasets_do_not_bring_its_scores():
+    """A user's own data with the classes `not road` and `road` got KITTI's scores."""
+    found = of_many(ROAD, alike=False)
+    assert summary(replace(found, extra_scores=()))["extra_scores"] == {}
+    pets = of_many(PETS, alike=False)
+    assert summary(replace(pets, extra_scores=()))["extra_scores"] == {}
 
 
 def told(content):
     """Figures over the whole split, and each class's and category's own: (name, of which) -> value."""
     whole = ("miou", "pixel_accuracy", "mean_class_accuracy", "frequency_weighted_iou", "macro_f1")
     single = {name: content[name] for name in (*whole, "mean_category_iou", "boundary_miou") if name in content}
-    road = content.get("road_image_space", {})
-    pets = {name: value for name, value in content.items() if name.startswith("foreground_iou")}
-    single |= pets | {name: road[name] for name in ("max_f", "average_precision") if road}
+    single |= {name: value for name, value in content["extra_scores"].items() if name in content["intervals"]}
     own = {
         (name, each): value
         for name, values in content.items()
@@ -193,16 +203,16 @@ def of_many(names, *, alike, **fields):
         maps.repeat(8 // len(maps), axis=0) for maps in (truths, predictions, confidences)
     )
     pairs = list(zip(truths, predictions.astype(np.uint8), strict=True))
-    if names == results.ROAD:
+    if names == ROAD:
         road = [confidence_histogram(truth, seen) for truth, seen in zip(truths, confidences, strict=True)]
-        fields["road"] = np.stack(road)
+        fields |= {"road": np.stack(road), "extra_scores": ("road",)}
+    if names == PETS:
+        fields["extra_scores"] = ("foreground",)
     counts = np.stack([boundary_counts(*pair, classes=len(names)) for pair in pairs])
     return evaluation(pairs, names=names, boundary=counts, **fields)
 
 
-@pytest.mark.parametrize(
-    ("names", "categories"), [(NAMES, CATEGORIES), (results.ROAD, {}), (("foreground", "background", "border"), {})]
-)
+@pytest.mark.parametrize(("names", "categories"), [(NAMES, CATEGORIES), (ROAD, {}), (PETS, {})])
 def test_every_figure_over_the_split_has_an_interval_of_its_own(names, categories):
     """Where all images are alike, each interval is its figure alone, and no other's."""
     content = summary(of_many(names, alike=True, categories=categories))

@@ -40,10 +40,10 @@ from segline.errors import (
     shown,
 )
 from segline.evaluation import compare
-from segline.evaluation import summary as evaluation_figures
 from segline.evaluation.bundles import evaluate as evaluation_library
 from segline.evaluation.report import comparison_page, evaluation_page, image_slider, tables
 from segline.evaluation.report import evaluation_pictures as report
+from segline.evaluation.summary import summarise
 from segline.inference.overlay import with_legend
 from segline.registry import run_summary
 from segline.storage import atomic_file
@@ -330,7 +330,7 @@ def scored():
 def test_a_name_is_text_on_the_pages_of_scores(scored):
     """Before, they were escaped as HTML, but turned the writing round, and had no end."""
     network, split, evaluation = scored
-    found = evaluation_figures.summary(evaluation, resamples=20, confidence=0.9, baseline=0.1)
+    found = summarise(evaluation, resamples=20, confidence=0.9, baseline=0.1)
     model = "m\u202e<script>" + "x" * 10_000
     pictures = image_slider.exhibits(network, split, evaluation, worst=5, median=4)
     page = evaluation_page.page(evaluation, found, labels=network.labels, model=model, pictures=pictures)

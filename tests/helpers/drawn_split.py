@@ -15,7 +15,7 @@ class Split:
     """Samples with the interface of `PreparedSplit`; from image to image more of the last rows are wrong."""
 
     name, digest, label_map, short_side = "test", "0123", LABELS.digest, 30
-    dataset, protocol = "drawn", "drawn/1"
+    dataset, protocol, extra_scores = "drawn", "drawn/1", ()
 
     def __init__(self, count=9, groups=None):
         generator = np.random.default_rng(1)

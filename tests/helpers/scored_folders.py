@@ -11,6 +11,7 @@ from segline.core.labels import label_map
 from segline.data.images.decode import write_png
 from segline.datasets.base import Dataset, Pair
 from segline.errors import DataError
+from segline.evaluation.folders import document as score_document
 from segline.evaluation.folders import published_splits
 from segline.evaluation.folders import score as scoring
 from segline.progress import silent
@@ -65,6 +66,7 @@ def rewritten(folder, change):
 
 
 def document(found, dataset=TINY):
-    return scoring.document(
+    made = score_document.document(
         found, dataset, truth=Path("truth"), prediction=Path("prediction"), resamples=200, confidence=0.9
     )
+    return made.as_json()

@@ -1,6 +1,5 @@
 """The steps of a training, as plain functions on a real registry."""
 
-import json
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -34,12 +33,11 @@ def test_the_same_training_twice_at_once_is_refused(tmp_path):
 
 @pytest.fixture
 def judged(tmp_path, monkeypatch):
-    """`judge` on a real registry; only the champion's re-scoring, which has its own tests, is told its result."""
+    """`judge` on a real registry; only the two scores, whose reading and re-scoring have their own tests, are given."""
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}", f"sqlite:///{tmp_path / 'mlflow.db'}")
     client.create_registered_model("segline-x")
-    (tmp_path / "evaluation.json").write_text('{"miou": 0.5}')
     scores = {}
-    monkeypatch.setattr(promote, "_rescore", lambda work, champion: scores[int(champion.version)])
+    monkeypatch.setattr(promote, "_rescore", lambda work, challenger, champion: scores[int(champion.version)])
     work = SimpleNamespace(
         name="segline-x",
         client=client,
@@ -55,7 +53,7 @@ def judged(tmp_path, monkeypatch):
         return version
 
     def judge(version):
-        (tmp_path / "evaluation.json").write_text(json.dumps({"miou": scores[int(version.version)]}))
+        monkeypatch.setattr(promote, "_challenger", lambda work: SimpleNamespace(miou=scores[int(version.version)]))
         return promote.judge(work, versions.resolve(client, f"segline-x/{version.version}"))
 
     return SimpleNamespace(client=client, new=new, judge=judge, promote=lambda version: promote.promote(work, version))
@@ -63,14 +61,14 @@ def judged(tmp_path, monkeypatch):
 
 def test_a_better_version_takes_the_alias_and_a_worse_one_does_not(judged):
     first, better, worse = judged.new(0.5), judged.new(0.8), judged.new(0.6)
-    assert judged.judge(first)["promote"]
+    assert judged.judge(first).promote
     judged.promote(first)
     decision = judged.judge(better)
-    assert decision["promote"]
-    assert decision["bar"] == 0.5
+    assert decision.promote
+    assert decision.bar == 0.5
     judged.promote(better)
     assert judged.client.get_model_version_by_alias("segline-x", "champion").version == better.version
-    assert not judged.judge(worse)["promote"]
+    assert not judged.judge(worse).promote
 
 
 def test_a_decision_stays_after_a_kill_but_not_after_somebody_elses_promotion(judged):
@@ -82,8 +80,8 @@ def test_a_decision_stays_after_a_kill_but_not_after_somebody_elses_promotion(ju
     judged.judge(other)
     judged.promote(other)
     again = judged.judge(first)  # resumed late: it must not take the title back
-    assert not again["promote"]
-    assert again["bar"] == 0.8
+    assert not again.promote
+    assert again.bar == 0.8
 
 
 def test_an_encoder_is_trained_with_the_steps_of_one_pass(tmp_path, monkeypatch):

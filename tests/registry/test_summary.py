@@ -1,7 +1,5 @@
 """A run's few lines say what its interval was drawn over."""
 
-import json
-
 import numpy as np
 import pytest
 import quiet_prefect  # noqa: F401  (before flows, which import Prefect)
@@ -10,9 +8,10 @@ from rich.console import Console
 
 from flows import reporting
 from segline.evaluation import results
-from segline.evaluation import summary as figures
+from segline.evaluation.summary import summarise
 from segline.project import Tags
 from segline.registry import run_summary
+from segline.registry.gate.rules import Decision
 
 
 def evaluated(groups):
@@ -29,7 +28,7 @@ def evaluated(groups):
         void_pixels=0,
         per_image=generator.integers(1, 90, (12, 2, 3)),
     )
-    return figures.summary(evaluation, resamples=100, confidence=0.95, baseline=0.1)
+    return summarise(evaluation, resamples=100, confidence=0.95, baseline=0.1)
 
 
 @pytest.mark.parametrize(
@@ -49,15 +48,15 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
         assert logged[f"test_{name}_low"] < logged[f"test_{name}"] < logged[f"test_{name}_high"]
     for name, value in logged.items():
         client.log_metric(run.info.run_id, name, value)
-    decision = {"promote": True, "reason": "first", "version": "1"}
+    decision = Decision(promote=True, reason="first", challenger=0.5, bar=0.1, version="1", champion=None)
     for name, value in {
-        Tags.DECISION: json.dumps(decision),
+        Tags.DECISION: decision.as_tag(),
         "segline.dataset": "x",
         "segline.network": "unet",
     }.items():
         client.set_tag(run.info.run_id, name, value)
     found = run_summary.of_run(client, client.get_run(run.info.run_id), reused=False)
-    assert found["groups"] == (5 if groups else None)
+    assert found.groups == (5 if groups else None)
     console = Console(record=True, width=250)
     console.print(run_summary.table(found))
     for told in (console.export_text(), reporting.markdown(run_summary.rows(found))):

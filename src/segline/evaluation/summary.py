@@ -180,7 +180,7 @@ class Summary(Record):
             "additionalProperties": False,
         }
         made["required"] = [*required, "miou_low", "miou_high"]
-        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_untitled(made)}
 
 
 _NO_ENDS = Ends(low=None, high=None)
@@ -193,6 +193,15 @@ _SHAPE: dict[str, dict[str, Any]] = {"all": _RATIO_OR_NULL, "class": _BY_NAME, "
 
 def _held(summary: Summary, row: Metric) -> Any:
     return summary.value(row) if row.axis == "all" else dict(summary.values(row))
+
+
+def _untitled(part: Any) -> Any:
+    """Leave out the titles that pydantic makes of the names."""
+    if isinstance(part, list):
+        return [_untitled(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    return {key: _untitled(value) for key, value in part.items() if key != "title" or not isinstance(value, str)}
 
 
 def _sentence(row: Metric) -> str:

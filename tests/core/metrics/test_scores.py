@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from segline.core.labels import VOID
-from segline.core.metrics.confusion import confusion, f1, iou, mean_iou
-from segline.core.metrics.scores import category_counts, overall, per_class
+from segline.core.metrics import table
+from segline.core.metrics.confusion import category_counts, confusion, f1, iou, mean_iou
 from segline.datasets.street_labels import LABEL_MAP
 
 CLASSES, SHAPE, PAIRS = len(LABEL_MAP), (29, 47), 24
@@ -73,6 +73,14 @@ def official(referee, pairs, tmp_path_factory):
             return referee.evaluateImgLists(list(predictions), list(truths), referee.args)
 
     return evaluate
+
+
+def overall(counts):
+    return {row.name: row.function(counts) for row in table.rows(axis="all") if row.source == "confusion"}
+
+
+def per_class(counts):
+    return {row.name: row.function(counts) for row in table.rows(axis="class") if row.source == "confusion"}
 
 
 def counted(pair):

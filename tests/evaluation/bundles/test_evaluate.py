@@ -9,14 +9,15 @@ from sklearn.metrics import f1_score, precision_recall_curve
 
 from segline import config, datasets
 from segline.core.labels import VOID, label_map
+from segline.core.metrics import table
 from segline.core.metrics.boundary import boundary_outcomes
 from segline.core.metrics.confusion import confusion, mean_iou
 from segline.errors import DataError
-from segline.evaluation import results
-from segline.evaluation import summary as figures
+from segline.evaluation import figures
 from segline.evaluation.bundles import evaluate as library
 from segline.evaluation.bundles.scored_split import AtTrainingScale
 from segline.evaluation.report import evaluation_pictures
+from segline.evaluation.summary import summarise
 from segline.inference.predict import predict_scaled
 
 
@@ -46,13 +47,13 @@ def test_counts_are_those_of_native_labels_image_by_image(network, evaluation):
 
 
 def test_a_score_carries_protocol_digests_and_interval(evaluation):
-    content = figures.summary(evaluation, resamples=200, confidence=0.9, baseline=evaluation.baseline(commonest=1))
+    content = summarise(evaluation, resamples=200, confidence=0.9, baseline=evaluation.baseline(commonest=1)).as_json()
     assert json.loads(json.dumps(content)) == content
     assert content["miou"] == pytest.approx(float(mean_iou(evaluation.counts)))
     assert content["miou_low"] <= content["miou"] <= content["miou_high"]
     assert (content["protocol"], content["split_digest"], content["label_map_digest"]) == (
         "drawn/1",
-        "0123",
+        "0123456789abcdef",
         LABELS.digest,
     )
     assert "6 images" in content["caveat"]
@@ -62,7 +63,9 @@ def test_a_score_carries_protocol_digests_and_interval(evaluation):
 def test_pets_report_their_two_foreground_scores(evaluation):
     pets = replace(evaluation, names=LABELS.names[:3], per_image=evaluation.per_image[:, :3, [0, 1, 2, 4]])
     assert pets.counts.sum() == evaluation.counts.sum()  # the class that is left out is nowhere
-    scores, counts = figures.extra_scores(pets), pets.counts
+    assert "foreground_iou_border_rest" not in figures.values(pets)
+    pets = replace(pets, extra_scores=("foreground",))
+    scores, counts = figures.values(pets), pets.counts
     rest = counts[0, 0] / (counts[0].sum() + counts[1:, 0].sum())
     void = counts[0, 0] / (counts[0].sum() + counts[1, 0])
     assert scores["foreground_iou_border_rest"] == pytest.approx(rest)
@@ -151,7 +154,7 @@ ROAD = label_map([(8, "not road", (70, 70, 70)), (7, "road", (128, 64, 128))])
 class RoadSplit(Split):
     """Where the drawn class is 0 there is road; brightness says so, with noise."""
 
-    label_map = ROAD.digest
+    label_map, extra_scores = ROAD.digest, ("road",)
 
     def __init__(self):
         super().__init__(4)
@@ -190,8 +193,8 @@ def test_a_road_task_has_max_f_of_its_probabilities_without_asking_the_network_a
     asked = replace(road_network, network=counting, threshold=threshold)
     found = library.evaluate(asked, split, progress=lambda *_: None)
     assert counting.asked == len(split)
-    summary = figures.summary(found, resamples=100, confidence=0.9, baseline=None)
-    scores = summary["road_image_space"]
+    summary = summarise(found, resamples=100, confidence=0.9)
+    scores = summary.extra_scores
 
     truths, probabilities = [], []
     for index in range(len(split)):
@@ -202,19 +205,30 @@ def test_a_road_task_has_max_f_of_its_probabilities_without_asking_the_network_a
         probabilities.append(1 / (1 + np.exp(-margin[label != VOID])))
     truth, confidence = np.concatenate(truths), np.round(255 * np.concatenate(probabilities))
     levels = [f1_score(truth, confidence >= level) for level in range(256)]
-    assert scores["max_f"] == pytest.approx(max(levels), abs=2e-3)
-    assert 0.6 < scores["max_f"] < 0.99
+    assert scores["max_f_image_space"] == pytest.approx(max(levels), abs=2e-3)
+    assert 0.6 < scores["max_f_image_space"] < 0.99
     precision, recall, _ = precision_recall_curve(truth, confidence)
     eleven = [precision[recall >= least].max() for least in np.linspace(0, 1, 11)]
-    assert scores["average_precision"] == pytest.approx(np.mean(eleven), abs=2e-3)
+    assert scores["average_precision_image_space"] == pytest.approx(np.mean(eleven), abs=2e-3)
 
 
 def test_other_tasks_have_no_road_scores(network, evaluation):
     assert evaluation.road is None
-    swapped = label_map([(7, "road", (128, 64, 128)), (8, "not road", (70, 70, 70))])
-    assert swapped.names != results.ROAD == ROAD.names
-    for name, options in (("kitti", {"task": "road"}), ("kitti_road", {})):
-        assert datasets.load(name, config.Options(**options)).label_map.names == results.ROAD
+    declaring = {
+        name: datasets.load(name, config.Options(**options)).extra_scores
+        for name, options in (("kitti", {"task": "road"}), ("kitti_road", {}), ("oxford_pets", {}))
+    }
+    assert declaring == {"kitti": ("road",), "kitti_road": ("road",), "oxford_pets": ("foreground",)}
+    assert datasets.load("kitti", config.Options()).extra_scores == ()
+
+
+def test_every_dataset_declares_scores_that_the_table_knows():
+    known = {row.group for row in table.TABLE} - {""}
+    for name in config.dataset_names():
+        if name != "folder":
+            dataset = datasets.load(name, config.Options())
+            for one in (dataset, *dataset.tasks.values()):
+                assert set(one.extra_scores) <= known, name
 
 
 def test_pictures_are_drawn_worst_first(network, evaluation, tmp_path):

@@ -13,6 +13,7 @@ from segline.core.metrics.confusion import iou, mean_iou
 from segline.data.images.decode import write_png
 from segline.evaluation import results
 from segline.evaluation.folders import published_splits
+from segline.evaluation.folders.document import ScoreDocument
 from segline.evaluation.lock import lock_of
 from segline.parallel import forking
 
@@ -32,12 +33,22 @@ def test_what_is_written_follows_the_published_schema(root, project):
         {"miou": 1.5},
         {"split_digest": ""},
         {"images": 0},
-        {"schema_version": 1},
+        {"schema_version": 2},
         {"news": 1},
         {"groups": 0},
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(content | wrong, schema)
+
+
+def test_the_published_schema_is_made_from_the_table_and_what_is_written_can_be_read(root):
+    assert json.loads(SCHEMA.read_text()) == ScoreDocument.json_schema(), "run `make schema`"
+    content = document(score(root, boundary=True))
+    assert ScoreDocument.from_json(content).as_json() == content
+    with pytest.raises(ValueError, match="news"):
+        ScoreDocument.from_json(content | {"news": 1})
+    with pytest.raises(ValueError, match="confusion"):
+        ScoreDocument.from_json({key: value for key, value in content.items() if key != "confusion"})
 
 
 def test_a_score_says_over_how_many_groups_its_interval_was_drawn(project, root):
@@ -59,7 +70,7 @@ def test_figures_are_those_of_the_counts(root):
     assert content["confusion"] == counts.tolist()
     assert content["pixel_accuracy"] == pytest.approx(np.trace(counts[:, :4]) / counts.sum())
     assert content["images"] == len(content["per_image_miou"]) == 7
-    assert lock_of(content) == lock_of(found.evaluation)
+    assert lock_of(ScoreDocument.from_json(content)) == lock_of(found.evaluation)
 
 
 def test_pets_scores_have_their_two_foreground_scores_even_where_undefined(root):

@@ -4,9 +4,9 @@ import pytest
 from drawn_split import Split, bundle
 from scored_network import evaluated
 
-from segline.evaluation import summary as figures
 from segline.evaluation.bundles import confidence as calibration
 from segline.evaluation.report import write
+from segline.evaluation.summary import summarise
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,7 @@ def written(tmp_path_factory):
     folder, network, split, evaluation = tmp_path_factory.mktemp("report"), bundle(), Split(), evaluated()
     fitted = calibration.Fitted(temperature=1.5, split="validation", digest="another")
     judged = calibration.calibrate(network, split, fitted=fitted, progress=lambda *_: None)
-    summary = figures.summary(evaluation, resamples=100, confidence=0.9, baseline=evaluation.baseline(commonest=1))
+    summary = summarise(evaluation, resamples=100, confidence=0.9, baseline=evaluation.baseline(commonest=1))
     write.write(
         folder,
         bundle=network,

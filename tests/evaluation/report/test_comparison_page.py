@@ -13,7 +13,7 @@ from scored_network import evaluated
 
 from segline.errors import ComparisonError, DataError
 from segline.evaluation import compare as comparison
-from segline.evaluation import summary as figures
+from segline.evaluation import figures
 from segline.evaluation.bundles import evaluate as library
 from segline.evaluation.report import comparison_page, tables
 from segline.project import Files
@@ -27,12 +27,13 @@ def entries():
 
 def test_a_comparisons_page_shows_the_summarys_figures(entries):
     summary = comparison.summary(entries)
-    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    content = summary.model_dump()
+    assert json.loads(json.dumps(content, allow_nan=False)) == content
     page = Page(comparison_page.page(summary))
     page.check()
     for name, found in page.figures.items():
         for value, _ in found:
-            assert value == value_of(summary, name), name
+            assert value == value_of(content, name), name
     wanted = {f"runs.{run}.{key}" for run in range(3) for key in ("miou", "miou_low", "miou_high")}
     wanted |= {f"runs.{run}.figures.{key}" for run in range(3) for key in ("pixel_accuracy", "macro_f1")}
     wanted |= {
@@ -49,7 +50,7 @@ def test_a_comparisons_page_shows_the_summarys_figures(entries):
 
 
 def test_differences_are_to_the_first_and_none_to_itself(entries):
-    first, biased, again = comparison.summary(entries)["runs"]
+    first, biased, again = comparison.summary(entries).model_dump()["runs"]
     assert first["against_first"] is None
     assert biased["against_first"]["difference"] == pytest.approx(biased["miou"] - first["miou"])
     for theirs, own, apart in zip(
@@ -75,7 +76,7 @@ def test_terminal_and_page_give_the_same_verdict_in_plain_words(entries):
         (turned, ["better than the first"]),
     ):
         summary = comparison.summary(compared_runs)
-        assert [run["against_first"]["verdict"] for run in summary["runs"][1:]] == expected
+        assert [run.against_first.verdict for run in summary.runs[1:]] == expected
         console = Console(width=200)
         with console.capture() as capture:
             console.print(tables.compared(summary)[0])
@@ -90,9 +91,9 @@ def test_what_was_counted_for_one_run_alone_is_shown_without_a_difference():
     counted = replace(counted, categories={"all": tuple(range(len(counted.names)))})
     entries = comparison.compare([("plain", evaluated()), ("counted", counted)], resamples=100, confidence=0.9)
     summary = comparison.summary(entries)
-    plain, other = summary["runs"]
-    assert {"boundary_miou", "mean_category_iou"} <= other["figures"].keys() - plain["figures"].keys()
-    assert other["against_first"]["figures"].keys() == plain["figures"].keys()
+    plain, other = summary.runs
+    assert {"boundary_miou", "mean_category_iou"} <= other.figures.keys() - plain.figures.keys()
+    assert other.against_first.figures.keys() == plain.figures.keys()
     page = Page(comparison_page.page(summary))
     page.check()
     assert "runs.1.figures.boundary_miou" in page.figures
@@ -102,7 +103,9 @@ def test_a_difference_too_small_to_be_seen_has_no_sign(entries):
     assert [figures.signed(value, 3) for value in (0.0004, -0.0004, 0.0, -0.0)] == ["0.000"] * 4
     assert [figures.signed(value, 3) for value in (0.0006, -0.0006, 12.5)] == ["+0.001", "-0.001", "+12.500"]
     summary = comparison.summary(entries)
-    summary["runs"][1]["against_first"]["figures"]["pixel_accuracy"]["difference"] = -1e-5
+    content = summary.model_dump()
+    content["runs"][1]["against_first"]["figures"]["pixel_accuracy"]["difference"] = -1e-5
+    summary = comparison.ComparisonSummary.model_validate(content)
     shown = dict(Page(comparison_page.page(summary)).figures["runs.1.against_first.figures.pixel_accuracy.difference"])
     assert shown == {-1e-5: "0.000"}
     console = Console(width=200)
