@@ -358,16 +358,11 @@ def _run(entry: Entry, first: Entry) -> ComparedRun:
         miou=entry.evaluation.miou,
         miou_low=entry.interval.low,
         miou_high=entry.interval.high,
-        figures={key: _single(own, key) for key in _SHOWN if key in own},
+        figures={key: _single(own, key) for key in _shown_keys() if key in own},
         per_class_iou=classes,
         counts_digest=entry.evaluation.digest,
         against_first=_against_first(entry, first, own, theirs),
     )
-
-
-_MAIN, *_OTHERS = table.rows(axis="all", place="comparison")
-_SHOWN = [row.key for row in _OTHERS]
-_MAIN_OF_CLASSES = table.rows(axis="class", place="comparison")[0]
 
 
 def _against_first(entry: Entry, first: Entry, own: figures.Values, theirs: figures.Values) -> AgainstFirst | None:
@@ -375,9 +370,9 @@ def _against_first(entry: Entry, first: Entry, own: figures.Values, theirs: figu
     against, differences, verdict = entry.against, entry.differences, _verdict(entry, first)
     if against is None or differences is None or verdict is None or entry.p_corrected is None:
         return None
-    single = [key for key in _SHOWN if key in differences and key in theirs and key in own]
+    single = [key for key in _shown_keys() if key in differences and key in theirs and key in own]
     classes, others = _by_class(own), _by_class(theirs)
-    apart = differences[_MAIN_OF_CLASSES.key]
+    apart = differences[_class_key()]
     assert isinstance(apart, dict)
     return AgainstFirst(
         difference=against.difference,
@@ -391,6 +386,16 @@ def _against_first(entry: Entry, first: Entry, own: figures.Values, theirs: figu
     )
 
 
+def _shown_keys() -> list[str]:
+    """List the metrics over the whole split that are compared beside the main one."""
+    return [row.key for row in table.rows(axis="all", place="comparison")[1:]]
+
+
+def _class_key() -> str:
+    """Name the metric that classes are compared by."""
+    return table.rows(axis="class", place="comparison")[0].key
+
+
 def _single(values: figures.Values, key: str) -> float | None:
     value = values[key]
     assert not isinstance(value, dict)
@@ -398,7 +403,7 @@ def _single(values: figures.Values, key: str) -> float | None:
 
 
 def _by_class(values: figures.Values) -> dict[str, float | None]:
-    found = values[_MAIN_OF_CLASSES.key]
+    found = values[_class_key()]
     assert isinstance(found, dict)
     return found
 

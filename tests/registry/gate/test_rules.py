@@ -1,6 +1,6 @@
 import pytest
 
-from segline.registry.gate.rules import decide
+from segline.registry.gate.rules import Decision, decide
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,13 @@ def test_decision(challenger, champion, floor, promote):
     assert decision.promote is promote
     assert decision.bar == (floor if champion is None else champion)
     assert f"{decision.bar:.4f}" in decision.reason
+
+
+def test_a_decision_survives_its_tag_and_another_text_is_refused():
+    verdict = decide(0.5, champion=0.25, floor=0.1)
+    decision = Decision(**verdict.model_dump(), version="3", champion="2")
+    assert Decision.from_tag(decision.as_tag()) == decision
+    assert decision.outcome == "promoted"
+    for text in ("null", "{}", decision.as_tag()[:-1] + ', "waived": true}'):
+        with pytest.raises(ValueError, match="no decision of the gate"):
+            Decision.from_tag(text)

@@ -17,7 +17,6 @@ from segline.pages.environment import percent
 if TYPE_CHECKING:
     from segline.evaluation.report.image_slider import Exhibit  # which needs Keras, and the page does not
 
-_MAIN, *_OVER_SPLIT = table.rows(axis="all", place="page")
 _SMALLEST_SHARE_WRITTEN = 0.005
 # On a cell of this share black and white text have the same contrast, 4.5; above it white has more.
 _SHARE_OF_WHITE_TEXT = 0.875
@@ -41,14 +40,15 @@ def page(
         cost: of `cost.summary`.
         calibration: of `core.metrics.calibration.Calibration.as_json`.
     """
+    _, *over_split = table.rows(axis="all", place="page")  # the main one has a place of its own
     return rendering.render(
         "evaluation.html",
         title=f"{summary.dataset} {summary.split}: mIoU {summary.miou:.3f}",
         model=model,
         summary=summary,
         swatches=rendering.swatches(labels),
-        tiles=[row for row in _OVER_SPLIT if not row.group and summary.value(row) is not None],
-        declared=[row for row in _OVER_SPLIT if row.group and summary.counted(row)],
+        tiles=[row for row in over_split if not row.group and summary.value(row) is not None],
+        declared=[row for row in over_split if row.group and summary.counted(row)],
         classes=_own_figures(evaluation, summary, "class"),
         categories=_own_figures(evaluation, summary, "category"),
         confusion=_confusion(evaluation),

@@ -14,9 +14,6 @@ from segline.evaluation.figures import signed
 from segline.evaluation.folders.document import ScoreDocument
 from segline.evaluation.summary import Ends, Summary
 
-_OVER_SPLIT = table.rows(axis="all", place="terminal")
-_NAME_WIDTH = max(len(row.title) for row in _OVER_SPLIT)
-
 
 def evaluated(summary: Summary) -> tuple[Table, ...]:
     """Show one evaluation: a row a class, a row a category where there are some, then its scores and its identity."""
@@ -24,7 +21,7 @@ def evaluated(summary: Summary) -> tuple[Table, ...]:
     if summary.per_category:
         tables.append(_own_figures(summary, "category"))
     figures = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    figures.add_column(min_width=_NAME_WIDTH)
+    figures.add_column(min_width=max(len(row.title) for row in table.rows(axis="all", place="terminal")))
     for name, text in (_scores(summary) | _identity(summary)).items():
         if text:
             figures.add_row(name, text)
@@ -49,7 +46,7 @@ def _own_figures(summary: Summary, axis: Axis) -> Table:
 
 
 def _scores(summary: Summary) -> dict[str, str]:
-    main, *others = _OVER_SPLIT
+    main, *others = table.rows(axis="all", place="terminal")
     baseline, drawn = summary.baseline_miou, f"{_level(summary)}, {summary.interval_method}"
     return {
         main.title: f"{summary.miou:.4f}  {_interval(*summary.miou_ends)} ({drawn})",
