@@ -4,10 +4,8 @@
 keeps one test of each behaviour. Further networks, options and whole flows of the same behaviour are listed here.
 """
 
-DEEPLAB_EXPORTS = (
-    "tests/models/test_export.py::test_an_exported_network_gives_equal_logits_at_other_sizes[deeplab_v3_plus"
-)
-DEEPLAB_SIZES = "tests/inference/test_sizes.py::test_masks_have_the_images_own_size_and_are_those_of_the_padded_image[deeplab_v3_plus"
+EXPORTS = "tests/models/test_export.py::test_an_exported_network_gives_equal_logits_at_other_sizes"
+SIZES = "tests/inference/test_sizes.py::test_masks_have_the_images_own_size_and_are_those_of_the_padded_image"
 HALF_PRECISION = "tests/training/fit/test_fit.py::test_every_network_is_trained_in_half_precision"
 OPTIONS = "tests/training/fit/test_fit.py::test_every_option_learns_and_ends_with_what_validation_saw"
 SEEDS = "tests/datasets/test_sample.py::test_same_seed_gives_the_same_bytes_and_another_seed_others"
@@ -48,9 +46,9 @@ SLOW = (
     "tests/models/test_models.py::test_networks_have_the_published_parameter_counts[options4-41258213]",
     "tests/models/test_models.py::test_an_encoder_keeps_the_stride_it_is_asked_for_and_the_same_weights[16-xception_65]",
     "tests/models/test_models.py::test_an_encoder_keeps_the_stride_it_is_asked_for_and_the_same_weights[32-xception_65]",
-    DEEPLAB_EXPORTS,
-    f"{DEEPLAB_SIZES}-options5]",
-    f"{DEEPLAB_SIZES}-options6]",
+    f"{EXPORTS}[deeplab_v3_plus",
+    f"{SIZES}[deeplab_v3_plus-options5]",
+    f"{SIZES}[deeplab_v3_plus-options6]",
     # Drawings of the other data sets.
     f"{SEEDS}[camvid]",
     f"{SEEDS}[cityscapes]",
