@@ -8,6 +8,7 @@ import pytest
 
 # Modules that tests share, and programs that they start in processes of their own.
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
+from slow_tests import SLOW
 
 # Before anything imports NumPy: OpenBLAS keeps every core spinning for small products, and two tests run at a time.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -32,19 +33,21 @@ def prefect_api(tmp_path_factory):
 # A long file at the end would be waited for. The second needs no prepared project, which the first makes meanwhile.
 FIRST = (
     "tests/e2e/test_main_job.py",
-    "tests/e2e/test_presets.py",
-    "tests/e2e/test_faults.py",
-    "tests/e2e/test_classification.py",
     "tests/training/test_resume.py",
+    "tests/e2e/test_faults.py",
+    "tests/training/fit/test_fit.py",
     "tests/e2e/",
     "tests/training/",
 )
 
 
 def pytest_collection_modifyitems(items):
-    """Long files first, as far as they are known, the others as they come."""
+    """Mark the slow tests; long files first, as far as they are known, the others as they come."""
 
     def place(item):
         return next((number for number, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))
 
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker("slow")
     items.sort(key=place)

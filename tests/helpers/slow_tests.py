@@ -1,0 +1,58 @@
+"""What `make test` leaves to `make test-all`, beside the tests that are marked `slow` themselves.
+
+`make test` is what one waits for before each commit: 12 minutes on two cores with the checks and the installation. It
+keeps one test of each behaviour. Further networks, options and whole flows of the same behaviour are listed here.
+"""
+
+EXPORTS = "tests/models/test_export.py::test_an_exported_network_gives_equal_logits_at_other_sizes"
+SIZES = "tests/inference/test_sizes.py::test_masks_have_the_images_own_size_and_are_those_of_the_padded_image"
+HALF_PRECISION = "tests/training/fit/test_fit.py::test_every_network_is_trained_in_half_precision"
+OPTIONS = "tests/training/fit/test_fit.py::test_every_option_learns_and_ends_with_what_validation_saw"
+SEEDS = "tests/datasets/test_sample.py::test_same_seed_gives_the_same_bytes_and_another_seed_others"
+
+SLOW = (
+    # Whole flows: `test_main_job` keeps one of each step, `training/test_resume` a fit and a search that are killed.
+    "tests/e2e/test_main_job.py::test_retraining_killed_twice_repeats_every_bit_and_compares_with_the_champion",
+    "tests/e2e/test_classification.py::test_the_search_begins_with_an_encoder_that_knows_the_breeds",
+    "tests/e2e/test_presets.py::test_a_preset_runs_from_download_to_a_decision",
+    "tests/e2e/test_plan.py::test_a_run_is_trained_as_planned_and_keeps_its_plan",
+    "tests/e2e/test_faults.py::test_a_typo_in_params_stops_before_anything_is_done",
+    "tests/e2e/test_faults.py::test_a_mirror_that_is_missing_or_wrong",
+    "tests/e2e/test_faults.py::test_a_failing_stage_fails_its_task_and_those_after_it",
+    "tests/e2e/test_faults.py::test_a_full_disk_while_training",
+    "tests/e2e/test_faults.py::test_a_prefect_server_that_is_not_there_is_named_at_once",
+    "tests/e2e/test_faults.py::test_training_on_other_data_than_params_say",
+    "tests/e2e/test_own_data.py::test_own_data_are_prepared_and_a_changed_file_is_noticed",
+    "tests/data/batches/test_processes.py::test_it_works_in_a_prefect_task_with_tensorflow_in_the_parent",
+    # Other devices and backends.
+    "tests/training/test_devices.py::test_a_fit_on_two_devices_interrupted_and_taken_up_again_is_that_of_one",
+    "tests/training/test_devices.py::test_gradients_are_added_up_before_they_are_clipped_and_judged",
+    "tests/training/test_jax.py",
+    # Networks and options beside the ones that are kept: U-Net for half precision, Adam, float16 and the Lovasz loss.
+    f"{HALF_PRECISION}[deeplab_v3_plus]",
+    f"{HALF_PRECISION}[encoder_decoder]",
+    f"{HALF_PRECISION}[unet_plus_plus]",
+    f"{HALF_PRECISION}[xception_unet]",
+    "tests/training/fit/test_fit.py::test_a_fit_in_half_precision_goes_on_with_the_losses_scale",
+    "tests/training/fit/test_fit.py::test_deep_supervision_trains_every_head_and_measures_the_first[unet-2]",
+    f"{OPTIONS}[bfloat16]",
+    f"{OPTIONS}[clip]",
+    f"{OPTIONS}[ema]",
+    f"{OPTIONS}[rmsprop]",
+    f"{OPTIONS}[sgd]",
+    "tests/training/fit/test_seeding.py::test_equal_seeds_give_equal_variables_and_other_seeds_others[deeplab_v3_plus]",
+    "tests/training/fit/test_memory_estimate.py::test_a_real_fit_takes_what_was_estimated_within_a_quarter",
+    "tests/training/classification/test_pretrain.py::test_killed_after_an_epoch_it_ends_with_the_same_weights",
+    "tests/models/test_models.py::test_networks_have_the_published_parameter_counts[options4-41258213]",
+    "tests/models/test_models.py::test_an_encoder_keeps_the_stride_it_is_asked_for_and_the_same_weights[16-xception_65]",
+    "tests/models/test_models.py::test_an_encoder_keeps_the_stride_it_is_asked_for_and_the_same_weights[32-xception_65]",
+    f"{EXPORTS}[deeplab_v3_plus",
+    f"{SIZES}[deeplab_v3_plus-options5]",
+    f"{SIZES}[deeplab_v3_plus-options6]",
+    # Drawings of the other data sets.
+    f"{SEEDS}[camvid]",
+    f"{SEEDS}[cityscapes]",
+    f"{SEEDS}[kitti]",
+    f"{SEEDS}[kitti_road]",
+)
+"""What the ids of these tests begin with."""
