@@ -20,6 +20,7 @@ from segline.evaluation.report import comparison_page, tables
 from segline.evaluation.results import Evaluation
 from segline.evaluation.summary import summarise
 
+ARRAYS = {"per_image", "boundary", "road"}
 HOW = {"resamples": 4000, "confidence": 0.95}
 
 
@@ -93,7 +94,7 @@ def test_a_summary_says_how_many_groups_and_how_far_to_trust_them():
     assert (summary["groups"], summary["interval_method"], summary["caveat"]) == (None, "bootstrap over images", "")
 
 
-def test_groups_survive_the_file_and_a_file_from_before_there_were_any_has_none(tmp_path):
+def test_groups_survive_the_file_and_a_file_without_them_is_refused(tmp_path):
     shares, groups = drives(5, 4)
     grouped = evaluation(one_class(itertools.chain(*shares)), groups)
     results.save(grouped, tmp_path / "now.npz")
@@ -101,16 +102,15 @@ def test_groups_survive_the_file_and_a_file_from_before_there_were_any_has_none(
     assert again.groups == groups
     assert again.interval(**HOW) == grouped.interval(**HOW)
 
-    fields = {key: value for key, value in vars(grouped).items() if key not in {"per_image", "groups"}}
+    fields = {key: value for key, value in vars(grouped).items() if key not in {*ARRAYS, "groups"}}
     np.savez_compressed(tmp_path / "old.npz", per_image=grouped.per_image, fields=np.array(json.dumps(fields)))
-    old = comparison.read(tmp_path / "old.npz")
-    assert (old.groups, old.ids, old.digest) == (None, grouped.ids, grouped.digest)
-    assert old.interval(**HOW).groups is None
+    with pytest.raises(DataError, match="it lacks groups"):
+        comparison.read(tmp_path / "old.npz")
 
 
 def test_a_file_with_groups_of_other_images_is_refused(tmp_path):
     grouped = evaluation(one_class([0.2, 0.4, 0.5]), ("a", "a", "b"))
-    fields = {key: value for key, value in vars(grouped).items() if key != "per_image"} | {"groups": ["a", "b"]}
+    fields = {key: value for key, value in vars(grouped).items() if key not in ARRAYS} | {"groups": ["a", "b"]}
     np.savez_compressed(tmp_path / "wrong.npz", per_image=grouped.per_image, fields=np.array(json.dumps(fields)))
     with pytest.raises(DataError, match="3 images, but 2 groups"):
         comparison.read(tmp_path / "wrong.npz")

@@ -158,7 +158,7 @@ def test_all_that_was_counted_survives_its_file_and_a_file_without_all_fields_is
         fields = json.loads(str(content["fields"]))
         del fields["extra_scores"]
         np.savez(tmp_path / "other.npz", per_image=content["per_image"], fields=np.array(json.dumps(fields)))
-    with pytest.raises(ValueError, match="extra_scores"):
+    with pytest.raises(ValueError, match="it lacks extra_scores"):
         results.load(tmp_path / "other.npz")
 
 

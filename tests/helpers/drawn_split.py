@@ -14,7 +14,7 @@ LABELS = label_map(
 class Split:
     """Samples with the interface of `PreparedSplit`; from image to image more of the last rows are wrong."""
 
-    name, digest, label_map, short_side = "test", "0123", LABELS.digest, 30
+    name, digest, label_map, short_side = "test", "0123456789abcdef", LABELS.digest, 30
     dataset, protocol, extra_scores = "drawn", "drawn/1", ()
 
     def __init__(self, count=9, groups=None):

@@ -131,8 +131,10 @@ def load(path: Path) -> Evaluation:
 def _refuse_fields(fields: dict[str, Any]) -> None:
     """Check that the fields are those of `Evaluation`, texts are texts, and names can name a file and a row."""
     expected = {item.name for item in dataclasses.fields(Evaluation)} - set(_ARRAYS)
-    if fields.keys() != expected:
-        raise ValueError(f"its fields are {', '.join(sorted(fields))}, not {', '.join(sorted(expected))}")
+    if lacking := expected - fields.keys():
+        raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
+    if unknown := fields.keys() - expected:
+        raise ValueError(f"it holds {', '.join(sorted(unknown))}, which no evaluation has")
     json.dumps(fields, ensure_ascii=False).encode()  # half a character, which JSON can hold, no page can
     for key in _TEXTS:
         if not isinstance(fields[key], str):

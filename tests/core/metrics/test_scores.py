@@ -158,11 +158,11 @@ def test_every_score_stays_within_bounds_and_one_is_perfect(truth, prediction):
 
 
 @given(masks, masks)
-def test_dice_follows_from_iou(truth, prediction):
+def test_f1_is_dice_and_follows_from_iou(truth, prediction):
     counts = confusion(truth, prediction, classes=4)
     scores = per_class(counts)
-    np.testing.assert_allclose(scores["dice"], 2 * scores["iou"] / (1 + scores["iou"]))
-    np.testing.assert_array_equal(scores["dice"], f1(counts))
+    np.testing.assert_allclose(scores["f1"], 2 * scores["iou"] / (1 + scores["iou"]))
+    np.testing.assert_array_equal(scores["f1"], f1(counts))
 
 
 def test_scores_of_each_image_are_kept_apart_from_the_splits():

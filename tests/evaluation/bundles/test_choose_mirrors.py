@@ -19,7 +19,7 @@ class Split:
     """Bright things, which the network sees too far to the left; their masks lie where `shift` says."""
 
     name, digest, label_map, short_side = "validation", "0", LABELS.digest, None
-    dataset, protocol = "drawn", "drawn/1"
+    dataset, protocol, extra_scores = "drawn", "drawn/1", ()
     ids, groups = ("a", "b"), ("", "")
 
     def __init__(self, shift):

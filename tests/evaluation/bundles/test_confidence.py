@@ -25,7 +25,7 @@ SURE = 40.0  # an image's mean red, green or blue over the others; the network i
 class Split:
     """Images whose red, green and blue say the class, and noisily; native labels are of twice their size."""
 
-    dataset, protocol, short_side = "drawn", "drawn/1", 20
+    dataset, protocol, short_side, extra_scores = "drawn", "drawn/1", 20, ()
 
     def __init__(self, name="test", *, count=4, seed=0, labels=LABELS, void=False):
         generator = np.random.default_rng(seed)
