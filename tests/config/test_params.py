@@ -235,7 +235,7 @@ def test_a_plan_may_leave_out_what_it_derives_and_fills_it_in(changed):
 def test_what_contradicts_a_plans_values_is_told_as_such():
     given = config.load(PARAMS).model_copy(update={"search": config.Search(heads=(4,))})
     with pytest.raises(
-        ConfigError, match=r"params\.yaml search: heads, which contradict .*the least of `search\.depth`"
+        ConfigError, match=r"params\.yaml search: heads, which contradict .*the lowest of `search\.depth`"
     ):
         given.planned(training={}, search={"depth": [3, 4]})
 
