@@ -95,7 +95,7 @@ def test_a_mistake_names_line_key_found_and_expected(changed, old, new, place, f
         ("oxford_pets: 0.4, ", "", "a `promotion.floor` for oxford_pets, such as `oxford_pets: 0.15`"),
         ("  cityscapes: {}\n", "", "an `options` entry for cityscapes, such as `cityscapes: {}`"),
         ("own: []", "own: [kitti]", "`own` to be []"),
-        ("freeze: false", "freeze: true", "`search.weights` beside `search.freeze`"),
+        ("freeze: false", "freeze: true", "`search.weights` with `search.freeze`"),
         ("cityscapes: {}", "cityscapes: {path: mine}", "`own` to be [cityscapes]"),
     ],
 )
