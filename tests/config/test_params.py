@@ -95,7 +95,7 @@ def test_a_mistake_names_line_key_found_and_expected(changed, old, new, place, f
         ("oxford_pets: 0.4, ", "", "a `promotion.floor` for oxford_pets, such as `oxford_pets: 0.15`"),
         ("  cityscapes: {}\n", "", "an `options` entry for cityscapes, such as `cityscapes: {}`"),
         ("own: []", "own: [kitti]", "`own` to be []"),
-        ("freeze: false", "freeze: true", "`search.weights` beside `search.freeze`"),
+        ("freeze: false", "freeze: true", "`search.weights` with `search.freeze`"),
         ("cityscapes: {}", "cityscapes: {path: mine}", "`own` to be [cityscapes]"),
     ],
 )
@@ -235,7 +235,7 @@ def test_a_plan_may_leave_out_what_it_derives_and_fills_it_in(changed):
 def test_what_contradicts_a_plans_values_is_told_as_such():
     given = config.load(PARAMS).model_copy(update={"search": config.Search(heads=(4,))})
     with pytest.raises(
-        ConfigError, match=r"params\.yaml search: heads, which contradict .*the least of `search\.depth`"
+        ConfigError, match=r"params\.yaml search: heads, which contradict .*the lowest of `search\.depth`"
     ):
         given.planned(training={}, search={"depth": [3, 4]})
 

@@ -80,11 +80,22 @@ def _next(module: str, dataset: str) -> set[str]:
     found = {name for _, name in _imports(_tree(file))}
     if module == "segline.datasets":
         found.add(f"segline.datasets.{dataset}")  # `load`, by name
+    if module == f"segline.datasets.{dataset}":
+        found -= _drawing(dataset)  # `draw`, which only the module `sample` calls
+    if module == "segline.datasets.sample":
+        found |= _drawing(dataset)
     if module.startswith("segline.datasets.drawing."):
         others = {name for name in config.dataset_names() if name != dataset}  # each is drawn from its own file
         found -= {f"segline.datasets.{name}" for name in others}
     parts = module.split(".")
     return found | {".".join(parts[:end]) for end in range(1, len(parts))}
+
+
+def _drawing(dataset: str) -> set[str]:
+    """Modules of `datasets.drawing` that a dataset's file imports to draw itself."""
+    file = _file(f"segline.datasets.{dataset}")
+    assert file is not None
+    return {name for _, name in _imports(_tree(file)) if name.startswith("segline.datasets.drawing.")}
 
 
 def _is_followed(module: str, dataset: str) -> bool:

@@ -71,7 +71,7 @@ def test_what_whole_images_are_not_told_apart_by_is_named():
         ConfigError, match=r"classification\.task: 'breeds', expected 'breed'\? \(one of: breed, species"
     ):
         datasets.load("oxford_pets").image_label("breeds")
-    with pytest.raises(ConfigError, match=r"search\.weights: classification.*kitti says nothing of whole images"):
+    with pytest.raises(ConfigError, match=r"search\.weights: classification.*kitti has no labels of whole images"):
         datasets.load("kitti").image_label(None)
 
 

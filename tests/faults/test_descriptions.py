@@ -162,7 +162,9 @@ JSON_FAULTS = {
 
 
 @pytest.mark.parametrize("text", JSON_FAULTS.values(), ids=JSON_FAULTS)
-@pytest.mark.parametrize("read", [annotations.read_json, Prepared, published_splits._protocol, folder.read_samples])
+@pytest.mark.parametrize(
+    "read", [annotations.read_json, Prepared, published_splits._read_protocol, folder.read_samples]
+)
 def test_json_with_this_is_told(tmp_path, read, text):
     path = tmp_path / "meta.json"
     path.write_bytes(text)

@@ -1,7 +1,7 @@
-"""``params.yaml`` -> frozen, strict models: everything that changes a result, and nothing else.
+"""Read ``params.yaml`` into frozen, strict models: everything that changes a result, and nothing else.
 
-A mistake fails at once and names the file, the line, the key, the value found and what was
-expected; an unknown key or name is answered with the nearest known one.
+A mistake fails at once. The error names the file, the line, the key, the value found and the value expected. For
+an unknown key or name it suggests the nearest known one.
 """
 
 from segline.config.data_sections import Options, Prepare, Validation

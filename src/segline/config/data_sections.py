@@ -1,4 +1,4 @@
-"""``options``, ``validation`` and ``prepare``: which data, how good, how stored."""
+"""``options``, ``validation`` and ``prepare``: which data, how good they must be, and how they are stored."""
 
 from typing import Annotated, Literal
 
@@ -8,43 +8,43 @@ from segline.config.fields import Encoding, Relative, Share, Strict
 
 
 class Options(Strict):
-    """One dataset's own choices; the lower ones are for the user's own data (``folder``) alone."""
+    """The options of one dataset. From `path` on, they are for the user's own data (``folder``) only."""
 
     task: str | None = None
-    """One of the dataset's tasks; its own if not given."""
+    """One of the dataset's tasks; None for its default."""
     split: str | None = None
-    """One of the dataset's published splits; its own if not given."""
+    """One of the dataset's published splits; None for its default."""
     path: Annotated[str, Field(min_length=1)] | None = None
-    """Folder of the user's own data; a relative one counts from the project's folder."""
+    """Folder of the user's own data; a relative path starts at the project's folder."""
     classes: Relative = "classes.yaml"
     """The class table, under `path`."""
     images: Relative | None = None
-    """Where the images are under `path`: a folder, or a pattern such as ``images/**/*.jpg``."""
+    """The images under `path`: a folder, or a pattern such as ``images/**/*.jpg``."""
     masks: Relative | None = None
     """The same for the masks, or for the polygon files."""
     encoding: Encoding = "ids"
-    """How masks say which class a pixel is of."""
+    """How masks encode the class of a pixel."""
     pairs: Relative | None = None
-    """A CSV under `path` with columns image, mask and, if wanted, split and group: instead of the patterns."""
+    """A CSV under `path` that replaces the patterns; columns image and mask, and optionally split and group."""
     follow_links: bool = False
-    """Whether links under `path` may lead out of it, as DVC's into its cache do."""
+    """Links under `path` may lead out of it, as the links of DVC lead into its cache."""
     splits: dict[Literal["train", "validation", "test"], Relative] | None = None
-    """Split -> a list file under `path`, one id, file name or path a line."""
+    """Split -> a list file under `path`, with an id, a file name or a path on each line."""
     test_share: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.2
-    """Part of the samples held out as test split, where the user's own data name none."""
+    """Share of the samples to hold out as test split, if the user's own data have none."""
 
 
 class Validation(Strict):
-    """When the data are good enough to go on."""
+    """When the data are good enough to continue."""
 
     quarantine_share: Share
-    """Samples that may be left out, of all: more of them stop the pipeline."""
+    """Share of the samples that may be left out. If more must be left out, the pipeline stops."""
 
 
 class Prepare(Strict):
-    """How samples are stored for training; scoring labels always stay native."""
+    """How samples are stored for training. Labels for scoring always keep their own size."""
 
     short_side: Annotated[int, Field(ge=32, le=4096)] | None
-    """Images are scaled down (never up) until their shorter side is this many pixels; null keeps their own size."""
+    """Images are scaled down (never up) until their shorter side has this many pixels; null keeps their size."""
     validation_share: Annotated[float, Field(gt=0.0, lt=0.5)]
-    """Part of the training samples held out for model choice, where the dataset names none."""
+    """Share of the training samples to hold out for choosing models, if the dataset has no validation split."""

@@ -1,4 +1,4 @@
-"""Change ``params.yaml`` as a person would: its comments and its order stay."""
+"""Change ``params.yaml`` and keep its comments and its order."""
 
 import io
 from pathlib import Path
@@ -15,7 +15,7 @@ from segline.storage import atomic_file
 
 
 class _Representer(RoundTripRepresenter):
-    """Writes null as ``null``, where ruamel's own leaves a blank that looks like something forgotten."""
+    """Writes null as ``null``. ruamel's own representer leaves a blank, which looks like a forgotten value."""
 
     def represent_none(self, data: None) -> Any:  # noqa: ARG002
         return self.represent_scalar("tag:yaml.org,2002:null", "null")
@@ -25,10 +25,10 @@ _Representer.add_representer(type(None), _Representer.represent_none)
 
 
 class Document:
-    """The file at `path`, to be changed in `content` and saved.
+    """The file at `path`. Change `content`, then `save`.
 
     Raises:
-        ConfigError: what is there already is wrong.
+        ConfigError: the file is already wrong.
     """
 
     def __init__(self, path: Path) -> None:
@@ -43,15 +43,15 @@ class Document:
             raise ConfigError(
                 path,
                 found=shortened(" ".join(str(error).split())),
-                expected="what both YAML 1.1 and 1.2 understand",
-                remedy="write that line more plainly",
+                expected="YAML that is valid in version 1.1 and in 1.2",
+                remedy="rewrite that line in a simpler form",
             ) from error
 
     def save(self) -> None:
-        """Write the file, whole or not at all, where its text has changed.
+        """Write the file, whole or not at all, if its text has changed.
 
         Raises:
-            ConfigError: it would say something impossible; the file stays as it was.
+            ConfigError: the new content is impossible; the file stays as it was.
             StorageError: no room or no right to write.
         """
         text = io.StringIO()
@@ -64,14 +64,14 @@ class Document:
 
 
 def plain(value: Any) -> Any:
-    """A value of a document without its comments."""
+    """Return a value of a document without its comments."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     return [plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def inline(value: Any) -> Any:
-    """A value for a document that is written on its key's line, ``{a: 1}`` or ``[1, 2]``."""
+    """Prepare a value to be written on the line of its key, as ``{a: 1}`` or ``[1, 2]``."""
     if isinstance(value, dict):
         made: CommentedMap | CommentedSeq = CommentedMap({key: inline(inner) for key, inner in value.items()})
     elif isinstance(value, list | tuple):

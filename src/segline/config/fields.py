@@ -1,4 +1,4 @@
-"""What the models of ``params.yaml`` are made of: strictness, and kinds of values with their own errors."""
+"""The types of values that the models of ``params.yaml`` use, each with its own error message."""
 
 import re
 from pathlib import PurePosixPath, PureWindowsPath
@@ -11,30 +11,31 @@ from segline.config.known_names import CLASSIFIER, dataset_names, encoder_names,
 from segline.errors import name_fault
 from segline.masking import masked_addresses
 
-MULTIPLE = 32  # what the deepest network's sides are a multiple of: it halves five times
+MULTIPLE = 32
+"""Crops have sides in multiples of this, because the deepest network halves them five times."""
 
 
 def sequence(value: Any) -> Any:
-    """YAML has lists; frozen models hold tuples."""
+    """Turn a list of YAML into a tuple, because the models are frozen."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def ascending(pair: tuple[float, float]) -> tuple[float, float]:
-    """A range has its low end first."""
+    """Refuse a range whose low end is above its high end."""
     if pair[0] > pair[1]:
         raise PydanticCustomError("ascending", "[low, high] with low not above high", {})
     return pair
 
 
 def as_threshold(value: Any) -> Any:
-    """Refuse what is no threshold with one message, where a union would give one for each of its parts."""
+    """Refuse a value that is no threshold, with one message; a union type would give one for each of its parts."""
     if value != "validation" and not (isinstance(value, int | float) and 0 < value < 1):
         raise PydanticCustomError("threshold", "`validation`, or a number between 0 and 1", {})
     return value
 
 
 def inside(path: str) -> str:
-    """Refuse what leads out of the folder that it counts from; Windows' separators become ours."""
+    """Refuse a path that leads out of its folder, and replace Windows' separators with ``/``."""
     posix = PurePosixPath(path.replace("\\", "/"))
     if posix.is_absolute() or ".." in posix.parts or PureWindowsPath(path).drive:
         raise PydanticCustomError("inside", "a path inside the folder, such as images or masks/*.png", {})
@@ -42,7 +43,7 @@ def inside(path: str) -> str:
 
 
 def without_secret(source: str) -> str:
-    """Refuse a login or a query: ``dvc.lock`` would record it, and git would publish it."""
+    """Refuse an address with a login or a query: ``dvc.lock`` would record it, and git would publish it."""
     is_web = re.match(r"\s*https?:", source, re.IGNORECASE) is not None
     if masked_addresses(source) != source or (is_web and set(source) & set("?#")):
         raise PydanticCustomError("login", "an address without login, query and fragment", {})
@@ -50,7 +51,7 @@ def without_secret(source: str) -> str:
 
 
 def showable(name: str) -> str:
-    """Refuse a name that cannot be shown as it is."""
+    """Refuse a name with characters that cannot be shown."""
     if fault := name_fault(name):
         raise PydanticCustomError("class_name", "{fault}", {"fault": fault})
     return name
@@ -78,6 +79,6 @@ Weight = Annotated[float, Field(ge=0.0)]
 
 
 class Strict(BaseModel):
-    """What a file of ours says: frozen, no unknown key, no value to be converted first, no infinite number."""
+    """A model of a configuration file: frozen, without unknown keys, converted values or infinite numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, allow_inf_nan=False)

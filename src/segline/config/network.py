@@ -1,4 +1,4 @@
-"""One network, completely described."""
+"""The complete description of one network."""
 
 from typing import Annotated, Self
 
@@ -9,37 +9,37 @@ from segline.config.fields import Depth, EncoderName, FamilyName, Positive, Stri
 
 
 class ModelConfig(Strict):
-    """One network, completely described; from ``depth`` on, what only some families have (their ``OPTIONS``)."""
+    """The complete description of one network. Only some families have the fields from `depth` on (``OPTIONS``)."""
 
     network: FamilyName
     classes: Positive
     width: Positive = 16
-    """Filters of the first level; each level below doubles them."""
+    """Filters of the first level; each deeper level has twice as many."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     depth: Depth = 4
-    """How often the network halves its input's sides."""
+    """How many times the network halves the sides of its input."""
     batch_norm: bool = True
     penultimate: Positive | None = None
-    """Channels of a 3x3 convolution put before the head (the classic U-Net has 2), or none."""
+    """Channels of an additional 3x3 convolution before the head (the original U-Net has 2); None for none."""
     residual: bool = False
-    """Add a level's input to what its convolutions make of it."""
+    """Add the input of each level to the output of its convolutions."""
     separable: bool = False
-    """Depthwise-separable convolutions in the levels: a fraction of the arithmetic."""
+    """Use depthwise-separable convolutions in the levels, which need much less arithmetic."""
     skips: bool = False
-    """Lead each level's features past the bottom, to the decoder, in a network that has no such ways of its own."""
+    """Add skip connections from encoder to decoder, in a network that has none by default."""
     heads: Positive = 1
-    """Outputs that training looks at: more than one is deep supervision."""
+    """Number of outputs with a loss: more than one is deep supervision."""
     encoder: EncoderName | None = None
-    """Which classifier's layers the network begins with, where it begins with one."""
+    """The classification network that is the encoder, for networks that have one."""
     output_stride: Stride = 16
-    """Sides of the image over sides of the encoder's deepest features."""
+    """Side of the image divided by the side of the encoder's deepest features."""
     weights: str | None = None
-    """First weights of the encoder: ``imagenet``, a file that `segline` wrote, or none (drawn)."""
+    """First weights of the encoder: ``imagenet``, a file that `segline` wrote, or None for random ones."""
     freeze: bool = False
-    """Leave the encoder as it is, its batch-norm statistics too."""
+    """Do not train the encoder, nor update its batch-norm statistics."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.heads > self.depth:
-            raise PydanticCustomError("heads", "at most as many heads as depth", {})
+            raise PydanticCustomError("heads", "at most `depth` heads", {})
         return self

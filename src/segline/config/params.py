@@ -1,4 +1,4 @@
-"""The whole of ``params.yaml``, and what its sections must say of each other."""
+"""The whole of ``params.yaml``, and the rules that connect its sections."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,19 +17,19 @@ from segline.masking import masked_addresses
 
 
 class EvaluationRules(Strict):
-    """How scores get their intervals, and how long a model's cost is measured."""
+    """How intervals of scores are made, and how long a model's cost is measured."""
 
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
     cost_seconds: Annotated[float, Field(gt=0.0)] = 2.0
-    """That each of the cost's three times may be measured for (`evaluation.cost`): the longer, the steadier."""
+    """Time limit for measuring each of the three times of `evaluation.cost`; longer measurements vary less."""
 
 
 class Promotion(Strict):
-    """What a model must reach."""
+    """What a model must reach to be promoted."""
 
     floor: dict[DatasetName, Share]
-    """Test mIoU that the first version of a dataset's model must beat."""
+    """Dataset -> test mIoU that the first version of its model must beat."""
 
 
 class Params(Strict):
@@ -38,7 +38,7 @@ class Params(Strict):
     source: Annotated[str, Field(min_length=1), AfterValidator(without_secret)]
     datasets: Annotated[tuple[DatasetName, ...], BeforeValidator(sequence), Field(min_length=1)]
     own: Annotated[tuple[DatasetName, ...], BeforeValidator(sequence)] = ()
-    """Those of `datasets` that are the user's own: whether their files changed is looked at in every run."""
+    """Those of `datasets` that are the user's own. Every run checks whether their files have changed."""
     dataset: DatasetName
     options: dict[DatasetName, Options] = Field(default_factory=dict)
     seed: Annotated[int, Field(ge=0, lt=2**31)]
@@ -52,6 +52,13 @@ class Params(Strict):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        self._check_datasets()
+        self._check_stated()
+        self._check_crop()
+        return self
+
+    def _check_datasets(self) -> None:
+        """Check that the sections name the same datasets."""
         if len(set(self.datasets)) < len(self.datasets):
             raise PydanticCustomError("twice", "each dataset once in `datasets`", {})
         if self.dataset not in self.datasets:
@@ -74,19 +81,17 @@ class Params(Strict):
             raise PydanticCustomError(
                 "floor", "a `promotion.floor` for {name}, such as `{name}: 0.15`", {"name": self.dataset}
             )
-        self._check_stated()
-        self._check_crop()
-        return self
 
     def _check_crop(self) -> None:
-        """That `training.crop`, where it is given, suits what else is."""
+        """Check that `training.crop`, if it is given, fits the depth of the networks and the size of the images."""
         if "crop" not in self.training.model_fields_set:
             return
         crop, depth = self.training.crop, max(self.search.depth)
         if self.search.has_depth and any(side % 2**depth for side in crop):
             raise PydanticCustomError(
                 "crop",
-                "`training.crop` {crop} in multiples of {multiple}: networks of depth {depth} halve it so often",
+                "sides of `training.crop` {crop} in multiples of {multiple}: networks of depth {depth} halve them "
+                "{depth} times",
                 {"crop": list(crop), "multiple": 2**depth, "depth": depth},
             )
         largest = largest_crop(self.prepare.short_side)
@@ -98,7 +103,7 @@ class Params(Strict):
             )
 
     def _check_stated(self) -> None:
-        """Without a plan, everything that it would derive has to be there; and nothing that only it reads."""
+        """Check that without a plan, every value that a plan would derive is given, and none that only a plan reads."""
         if self.training.plan is not None:
             return
         for section, keys in _STATED.items():
@@ -107,19 +112,19 @@ class Params(Strict):
                     raise PydanticCustomError("stated", "{key}", {"key": f"{section}.{key}"})
         if self.training.images is not None:
             raise PydanticCustomError(
-                "images", "`training.plan: auto` beside `training.images`, which only a plan reads"
+                "images", "`training.plan: auto` with `training.images`, because only a plan reads it"
             )
 
     @property
     def is_planned(self) -> bool:
-        """Whether every value is the one to train with: no plan was asked for, or its values are in."""
+        """True if every value is final: there is no plan to make, or its values have been filled in."""
         return all(key in getattr(self, section).model_fields_set for section, keys in _STATED.items() for key in keys)
 
     def planned(self, *, training: Mapping[str, Any], search: Mapping[str, Any]) -> Self:
-        """With a plan's values under `training` and `search`, wherever ``params.yaml`` gave none of its own.
+        """Fill in a plan's values under `training` and `search`, for all keys that ``params.yaml`` does not give.
 
         Raises:
-            ConfigError: what it gave contradicts them.
+            ConfigError: the given values contradict the plan's.
         """
         given = {section: getattr(self, section).model_dump(exclude_unset=True) for section in _STATED}
         return self.model_copy(
@@ -130,13 +135,13 @@ class Params(Strict):
         )
 
     def resolved(self) -> dict[str, Any]:
-        """What a training run depends on: all but where the data came from (its digests say that).
+        """Return the values that a training run depends on: all but the source of the data (their digests tell that).
 
         Raises:
-            ValueError: there is a plan to be made yet.
+            ValueError: the plan has not been made yet.
         """
         if not self.is_planned:
-            raise ValueError("`training.plan: auto` has values that stand in: use `planned` first")
+            raise ValueError("the values of `training.plan: auto` are not derived yet: call `planned` first")
         return self.model_dump(mode="json", exclude={"source", "datasets", "own"})
 
 
@@ -144,13 +149,14 @@ _STATED = {
     "training": ("crop", "batch", "steps", "epochs", "weight_decay", "warm_up", "dropout"),
     "search": ("trials", "epochs", "networks", "width", "depth", "learning_rate", "augmentation"),
 }
-"""What ``params.yaml`` has to say where no plan does, and what every plan says."""
+"""The keys that every plan derives, and that ``params.yaml`` must give if there is no plan."""
 
 
 def largest_crop(short_side: int | None) -> tuple[int, int] | None:
-    """The largest legal crop of images prepared at `short_side`; none where they keep their own size.
+    """Return the largest allowed crop (height, width) of images prepared at `short_side`.
 
-    Its height is the short side, rounded up to the network's multiple; panoramas are up to four times as wide.
+    The height is the short side, rounded up to `MULTIPLE`; the width is four times that, for panoramas. None if
+    images keep their own size: then there is no limit.
     """
     if short_side is None:
         return None
@@ -159,7 +165,7 @@ def largest_crop(short_side: int | None) -> tuple[int, int] | None:
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, `over` winning key by key, inside sections too."""
+    """Merge two mappings key by key, also inside nested mappings; `over` wins."""
     both = {key: merged(under[key], over[key]) for key in under if key in over and isinstance(over[key], Mapping)}
     return {**under, **over, **both}
 
@@ -168,7 +174,7 @@ Section = TypeVar("Section", Training, Search)
 
 
 def completed(kind: type[Section], derived: Mapping[str, Any], given: Mapping[str, Any]) -> Section:
-    """The section of that `kind` with what ``params.yaml`` gives, and a plan's `derived` values for the rest.
+    """Complete a section of `params.yaml`: take the `given` values, and a plan's `derived` values for the rest.
 
     Raises:
         ConfigError: the two contradict each other.
@@ -178,14 +184,18 @@ def completed(kind: type[Section], derived: Mapping[str, Any], given: Mapping[st
     except ValidationError as error:
         raise ConfigError(
             f"params.yaml {kind.__name__.lower()}",
-            found=f"{', '.join(given)}, which contradict what the plan derives",
+            found=f"{', '.join(given)}, which contradict the values that the plan derives",
             expected="; ".join(detail["msg"] for detail in error.errors()),
-            remedy="change what is given, or give the other value as well",
+            remedy="change the given value, or give the other value too",
         ) from error
 
 
 def load(path: Path, *, dataset: str | None = None) -> Params:
-    """Read and check `path`; `dataset` replaces the file's own ``dataset``.
+    """Read and check ``params.yaml``.
+
+    Args:
+        path: the file.
+        dataset: replaces the ``dataset`` of the file.
 
     Raises:
         ConfigError: the file is missing, is not YAML, or holds something impossible.
@@ -200,7 +210,7 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
 
 
 def _refuse_secrets(source: Source, value: Any, *location: int | str) -> None:
-    """An address with a login, in whichever key but `source`, which has its own rule: every run would record it."""
+    """Refuse an address with a login in any key, because every run would record it. `source` has its own rule."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             _refuse_secrets(source, inner, *location, str(key))
@@ -211,21 +221,21 @@ def _refuse_secrets(source: Source, value: Any, *location: int | str) -> None:
         raise ConfigError(
             source.place(*location),
             found="an address with a secret in it",
-            expected="no secret in params.yaml, which git and every run record",
-            remedy="put the file on this machine, and its path there",
+            expected="no secret in params.yaml, because git and every run record it",
+            remedy="copy the file to this machine, and give its path here",
         )
 
 
 def _refuse_unprepared(source: Source, dataset: str) -> None:
-    """A dataset that was asked for by name, and that params.yaml does not list."""
+    """Refuse a dataset that params.yaml does not list."""
     listed = source.content.get("datasets")
     if not isinstance(listed, list) or dataset in listed:
-        return  # what else is wrong with the list is told with its line
+        return  # other faults of the list are reported with their line by the model
     raise ConfigError(
         source.place("datasets"),
         found=f"{', '.join(map(str, listed)) or 'nothing'}, without {dataset}",
-        expected=f"{dataset}, since it was asked for, to be among them",
-        remedy="segline init FOLDER looks at your data and writes the entry"
+        expected=f"{dataset} among them, because you asked for it",
+        remedy="run `segline init FOLDER`, which looks at your data and writes the entry"
         if dataset == "folder"
-        else f"add {dataset} there",
+        else f"add {dataset} to the list",
     )

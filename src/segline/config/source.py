@@ -1,4 +1,4 @@
-"""A YAML file read strictly: each mistake with its line, its key, what was found and what was expected."""
+"""Read a YAML file strictly. Each mistake is reported with its line, its key, what was found and what was expected."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,19 +16,17 @@ from segline.reading import read_text
 
 Model = TypeVar("Model", bound=Strict)
 
-_SHOWN = 200  # characters of a value that is wrong
-
 
 class Source:
-    """A YAML file that was read strictly, and which line each of its keys is on.
+    """A YAML file that was read strictly; it knows the line of each key.
 
     Args:
         path: the file.
-        remedy: what to do where it cannot be read at all.
+        remedy: what the user should do if it cannot be read at all.
 
     Raises:
-        ConfigError: it is missing, is not YAML, gives a key twice, or holds no mapping, or leads out of the bounds
-            of `segline.formats.strict_yaml`.
+        ConfigError: it is missing, is not YAML, gives a key twice, is no mapping, or exceeds the limits of
+            `segline.formats.strict_yaml`.
     """
 
     def __init__(self, path: Path, *, remedy: str) -> None:
@@ -40,7 +38,7 @@ class Source:
         self.content: dict[str, Any] = document.content
 
     def parse(self, model: type[Model]) -> Model:
-        """The content as `model`.
+        """Return the content as a `model`.
 
         Raises:
             ConfigError: it holds something impossible.
@@ -54,9 +52,9 @@ class Source:
             raise _explain(self, model, details[0], more) from error
 
     def place(self, *location: int | str) -> str:
-        """Where a key is, for an error: ``params.yaml:12 training.batch``."""
+        """Say where a key is, for an error: ``params.yaml:12 training.batch``."""
         key = ".".join(str(part) for part in location)
-        return f"{self.path}:{_line(self._node, location)}" + (f" {key}" if key else "")
+        return f"{self.path}:{_find_line(self._node, location)}" + (f" {key}" if key else "")
 
 
 def _read(path: Path, remedy: str) -> str:
@@ -68,22 +66,22 @@ def _read(path: Path, remedy: str) -> str:
         ) from error
 
 
-def _hint(value: Any) -> str:
-    """Why YAML took what looks like a number for text."""
+def _hint_at_number(value: Any) -> str:
+    """Explain why YAML reads a value as text although it looks like a number."""
     try:
         float(value) if isinstance(value, str) else None
     except ValueError:
         return ""
-    return " (YAML takes it for text: write 1.0e-3, not 1e-3, and no quotes)" if isinstance(value, str) else ""
+    return " (YAML reads this as text: write 1.0e-3, not 1e-3, and no quotes)" if isinstance(value, str) else ""
 
 
 def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more: str) -> ConfigError:
     location = [part for part in detail["loc"] if part != "[key]"]
     place = source.place(*location)
-    found = f"found {shortened(repr(detail['input']))}{_hint(detail['input'])}"
+    found = f"found {shortened(repr(detail['input']))}{_hint_at_number(detail['input'])}"
     match detail["type"]:
         case "extra_forbidden":
-            known = sorted(_fields(model, location[:-1]))
+            known = sorted(_list_keys(model, location[:-1]))
             return ConfigError(
                 place,
                 found="unknown key" + more,
@@ -99,7 +97,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 place,
                 found="an address with a secret in it" + more,
                 expected=detail["msg"],
-                remedy="take it out there, and set SEGLINE_SOURCE_TOKEN, or SEGLINE_SOURCE_USER and "
+                remedy="remove it from the file, and set SEGLINE_SOURCE_TOKEN, or SEGLINE_SOURCE_USER and "
                 "SEGLINE_SOURCE_PASSWORD; for s3://, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
             )
         case "options" | "floor":
@@ -119,7 +117,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
         case "twice" | "own" | "not_prepared" | "crop" | "images" | "freeze" | "one_encoder":
             return ConfigError(
                 source.path,
-                found="two values that contradict" + more,
+                found="two values that contradict each other" + more,
                 expected=detail["msg"],
                 remedy="change one of them",
             )
@@ -130,8 +128,8 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
     return ConfigError(place, found=found + more, expected=expected, remedy="correct the value")
 
 
-def _fields(model: type[BaseModel], location: Sequence[int | str]) -> Iterator[str]:
-    """Names of the keys that may stand at `location`."""
+def _list_keys(model: type[BaseModel], location: Sequence[int | str]) -> Iterator[str]:
+    """Yield the names of the keys that are allowed at `location`."""
     annotation: Any = model
     for part in location:
         if _is_model(annotation):
@@ -145,8 +143,8 @@ def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
-    """The 1-based line of the deepest part of `location` that the file holds."""
+def _find_line(node: yaml.Node | None, location: Sequence[int | str]) -> int:
+    """Return the line, counted from 1, of the deepest part of `location` that the file holds."""
     line = 1
     for part in location:
         if isinstance(node, yaml.MappingNode):

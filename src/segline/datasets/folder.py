@@ -1,11 +1,11 @@
 """The user's own data: image and mask folders or a CSV, and a class table.
 
 ``options.folder`` in ``params.yaml`` says where they are (see `segline.config.Options`); `segline init`
-writes it. A project has one such dataset; further ones are projects of their own (``SEGLINE_ROOT``).
+writes it. A project has one such dataset. For a second one, make another project (``SEGLINE_ROOT``).
 
-The download stage (`segline.data.download.own`) lists the files and their digests, the extract stage
-(`segline.data.extract.own`) copies them and paints masks from polygons. So what is described here is the
-copy: its class table and its samples.
+The download stage (`segline.data.download.own`) lists the files and their digests. The extract stage
+(`segline.data.extract.own`) copies them and paints masks from polygons. This definition describes the copy:
+its class table and its samples.
 """
 
 import json
@@ -22,18 +22,18 @@ NAME = "folder"
 TABLE = f"{Files.OWN}/{Files.CLASSES}"
 SAMPLES = f"{Files.OWN}/{Files.SAMPLES}"
 MASKS = f"{Files.OWN}/{Files.MASKS}"
-"""Where masks that were painted from polygons are."""
+"""The folder of masks that were painted from polygons."""
 
 LIST_AGAIN = f"run `dvc repro` again, or `segline data download {NAME}` and then extract"
 _AGAIN = f"segline data download {NAME}, then dvc repro"
 
 
 def define(options: Options, raw: Path | None) -> Dataset:
-    """The dataset, as the extracted copy `raw` describes it.
+    """Define the dataset from its extracted copy `raw`.
 
     Raises:
-        ConfigError: `options` do not say where the user's data are.
-        DataError: they are not extracted yet.
+        ConfigError: `options` have no `path`.
+        DataError: the data are not extracted yet.
     """
     path = source_of(options)
     own = Own(path=path, table=f"{path.rstrip('/')}/{options.classes}")
@@ -41,14 +41,14 @@ def define(options: Options, raw: Path | None) -> Dataset:
         raise DataError(
             raw or path,
             found="your own data are not here yet",
-            expected="what the stages download and extract leave",
+            expected="the copy that the stages download and extract make",
             remedy=f"run `dvc repro extract@{NAME}`",
         )
     table = classes.read(raw / TABLE, encoding=options.encoding, remedy=f"run `dvc repro extract@{NAME}`")
     return Dataset(
         name=NAME,
         title=f"Your own data ({path})",
-        terms="your own: Segline knows of none",
+        terms="your own data: Segline knows no terms",
         archives=(),
         label_map=table.label_map(),
         protocol="folder/1",
@@ -60,7 +60,7 @@ def define(options: Options, raw: Path | None) -> Dataset:
 
 
 def source_of(options: Options) -> str:
-    """The user's folder, as ``params.yaml`` names it.
+    """Return the user's folder, as ``params.yaml`` names it.
 
     Raises:
         ConfigError: it names none.
@@ -69,14 +69,14 @@ def source_of(options: Options) -> str:
         raise ConfigError(
             f"params.yaml options.{NAME}",
             found="no `path`",
-            expected="where your own data are",
-            remedy="run `segline init FOLDER`, which writes it",
+            expected="the folder of your own data",
+            remedy="run `segline init FOLDER`, which writes this entry",
         )
     return options.path
 
 
 def write_samples(path: Path, pairs: list[Pair]) -> None:
-    """Write what `_pairs` reads; equal pairs give equal bytes."""
+    """Write the list of samples that `read_samples` reads; equal pairs give equal bytes."""
     rows = [{"id": p.id, "image": p.image, "mask": p.mask, "split": p.split, "group": p.group} for p in pairs]
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     path.write_text(f"[\n{lines}\n]\n", "utf-8")
@@ -87,11 +87,18 @@ def _pairs(raw: Path) -> list[Pair]:
 
 
 def read_samples(path: Path) -> list[Pair]:
-    """The pairs that `write_samples` wrote."""
+    """Read the pairs that `write_samples` wrote.
+
+    Raises:
+        DataError: the file cannot be read, or holds something else.
+    """
     rows = strict_json.read(path, remedy=_AGAIN)
     try:
         return [Pair(**row) for row in rows]
     except TypeError as error:
         raise DataError(
-            path, found=f"no list of samples ({error})", expected="what the download stage wrote", remedy=_AGAIN
+            path,
+            found=f"no list of samples ({error})",
+            expected="the list that the download stage writes",
+            remedy=_AGAIN,
         ) from error

@@ -1,35 +1,37 @@
-"""KITTI semantics, pixel level (Abu Alhaija et al., IJCV 2018), labels as Cityscapes.
+"""KITTI semantics, pixel level (Abu Alhaija et al., IJCV 2018), labels as in Cityscapes.
 
-Tasks: ``semantics`` (Cityscapes' 19 classes) and ``road`` (road against the 18 others; what is void
-stays void).
+Tasks: ``semantics`` (the 19 classes of Cityscapes) and ``road`` (road against the other 18; void stays void).
 
-The public test server does not take ordinary work, so scores are on a fixed, published split of the
-200 images of ``training``. Neighbouring numbers show the same place, so the split ``blocks`` is of
-contiguous blocks that are cut between drives. Drives are the publisher's: the 200 images are those of
-KITTI stereo 2015, whose development kit lists the drive of each (``mapping/train_mapping.txt``, read
-in a public copy). A frame whose drive was never released has no entry there; a run of such frames
-counts as one drive and is never cut. Frames 0..99 were checked by matching the SIFT features of every
-two images: up to 1,156 fit one epipolar geometry within a drive, and never more than 24, which is
-chance, between drives or blocks; but the drives 0017 and 0018 show one crossing, so they count as one
-here. Frames 100..199 could not be looked at.
+The public test server accepts few submissions, so scores are on a fixed, published split of the 200 images
+of ``training``.
 
-The split ``last_30`` is the tutorials': frames 170..199 are the test. They publish no validation
-split, so `segline.data.images.split` carves it from the rest by whole drives: single frames would leave a
-neighbour of nearly every validation frame in training, and the choice of a model would reward
-remembering streets. Whether the unreleased drive of frame 170 began before it is not known.
+**Split ``blocks``.** Images with neighbouring numbers show the same place, so this split has contiguous blocks,
+cut between drives. Drives are the publisher's: the 200 images are those of KITTI stereo 2015, and its
+development kit lists the drive of each (``mapping/train_mapping.txt``, read in a public copy). A frame of a drive
+that was never released has no entry there; a run of such frames counts as one drive and is never cut.
+Frames 0..99 were checked by matching the SIFT features of every two images. Within a drive, up to 1,156 matches
+fit one epipolar geometry; between drives or blocks never more than 24, which is chance. One exception: the drives
+0017 and 0018 show the same crossing, so they count as one drive here. Frames 100..199 were not available for
+this check.
 
-The annotations were corrected on 12.04.2018, and older copies are about. No checksum is published,
-so a copy's age cannot be told; the digest of a prepared split holds the masks' contents, so scores on
-the two are never compared.
+**Split ``last_30``.** Well-known tutorials use it: frames 170..199 are the test. They publish no validation split,
+so `segline.data.images.split` takes whole drives from the rest for it. With single frames, nearly every
+validation frame would have a neighbour in training, and models that remember streets would be chosen. It is not
+known whether the unreleased drive of frame 170 began before that frame.
+
+The annotations were corrected on 12.04.2018, and older copies are still in use. No checksum is published, so
+Segline cannot tell the age of a copy. But the digest of a prepared split covers the masks' contents, so scores
+on the two are never compared.
 """
 
+import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 from segline.core.labels import LabelClass, LabelMap
-from segline.datasets.base import Archive, Dataset, Pair, Split, Task, match, named
+from segline.datasets.base import Archive, Dataset, FileNames, Member, Pair, Split, Task, list_files, match
 from segline.datasets.street_labels import LABEL_MAP
 
 FRAMES = 200
@@ -74,7 +76,7 @@ DRIVES: tuple[tuple[int, str], ...] = (
     (170, ""),
     (199, "2011_10_03_drive_0047"),
 )
-"""First frame of each drive and its name in KITTI's raw data; no name where it was not released."""
+"""First frame of each drive, and the drive's name in KITTI's raw data; "" if it was not released."""
 
 BLOCKS: tuple[tuple[int, Split], ...] = (
     (0, "train"),
@@ -83,10 +85,10 @@ BLOCKS: tuple[tuple[int, Split], ...] = (
     (118, "validation"),
     (144, "train"),
 )
-"""First frame of each block of the split ``blocks`` and where it belongs: 116, 48 and 36 frames.
+"""First frame and split of each block of the split ``blocks``: 116, 48 and 36 frames.
 
-The cuts at 60, 118 and 144 lie between two released drives. The frame at 82 is of an unreleased one;
-it was seen to show another place than both of its neighbours.
+The cuts at 60, 118 and 144 are between two released drives. Frame 82 is of an unreleased drive; it was looked
+at, and shows another place than both of its neighbours.
 """
 
 ROAD = LabelMap(
@@ -101,37 +103,37 @@ ROAD = LabelMap(
     ),
     void=LABEL_MAP.void,
 )
-"""Road against the other evaluated classes. A prediction's mask has one raw id a class: 7 is road, 8 is not."""
+"""Road against the other classes that are scored. In predicted masks, 7 is road and 8 is everything else."""
 
 
 def drive_of(frame: int) -> str:
-    """The drive of a frame number, 0..199: its name, or ``unreleased_`` and its first frame.
+    """Return the drive of a frame (0..199): its name, or ``unreleased_`` and the drive's first frame.
 
     Raises:
         ValueError: there is no such frame.
     """
-    first, name = DRIVES[_place(frame, [first for first, _ in DRIVES])]
+    first, name = DRIVES[_find_block(frame, [first for first, _ in DRIVES])]
     return name or f"unreleased_{first:06d}"
 
 
 def split_of(frame: int) -> Split:
-    """The split of a frame number, 0..199, in ``blocks``.
+    """Return the split of a frame (0..199) in ``blocks``.
 
     Raises:
         ValueError: there is no such frame.
     """
-    return BLOCKS[_place(frame, [first for first, _ in BLOCKS])][1]
+    return BLOCKS[_find_block(frame, [first for first, _ in BLOCKS])][1]
 
 
 def drive_named(name: str) -> str:
-    """The drive of an image: ``000012_10``; "" for a name of another kind."""
+    """Return the drive of an image, such as ``000012_10``, or "" if the name has another form."""
     frame = name.removesuffix("_10")
     return drive_of(int(frame)) if frame.isdigit() and int(frame) < FRAMES else ""
 
 
-def _place(frame: int, firsts: list[int]) -> int:
+def _find_block(frame: int, firsts: list[int]) -> int:
     if not 0 <= frame < FRAMES:
-        raise ValueError(f"frame {frame}, but the numbers are 0..{FRAMES - 1}")
+        raise ValueError(f"no frame {frame}: the frames are 0..{FRAMES - 1}")
     return bisect_right(firsts, frame) - 1
 
 
@@ -140,12 +142,18 @@ def _last_30(frame: int) -> Split | None:
 
 
 def _pairs(raw: Path, *, split: Callable[[int], Split | None]) -> list[Pair]:
-    found = match(named(raw, "training/image_2/*_10.png"), named(raw, "training/semantic/*_10.png"))
+    found = match(list_files(raw, "training/image_2/*_10.png"), list_files(raw, "training/semantic/*_10.png"))
     frames = [int(name.split("_")[0]) for name, _, _ in found]
     return [
         Pair(id=name, image=image, mask=mask, split=split(frame), group=drive_of(frame))
         for frame, (name, image, mask) in zip(frames, found, strict=True)
     ]
+
+
+def _draw(seed: int) -> Iterator[Member]:
+    from segline.datasets.drawing import street_archives
+
+    return street_archives.kitti(seed)
 
 
 DATASET = Dataset(
@@ -158,7 +166,7 @@ DATASET = Dataset(
             url="https://s3.eu-central-1.amazonaws.com/avg-kitti/data_semantics.zip",
             folders=("training/image_2", "training/semantic"),
             about=314_000_000,
-            extracted=400_000_000,  # PNGs, which do not pack: little more than the archive
+            extracted=400_000_000,  # PNGs do not compress: little more than the archive
         ),
     ),
     label_map=LABEL_MAP,
@@ -168,4 +176,6 @@ DATASET = Dataset(
     split="blocks",
     tasks={"road": Task(label_map=ROAD, protocol="kitti-semantics-road/1", extra_scores=("road",))},
     splits={"last_30": partial(_pairs, split=_last_30)},
+    names=FileNames(image=re.compile(r"\d{6}_10")),
+    draw=_draw,
 )

@@ -1,40 +1,41 @@
 """KITTI road (Fritsch, Kuehnl and Geiger, ITSC 2013): road against not road, in perspective view.
 
-The benchmark ranks bird's-eye views on its own server; a score here is of the images as they are, and
-its protocol says so. Masks are coloured: magenta is road, red is not road, everything else is not
-scored. ``um_lane_*`` (the own lane) is another question and is not used.
+The benchmark's server scores bird's-eye views. A score here is of the camera's view, and the protocol says
+so. Masks are coloured: magenta is road, red is not road, everything else is not scored. The labels
+``um_lane_*`` (the car's own lane) answer another question and are not used.
 
-The 289 labelled images come from urban roads of three kinds: ``um`` (marked), ``umm`` (marked, several
-lanes) and ``uu`` (unmarked). The publisher names no split of them, so one is published here: contiguous
-blocks within each kind, because neighbouring numbers show the same place, about 60 : 20 : 20. Which
-drives the images are from is not published, so nothing says whether a drive goes on across one of the
-six cuts: a few images beside them may have a neighbour on the other side.
+The 289 labelled images show urban roads of three kinds: ``um`` (marked), ``umm`` (marked, several lanes) and
+``uu`` (unmarked). The publisher gives no split of them, so one is published here, about 60 : 20 : 20: contiguous
+blocks within each kind, because images with neighbouring numbers show the same place. It is not published
+which drive an image is from, so a drive may continue across one of the six cuts: a few images beside a cut
+may have a neighbour in another split.
 
-Four images are images of `segline.datasets.kitti` too, byte for byte (`SHARED`). The blocks lie so that
-each of them has the same split here as in kitti's ``blocks``: then a network that was trained on one
-dataset and is scored on the other has not seen the image. (With kitti's ``last_30`` it may have: all
-four are trained on there.)
+Four images are also in `segline.datasets.kitti`, byte for byte (`SHARED`). Each of them is in the same split
+here as in kitti's split ``blocks``. So a network that is trained on one dataset and scored on the other has
+not seen the image. This does not hold for kitti's split ``last_30``: there all four are in training.
 """
 
+import re
 from bisect import bisect_right
+from collections.abc import Iterator
 from pathlib import Path
 
 from segline.core.coding import Colours
 from segline.core.labels import label_map
-from segline.datasets.base import Archive, Dataset, Pair, Split, match, named
+from segline.datasets.base import Archive, Dataset, FileNames, Member, Pair, Split, list_files, match
 
 _MAGENTA, _RED = (255, 0, 255), (255, 0, 0)
-_NOT_ROAD, _ROAD, _INVALID = 0, 1, 255  # ids of ours: the publisher's masks hold colours
+_NOT_ROAD, _ROAD, _INVALID = 0, 1, 255  # the publisher's masks hold colours, so these ids are Segline's
 
 COUNTS = {"um": 95, "umm": 96, "uu": 98}
-"""Kind of road -> how many images are labelled; they are numbered from 0."""
+"""Kind of road -> number of labelled images; their numbers start at 0."""
 
 BLOCKS: dict[str, tuple[tuple[int, Split], ...]] = {
     "um": ((0, "train"), (57, "validation"), (76, "test")),
     "umm": ((0, "validation"), (19, "test"), (38, "train")),
     "uu": ((0, "train"), (58, "validation"), (78, "test")),
 }
-"""Kind of road -> first number of each block and where it belongs: 173, 58 and 58 images."""
+"""Kind of road -> first number and split of each block: 173, 58 and 58 images."""
 
 SHARED = {
     "um_000020": "000032_10",
@@ -42,11 +43,11 @@ SHARED = {
     "umm_000015": "000071_10",
     "umm_000033": "000110_10",
 }
-"""Images that are KITTI semantics frames too."""
+"""Image name -> the same image's name in KITTI semantics."""
 
 
 def split_of(name: str) -> Split:
-    """The published split of an image: ``um_000020``.
+    """Return the published split of an image, such as ``um_000020``.
 
     Raises:
         ValueError: there is no such image.
@@ -55,15 +56,21 @@ def split_of(name: str) -> Split:
     number = int(text)
     if not 0 <= number < COUNTS.get(kind, 0):
         known = ", ".join(f"{kind}_000000 to {kind}_{count - 1:06d}" for kind, count in COUNTS.items())
-        raise ValueError(f"{name} is none of {known}")
+        raise ValueError(f"no image {name}: the images are {known}")
     return BLOCKS[kind][bisect_right([first for first, _ in BLOCKS[kind]], number) - 1][1]
 
 
 def _pairs(raw: Path) -> list[Pair]:
-    images = named(raw, "data_road/training/image_2/*.png")
-    masks = named(raw, "data_road/training/gt_image_2/*_road_*.png")
+    images = list_files(raw, "data_road/training/image_2/*.png")
+    masks = list_files(raw, "data_road/training/gt_image_2/*_road_*.png")
     found = match(images, ((name.replace("_road_", "_"), path) for name, path in masks))
     return [Pair(id=name, image=image, mask=mask, split=split_of(name)) for name, image, mask in found]
+
+
+def _draw(seed: int) -> Iterator[Member]:
+    from segline.datasets.drawing import street_archives
+
+    return street_archives.kitti_road(seed)
 
 
 DATASET = Dataset(
@@ -76,7 +83,7 @@ DATASET = Dataset(
             url="https://s3.eu-central-1.amazonaws.com/avg-kitti/data_road.zip",
             folders=("data_road/training/image_2", "data_road/training/gt_image_2"),
             about=500_000_000,
-            extracted=600_000_000,  # PNGs, which do not pack: little more than the archive
+            extracted=600_000_000,  # PNGs do not compress: little more than the archive
         ),
     ),
     label_map=label_map([(_NOT_ROAD, "not road", _RED), (_ROAD, "road", _MAGENTA)], void=[_INVALID]),
@@ -86,4 +93,10 @@ DATASET = Dataset(
     extra_scores=("road",),
     task="road",
     split="blocks",
+    names=FileNames(
+        image=re.compile(r"(umm?|uu)_\d{6}"),
+        label=re.compile(r"(umm?|uu)_(?:road|lane)_(\d{6})"),
+        aside=re.compile(r"(umm?|uu)_lane_\d{6}"),
+    ),
+    draw=_draw,
 )

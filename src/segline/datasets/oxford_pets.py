@@ -1,35 +1,46 @@
 """Oxford-IIIT Pet (Parkhi et al., CVPR 2012): trimaps of cats and dogs.
 
-Split ``official``: the publisher's lists say what belongs to the dataset; images in no list are left
-out. Split ``shuffled_1337`` is that of the well-known Keras example: every trimap file, sorted by name
-and shuffled with ``random.Random(1337)``, the last 1,000 of 7,390 held out. They are the test here,
-though the example also chooses its model on them; its breeds are not balanced. Of a smaller archive the
-same share is held out: that is the example's recipe, and not its test set.
+Split ``official``: the images of the publisher's lists; images in no list are left out.
 
-Of both, validation is carved from the rest and balanced over the breeds (see `segline.data.images.split`).
+Split ``shuffled_1337`` is that of the well-known Keras example: all trimap files are sorted by name and shuffled
+with ``random.Random(1337)``, and the last 1,000 of 7,390 are held out. They are the test here; the example also
+chooses its model on them. Its breeds are not balanced. In a smaller archive the same share is held out: that
+is the example's recipe, but not its test set.
 
-What a whole image shows, its breed or its species, is in its name.
+In both splits, validation is taken from the rest and balanced over the breeds (see `segline.data.images.split`).
+
+An image's name tells what the whole image shows: its breed, and so its species.
 """
 
 import random
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from segline.core.labels import label_map
-from segline.datasets.base import Archive, Dataset, Pair, Split
+from segline.datasets.base import Archive, Dataset, FileNames, Member, Pair, Split
 from segline.reading import read_text
 
 _ADDRESS = "https://www.robots.ox.ac.uk/~vgg/data/pets/data/"
 
 _TRIMAPS, _HELD_OUT, _SEED = 7390, 1000, 1337  # of the Keras example
 
+_IMAGE_NAME = re.compile(
+    r"(Abyssinian|american_bulldog|american_pit_bull_terrier|basset_hound|beagle|Bengal|Birman|Bombay|boxer"
+    r"|British_Shorthair|chihuahua|Egyptian_Mau|english_cocker_spaniel|english_setter|german_shorthaired"
+    r"|great_pyrenees|havanese|japanese_chin|keeshond|leonberger|Maine_Coon|miniature_pinscher|newfoundland"
+    r"|Persian|pomeranian|pug|Ragdoll|Russian_Blue|saint_bernard|samoyed|scottish_terrier|shiba_inu|Siamese"
+    r"|Sphynx|staffordshire_bull_terrier|wheaten_terrier|yorkshire_terrier)_\d{1,3}"
+)
+
 
 def _breed(name: str) -> str:
-    """One of 37: ``Bengal`` of ``Bengal_12``."""
+    """Return one of 37 breeds: ``Bengal`` of ``Bengal_12``."""
     return name.rpartition("_")[0]
 
 
 def _species(name: str) -> str:
-    """By the head of the publisher's ``list.txt``: "All images with 1st letter as captial are cat images"."""
+    """Tell cats from dogs, by the publisher's ``list.txt``: "All images with 1st letter as captial are cat images"."""
     return "cat" if name[0].isupper() else "dog"
 
 
@@ -47,7 +58,7 @@ def _pairs(raw: Path) -> list[Pair]:
 def _shuffled(raw: Path) -> list[Pair]:
     files = (path.name for path in (raw / "annotations" / "trimaps").glob("*.png"))
     names = [name.removesuffix(".png") for name in sorted(files) if not name.startswith(".")]
-    random.Random(_SEED).shuffle(names)  # noqa: S311  the example's generator, not a secret
+    random.Random(_SEED).shuffle(names)  # noqa: S311  the example's generator; no secret depends on it
     held_out = set(names[len(names) - round(len(names) * _HELD_OUT / _TRIMAPS) :])
     pairs = (_pair(raw, name, _breed(name), "test" if name in held_out else None) for name in names)
     return sorted(pairs, key=lambda pair: pair.id)
@@ -64,6 +75,12 @@ def _pair(raw: Path, name: str, breed: str, split: Split | None) -> Pair:
     )
 
 
+def _draw(seed: int) -> Iterator[Member]:
+    from segline.datasets.drawing import pet_archives
+
+    return pet_archives.oxford_pets(seed)
+
+
 DATASET = Dataset(
     name="oxford_pets",
     title="Oxford-IIIT Pet, trimaps",
@@ -75,7 +92,7 @@ DATASET = Dataset(
             size=791_918_971,
             md5="5c4f3ee8e5d25df40f4fd59a7f44e54c",
             folders=("images",),
-            extracted=900_000_000,  # JPEGs, which do not pack: little more than the archive
+            extracted=900_000_000,  # JPEGs do not compress: little more than the archive
         ),
         Archive(
             name="annotations.tar.gz",
@@ -83,7 +100,7 @@ DATASET = Dataset(
             about=20_000_000,
             md5="95a8c909bbe2e81eed6a22bccdf3f68f",
             folders=("annotations/trimaps",),
-            extracted=80_000_000,  # trimaps, and boxes in XML, which pack to a small part
+            extracted=80_000_000,  # trimaps, and boxes in XML, which compress well
         ),
     ),
     label_map=label_map(
@@ -94,4 +111,6 @@ DATASET = Dataset(
     extra_scores=("foreground",),
     splits={"shuffled_1337": _shuffled},
     image_labels={"breed": _breed, "species": _species},
+    names=FileNames(image=_IMAGE_NAME),
+    draw=_draw,
 )

@@ -1,28 +1,19 @@
-"""Draws a miniature mirror of each dataset, in its official archive layout.
+"""Draw a miniature mirror of each dataset, in the layout of its official archives.
 
-Everything is drawn by code from a seed; nothing is taken from the real datasets. The archives are
-the same bytes on every run (fixed times, owners, modes and order), so that their checksums can be
-relied on like those of a download.
+Everything is drawn by code from a seed; nothing is taken from the real datasets. The archives have the same
+bytes on every run (fixed times, owners, modes and order), so their checksums are as reliable as those of a
+download.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from segline.datasets.drawing import pet_archives, street_archives
-from segline.datasets.drawing.packing import Member
+from segline import datasets
 from segline.errors import ConfigError
 from segline.project import Files
 from segline.storage import atomic_file
 
-_ARCHIVES: dict[str, Callable[[int], Iterator[Member]]] = {
-    "kitti": street_archives.kitti,
-    "kitti_road": street_archives.kitti_road,
-    "oxford_pets": pet_archives.oxford_pets,
-    "cityscapes": street_archives.cityscapes,
-    "camvid": street_archives.camvid,
-}
-NAMES = tuple(_ARCHIVES)
+NAMES = tuple(dataset.name for dataset in datasets.public() if dataset.draw is not None)
 """Datasets that can be drawn."""
 
 
@@ -33,15 +24,16 @@ def draw(dataset: str, folder: Path, *, seed: int = 0) -> None:
         ConfigError: there is no miniature of that dataset.
         StorageError: no room or no right to write.
     """
-    if dataset not in _ARCHIVES:
+    archives = next((known.draw for known in datasets.public() if known.name == dataset), None)
+    if archives is None:
         raise ConfigError(
             f"sample of {dataset!r}",
             found="no miniature of that dataset",
             expected="one of: " + ", ".join(NAMES),
-            remedy="set `source` to `official` or to a mirror that holds it",
+            remedy="set `source` to `official`, or to a mirror that holds the dataset",
         )
     sums: dict[str, str] = {}
-    for name, content in _ARCHIVES[dataset](seed):
+    for name, content in archives(seed):
         with atomic_file(folder / name) as partial:
             partial.write_bytes(content)
         sums[name] = hashlib.sha256(content).hexdigest()

@@ -1,4 +1,4 @@
-"""The label map of Cityscapes, which KITTI semantics and the drawn streets use too.
+"""The label map of Cityscapes, also used by KITTI semantics and the drawn streets.
 
 Label table and colours: ``cityscapesscripts`` (helpers/labels.py).
 """

@@ -63,11 +63,11 @@ def read(path: Path) -> Evaluation | None:
             return load(file)
         scores = _holds_scores(file)
     except Exception as error:  # what NumPy and zipfile raise on damaged bytes is not a closed set
-        raise _no_counts(file, str(error)) from error
-    raise _only_scores(file) if scores else _no_counts(file, "it is no .npz")
+        raise _report_no_counts(file, str(error)) from error
+    raise _report_only_scores(file) if scores else _report_no_counts(file, "it is no .npz")
 
 
-def _no_counts(file: Path, reason: str) -> DataError:
+def _report_no_counts(file: Path, reason: str) -> DataError:
     return DataError(
         file,
         found=f"no counts of an evaluation ({reason})",
@@ -76,7 +76,7 @@ def _no_counts(file: Path, reason: str) -> DataError:
     )
 
 
-def _only_scores(file: Path) -> DataError:
+def _report_only_scores(file: Path) -> DataError:
     return DataError(
         file,
         found="scores as JSON, without the counts of each image",
@@ -130,8 +130,8 @@ def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confiden
                 name, found="named twice", expected="runs that differ", remedy="name each run once, or copy its file"
             )
     lock.refuse_differences({name: lock.lock_of(evaluation) for name, evaluation in named})
-    ordered = [(name, _ordered_as(named[0][1], evaluation, name, named[0][0])) for name, evaluation in named]
-    first, *others = evaluations = _with_groups_of_all(ordered)
+    ordered = [(name, _sort_images(named[0][1], evaluation, name, named[0][0])) for name, evaluation in named]
+    first, *others = evaluations = _share_groups(ordered)
     against = [
         permutation.compare(
             other.per_image,
@@ -162,7 +162,7 @@ def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confiden
     ]
 
 
-def _with_groups_of_all(named: Sequence[tuple[str, Evaluation]]) -> list[Evaluation]:
+def _share_groups(named: Sequence[tuple[str, Evaluation]]) -> list[Evaluation]:
     """Give all evaluations of the same images the groups that any of them knows.
 
     Raises:
@@ -177,7 +177,7 @@ def _with_groups_of_all(named: Sequence[tuple[str, Evaluation]]) -> list[Evaluat
     for (name, own), shared in zip(named, with_groups, strict=True):
         if own.groups is None:
             continue
-        places = zip(own.ids, _places(own), _places(shared), strict=True)
+        places = zip(own.ids, _number_groups(own), _number_groups(shared), strict=True)
         if elsewhere := [image for image, mine, theirs in places if mine != theirs]:
             raise ComparisonError(
                 name,
@@ -188,11 +188,11 @@ def _with_groups_of_all(named: Sequence[tuple[str, Evaluation]]) -> list[Evaluat
     return with_groups
 
 
-def _places(evaluation: Evaluation) -> tuple[int, ...]:
+def _number_groups(evaluation: Evaluation) -> tuple[int, ...]:
     return group_places(evaluation.groups or ())
 
 
-def _ordered_as(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Evaluation:
+def _sort_images(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Evaluation:
     """Sort the images of `other` into the order of `first`."""
     if other.names != first.names:  # under one digest of the label map: somebody changed a file
         raise ComparisonError(
@@ -323,10 +323,10 @@ def summary(entries: Sequence[Entry]) -> ComparisonSummary:
         groups=entries[0].interval.groups,
         confidence=entries[0].interval.confidence,
         interval_method=entries[0].interval.method,
-        caveat=_caveat(entries),
+        caveat=_write_caveat(entries),
         correction=f"Holm, {len(entries) - 1} comparisons" if len(entries) > FEWEST else None,
         classes=list(first.names),
-        runs=[_run(entry, entries[0]) for entry in entries],
+        runs=[_summarise_run(entry, entries[0]) for entry in entries],
         images_that_differ=[
             DifferingImage(
                 id=first.ids[place],
@@ -339,7 +339,7 @@ def summary(entries: Sequence[Entry]) -> ComparisonSummary:
     )
 
 
-def _caveat(entries: Sequence[Entry]) -> str:
+def _write_caveat(entries: Sequence[Entry]) -> str:
     """Say how far to trust the intervals, and the smallest p-value that so few units can give."""
     interval, comparisons = entries[0].interval, len(entries) - 1
     least = min(1.0, comparisons * permutation.least_p(interval.units))
@@ -350,7 +350,7 @@ def _caveat(entries: Sequence[Entry]) -> str:
     return "; ".join(filter(None, (interval.caveat, limit)))
 
 
-def _run(entry: Entry, first: Entry) -> ComparedRun:
+def _summarise_run(entry: Entry, first: Entry) -> ComparedRun:
     own, theirs = figures.values(entry.evaluation), figures.values(first.evaluation)
     classes = list(_by_class(own).values())
     return ComparedRun(
@@ -358,19 +358,19 @@ def _run(entry: Entry, first: Entry) -> ComparedRun:
         miou=entry.evaluation.miou,
         miou_low=entry.interval.low,
         miou_high=entry.interval.high,
-        figures={key: _single(own, key) for key in _shown_keys() if key in own},
+        figures={key: _single(own, key) for key in _list_keys() if key in own},
         per_class_iou=classes,
         counts_digest=entry.evaluation.digest,
-        against_first=_against_first(entry, first, own, theirs),
+        against_first=_compare_with_first(entry, first, own, theirs),
     )
 
 
-def _against_first(entry: Entry, first: Entry, own: figures.Values, theirs: figures.Values) -> AgainstFirst | None:
+def _compare_with_first(entry: Entry, first: Entry, own: figures.Values, theirs: figures.Values) -> AgainstFirst | None:
     """Summarise the paired comparison of the mean IoU, and the differences of all other figures."""
-    against, differences, verdict = entry.against, entry.differences, _verdict(entry, first)
+    against, differences, verdict = entry.against, entry.differences, _write_verdict(entry, first)
     if against is None or differences is None or verdict is None or entry.p_corrected is None:
         return None
-    single = [key for key in _shown_keys() if key in differences and key in theirs and key in own]
+    single = [key for key in _list_keys() if key in differences and key in theirs and key in own]
     classes, others = _by_class(own), _by_class(theirs)
     apart = differences[_class_key()]
     assert isinstance(apart, dict)
@@ -381,12 +381,14 @@ def _against_first(entry: Entry, first: Entry, own: figures.Values, theirs: figu
         p=against.p,
         p_corrected=entry.p_corrected,
         verdict=verdict,
-        figures={key: _difference(_single(own, key), _single(theirs, key), differences[key]) for key in single},
-        per_class=[_difference(classes[name], others[name], interval) for name, interval in apart.items()],
+        figures={
+            key: _summarise_difference(_single(own, key), _single(theirs, key), differences[key]) for key in single
+        },
+        per_class=[_summarise_difference(classes[name], others[name], interval) for name, interval in apart.items()],
     )
 
 
-def _shown_keys() -> list[str]:
+def _list_keys() -> list[str]:
     """List the metrics over the whole split that are compared beside the main one."""
     return [row.key for row in table.rows(axis="all", place="comparison")[1:]]
 
@@ -408,7 +410,7 @@ def _by_class(values: figures.Values) -> dict[str, float | None]:
     return found
 
 
-def _verdict(entry: Entry, first: Entry) -> str | None:
+def _write_verdict(entry: Entry, first: Entry) -> str | None:
     """Put the paired comparison into words, for somebody who reads no p-values; None for the first itself."""
     against, p = entry.against, entry.p_corrected
     if against is None or p is None:
@@ -421,7 +423,9 @@ def _verdict(entry: Entry, first: Entry) -> str | None:
     return "better than the first" if against.difference > 0 else "worse than the first"
 
 
-def _difference(own: float | None, other: float | None, interval: Interval | dict[str, Interval]) -> Difference:
+def _summarise_difference(
+    own: float | None, other: float | None, interval: Interval | dict[str, Interval]
+) -> Difference:
     assert isinstance(interval, Interval)
     low, high = figures.plain(interval.low), figures.plain(interval.high)
     return Difference(

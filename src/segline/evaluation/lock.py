@@ -30,7 +30,7 @@ class Lock:
     images: int
 
 
-_CALLED = ("protocol", "split digest", "label-map digest", "number of images")  # in the order of the fields
+_FIELD_TITLES = ("protocol", "split digest", "label-map digest", "number of images")
 
 
 def lock_of(score: Evaluation | Summary) -> Lock:
@@ -58,7 +58,7 @@ def refuse_differences(locks: Mapping[str, Lock]) -> None:
     differences = [
         f"{called} is {mine!r} of {named[0][0]}, but {theirs!r} of {name}"
         for name, other in named[1:]
-        for called, mine, theirs in zip(_CALLED, astuple(named[0][1]), astuple(other), strict=True)
+        for called, mine, theirs in zip(_FIELD_TITLES, astuple(named[0][1]), astuple(other), strict=True)
         if mine != theirs
     ]
     if differences:

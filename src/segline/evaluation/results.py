@@ -26,9 +26,9 @@ from segline.storage import atomic_file
 
 BOOTSTRAP_SEED = 20
 
-_ARRAYS = ("per_image", "boundary", "road")  # of `Evaluation`
-_TEXTS = ("dataset", "split", "protocol", "split_digest", "label_map")  # of `Evaluation`
-_PLAIN = re.compile(r"\w[\w.-]*")  # reports are kept in a folder of the dataset's name
+_ARRAY_FIELDS = ("per_image", "boundary", "road")
+_TEXT_FIELDS = ("dataset", "split", "protocol", "split_digest", "label_map")
+_FOLDER_NAME = re.compile(r"\w[\w.-]*")  # reports are kept in a folder of the dataset's name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +102,8 @@ def grouping(names: Sequence[str]) -> tuple[str, ...] | None:
 
 def save(evaluation: Evaluation, path: Path) -> None:
     """Write an evaluation, per-image counts included, whole or not at all."""
-    fields = {key: value for key, value in vars(evaluation).items() if key not in _ARRAYS}
-    arrays = {key: value for key in _ARRAYS if (value := getattr(evaluation, key)) is not None}
+    fields = {key: value for key, value in vars(evaluation).items() if key not in _ARRAY_FIELDS}
+    arrays = {key: value for key in _ARRAY_FIELDS if (value := getattr(evaluation, key)) is not None}
     with atomic_file(path) as partial, partial.open("wb") as handle:
         np.savez_compressed(handle, **arrays, fields=np.array(json.dumps(fields)))
 
@@ -118,7 +118,7 @@ def load(path: Path) -> Evaluation:
     files.shapes(path)
     with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:  # NumPy's own leaks on damage
         fields = strict_json.loads(str(content["fields"]))
-        arrays = {key: content[key] for key in _ARRAYS if key in content}
+        arrays = {key: content[key] for key in _ARRAY_FIELDS if key in content}
     _refuse_fields(fields)
     for key in ("names", "ids", "extra_scores"):
         fields[key] = tuple(fields[key])
@@ -130,16 +130,16 @@ def load(path: Path) -> Evaluation:
 
 def _refuse_fields(fields: dict[str, Any]) -> None:
     """Check that the fields are those of `Evaluation`, texts are texts, and names can name a file and a row."""
-    expected = {item.name for item in dataclasses.fields(Evaluation)} - set(_ARRAYS)
+    expected = {item.name for item in dataclasses.fields(Evaluation)} - set(_ARRAY_FIELDS)
     if lacking := expected - fields.keys():
         raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
     if unknown := fields.keys() - expected:
         raise ValueError(f"it holds {', '.join(sorted(unknown))}, which no evaluation has")
     json.dumps(fields, ensure_ascii=False).encode()  # half a character, which JSON can hold, no page can
-    for key in _TEXTS:
+    for key in _TEXT_FIELDS:
         if not isinstance(fields[key], str):
             raise ValueError(f"{key} is {fields[key]!r}, no text")
-    if not _PLAIN.fullmatch(fields["dataset"]):
+    if not _FOLDER_NAME.fullmatch(fields["dataset"]):
         raise ValueError(f"dataset {fields['dataset']!r} is no plain name")
     for key in ("names", "ids"):
         if not fields[key] or not all(isinstance(name, str) for name in fields[key]):

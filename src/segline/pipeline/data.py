@@ -10,7 +10,7 @@ from segline.project import Project
 
 
 def look(project: Project, dataset: str, *, report: Report) -> None:
-    """See whether the user's own data changed since the last time."""
+    """Check whether the user's own data changed since the last time."""
     from segline.data.look import own
 
     params = config.load(project.params, dataset=dataset)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from segline.evaluation.summary import Summary
     from segline.inference.bundle import Bundle
 
-_EXTREMES = 4  # of the worst and of the best validation images, drawn
+_EXTREMES_DRAWN = 4  # images of the worst, and as many of the best
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def evaluate_model(
             cost_seconds=wanted.cost_seconds,
             calibration=judged,
         )
-    logged = _log(project, chosen, files, name=f"{dataset}-{split}")
+    logged = _keep_in_mlflow(project, chosen, files, name=f"{dataset}-{split}")
     return Evaluated(summary=summary, files=tuple(files), logged=logged)
 
 
@@ -178,7 +178,7 @@ def summarise(found: "Evaluation", prepared: Prepared, wanted: config.Evaluation
     )
 
 
-def _log(project: Project, chosen: Chosen, files: Iterable[Path], *, name: str) -> tuple[str, str] | None:
+def _keep_in_mlflow(project: Project, chosen: Chosen, files: Iterable[Path], *, name: str) -> tuple[str, str] | None:
     """Keep what was written with the run of a registered version."""
     if chosen.version is None:
         return None
@@ -211,5 +211,5 @@ def _show_validation(work: Work, network: "Bundle") -> None:
             advance = progress.start("look at validation", len(split), unit="images")
             scoring.save(scoring.evaluate(network, split, progress=advance), stored)
     found, folder = scoring.load(stored), work.scratch / Scratch.VALIDATION
-    for path in (stored, *evaluation_pictures.extreme_pictures(network, split, found, folder, count=_EXTREMES)):
+    for path in (stored, *evaluation_pictures.extreme_pictures(network, split, found, folder, count=_EXTREMES_DRAWN)):
         work.tracker.log_artifact(path, Artifacts.VALIDATION)

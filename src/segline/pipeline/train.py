@@ -49,7 +49,7 @@ def begin(work: Work) -> None:
     """Log what the run is asked to do and where it comes from."""
     work.scratch.mkdir(parents=True, exist_ok=True)  # it says that this run is this machine's
     work.tracker.set_tags(work.tags)
-    work.tracker.log_params(lineage.flat(work.params.resolved()))
+    work.tracker.log_params(lineage.flatten(work.params.resolved()))
     tracking.log_dataset(work.client, work.tracker.run_id, work.params.dataset, work.tags[Tags.PREPARED_MD5])
     if work.plan:
         work.plan.write(work.scratch / Scratch.PLAN)

@@ -16,7 +16,7 @@ from segline.registry import tracking, versions
 if TYPE_CHECKING:
     from segline.training.plan import Plan
 
-_MOST_LOADERS = 8  # one makes some hundred crops a second; more than these wait for a GPU
+_MAX_LOADERS = 8  # one makes some hundred crops a second; more of them would wait for a GPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ class Work:
         """
         if self.project.workers == 1:
             return 0
-        return min(_MOST_LOADERS, max(1, self.project.workers - self.params.training.threads))
+        return min(_MAX_LOADERS, max(1, self.project.workers - self.params.training.threads))
 
     @property
     def class_weights(self) -> tuple[float, ...] | None:

@@ -34,7 +34,7 @@ def fetch(client: MlflowClient, wanted: str, folder: Path) -> tuple[str, Path]:
         TrackingError: there is none of these, or it has no counts.
     """
     with reporting_tracking(wanted):
-        name, run_id = _located(client, wanted)
+        name, run_id = _find_run(client, wanted)
         folder.mkdir(parents=True, exist_ok=True)
         held = {item.path for item in client.list_artifacts(run_id, Artifacts.EVALUATION)}
         if COUNTS not in held:
@@ -68,8 +68,8 @@ def log(client: MlflowClient, version: versions.Version, files: Iterable[Path], 
     return str(version.run_id)
 
 
-def _located(client: MlflowClient, wanted: str) -> tuple[str, str]:
-    """A readable name and the run's id."""
+def _find_run(client: MlflowClient, wanted: str) -> tuple[str, str]:
+    """Find the run that `wanted` names; returns a readable name and the run's id."""
     if _RUN_ID.fullmatch(wanted):
         try:
             run = client.get_run(wanted)
@@ -78,7 +78,7 @@ def _located(client: MlflowClient, wanted: str) -> tuple[str, str]:
                 raise
         else:
             return f"{run.info.run_name} ({wanted[:8]})", wanted
-    named = [] if "@" in wanted or "/" in wanted else _runs_named(client, wanted)
+    named = [] if "@" in wanted or "/" in wanted else _find_runs_named(client, wanted)
     if named:
         return wanted, named[0].info.run_id
     try:
@@ -102,8 +102,8 @@ def _located(client: MlflowClient, wanted: str) -> tuple[str, str]:
     return name, str(version.run_id)
 
 
-def _runs_named(client: MlflowClient, name: str) -> list[Run]:
-    """Newest first."""
+def _find_runs_named(client: MlflowClient, name: str) -> list[Run]:
+    """Find the runs of that name, newest first."""
     if '"' in name:
         return []
     experiments = [item.experiment_id for item in client.search_experiments()]

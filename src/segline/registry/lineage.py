@@ -95,7 +95,7 @@ def data_state(project: Project, params: Params) -> Data:
             folder is not the one they left.
     """
     dataset, lock = params.dataset, project.dvc_lock
-    stages = _stages(lock)
+    stages = _read_stages(lock)
     own: dict[str, Any] = {
         name: stages.get(f"{name}@{dataset}") for name in ("download", "extract", "validate", "prepare")
     }
@@ -117,13 +117,13 @@ def data_state(project: Project, params: Params) -> Data:
         lock=hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16],
         raw=raw,
         prepared=prepared,
-        validation=_validation(project.manifest(dataset) / Files.VERDICT),
-        terms=_terms(project, params),
+        validation=_read_verdict(project.manifest(dataset) / Files.VERDICT),
+        terms=_read_terms(project, params),
     )
 
 
-def _stages(lock: Path) -> Mapping[str, Any]:
-    """The stages in ``dvc.lock``; none where there is no such file."""
+def _read_stages(lock: Path) -> Mapping[str, Any]:
+    """Read the stages in ``dvc.lock``; none where there is no such file."""
     try:
         text = lock.read_text("utf-8") if lock.is_file() else ""
     except UnicodeDecodeError as error:
@@ -139,8 +139,12 @@ def _no_lock(lock: Path, found: str) -> DataError:
     return DataError(lock, found=found, expected="what DVC recorded", remedy=_RESTORE_LOCK)
 
 
-def _terms(project: Project, params: Params) -> str:
-    """What was shown when the archives were brought; they need not be here (`dvc pull` of what is prepared)."""
+def _read_terms(project: Project, params: Params) -> str:
+    """Read the terms that were shown when the archives were downloaded.
+
+    The archives need not be here: `dvc pull` may have brought the prepared data alone. Then the dataset's own terms
+    are returned.
+    """
     dataset = params.dataset
     record = project.archives(dataset) / Files.SOURCE
     if not record.is_file():
@@ -156,8 +160,8 @@ def _terms(project: Project, params: Params) -> str:
         ) from error
 
 
-def _validation(path: Path) -> str:
-    """What the validate stage found."""
+def _read_verdict(path: Path) -> str:
+    """Read the verdict of the validate stage: passed or failed."""
     try:
         return "passed" if strict_json.loads(path.read_bytes())["success"] else "failed"
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -204,7 +208,7 @@ def _check_listing(project: Project, prepared: str, dataset: str) -> None:
 
 
 def resolved(params: Params, *, root: Path) -> dict[str, Any]:
-    """What a run depends on beside data and code: its parameters, and the content of a file of weights they name.
+    """Collect what a run depends on beside data and code: its parameters, and the digest of the weights file they name.
 
     Raises:
         ConfigError: no such file under `root`.
@@ -215,13 +219,13 @@ def resolved(params: Params, *, root: Path) -> dict[str, Any]:
 
 
 def run_key(data: Data, code: Code, resolved: Mapping[str, Any]) -> str:
-    """16 hex digits: equal keys mean the same training, which need not be done twice."""
+    """Make the run key, 16 hex digits: equal keys mean the same training, which need not be done twice."""
     content = [data.prepared, code.commit, code.changes, resolved]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def tags(data: Data, code: Code, resolved: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, str]:
-    """What every run and every model version says about its origin.
+    """Make the tags by which every run and every model version names its origin.
 
     Args:
         meta: the prepared folder's ``meta.json``.
@@ -240,13 +244,13 @@ def tags(data: Data, code: Code, resolved: Mapping[str, Any], meta: Mapping[str,
         Tags.GIT_DIRTY: str(code.dirty).lower(),
         Tags.GIT_CHANGES: code.changes or "none",
         Tags.PARAMS: json.dumps(resolved, separators=(",", ":")),
-        Tags.MACHINE: _machine(),
+        Tags.MACHINE: _describe_machine(),
         Tags.PACKAGES: json.dumps({name: version(name) for name in _PACKAGES}),
     }
 
 
-def _machine() -> str:
-    """What of the machine last digits depend on: architecture, processor and its vector instructions."""
+def _describe_machine() -> str:
+    """Describe what the last digits of a result depend on: architecture, processor and its vector instructions."""
     described = platform.processor() or platform.machine()
     listing = Path("/proc/cpuinfo")
     if listing.is_file():
@@ -257,9 +261,9 @@ def _machine() -> str:
     return f"{platform.machine()} {described}, Python {platform.python_version()}"
 
 
-def flat(resolved: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested parameters as ``a.b`` keys, the form MLflow compares in columns."""
+def flatten(resolved: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested parameters to ``a.b`` keys, the form that MLflow compares in columns."""
     result: dict[str, Any] = {}
     for key, value in resolved.items():
-        result |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+        result |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return result

@@ -33,14 +33,14 @@ from segline.storage import NO_RIGHT, reporting_storage
 Client = MlflowClient
 """MLflow's client, by a name that others can use without importing MLflow."""
 
-_PATIENCE = 5.0  # seconds that a tracking server has to answer its health check
-_INTERVAL = 10.0  # seconds between two looks at the machine; MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets another
-_SYSTEM = "system/"  # what MLflow's monitor begins its metrics' names with
-_PARAM_LIMIT = 6000  # characters; MLflow refuses longer values
+_HEALTH_CHECK_SECONDS = 5.0
+_SAMPLING_SECONDS = 10.0  # MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets another
+_SYSTEM_PREFIX = "system/"  # of the metrics that MLflow's monitor logs
+_MAX_PARAM_CHARACTERS = 6000  # MLflow refuses longer values
 _EMBEDDED = "sqlite:///"
-_ILLEGAL = re.compile(r"[^\w.\- :/]")  # what MLflow refuses in a metric's name
-_DIGEST = 6  # hex digits that keep names apart which lose what MLflow refuses
-_BATCH = 100  # params, tags or metrics in one request
+_ILLEGAL_IN_METRIC = re.compile(r"[^\w.\- :/]")
+_DIGEST_DIGITS = 6
+_MAX_ENTRIES_PER_REQUEST = 100
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def reporting_tracking(place: str) -> Iterator[None]:
 
 
 def connect(project: Project) -> MlflowClient:
-    """A client for the project's tracking store, proven to answer.
+    """Connect to the project's tracking store, and check that it answers.
 
     Raises:
         TrackingError: it does not.
@@ -70,7 +70,7 @@ def connect(project: Project) -> MlflowClient:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if uri.startswith(("http://", "https://")):
         check_server(uri)
-    with reporting_tracking(uri), _reporting_address(uri), _alone(project):
+    with reporting_tracking(uri), _reporting_address(uri), _creating_tables_alone(project):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -92,8 +92,8 @@ def _reporting_address(uri: str) -> Iterator[None]:
         ) from error
 
 
-def _login() -> dict[str, Any]:
-    """What lets us in at the tracking server, as MLflow itself sends it."""
+def _read_login() -> dict[str, Any]:
+    """Read the login for the tracking server from the variables that MLflow itself reads."""
     names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
     user, password, token = (os.environ.get(name) for name in names)
     if user and password:
@@ -102,7 +102,7 @@ def _login() -> dict[str, Any]:
 
 
 @contextmanager
-def _alone(project: Project) -> Iterator[None]:
+def _creating_tables_alone(project: Project) -> Iterator[None]:
     """Hold off other processes: the first connection creates the tables, and two at once would create them twice.
 
     Whoever may not write creates none, and reads the store that there is.
@@ -123,14 +123,14 @@ def _alone(project: Project) -> Iterator[None]:
 
 
 def check_server(uri: str) -> None:
-    """See within seconds whether a tracking server answers.
+    """Check, within seconds, that a tracking server answers.
 
     Raises:
         TrackingError: it does not.
     """
     try:
         with _reporting_address(uri):
-            httpx.get(f"{uri.rstrip('/')}/health", timeout=_PATIENCE, **_login()).raise_for_status()
+            httpx.get(f"{uri.rstrip('/')}/health", timeout=_HEALTH_CHECK_SECONDS, **_read_login()).raise_for_status()
     except httpx.HTTPError as error:
         raise TrackingError(
             uri,
@@ -142,7 +142,7 @@ def check_server(uri: str) -> None:
 
 
 def experiment(client: MlflowClient, project: Project, name: str) -> str:
-    """Id of the experiment `name`, created where it is missing."""
+    """Find the experiment `name`, or create it; returns its id."""
     with reporting_tracking(project.tracking_uri):
         found = client.get_experiment_by_name(name)
         if found is not None:
@@ -154,7 +154,7 @@ def experiment(client: MlflowClient, project: Project, name: str) -> str:
 
 
 def runs_with_key(client: MlflowClient, experiment_id: str, key: str) -> list[Run]:
-    """Parent runs of this key, newest first."""
+    """Find the parent runs of this key, newest first."""
     found = client.search_runs(
         [experiment_id], f"tags.`{Tags.RUN_KEY}` = '{key}'", order_by=["attributes.start_time DESC"], max_results=100
     )
@@ -162,7 +162,7 @@ def runs_with_key(client: MlflowClient, experiment_id: str, key: str) -> list[Ru
 
 
 def is_finished(run: Run) -> bool:
-    """Whether a parent run went all the way to the gate's decision."""
+    """Return whether a parent run went all the way to the gate's decision."""
     return run.info.status == "FINISHED" and Tags.DECISION in run.data.tags
 
 
@@ -181,12 +181,12 @@ class MlflowTracker:
         return {
             name: max(point.step for point in self._client.get_metric_history(self.run_id, name))
             for name in run.data.metrics
-            if not name.startswith(_SYSTEM)  # the monitor looks for itself where it stopped
+            if not name.startswith(_SYSTEM_PREFIX)  # the monitor looks for itself where it stopped
         }
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Record what the run was asked to do; the same values may be recorded again."""
-        entries = [Param(key, shown(masked(value), limit=_PARAM_LIMIT)) for key, value in params.items()]
+        entries = [Param(key, shown(masked(value), limit=_MAX_PARAM_CHARACTERS)) for key, value in params.items()]
         with reporting_tracking(self.place):
             for batch in _batches(entries):
                 self._client.log_batch(self.run_id, params=batch)
@@ -258,7 +258,7 @@ def watching_machine(tracker: MlflowTracker) -> Iterator[None]:
     ends with the block however that ends, and a resumed run's curves go on after their last point.
     """
     monitor = SystemMetricsMonitor(
-        tracker.run_id, sampling_interval=_INTERVAL, resume_logging=True, tracking_uri=tracker.place
+        tracker.run_id, sampling_interval=_SAMPLING_SECONDS, resume_logging=True, tracking_uri=tracker.place
     )
     monitor.start()
     try:
@@ -287,22 +287,26 @@ def end_abandoned(client: MlflowClient, experiment_id: str, project: Project) ->
 
 
 def unfinished(client: MlflowClient, experiment_id: str, key: str) -> Run | None:
-    """The parent run of this key that was begun and not decided, newest first."""
+    """Find the newest parent run of this key that was begun and not decided."""
     return next((run for run in runs_with_key(client, experiment_id, key) if not is_finished(run)), None)
 
 
 def open_parent(client: MlflowClient, experiment_id: str, *, key: str, name: str) -> Run:
-    """A new parent run."""
+    """Create a parent run."""
     user = shown(os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown")
     return client.create_run(experiment_id, tags={Tags.RUN_KEY: key, "mlflow.user": user}, run_name=name)
 
 
 def metric_name(name: str) -> str:
-    """A name that MLflow takes: a legal one stays, another, as of a class ``R&D``, loses signs and gets a digest."""
-    fit = _ILLEGAL.sub("_", name)
+    """Make a metric's name one that MLflow takes.
+
+    A legal name stays. In another, as of a class ``R&D``, illegal signs become underscores, and a digest tells it from
+    names that look alike then.
+    """
+    fit = _ILLEGAL_IN_METRIC.sub("_", name)
     if posixpath.normpath(fit) != fit:  # MLflow would have to write a file that is named so
         fit = fit.replace("/", "_")
-    return fit if fit == name else f"{fit}-{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]}"
+    return fit if fit == name else f"{fit}-{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_DIGITS]}"
 
 
 def log_dataset(client: MlflowClient, run_id: str, name: str, digest: str) -> None:
@@ -313,5 +317,5 @@ def log_dataset(client: MlflowClient, run_id: str, name: str, digest: str) -> No
 
 
 def _batches(entries: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(entries), _BATCH):
-        yield entries[start : start + _BATCH]
+    for start in range(0, len(entries), _MAX_ENTRIES_PER_REQUEST):
+        yield entries[start : start + _MAX_ENTRIES_PER_REQUEST]

@@ -1,7 +1,6 @@
-"""Model versions: registering one, finding the champion, putting another in its place."""
+"""Model versions: register one, find the champion, put another in its place."""
 
 import errno
-import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from rich.table import Table
 import segline
 from segline.errors import TrackingError, shown
 from segline.project import Files, Tags
+from segline.registry.gate.rules import Decision
 from segline.registry.tracking import reporting_tracking
 
 CHAMPION: Final = "champion"
@@ -35,7 +35,7 @@ _SERVING_PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """A version of a registered model, as nobody else needs MLflow's.
+    """A version of a registered model, so that no other room needs MLflow's own class.
 
     Args:
         source: where its files are, for a person.
@@ -49,7 +49,7 @@ class Version:
     tags: Mapping[str, str]
 
 
-def _version(found: ModelVersion) -> Version:
+def _convert(found: ModelVersion) -> Version:
     return Version(
         name=found.name,
         version=str(found.version),
@@ -60,7 +60,7 @@ def _version(found: ModelVersion) -> Version:
 
 
 def model_name(model: str) -> str:
-    """Name of the registered model of a `Dataset.model`."""
+    """Return the name of the registered model of a `Dataset.model`."""
     return f"segline-{model}"
 
 
@@ -75,7 +75,7 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
     """
     existing = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if existing:
-        return _version(existing[0])
+        return _convert(existing[0])
     run = client.get_run(run_id)
     _drop_half_logged(client, run.info.experiment_id, run_id)
     # Only MLflow's fluent interface logs models, and it wants an active run, which it ends as FINISHED.
@@ -93,7 +93,7 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
             registered_model_name=name,
         )
     client.update_run(run_id, status="RUNNING")
-    return _version(client.get_model_version(name, str(info.registered_model_version)))
+    return _convert(client.get_model_version(name, str(info.registered_model_version)))
 
 
 def _drop_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> None:
@@ -104,7 +104,7 @@ def _drop_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> 
 def champion(client: MlflowClient, name: str) -> Version | None:
     """Find the version that carries the alias; None where none does."""
     try:
-        return _version(client.get_model_version_by_alias(name, CHAMPION))
+        return _convert(client.get_model_version_by_alias(name, CHAMPION))
     except MlflowException as error:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
@@ -153,8 +153,8 @@ def resolve(client: MlflowClient, model: str) -> Version:
     name, alias, number = _parse(model)
     try:
         if alias:
-            return _version(client.get_model_version_by_alias(name, alias))
-        return _version(client.get_model_version(name, number))
+            return _convert(client.get_model_version_by_alias(name, alias))
+        return _convert(client.get_model_version(name, number))
     except MlflowException as error:
         known = [f"{item.name}@{alias}" for item in client.search_registered_models() for alias in item.aliases]
         raise TrackingError(
@@ -177,20 +177,20 @@ def _parse(model: str) -> tuple[str, str, str]:
 
 
 def table(client: MlflowClient) -> Table:
-    """Every version with its test mIoU and aliases, newest first."""
+    """List every version with its test mIoU and aliases, newest first."""
     grid = Table("model", "version", "aliases", "test mIoU", "decision", title="Registered models")
     for model in client.search_registered_models():
         aliases = {number: alias for alias, number in model.aliases.items()}
         versions = client.search_model_versions(f"name = '{model.name}'")
         for version in sorted(versions, key=lambda item: int(item.version), reverse=True):
-            decision = json.loads(version.tags.get(Tags.DECISION, "{}"))
-            score = decision.get("challenger")
+            text = version.tags.get(Tags.DECISION)
+            decision = Decision.from_tag(text) if text else None
             cells = (
                 shown(model.name),
                 str(version.version),
                 aliases.get(version.version, ""),
-                "" if score is None else f"{score:.4f}",
-                decision.get("reason", "not judged yet"),
+                f"{decision.challenger:.4f}" if decision else "",
+                decision.reason if decision else "not judged yet",
             )
             grid.add_row(*map(escape, cells))
     return grid

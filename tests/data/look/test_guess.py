@@ -25,7 +25,7 @@ def with_csv(root, *changes, header="image,mask,split,group"):
     ("change", "said"),
     [
         (("test,g4", "tset,g4"), "pairs.csv:10 split: 'tset'"),
-        (("images/s03.jpg", "images/s02.jpg"), "pairs.csv:5: images/s02.jpg, which line 4 has already"),
+        (("images/s03.jpg", "images/s02.jpg"), "pairs.csv:5: images/s02.jpg, which line 4 already lists"),
         (("masks/s03.png", "../../etc/hostname"), "pairs.csv:5 mask: '../../etc/hostname'"),
         (("split,group", "split,weight"), "pairs.csv:1: columns image, mask, split, weight"),
         (("image,mask", "img,mask"), "rename 'img' to 'image'"),

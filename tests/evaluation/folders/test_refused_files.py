@@ -152,7 +152,7 @@ def test_names_that_are_no_text_are_refused(root, folder):
         path.rename(os.fsdecode(bytes(path.parent) + b"/\xff\xfe_10.png"))
     except OSError as error:
         pytest.skip(f"this disk takes no such name: {error}")
-    with pytest.raises(DataError, match=rf"--{folder} .*: names of files that are no UTF-8: 1 ") as error:
+    with pytest.raises(DataError, match=rf"--{folder} .*: file names that are not UTF-8: 1 ") as error:
         score(root)
     assert r"(\xff\xfe_10.png)" in error.value.found
     str(error.value).encode()

@@ -189,11 +189,11 @@ def test_a_labels_content_is_the_same_from_its_own_runs_and_from_those_of_a_pair
     table = LABELS.encode(np.arange(256, dtype=np.uint8))
     _, ends = histogram_and_ends(truth, prediction)
     assert ends is not None
-    assert count_pairs.content(truth, table, ends=ends) == count_pairs.content(truth, table)
+    assert count_pairs.content_digest(truth, table, ends=ends) == count_pairs.content_digest(truth, table)
     other = truth.copy()
     other[0, 0] = 9 if truth[0, 0] != 9 else 5
     _, ends = histogram_and_ends(other, prediction)
-    assert count_pairs.content(other, table, ends=ends) != count_pairs.content(truth, table)
+    assert count_pairs.content_digest(other, table, ends=ends) != count_pairs.content_digest(truth, table)
     noise = generator.choice(RAW, (30, 40))
     assert histogram_and_ends(noise, noise)[1] is None
 

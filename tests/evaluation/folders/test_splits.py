@@ -69,7 +69,7 @@ def test_a_copy_with_one_other_pixel_is_not_that_split(project, copied):
     write_png(path, label)
     found = score(copied, published=published_splits.read(project / "manifest", raw=project / "raw"))
     assert found.split is None
-    assert found.split_why == "1 of the 4 test images have other labels than were validated: test_1"
+    assert found.split_why == "1 of the 4 test images have other labels than the validated ones: test_1"
 
 
 @pytest.mark.parametrize("changed", [False, True])
@@ -80,7 +80,7 @@ def test_a_copy_that_cannot_be_compared_is_told_how_it_could_be(project, copied,
         write_png(raw / "masks/test_0.png", np.zeros((72, 104), np.uint8))
     found = score(copied, published=published_splits.read(project / "manifest", raw=raw))
     assert found.split is None
-    assert f"which are not in {raw} to compare with (test_0" in found.split_why
+    assert f"no longer in {raw} to compare with (test_0" in found.split_why
     assert "run `dvc repro`" in found.split_why
 
 
@@ -90,7 +90,7 @@ def test_where_no_split_is_known_it_is_said_how_one_could_be(project, copied):
     for name in ("truth", "prediction"):
         (copied / name / "test_2.png").unlink()
     assert score(copied, published=known).split_why == (
-        "these 3 images are no whole split (train 2, validation 3, test 4): --split picks one out of all labels"
+        "these 3 images are not a whole split (train 2, validation 3, test 4): choose one with --split"
     )
 
 

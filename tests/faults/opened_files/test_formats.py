@@ -17,7 +17,7 @@ from segline import pictures
 from segline.data.images.decode import decode_image, read_image, read_mask
 from segline.datasets.own.annotations import read_coco, read_json, read_labelme
 from segline.errors import ConfigError, DataError
-from segline.evaluation.folders.count_pairs import _decoded_array
+from segline.evaluation.folders.count_pairs import _decode_array
 from segline.pictures import open_picture
 
 pytestmark = pytest.mark.timeout(60)  # what waits for a FIFO fails, and does not keep the others waiting
@@ -225,7 +225,7 @@ def test_an_array_that_claims_any_size_or_is_an_archive_is_told(tmp_path):
     np.savez(packed, a=np.zeros((2, 3)))
     for data in (claimed, packed.getvalue()):
         with pytest.raises(DataError, match="no NumPy array"):
-            _decoded_array(data, tmp_path / "a.npy")
+            _decode_array(data, tmp_path / "a.npy")
 
 
 def test_a_list_may_name_what_no_file_can_be_called(project):

@@ -1,9 +1,9 @@
-"""Presets: a set of ``params.yaml`` keys under a name, one YAML file each in this folder.
+"""Presets: named sets of ``params.yaml`` keys, one YAML file each in this folder.
 
-A file's first line says in a comment what it is. Of ``training`` and ``search`` a preset decides
-everything that decides a result: keys of theirs that it does not name get their defaults, so that
-nothing of earlier experiments stays behind. Keys that have no default (``training.threads``), and
-all other parts of ``params.yaml``, stay as they are where the preset does not name them.
+The first line of a file is a comment that says what the preset is. A preset decides the whole of ``training`` and
+``search``: keys that it does not name get their defaults, so that nothing of earlier experiments stays. Keys
+without a default (``training.threads``) and the other sections of ``params.yaml`` change only where the preset
+names them.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,27 +21,27 @@ _WHOLE: Mapping[str, type[config.Strict]] = {"training": config.Training, "searc
 
 
 def names() -> list[str]:
-    """Names of the presets: those of the files."""
+    """List the presets: the names of their files."""
     return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
 
 
 def title(name: str) -> str:
-    """What the preset `name` is, in a line."""
+    """Return one line that says what the preset `name` is."""
     with _path(name).open(encoding="utf-8") as file:
         return file.readline().lstrip("# ").strip()
 
 
 def apply(name: str, params: Path) -> list[str]:
-    """Write the keys of the preset `name` into `params`; a second time changes nothing.
+    """Write the keys of the preset `name` into `params`. Doing it twice changes nothing more.
 
     Returns:
-        What was changed, a line a key.
+        The changes, one line for each key.
 
     Raises:
         ConfigError: there is no such preset, or `params` is wrong.
         StorageError: no room or no right to write.
     """
-    wanted = config.Source(_path(name), remedy="install Segline anew").content
+    wanted = config.Source(_path(name), remedy="install Segline again").content
     document = Document(params)
     changes = list(_merge(document.content, wanted, ""))
     for section, model in _WHOLE.items():
@@ -59,11 +59,11 @@ def _path(name: str) -> Path:
 
 
 def _merge(content: CommentedMap, wanted: Mapping[str, Any], place: str) -> Iterator[str]:
-    """Put `wanted` into `content`, key by key; what is inside a key of the whole sections comes as one value."""
+    """Put `wanted` into `content` key by key; inside a section of `_WHOLE`, a mapping replaces the old one."""
     for key, value in wanted.items():
         if isinstance(value, dict) and place not in {f"{section}." for section in _WHOLE}:
             inner = content.setdefault(key, CommentedMap())
-            if not inner:  # ``{}``, which stays on its line
+            if not inner:  # ``{}`` stays on its line
                 inner.fa.set_flow_style()
             yield from _merge(inner, value, f"{place}{key}.")
         else:
@@ -71,7 +71,7 @@ def _merge(content: CommentedMap, wanted: Mapping[str, Any], place: str) -> Iter
 
 
 def _reset(content: CommentedMap, wanted: Mapping[str, Any], section: str, model: type[config.Strict]) -> Iterator[str]:
-    """Give the keys of a section that the preset does not name their defaults."""
+    """Set the keys of a section that the preset does not name to their defaults."""
     for key in [key for key in content if key not in wanted]:
         field = model.model_fields[key]
         if not field.is_required():
@@ -81,18 +81,18 @@ def _reset(content: CommentedMap, wanted: Mapping[str, Any], section: str, model
 
 def _put(content: CommentedMap, key: str, value: Any, place: str) -> Iterator[str]:
     if key not in content:
-        yield f"{place}: {_text(value)} (new)"
+        yield f"{place}: {_format(value)} (new)"
     elif plain(content[key]) != value:
-        yield f"{place}: {_text(value)} (was {_text(plain(content[key]))})"
+        yield f"{place}: {_format(value)} (was {_format(plain(content[key]))})"
     else:
         return
     content[key] = inline(value)
 
 
-def _text(value: Any) -> str:
-    """As YAML would have it on one line."""
+def _format(value: Any) -> str:
+    """Format a value as YAML on one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_text(inner)}" for key, inner in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {_format(inner)}" for key, inner in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(map(_text, value)) + "]"
+        return "[" + ", ".join(map(_format, value)) + "]"
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -28,7 +28,7 @@ DILATION_RATIO = 0.02
 
 
 def dilation(height: int, width: int, *, ratio: float = DILATION_RATIO) -> int:
-    """The paper's d in pixels, at least 1."""
+    """Compute the paper's d in pixels, at least 1."""
     return max(1, round(ratio * math.sqrt(height**2 + width**2)))
 
 
@@ -70,7 +70,7 @@ def boundary_counts(truth: Mask, prediction: Mask, *, classes: int, ratio: float
 
 
 def boundary_iou(counts: Counts) -> Ratios:
-    """Boundary IoU per class of `boundary_counts` (..., 3, C), float64 (..., C); NaN where neither has a boundary."""
+    """Compute the boundary IoU per class of `boundary_counts` (..., 3, C), float64 (..., C); NaN without a boundary."""
     both, claimed, missed = (counts[..., place, :] for place in range(3))
     return Outcomes(true_positive=both, false_positive=claimed, false_negative=missed).iou
 

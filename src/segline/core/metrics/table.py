@@ -89,7 +89,7 @@ def _mean_boundary_iou(counts: Counts) -> Ratios:
 
 
 def _first_iou(counts: Counts, *, groups: tuple[tuple[int, ...], ...]) -> Ratios:
-    """IoU of the first of the joined classes; a class in no group is void."""
+    """Compute the IoU of the first of the joined classes; a class in no group is void."""
     return iou(merged(counts, groups))[..., 0]
 
 

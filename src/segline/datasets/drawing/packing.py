@@ -12,15 +12,13 @@ import numpy.typing as npt
 from PIL import Image as Picture
 
 from segline.core.labels import Image
-
-Member = tuple[str, bytes]
-"""Name and content of a file: of an archive, or of a member of one."""
+from segline.datasets.base import Member
 
 NOTE = b"A miniature drawn by Segline in the layout of the official archive. It holds none of the publisher's data.\n"
 
 
 def zip_archive(members: Iterable[Member]) -> bytes:
-    """A ZIP archive; what is compressed already is stored as it is."""
+    """Pack a ZIP archive without compression, as its members are compressed already."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         for name, data in sorted(members):
@@ -31,7 +29,7 @@ def zip_archive(members: Iterable[Member]) -> bytes:
 
 
 def tar_archive(members: Iterable[Member]) -> bytes:
-    """A gzipped tar archive without names, owners or times of this machine."""
+    """Pack a gzipped tar archive without names, owners or times of this machine."""
     content = io.BytesIO()
     with (
         gzip.GzipFile(filename="", fileobj=content, mode="wb", compresslevel=1, mtime=0) as packed,
@@ -45,20 +43,20 @@ def tar_archive(members: Iterable[Member]) -> bytes:
 
 
 def png(pixels: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> bytes:
-    """RGB, RGBA, grey or 16-bit grey pixels as a PNG file."""
+    """Encode RGB, RGBA, grey or 16-bit grey pixels as a PNG file."""
     orders = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     ordered = cv2.cvtColor(pixels, orders[pixels.shape[2]]) if pixels.ndim == 3 else pixels
     return cv2.imencode(".png", ordered)[1].tobytes()
 
 
 def jpeg(image: Image) -> bytes:
-    """RGB or grey pixels as a JPEG file."""
+    """Encode RGB or grey pixels as a JPEG file."""
     ordered = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     return cv2.imencode(".jpg", ordered, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes()
 
 
 def gif(image: Image) -> bytes:
-    """RGB pixels as a GIF file of 64 colours."""
+    """Encode RGB pixels as a GIF file of 64 colours."""
     content = io.BytesIO()
     Picture.fromarray(image).quantize(64).save(content, "GIF")
     return content.getvalue()

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 
 from segline.core.labels import Image
-from segline.datasets.drawing.packing import NOTE, Member, gif, jpeg, png, tar_archive
+from segline.datasets.base import Member
+from segline.datasets.drawing.packing import NOTE, gif, jpeg, png, tar_archive
 from segline.datasets.drawing.pets import BREEDS, Breed, Portrait, portray
 
 _PER_BREED = 20

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.core.labels import Image, Mask
+from segline.datasets.base import Member
 from segline.datasets.camvid import DATASET as CAMVID
 from segline.datasets.drawing.canvas import IDS, VOID_IDS, Canvas
-from segline.datasets.drawing.packing import NOTE, Member, png, zip_archive
+from segline.datasets.drawing.packing import NOTE, png, zip_archive
 from segline.datasets.drawing.street import Lens, Street, build, label_ids, photograph
 from segline.datasets.kitti import DRIVES, FRAMES
 from segline.datasets.kitti_road import BLOCKS, COUNTS

@@ -1,1 +1,1 @@
-"""How the user's own data are described: class table, files, pairs, splits, polygons."""
+"""Readers of the user's own data: class table, files, pairs, splits, polygons."""

@@ -1,9 +1,9 @@
-"""Polygon files -> what is to be painted: COCO (one JSON for many images), LabelMe (one an image).
+"""Read the shapes of polygon files: COCO (one JSON for many images) and LabelMe (one JSON for each image).
 
-What is painted over what: in LabelMe, shapes in the order of the file; in COCO, which knows no order,
-larger areas first, so that nothing small is hidden, equal ones by id. Pixels that no shape covers get
-id 0. Crowds (``iscrowd``) are areas of their class like others. Parts of one COCO annotation are joined,
-as the COCO API does; holes are what run lengths leave.
+Later shapes are painted over earlier ones. LabelMe: in the order of the file. COCO, which defines no order:
+larger areas first, so that no small one is hidden, and equal ones by id. Pixels that no shape covers get id 0.
+Crowds (``iscrowd``) are areas of their class like others. The parts of one COCO annotation are joined, as in the
+COCO API; only run lengths can leave holes.
 """
 
 import difflib
@@ -26,17 +26,18 @@ BACKGROUND = 0
 """The id of pixels that no shape covers."""
 
 _BACKGROUND_NAMES = frozenset({"_background_", "__background__"})
-_SHOWN = 12  # categories
+_MAX_CATEGORIES_SHOWN = 12
 _NOT_AREAS = frozenset({"point", "points", "line", "linestrip"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
-    """What one image's mask is painted from.
+    """The shapes of one image's mask.
 
     Args:
-        place: where it is described, for errors.
-        left_out: what is no area, in words.
+        place: names the file and the image in errors.
+        shapes: in the order in which they are painted.
+        left_out: shapes that are not areas, in words.
     """
 
     place: str
@@ -47,7 +48,7 @@ class Drawing:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
+    """Read a JSON file.
 
     Raises:
         DataError: it cannot be read.
@@ -56,61 +57,60 @@ def read_json(path: Path) -> Any:
         return strict_json.loads(read_bytes(path, limit=JSON_BYTES))
     except (OSError, ValueError) as error:
         raise DataError(
-            path, found=f"cannot be read ({error})", expected="a JSON file", remedy="export it anew"
+            path, found=f"cannot be read ({error})", expected="a JSON file", remedy="export the file again"
         ) from error
 
 
 def is_coco(content: Any) -> bool:
-    """Whether a JSON file's content is a COCO data set's."""
+    """Return whether the content of a JSON file is a COCO data set."""
     return isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys()
 
 
 def is_labelme(content: Any) -> bool:
-    """Whether a JSON file's content is a LabelMe annotation."""
+    """Return whether the content of a JSON file is a LabelMe annotation."""
     return isinstance(content, dict) and isinstance(content.get("shapes"), list) and "imagePath" in content
 
 
 def read_coco(path: Path, *, ids: Mapping[str, int]) -> dict[str, Drawing]:
-    """Every image of a COCO file.
+    """Read the shapes of every image of a COCO file.
 
     Args:
-        ids: class name -> raw id; categories are found in it by name.
+        ids: class name -> raw id; categories are looked up by name.
 
     Returns:
-        ``file_name`` -> what to paint.
+        ``file_name`` -> its shapes.
 
     Raises:
-        DataError: it is no COCO file, holds an annotation that is wrong, or names a class that is in no
-            class table.
+        DataError: it is no COCO file, has a wrong annotation, or names a class that is not in the class table.
     """
-    content, names = _coco(path)
-    return _drawings(content, names, ids, path)
+    content, names = _read_coco(path)
+    return _collect_shapes(content, names, ids, path)
 
 
 def categories(path: Path) -> list[str]:
-    """The classes of a COCO file in the order of their ids; every annotation is checked.
+    """Read the classes of a COCO file in the order of their ids, and check every annotation.
 
     Raises:
-        DataError: it is no COCO file, or holds an annotation that is wrong.
+        DataError: it is no COCO file, or has a wrong annotation.
     """
-    content, names = _coco(path)
-    _drawings(content, names, dict.fromkeys(names.values(), 0), path)
+    content, names = _read_coco(path)
+    _collect_shapes(content, names, dict.fromkeys(names.values(), 0), path)
     return list(names.values())
 
 
 def file_names(path: Path) -> list[str]:
-    """The images that a COCO file describes; none where it is another JSON file.
+    """List the images that a COCO file describes; none if it is another JSON file.
 
     Raises:
-        DataError: it cannot be read, or holds an image without a name.
+        DataError: it cannot be read, or has an image without a name.
     """
     content = read_json(path)
     with reporting(str(path)):
         return [str(image["file_name"]) for image in content["images"]] if is_coco(content) else []
 
 
-def _coco(path: Path) -> tuple[Any, dict[Any, str]]:
-    """The content, and category id -> name in the order of the ids."""
+def _read_coco(path: Path) -> tuple[Any, dict[Any, str]]:
+    """Return the content, and category id -> name in the order of the ids."""
     content = read_json(path)
     if not is_coco(content):
         raise DataError(
@@ -121,26 +121,27 @@ def _coco(path: Path) -> tuple[Any, dict[Any, str]]:
         )
     with reporting(f"{path} categories"):
         ordered = sorted(content["categories"], key=lambda entry: int(entry["id"]))
-        return content, {entry["id"]: _named(entry["name"]) for entry in ordered}
+        return content, {entry["id"]: _check_name(entry["name"]) for entry in ordered}
 
 
-def _named(name: Any) -> str:
-    """A class's name as a polygon file has it.
+def _check_name(name: Any) -> str:
+    """Return a class's name as a polygon file has it.
 
     Raises:
-        FaultError: it cannot be shown as it is; the class table must have the same, so it is not corrected here.
+        FaultError: it holds characters that cannot be shown. It is not corrected, because the class table must
+            hold the same name.
     """
     if fault := name_fault(str(name)):
         raise FaultError(f"class {shown(repr(name))}", fault)
     return str(name)
 
 
-def _drawings(content: Any, names: Mapping[Any, str], ids: Mapping[str, int], path: Path) -> dict[str, Drawing]:
+def _collect_shapes(content: Any, names: Mapping[Any, str], ids: Mapping[str, int], path: Path) -> dict[str, Drawing]:
     of_image: dict[Any, list[dict[str, Any]]] = {}
     for number, entry in enumerate(content["annotations"], start=1):
         with reporting(f"{path} annotations, entry {number}"):
             of_image.setdefault(entry["image_id"], []).append(entry)
-            entry["id"]  # by which equal areas are ordered
+            entry["id"]  # must be there: equal areas are ordered by it
     drawings = {}
     for number, image in enumerate(content["images"], start=1):
         with reporting(f"{path} images, entry {number}"):
@@ -151,9 +152,9 @@ def _drawings(content: Any, names: Mapping[Any, str], ids: Mapping[str, int], pa
         for entry in entries:
             place = f"{path} annotation {entry['id']} (image {name})"
             with reporting(place):
-                raw = _id(_category(entry, names), ids, place)
+                raw = _find_id(_find_category(entry, names), ids, place)
                 found.append((coco_shape(entry, raw, height=height, width=width), entry["id"]))
-        found.sort(key=lambda pair: (-_size(pair[0]), pair[1]))
+        found.sort(key=lambda pair: (-_measure_area(pair[0]), pair[1]))
         empty = [number for shape, number in found if not shape.outlines and not shape.runs]
         drawings[name] = Drawing(
             place=f"{path} image {name}",
@@ -166,47 +167,48 @@ def _drawings(content: Any, names: Mapping[Any, str], ids: Mapping[str, int], pa
 
 
 def _check_size(height: int, width: int, *, place: str) -> None:
-    """Refuse an image that no mask can be painted for."""
+    """Refuse an image that is too large, or has a negative size."""
     if height < 0 or width < 0:
         raise FaultError(f"an image of {width} x {height} pixels", "its width and height")
     refuse_large(width, height, place=Path(place))
 
 
-def _category(entry: Mapping[str, Any], names: Mapping[Any, str]) -> str:
+def _find_category(entry: Mapping[str, Any], names: Mapping[Any, str]) -> str:
     number = entry.get("category_id")
     if not isinstance(number, int | float | str) or number not in names:
         known = [f"{place} {name}" for place, name in names.items()]
-        more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
-        raise FaultError(f"category_id {number!r}", f"one of {', '.join(known[:_SHOWN])}{more}")
+        hidden = len(known) - _MAX_CATEGORIES_SHOWN
+        more = f" and {hidden} more" if hidden > 0 else ""
+        raise FaultError(f"category_id {number!r}", f"one of {', '.join(known[:_MAX_CATEGORIES_SHOWN])}{more}")
     return names[number]
 
 
-def _size(shape: Shape) -> float:
-    """Square pixels, by which COCO's areas are ordered: the shoelace formula, or the runs inside."""
+def _measure_area(shape: Shape) -> float:
+    """Measure square pixels, to order COCO's areas: sum the runs inside, or use the shoelace formula."""
     if shape.runs:
         return float(sum(shape.runs[1::2]))
-    return sum(_shoelace(part) for part in shape.outlines)
+    return sum(_apply_shoelace(part) for part in shape.outlines)
 
 
-def _shoelace(part: Points) -> float:
+def _apply_shoelace(part: Points) -> float:
     following = np.roll(part, -1, axis=0)
     return abs(float((part[:, 0] * following[:, 1] - following[:, 0] * part[:, 1]).sum())) / 2
 
 
 def read_labelme(path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple[int, int]]) -> Drawing:
-    """One LabelMe file.
+    """Read the shapes of one LabelMe file.
 
     Args:
         ids: class name -> raw id.
-        size: gives height and width of the image, for files that do not say.
+        size: returns height and width of the image; called if the file does not hold them.
 
     Raises:
-        DataError: it is no LabelMe file, holds a shape that is wrong, or names a class that is in no class table.
+        DataError: it is no LabelMe file, has a wrong shape, or names a class that is not in the class table.
     """
-    return _labelme(read_json(path), path, ids=ids, size=size)
+    return _parse_labelme(read_json(path), path, ids=ids, size=size)
 
 
-def _labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple[int, int]]) -> Drawing:
+def _parse_labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple[int, int]]) -> Drawing:
     if not is_labelme(content):
         raise DataError(
             path,
@@ -223,16 +225,16 @@ def _labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Callable
     for number, entry in enumerate(content["shapes"], start=1):
         place = f"{path} shape {number}"
         with reporting(place):
-            label, kind = _named(entry["label"]), entry.get("shape_type") or "polygon"
+            label, kind = _check_name(entry["label"]), entry.get("shape_type") or "polygon"
             if kind in _NOT_AREAS:
                 left_out.append(f"a {kind} of {label!r} is no area")
                 continue
-            raw = BACKGROUND if label in _BACKGROUND_NAMES else _id(label, ids, place)
+            raw = BACKGROUND if label in _BACKGROUND_NAMES else _find_id(label, ids, place)
             shapes.append(labelme_shape(kind, entry, raw))
     return Drawing(place=str(path), height=height, width=width, shapes=tuple(shapes), left_out=tuple(left_out))
 
 
-def _id(name: str, ids: Mapping[str, int], place: str) -> int:
+def _find_id(name: str, ids: Mapping[str, int], place: str) -> int:
     if name in ids:
         return ids[name]
     near = difflib.get_close_matches(name, ids, n=1)
@@ -245,19 +247,19 @@ def _id(name: str, ids: Mapping[str, int], place: str) -> int:
 
 
 def labels(paths: Iterable[Path]) -> dict[str, int]:
-    """Class names in LabelMe files -> how many shapes have them; every shape is checked.
+    """Count the shapes of each class in LabelMe files, and check every shape.
+
+    Returns:
+        Class name -> number of shapes.
 
     Raises:
-        DataError: one is no LabelMe file, or holds a shape that is wrong.
+        DataError: a file is no LabelMe file, or has a wrong shape.
     """
     counts: Counter[str] = Counter()
     for path in paths:
         content = read_json(path)
-        held = [str(entry.get("label")) for entry in _entries(content)]
-        _labelme(content, path, ids=dict.fromkeys(held, 0), size=lambda: (0, 0))  # paints nothing
-        counts.update(held)
+        shapes = content["shapes"] if is_labelme(content) else []
+        names = [str(entry.get("label")) for entry in shapes if isinstance(entry, dict)]
+        _parse_labelme(content, path, ids=dict.fromkeys(names, 0), size=lambda: (0, 0))  # only checks; paints nothing
+        counts.update(names)
     return dict(counts)
-
-
-def _entries(content: Any) -> list[dict[str, Any]]:
-    return [entry for entry in content["shapes"] if isinstance(entry, dict)] if is_labelme(content) else []

@@ -1,4 +1,4 @@
-"""Names of classes, from the files that labelling tools and public datasets keep them in."""
+"""Names of classes, from the files in which labelling tools and public datasets keep them."""
 
 import csv
 import io
@@ -32,8 +32,8 @@ class Names:
 
     Args:
         source: the file.
-        names: in its order.
-        colours: colour -> name, where it gives colours.
+        names: in the file's order.
+        colours: colour -> name, for classes that have a colour in the file.
     """
 
     source: str
@@ -42,19 +42,19 @@ class Names:
 
 
 def names_classes(path: str) -> bool:
-    """Whether a file is called as those that hold names of classes."""
+    """Return whether a file has one of the usual names of a list of classes."""
     return PurePosixPath(path).name.lower() in FILES
 
 
 def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
-    """The names in the first file that customarily holds them; the one nearest to the top counts."""
+    """Read the names of the classes from the usual file, the one nearest to the top; None if there is no such file."""
     found = [path for path in paths if names_classes(path)]
     for path in sorted(found, key=lambda path: (path.count("/"), path)):
         try:
             lines = read_text(folder / path).splitlines()
             names = _parse(path, [line.strip() for line in lines if line.strip() and not line.startswith("#")])
         except (OSError, ValueError, csv.Error):
-            continue  # not the file that its name promises
+            continue  # another kind of file that happens to have this name
         if names.names:
             return names
     return None
@@ -76,7 +76,7 @@ def _parse(path: str, lines: Sequence[str]) -> Names:
             continue  # its header
         else:
             name, rgb = line, []
-        name = shown(name.strip())  # it is put into a class table, to be edited there
+        name = shown(name.strip())  # escapes control characters; the user can edit the name in the class table
         names.append(name)
         if rgb and max(rgb) < 256:
             colours[rgb[0], rgb[1], rgb[2]] = name

@@ -1,4 +1,4 @@
-"""The samples of a user's folder, as ``options.folder`` in ``params.yaml`` describes them."""
+"""Collect the samples of a user's folder, as ``options.folder`` in ``params.yaml`` describes them."""
 
 import unicodedata
 from collections import Counter
@@ -15,17 +15,17 @@ from segline.reading import refuse_leaving
 
 POLYGONS = ("coco", "labelme")
 
-_SHOWN = 3
+_MAX_NAMES_SHOWN = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
-    """What belongs to the dataset.
+    """The samples of a user's folder.
 
     Args:
-        pairs: image and mask as paths relative to the folder; of polygons, the file that describes them.
+        pairs: image and mask, as paths relative to the folder. If masks are polygons, `mask` is the polygon file.
         entries: sample id -> its name in a COCO file.
-        notes: what a person should know, in words.
+        notes: remarks for the user.
     """
 
     pairs: tuple[Pair, ...]
@@ -36,59 +36,60 @@ class Collection:
 def collect(options: Options, root: Path) -> Collection:
     """Find, pair and split the samples under `root`.
 
-    Splits come from list files (``splits``), else from the CSV's column, else from folders named train,
-    val and test, else they are carved (see `segline.datasets.base.held_out`). Where there is no test
-    split, ``test_share`` of what is not validation becomes it. Where there is no validation split, the
-    pairs of train have None, and `segline.data.images.split` carves it.
+    Splits come from list files (``splits``); else from the CSV's column; else from folders named train, val and
+    test; else they are drawn (see `segline.datasets.base.held_out`). If there is no test split, ``test_share`` of
+    the samples outside validation becomes the test. If there is no validation split, the training pairs have the
+    split None, and `segline.data.images.split` takes validation from them.
 
     Raises:
         ConfigError: the options do not say where images and masks are.
         DataError: nothing is found there, or the files contradict each other.
-        LinkError: a link leads out of `root`, and the options do not say that links may.
+        LinkError: a link leads out of `root`, and the options do not allow it.
     """
     gone: dict[str, str] = {}
     if not options.follow_links:
         refuse_leaving(root, [name for name in (options.pairs, *(options.splits or {}).values()) if name is not None])
     if options.pairs is not None:
-        pairs, gone = _listed(options, options.pairs, root)
+        pairs, gone = _read_listed_pairs(options, options.pairs, root)
         entries: dict[str, str] = {}
     else:
-        pairs, entries = _pairs(options, root)
-    if not any(item.image for item in pairs):
-        raise _nothing(root, "image", options.pairs or str(options.images), _files(options, root))
-    if not any(item.mask for item in pairs):
-        raise _nothing(root, "mask", options.pairs or str(options.masks), _files(options, root))
-    notes = list(gone.values())[:_SHOWN]
-    if len(gone) > _SHOWN:
-        notes.append(f"{len(gone) - _SHOWN} more lines of {options.pairs} name files that are not there")
+        pairs, entries = _match_patterns(options, root)
+    for kind, pattern in (("image", options.images), ("mask", options.masks)):
+        if not any(getattr(item, kind) for item in pairs):
+            raise _report_nothing(root, kind, options.pairs or str(pattern), _list_files(options, root))
+    notes = list(gone.values())[:_MAX_NAMES_SHOWN]
+    if len(gone) > _MAX_NAMES_SHOWN:
+        notes.append(f"{len(gone) - _MAX_NAMES_SHOWN} more lines of {options.pairs} name files that are not there")
     for kind, other in (("image", "mask"), ("mask", "image")):
         lacking = [item for item in pairs if getattr(item, other) is None and item.id not in gone]
         alone = [getattr(item, kind) for item in lacking if getattr(item, kind)]
         if alone:
-            notes.append(f"{_number(alone, kind)} without {other}: {_some(alone)}")
-    pairs, more = _split(options, pairs, root)
-    return Collection(pairs=tuple(_with_test(pairs, options.test_share)), entries=entries, notes=(*notes, *more))
+            notes.append(f"{_count(alone, kind)} without {other}: {_list_some(alone)}")
+    pairs, more = _assign_splits(options, pairs, root)
+    return Collection(pairs=tuple(_add_test(pairs, options.test_share)), entries=entries, notes=(*notes, *more))
 
 
-def _files(options: Options, root: Path) -> list[str]:
+def _list_files(options: Options, root: Path) -> list[str]:
     return list(walk(root, follow_links=options.follow_links))
 
 
-def _listed(options: Options, table: str, root: Path) -> tuple[list[Pair], dict[str, str]]:
+def _read_listed_pairs(options: Options, table: str, root: Path) -> tuple[list[Pair], dict[str, str]]:
+    """Read the pairs of the CSV `table`, and a note for each pair that has a missing file."""
     if options.encoding == "coco":
         raise ConfigError(
             "params.yaml options.folder",
             found="`pairs` with `encoding: coco`",
-            expected="`images` and `masks`, as a COCO file says itself which images it describes",
+            expected="`images` and `masks`, because a COCO file itself says which images it describes",
             remedy="delete `pairs`, and let `masks` name the COCO file",
         )
     listed, gone = lists.read_pairs(root / table, root=root)
-    if not options.follow_links:  # a list may name hidden files, which nobody has walked past
+    if not options.follow_links:  # a list may name hidden files, and `walk` has not checked those
         refuse_leaving(root, (path for item in listed for path in (item.image, item.mask) if path is not None))
     return listed, gone
 
 
-def _pairs(options: Options, root: Path) -> tuple[list[Pair], dict[str, str]]:
+def _match_patterns(options: Options, root: Path) -> tuple[list[Pair], dict[str, str]]:
+    """Pair the files that the patterns match; the dict maps sample ids to names in a COCO file."""
     if options.images is None or options.masks is None or options.images == options.masks:
         raise ConfigError(
             "params.yaml options.folder",
@@ -97,9 +98,9 @@ def _pairs(options: Options, root: Path) -> tuple[list[Pair], dict[str, str]]:
             remedy="add them, or let `segline init FOLDER --force` guess them",
         )
     images, masks = Pattern(options.images), Pattern(options.masks)
-    paths = _files(options, root)
-    suited = [path for path in paths if _suits(path, options)]
-    mask_files = [(name, path) for path in suited if (name := masks.name(path)) is not None]
+    paths = _list_files(options, root)
+    possible = [path for path in paths if _may_be_mask(path, options)]
+    mask_files = [(name, path) for path in possible if (name := masks.name(path)) is not None]
     taken = {path for _, path in mask_files}
     image_files = [
         (name, path)
@@ -108,22 +109,22 @@ def _pairs(options: Options, root: Path) -> tuple[list[Pair], dict[str, str]]:
     ]
     for kind, found, pattern in (("image", image_files, options.images), ("mask", mask_files, options.masks)):
         if not found:
-            raise _nothing(root, kind, pattern, paths)
+            raise _report_nothing(root, kind, pattern, paths)
     if options.encoding == "coco":
-        return _coco_pairs(image_files, [path for _, path in mask_files], root)
+        return _pair_coco(image_files, [path for _, path in mask_files], root)
     return [
         Pair(id=name, image=image, mask=mask, split=None) for name, image, mask in pair(image_files, mask_files)
     ], {}
 
 
-def _suits(path: str, options: Options) -> bool:
+def _may_be_mask(path: str, options: Options) -> bool:
     return path.lower().endswith(".json") if options.encoding in POLYGONS else is_image(path)
 
 
-def _coco_pairs(
+def _pair_coco(
     images: Sequence[tuple[str, str]], files: Sequence[str], root: Path
 ) -> tuple[list[Pair], dict[str, str]]:
-    """Pair the images with the entries of COCO files by name: the end of a path is enough."""
+    """Pair the images with the entries of COCO files by name; it is enough if the ends of the paths are equal."""
     known: dict[str, list[tuple[str, str]]] = {}
     for name, path in images:
         parts = unicodedata.normalize("NFC", path).split("/")
@@ -134,7 +135,7 @@ def _coco_pairs(
     lost: list[Pair] = []
     for file in files:
         for entry in annotations.file_names(root / file):
-            found = _ends_with(entry, known, root / file)
+            found = _find_image(entry, known, root / file)
             if found is None:
                 lost.append(Pair(id=f"{file}/{entry}", image=None, mask=file, split=None))
                 continue
@@ -143,57 +144,59 @@ def _coco_pairs(
                     root / file,
                     found=f"image {entry!r}, which {mask_of[found]} describes too",
                     expected="each image in one COCO file",
-                    remedy="make `masks` under options.folder in params.yaml match only one of them",
+                    remedy="change `masks` under options.folder in params.yaml so that it matches only one of them",
                 )
             mask_of[found], entries[found] = file, entry
     pairs = [Pair(id=name, image=path, mask=mask_of.get(name), split=None) for name, path in images]
     return sorted([*pairs, *lost], key=lambda item: item.id), entries
 
 
-def _ends_with(entry: str, known: Mapping[str, Sequence[tuple[str, str]]], place: Path) -> str | None:
+def _find_image(entry: str, known: Mapping[str, Sequence[tuple[str, str]]], place: Path) -> str | None:
+    """Return the name of the image whose path has the longest common end with a COCO entry; None without one."""
     parts = unicodedata.normalize("NFC", entry.replace("\\", "/")).split("/")
     for start in range(len(parts)):
         found = known.get("/".join(parts[start:]), ())
         if len(found) > 1:
             raise DataError(
                 place,
-                found=f"image {entry!r}, which may be {_some([path for _, path in found])}",
-                expected="a name that only one image ends with",
-                remedy="make `images` under options.folder in params.yaml match only one of them",
+                found=f"image {entry!r}, which may be {_list_some([path for _, path in found])}",
+                expected="a name that only one image's path ends with",
+                remedy="change `images` under options.folder in params.yaml so that it matches only one of them",
             )
         if found:
             return found[0][0]
     return None
 
 
-def _split(options: Options, pairs: list[Pair], root: Path) -> tuple[list[Pair], list[str]]:
+def _assign_splits(options: Options, pairs: list[Pair], root: Path) -> tuple[list[Pair], list[str]]:
+    """Give the pairs the splits that the user's data name, and return notes on it."""
     if options.splits:
         kept, rest = lists.read_splits(options.splits, pairs, root=root)
         if "validation" not in options.splits:
             kept = [replace(item, split=None) if item.split == "train" else item for item in kept]
-        return kept, (
-            [f"{_number(rest, 'sample', ' is', ' are')} in no list and left out: {_some(rest)}"] if rest else []
-        )
+        verb = "is" if len(rest) == 1 else "are"
+        return kept, [f"{_count(rest, 'sample')} {verb} in no list and left out: {_list_some(rest)}"] if rest else []
     named = [item.split for item in pairs]
     if not any(named):
         named = [lists.split_of_paths(item.image or item.mask or "", item.mask or "") for item in pairs]
         if "train" not in named or len(set(named) - {None}) < 2:
-            return pairs, []  # one folder that happens to be called so divides nothing
+            return pairs, []  # a single folder with such a name is no split
     if "validation" not in named:
         named = [None if split == "train" else split for split in named]
     free = [item.id for item, split in zip(pairs, named, strict=True) if split is None and "validation" in named]
-    notes = [f"{_number(free, 'sample')} without a split divided anew: {_some(free)}"] if free else []
+    notes = [f"{_count(free, 'sample')} without a split, so split anew: {_list_some(free)}"] if free else []
     return [replace(item, split=split) for item, split in zip(pairs, named, strict=True)], notes
 
 
-def _with_test(pairs: Sequence[Pair], share: float) -> list[Pair]:
+def _add_test(pairs: Sequence[Pair], share: float) -> list[Pair]:
+    """Hold out a test split of the training pairs, if there is none yet."""
     if any(item.split == "test" for item in pairs):
         return list(pairs)
     chosen = held_out([item for item in pairs if item.split != "validation"], share=share)
     return [replace(item, split="test") if item.id in chosen else item for item in pairs]
 
 
-def _nothing(root: Path, kind: str, pattern: str, paths: Sequence[str]) -> DataError:
+def _report_nothing(root: Path, kind: str, pattern: str, paths: Sequence[str]) -> DataError:
     return DataError(
         root / pattern,
         found=f"no {kind}; the folder holds {overview(paths)}",
@@ -203,7 +206,7 @@ def _nothing(root: Path, kind: str, pattern: str, paths: Sequence[str]) -> DataE
 
 
 def overview(paths: Sequence[str]) -> str:
-    """What a folder holds, in one line: ``120 .jpg in images, 120 .png in masks``."""
+    """Say in one line what a folder holds: ``120 .jpg in images, 120 .png in masks``."""
     counts = Counter(
         (PurePosixPath(path).parts[0] if "/" in path else ".", PurePosixPath(path).suffix) for path in paths
     )
@@ -215,17 +218,17 @@ def overview(paths: Sequence[str]) -> str:
     return ", ".join(shown) + more if shown else "no files"
 
 
-def _number(found: Sequence[str], noun: str, one: str = "", more: str = "") -> str:
-    return f"1 {noun}{one}" if len(found) == 1 else f"{len(found)} {noun}s{more}"
+def _count(found: Sequence[str], noun: str) -> str:
+    return f"1 {noun}" if len(found) == 1 else f"{len(found)} {noun}s"
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def _list_some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMES_SHOWN} more" if len(names) > _MAX_NAMES_SHOWN else ""
+    return ", ".join(names[:_MAX_NAMES_SHOWN]) + more
 
 
 def count_splits(pairs: Sequence[Pair]) -> str:
-    """How many samples each split has, in one line."""
+    """Say in one line how many samples each split has."""
     counts = Counter(item.split for item in pairs)
     named = [f"{name} {counts[name]}" for name in SPLITS if counts[name]]
     free = [f"train and validation {counts[None]}"] if counts[None] else []

@@ -1,9 +1,9 @@
-"""Which files of a folder are images and which are masks, and which mask belongs to which image.
+"""Find the images and the masks of a folder, and pair them.
 
-Files are paired by name, never by order or count. What the wildcards of a pattern stand for is a file's
-name: of ``images/*/*.jpg`` and ``masks/*/*_mask.png``, ``images/cam1/7.jpg`` and ``masks/cam1/7_mask.png``
-are both ``cam1/7``. Upper and lower case of extensions do not matter, nor does how letters with accents
-are composed; customary endings (`_ENDINGS`) are taken off where the plain names do not meet.
+Files are paired by name, never by order or count. A file's name is the text that the wildcards of the pattern
+match: with ``images/*/*.jpg`` and ``masks/*/*_mask.png``, the files ``images/cam1/7.jpg`` and
+``masks/cam1/7_mask.png`` are both named ``cam1/7``. Upper and lower case of extensions do not matter, and letters
+with accents are composed the same way (NFC). If names are not equal, the usual endings (`_ENDINGS`) are removed.
 """
 
 import os
@@ -12,33 +12,34 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from segline.datasets.base import match
 from segline.errors import DataError
 from segline.project import Files
 from segline.reading import refuse_device, refuse_leaving
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp"})
-"""A folder of ours in the copied data; one of that name in the user's is not looked into."""
+_IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp"})
 
+# `Files.OWN` is a folder that Segline adds to the copied data, so a user's folder of that name is ignored.
 _HIDDEN = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini", "Desktop.ini", Files.OWN})
 _ENDINGS = re.compile(
     r"[ _.-]*(gtfine_labelids|gtfine_labeltrainids|gtfine_color|leftimg8bit|labelids|labeltrainids|segmentation"
     r"|label_?map|groundtruth|ground_truth|masks?|labels?|annotations?|annot|image|img|rgb|sat|seg|gt|lbl|trimap|l)$",
     re.IGNORECASE,
 )
-_UNLISTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control, line ends, and no UTF-8
-_SEPARATED = re.compile(r"[ _.-]")
+_UNLISTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control characters, line ends, not UTF-8
+_SEPARATOR = re.compile(r"[ _.-]")
 
 
 def walk(folder: Path, *, follow_links: bool = False) -> Iterator[str]:
-    """Files under `folder`, as sorted posix paths relative to it; hidden ones are left out.
+    """Yield the files under `folder`, as sorted posix paths relative to it. Hidden files are left out.
 
-    Links are followed; a folder that is reached again through one is not walked again.
+    Links are followed. A folder that a link leads to again is not walked again.
 
     Args:
-        follow_links: whether they may lead out of `folder`.
+        follow_links: links may lead out of `folder`.
 
     Raises:
-        DataError: a name that is no UTF-8, or holds a line end; a FIFO, a device or a socket.
+        DataError: a name is not UTF-8 or has a line end; a file is a FIFO, a device or a socket.
         LinkError: a link leads out of `folder`.
     """
     yield from _walk(folder, "", set(), None if follow_links else folder)
@@ -57,8 +58,8 @@ def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]], within: Path | 
         if _UNLISTABLE.search(entry.name):
             raise DataError(
                 ascii(str(folder / entry.name)),
-                found="a name with bytes that are no UTF-8, or with a line end",
-                expected="a name that lists can hold",
+                found="a name that is no UTF-8, or has a line end or a control character",
+                expected="a name that fits on one line of a list",
                 remedy="rename it",
             )
         if within is not None and entry.is_symlink():
@@ -74,44 +75,46 @@ def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]], within: Path | 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself: whoever reads it will say so
+    except OSError:  # a link to itself: reading it will fail, and say why
         return False
 
 
 def is_image(path: str) -> bool:
-    """Whether a file's name says that it is a picture."""
-    return PurePosixPath(path).suffix.lower() in IMAGE_SUFFIXES
+    """Return whether a file has the extension of a picture."""
+    return PurePosixPath(path).suffix.lower() in _IMAGE_SUFFIXES
 
 
 class Pattern:
-    """A folder, a file, or a glob pattern: ``*`` and ``?`` within a name, ``**`` over folders, ``{a,b}`` either."""
+    """A folder, a file, or a glob pattern.
+
+    ``*`` and ``?`` match inside one name, ``**`` matches any folders, ``{a,b}`` matches a or b.
+    """
 
     def __init__(self, text: str) -> None:
-        self.text = text
-        self._whole = not any(sign in text for sign in "*?{")
-        inside = _regex("/**/*") if self._whole else ""
-        whole = re.escape(text.rstrip("/")) + f"(?:{inside})?" if self._whole else _regex(text)
+        self._is_path = not any(sign in text for sign in "*?{")
+        below = _compile_glob("/**/*") if self._is_path else ""
+        whole = re.escape(text.rstrip("/")) + f"(?:{below})?" if self._is_path else _compile_glob(text)
         self._regex = re.compile(whole, re.IGNORECASE)
 
     def name(self, path: str) -> str | None:
-        """What the wildcards stand for in `path`, without the extension; None where it does not match."""
+        """Return the text that the wildcards match in `path`, without the extension; None if it does not match."""
         found = self._regex.fullmatch(path)
-        if found is None or (self._whole and not is_image(path) and not path.lower().endswith(".json")):
+        if found is None or (self._is_path and not is_image(path) and not path.lower().endswith(".json")):
             return None
         spans = [span for span in found.regs[1:] if span[0] < span[1]]
         name = ""
         for (_, before), (start, end) in zip([(0, 0), *spans], spans, strict=False):
-            between = path[before:start]  # what stands between two wildcards of one file or folder name belongs to it
+            between = path[before:start]  # text between two wildcards of one file or folder name belongs to the name
             if name and "/" in between:
                 name, between = name.rstrip("/"), "/"
             name += (between if name else "") + path[start:end]
         if spans and spans[-1][1] == len(path) and "." in PurePosixPath(name).name[1:]:
-            name = name.rpartition(".")[0]  # a wildcard stands for the extension too
+            name = name.rpartition(".")[0]  # the last wildcard matched the extension too
         return unicodedata.normalize("NFC", name)
 
 
-def _regex(text: str) -> str:
-    """A glob pattern as a regular expression; each of its wildcards, with what it touches, is a group."""
+def _compile_glob(text: str) -> str:
+    """Turn a glob pattern into a regular expression, with a group for each wildcard."""
     regex = ""
     for part in re.split(r"(\*\*/|\*\*|\*|\?|\{[^{}]*\})", text):
         match part:
@@ -131,17 +134,17 @@ def _regex(text: str) -> str:
 
 
 def ending(name: str) -> str:
-    """The customary ending of a name, with what separates it; empty where it has none."""
+    """Return the usual ending of a name, with its separator: ``_mask`` of ``cam1/7_mask``; "" if it has none."""
     return name[len(plain(name)) :]
 
 
 def plain(name: str) -> str:
-    """A name without customary endings: ``cam1/7_mask`` -> ``cam1/7``."""
+    """Remove the usual endings from a name: ``cam1/7_mask`` -> ``cam1/7``."""
     while True:
         shorter = _ENDINGS.sub("", name)
         cut = name[len(shorter) :]
-        # "ball" does not end in "l", and a name that is all ending keeps it.
-        if not cut or not _SEPARATED.match(cut) or not shorter or shorter.endswith("/"):
+        # The "l" of "ball" is no ending, and a name that is nothing but an ending stays.
+        if not cut or not _SEPARATOR.match(cut) or not shorter or shorter.endswith("/"):
             return name
         name = shorter
 
@@ -157,7 +160,7 @@ def pair(
     Raises:
         DataError: two images of one name, or several masks for one image.
     """
-    image_of = _unique(images, "images")
+    image_of = _index_unique(images, "images")
     exact: list[tuple[str, str]] = []
     rest: list[tuple[str, str]] = []
     for name, path in masks:
@@ -170,20 +173,20 @@ def pair(
     for name, path in rest:
         candidates = by_plain.get(plain(name), []) or [other for other in (plain(name),) if other in image_of]
         exact.append((candidates[0] if len(candidates) == 1 else name, path))
-    mask_of = _unique(exact, "masks")
-    return [(name, image_of.get(name), mask_of.get(name)) for name in sorted(image_of.keys() | mask_of.keys())]
+    mask_of = _index_unique(exact, "masks")
+    return match(image_of.items(), mask_of.items())
 
 
-def _unique(entries: Iterable[tuple[str, str]], kind: str) -> dict[str, str]:
+def _index_unique(entries: Iterable[tuple[str, str]], kind: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, path in entries:
         if name in found:
             raise DataError(
                 path,
                 found=f"belongs to {name!r}, and so does {found[name]}",
-                expected=f"one of the {kind} for each name",
-                remedy=f"make the pattern `{kind}` under options.folder in params.yaml match only one of them, "
-                "or list the pairs in a CSV (`pairs`)",
+                expected=f"only one of the {kind} for each name",
+                remedy=f"change the pattern `{kind}` under options.folder in params.yaml so that it matches only one "
+                "of them, or list the pairs in a CSV (`pairs`)",
             )
         found[name] = path
     return found

@@ -1,4 +1,4 @@
-"""The user's own lists: pairs in a CSV, splits in list files, and splits that folders' names give."""
+"""Read the user's own lists: pairs from a CSV, and splits from list files or from names of folders."""
 
 import csv
 import difflib
@@ -6,6 +6,7 @@ import io
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from segline.datasets.base import Pair, Split
@@ -19,17 +20,20 @@ _NAMES: dict[str, Split] = {
 }
 _FOLDER = re.compile(rf"({'|'.join(_NAMES)})[_-]?\d*", re.IGNORECASE)
 _COLUMNS = ("image", "mask", "split", "group")
-_SHOWN = 5
+_MAX_NAMES_SHOWN = 5
 
 
 def split_named(text: str) -> Split | None:
-    """The split that a word names (``val``, ``Training``, ``test2017``); None where it names none."""
+    """Return the split that a word names (``val``, ``Training``, ``test2017``), or None."""
     found = _FOLDER.fullmatch(text.strip())
     return _NAMES[found[1].lower()] if found else None
 
 
 def split_of_paths(path: str, labels: str) -> Split | None:
-    """The split that one of the folders of `path` is named after, or a word in the name of a COCO file."""
+    """Return the split that a folder of the image's `path` names, or a word in the name of the COCO file `labels`.
+
+    None if neither names a split.
+    """
     named = [split_named(part) for part in PurePosixPath(path).parent.parts]
     if labels.endswith(".json"):
         named += [split_named(word) for word in re.split("[_.-]", PurePosixPath(labels).stem)]
@@ -37,10 +41,13 @@ def split_of_paths(path: str, labels: str) -> Split | None:
 
 
 def choose_pairs(paths: Iterable[str], *, root: Path) -> tuple[str | None, list[str]]:
-    """The CSV among `paths` that lists pairs, the one nearest to the top, and why the others are not used.
+    """Choose the CSV that lists pairs among `paths`; of several, the one nearest to the top.
+
+    Returns:
+        The CSV, or None; and for each of the other CSVs why it is not used.
 
     Raises:
-        DataError: a CSV is meant to list pairs, as it names files that are there, but holds a mistake.
+        DataError: a CSV is meant to list pairs, because it names files that are there, but it has a mistake.
     """
     known = set(paths)
     tables = sorted((path for path in known if path.lower().endswith(".csv")), key=lambda path: (path.count("/"), path))
@@ -56,21 +63,22 @@ def choose_pairs(paths: Iterable[str], *, root: Path) -> tuple[str | None, list[
                 raise DataError(
                     root / path,
                     found="; ".join(["no row names an image and a mask that are there", *list(gone.values())[:1]]),
-                    expected="paths that count from the folder, such as images/1.jpg",
+                    expected="paths relative to the folder, such as images/1.jpg",
                     remedy="correct the paths, or take the file out of the folder",
                 )
             chosen = path
         except DataError as error:
-            if _meant(root / path, known):
+            if _looks_like_pairs(root / path, known):
                 raise
             doubts.append(f"{path} is not used: {error.found}, expected {error.expected}")
-    return chosen, doubts[:_SHOWN] + ([f"{len(doubts) - _SHOWN} more CSVs are not used"] if doubts[_SHOWN:] else [])
+    hidden = len(doubts) - _MAX_NAMES_SHOWN
+    return chosen, doubts[:_MAX_NAMES_SHOWN] + ([f"{hidden} more CSVs are not used"] if hidden > 0 else [])
 
 
-def _meant(path: Path, known: Collection[str]) -> bool:
-    """Whether a CSV is meant to list pairs: its columns say so, or nearly, and it names a file that is there."""
+def _looks_like_pairs(path: Path, known: Collection[str]) -> bool:
+    """Return whether a CSV is meant to list pairs: columns nearly named so, and the name of a file that is there."""
     try:
-        columns, rows = _table(path)
+        columns, rows = _read_table(path)
     except DataError:
         return False
     if not all(difflib.get_close_matches(name, columns, n=1) for name in ("image", "mask")):
@@ -79,18 +87,19 @@ def _meant(path: Path, known: Collection[str]) -> bool:
 
 
 def read_pairs(path: Path, *, root: Path) -> tuple[list[Pair], dict[str, str]]:
-    """A CSV with columns image, mask and, if wanted, split and group; the delimiter may be ``,``, ``;`` or a tab.
+    """Read a CSV with the columns image and mask, and optionally split and group.
 
-    Files that are not there are None in their pair, so that they show as findings.
+    The delimiter may be ``,``, ``;`` or a tab. A file that does not exist is None in its pair, so that it is
+    reported as a finding.
 
     Returns:
-        The pairs, sorted, and for those with a file that is not there, sample id -> which, and in what line.
+        The pairs, sorted; and sample id -> a note of the missing file and its line.
 
     Raises:
-        DataError: a column that is missing or unknown, a path that leads out of `root`, an unknown
-            split, or an image listed twice; the line is named.
+        DataError: a missing or unknown column, a path that leads out of `root`, an unknown split, or an image
+            listed twice; the line is named.
     """
-    columns, rows = _table(path)
+    columns, rows = _read_table(path)
     _check_columns(path, columns)
     lines: dict[str, int] = {}
     pairs: list[Pair] = []
@@ -102,14 +111,14 @@ def read_pairs(path: Path, *, root: Path) -> tuple[list[Pair], dict[str, str]]:
                 place,
                 found=f"{len(cells)} cells",
                 expected=f"{len(columns)}: {', '.join(columns)}",
-                remedy="put quotes around a name that holds the delimiter",
+                remedy="put quotes around a name that contains the delimiter",
             )
         row = dict(zip(columns, cells, strict=False))
-        pair = _pair(row, place, root)
+        pair = _parse_row(row, place, root)
         if pair.id in lines:
             raise DataError(
                 place,
-                found=f"{row['image'].strip()}, which line {lines[pair.id]} has already"
+                found=f"{row['image'].strip()}, which line {lines[pair.id]} already lists"
                 f" (masks {row.get('mask', '').strip() or 'none'} here and {_mask_of(pairs, pair.id)} there)",
                 expected="each image once",
                 remedy="delete one of the lines",
@@ -125,9 +134,9 @@ def read_pairs(path: Path, *, root: Path) -> tuple[list[Pair], dict[str, str]]:
     return sorted(pairs, key=lambda pair: pair.id), gone
 
 
-def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The columns of a CSV, and its rows that are not empty with the numbers of their lines."""
-    text = _text(path)
+def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the columns of a CSV, and the line number and the cells of each row that is not empty."""
+    text = _read_utf8(path)
     header = text.splitlines()[0] if text.strip() else ""
     delimiter = max(",;\t", key=header.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
@@ -139,7 +148,7 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             f"{path}:{reader.line_num}",
             found=f"cannot be read ({error})",
             expected="a CSV file",
-            remedy="look for a quotation mark that is not closed",
+            remedy="close the quotation mark that is open",
         ) from error
 
 
@@ -147,7 +156,7 @@ def _mask_of(pairs: Iterable[Pair], name: str) -> str:
     return next(pair.mask for pair in pairs if pair.id == name) or "none"
 
 
-def _text(path: Path) -> str:
+def _read_utf8(path: Path) -> str:
     try:
         return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
@@ -170,15 +179,15 @@ def _check_columns(path: Path, columns: list[str]) -> None:
     raise DataError(
         f"{path}:1",
         found=f"columns {', '.join(columns) or 'none'}" + (f" ({twice[0]} twice)" if twice else ""),
-        expected="image, mask and, if wanted, split and group",
+        expected="image, mask and, optionally, split and group",
         remedy=f"rename {wrong!r} to {near[0]!r}" if near and wrong != near[0] else "correct the first line",
     )
 
 
-def _pair(row: Mapping[str, str], place: str, root: Path) -> Pair:
-    image, mask = (_inside(row.get(kind, "").strip(), f"{place} {kind}") for kind in ("image", "mask"))
+def _parse_row(row: Mapping[str, str], place: str, root: Path) -> Pair:
+    image, mask = (_check_path(row.get(kind, "").strip(), f"{place} {kind}") for kind in ("image", "mask"))
     if image is None:
-        raise DataError(place, found="no image", expected="a path under the folder", remedy="fill it in")
+        raise DataError(place, found="no image", expected="a path under the folder", remedy="write the path")
     word = row.get("split", "").strip()
     split = split_named(word) if word else None
     if word and split is None:
@@ -194,7 +203,8 @@ def _pair(row: Mapping[str, str], place: str, root: Path) -> Pair:
     )
 
 
-def _inside(text: str, place: str) -> str | None:
+def _check_path(text: str, place: str) -> str | None:
+    """Return a path of the CSV with ``/``, or None if the cell is empty; refuse a path out of the folder."""
     if not text:
         return None
     path = PurePosixPath(text.replace("\\", "/"))
@@ -202,59 +212,53 @@ def _inside(text: str, place: str) -> str | None:
         raise DataError(
             place,
             found=repr(text),
-            expected="a path that counts from the folder and stays in it, such as images/1.jpg",
-            remedy="take off what leads to the folder; link or copy files that lie outside it",
+            expected="a path relative to the folder and inside it, such as images/1.jpg",
+            remedy="remove the part that leads to the folder; link or copy files that are outside it",
         )
     return path.as_posix()
 
 
 def read_splits(files: Mapping[Split, str], pairs: list[Pair], *, root: Path) -> tuple[list[Pair], list[str]]:
-    """Give each pair the split whose list names it: one id, file name or path a line.
-
-    A train list without a validation list leaves validation to be carved out of it.
+    """Give each pair the split of the list that names it. Each line of a list is an id, a file name or a path.
 
     Returns:
-        The listed pairs, and the ids of those that no list names, which are left out.
+        The listed pairs; and the ids of the pairs that are in no list, which are left out.
 
     Raises:
-        DataError: a line that names nothing, more than one sample, or one of another list.
+        DataError: a line names no sample, several samples, or a sample of another list.
     """
-    known = _names(pairs)
+    known = _index_names(pairs)
     splits: dict[str, Split] = {}
     places: dict[str, str] = {}
     for split, name in files.items():
-        for number, line in enumerate(_text(root / name).splitlines(), start=1):
+        for number, line in enumerate(_read_utf8(root / name).splitlines(), start=1):
             place = f"{root / name}:{number}"
-            found = _listed(line, known, place)
+            found = _find_listed(line, known, place)
             if found is None:
                 continue
             if splits.get(found, split) != split:
                 raise DataError(
                     place,
-                    found=f"{found!r}, which {places[found]} lists already",
+                    found=f"{found!r}, which {places[found]} already lists",
                     expected="each sample in one list",
                     remedy="delete one of the lines",
                 )
             splits[found], places[found] = split, place
-    kept = [
-        Pair(id=pair.id, image=pair.image, mask=pair.mask, group=pair.group, split=splits[pair.id])
-        for pair in pairs
-        if pair.id in splits
-    ]
+    kept = [replace(pair, split=splits[pair.id]) for pair in pairs if pair.id in splits]
     return kept, [pair.id for pair in pairs if pair.id not in splits]
 
 
-def _names(pairs: Iterable[Pair]) -> dict[str, set[str]]:
-    """Every way to name a sample -> ids."""
+def _index_names(pairs: Iterable[Pair]) -> dict[str, set[str]]:
+    """Map every possible name of a sample to the ids that it may mean."""
     known: dict[str, set[str]] = {}
     for pair in pairs:
-        for name in {pair.id, *_ways(pair.image), *_ways(pair.mask)}:
+        for name in {pair.id, *_list_endings(pair.image), *_list_endings(pair.mask)}:
             known.setdefault(unicodedata.normalize("NFC", name), set()).add(pair.id)
     return known
 
 
-def _ways(path: str | None) -> Iterator[str]:
-    """A path, its ends, and each without its extension: a list may start anywhere."""
+def _list_endings(path: str | None) -> Iterator[str]:
+    """Yield a path and its ends, with and without the extension: the paths of a list may start at any folder."""
     parts = path.split("/") if path else []
     for start in range(len(parts)):
         end = "/".join(parts[start:])
@@ -262,13 +266,14 @@ def _ways(path: str | None) -> Iterator[str]:
         yield end.rpartition(".")[0] or end
 
 
-def _listed(line: str, known: Mapping[str, set[str]], place: str) -> str | None:
+def _find_listed(line: str, known: Mapping[str, set[str]], place: str) -> str | None:
+    """Return the id of the sample that a line of a list names; None for an empty line or a comment."""
     text = unicodedata.normalize("NFC", line.strip().replace("\\", "/"))
     if not text or text.startswith("#"):
         return None
-    # Some lists have further columns, some start their paths higher up than the folder.
+    # Some lists have further columns. In some, paths start at a folder above the user's.
     tries = [text, text.split()[0]]
-    tries += [end for word in tries for end in _ways(word.lstrip("./"))]
+    tries += [end for word in tries for end in _list_endings(word.lstrip("./"))]
     found = next((known[word] for word in tries if word in known), None)
     if found is None:
         near = difflib.get_close_matches(text, known, n=1)
@@ -281,7 +286,7 @@ def _listed(line: str, known: Mapping[str, set[str]], place: str) -> str | None:
     if len(found) > 1:
         raise DataError(
             place,
-            found=f"{text!r}, which may be {', '.join(sorted(found)[:_SHOWN])}",
+            found=f"{text!r}, which may be {', '.join(sorted(found)[:_MAX_NAMES_SHOWN])}",
             expected="the name of one sample",
             remedy="write the path instead of the file name",
         )

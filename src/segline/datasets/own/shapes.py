@@ -1,4 +1,4 @@
-"""One annotation of a polygon file -> its area, and what to say where it is none."""
+"""Turn one annotation of a polygon file into an area, or say what is wrong with it."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from segline.pictures import load_picture, open_picture
 
 
 class FaultError(ValueError):
-    """What is wrong with a polygon file, and what should be there."""
+    """A fault in a polygon file: what was found, and what was expected."""
 
     def __init__(self, found: str, expected: str) -> None:
         super().__init__(found)
@@ -23,7 +23,7 @@ class FaultError(ValueError):
 
 @contextmanager
 def reporting(place: str) -> Iterator[None]:
-    """Tell what is wrong with a part of a polygon file as a `DataError` at `place`."""
+    """Raise any fault of a part of a polygon file as a `DataError` at `place`."""
     try:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError) as error:
@@ -31,61 +31,61 @@ def reporting(place: str) -> Iterator[None]:
         raise DataError(
             place,
             found=f"no {error}" if isinstance(error, KeyError) else f"{odd}{error}",
-            expected=error.expected if isinstance(error, FaultError) else "what COCO or LabelMe write there",
-            remedy="correct or delete it there, or export it anew",
+            expected=error.expected if isinstance(error, FaultError) else "the structure that COCO or LabelMe write",
+            remedy="correct or delete it in the file, or export the file again",
         ) from error
 
 
 def coco_shape(entry: Mapping[str, Any], raw: int, *, height: int, width: int) -> Shape:
-    """The area of a COCO annotation.
+    """Return the area of a COCO annotation.
 
     Raises:
-        FaultError: its outline or its run lengths are none of the image's size.
+        FaultError: its polygons are wrong, or its run lengths do not fit the image's size.
     """
     outline = entry.get("segmentation") or []
     if isinstance(outline, dict):
-        return Shape(raw=raw, runs=_runs(outline.get("counts"), height=height, width=width))
+        return Shape(raw=raw, runs=_parse_runs(outline.get("counts"), height=height, width=width))
     if not isinstance(outline, list):
-        raise FaultError(f"segmentation {_short(outline)}", "a list of polygons, or run lengths")
-    return Shape(raw=raw, outlines=tuple(_points(part) for part in outline))
+        raise FaultError(f"segmentation {_shorten(outline)}", "a list of polygons, or run lengths")
+    return Shape(raw=raw, outlines=tuple(_parse_points(part) for part in outline))
 
 
-def _runs(counts: Any, *, height: int, width: int) -> tuple[int, ...]:
+def _parse_runs(counts: Any, *, height: int, width: int) -> tuple[int, ...]:
     if isinstance(counts, str):
         runs = runs_of(counts)
     elif isinstance(counts, list) and all(isinstance(run, int | float) for run in counts):
         runs = tuple(int(run) for run in counts)
     else:
-        raise FaultError(f"counts {_short(counts)}", "run lengths, as numbers or as COCO's text")
+        raise FaultError(f"counts {_shorten(counts)}", "run lengths, as numbers or as COCO's text")
     if runs and (sum(runs) != height * width or min(runs) < 0):
-        raise FaultError(f"runs of {sum(runs)} pixels", f"{height} x {width} = {height * width}, as the image has")
+        raise FaultError(f"runs of {sum(runs)} pixels", f"{height} x {width} = {height * width}, the size of the image")
     return runs
 
 
 def labelme_shape(kind: str, entry: Mapping[str, Any], raw: int) -> Shape:
-    """The area of a LabelMe shape of type `kind`.
+    """Return the area of a LabelMe shape of type `kind`.
 
     Raises:
         FaultError: its points or its mask are wrong, or its type is unknown.
     """
     match kind:
         case "polygon":
-            return Shape(raw=raw, outlines=(_points(entry["points"]),))
+            return Shape(raw=raw, outlines=(_parse_points(entry["points"]),))
         case "rectangle":
-            (left, top), (right, bottom) = _points(entry["points"], kind, least=2)[:2]
+            (left, top), (right, bottom) = _parse_points(entry["points"], kind, least=2)[:2]
             return Shape(raw=raw, outlines=(np.array([(left, top), (right, top), (right, bottom), (left, bottom)]),))
         case "circle":
-            centre, rim = _points(entry["points"], kind, least=2)[:2]
+            centre, rim = _parse_points(entry["points"], kind, least=2)[:2]
             angles = np.linspace(0, 2 * np.pi, 181)[:-1]
             circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
             return Shape(raw=raw, outlines=(centre + np.hypot(*(rim - centre)) * circle,))
         case "mask":
-            column, row = np.floor(_points(entry["points"], kind, least=1)[0]).astype(int).tolist()
-            return Shape(raw=raw, stamp=(_stamp(entry["mask"]), row, column))
+            column, row = np.floor(_parse_points(entry["points"], kind, least=1)[0]).astype(int).tolist()
+            return Shape(raw=raw, stamp=(_decode_stamp(entry["mask"]), row, column))
     raise FaultError(f"a shape of type {kind!r}", "polygon, rectangle, circle or mask")
 
 
-def _stamp(text: Any) -> Area:
+def _decode_stamp(text: Any) -> Area:
     try:
         data = base64.b64decode(text)
     except (TypeError, ValueError) as error:
@@ -98,21 +98,21 @@ def _stamp(text: Any) -> Area:
         raise FaultError(f"a mask that is no picture ({error.found})", "a PNG in base64") from error
 
 
-def _points(points: Any, kind: str = "polygon", *, least: int = 3) -> Points:
-    """Corners, from pairs as in LabelMe or one flat list as in COCO."""
+def _parse_points(points: Any, kind: str = "polygon", *, least: int = 3) -> Points:
+    """Return corners (N, 2), from pairs as in LabelMe or from one flat list as in COCO."""
     expected = f"x, y pairs of at least {('one point', 'two points', 'three points')[least - 1]}"
     try:
         found = np.asarray(points, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise FaultError(f"a {kind} of {_short(points)}", expected) from error
+        raise FaultError(f"a {kind} of {_shorten(points)}", expected) from error
     uneven = found.ndim not in (1, 2) or (found.ndim == 2 and found.shape[1] != 2 and found.size > 0)
     if uneven or found.size % 2 or found.size < 2 * least:
         size = "1 number" if found.size == 1 else f"{found.size} numbers"
         raise FaultError(f"a {kind} of {size}", expected)
     if not np.isfinite(found).all():
-        raise FaultError(f"a {kind} with a coordinate that is no number", expected)
+        raise FaultError(f"a {kind} with a coordinate that is not a finite number", expected)
     return found.reshape(-1, 2)
 
 
-def _short(value: Any) -> str:
+def _shorten(value: Any) -> str:
     return repr(value) if len(repr(value)) <= 40 else f"{repr(value)[:40]}..."

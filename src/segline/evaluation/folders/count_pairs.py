@@ -1,6 +1,6 @@
-"""One image's truth and prediction: decoded, understood as ids, and counted.
+"""Decode one image's truth and prediction, read their bytes as ids, and count them.
 
-What is wrong with a pair is written down and nothing is raised, so that all of a folder can be looked at.
+A fault of a pair is noted and not raised, so that the faults of a whole folder are reported at once.
 """
 
 import hashlib
@@ -25,12 +25,13 @@ from segline.reading import read_bytes
 Histogram = npt.NDArray[np.int64]
 
 _IDS_SHOWN = 3
-_MANY_IDS = 64  # more in one file look like a photograph or probabilities
+_MAX_IDS_OF_A_LABEL_MAP = 64
+"""A file with more looks like a photograph or probabilities."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How the bytes of a file are understood.
+    """The meaning of a file's bytes.
 
     Args:
         legal: bool (256,), which of them a file may hold.
@@ -41,12 +42,12 @@ class Reading:
     table: Mask
 
     def permits(self, held: Histogram) -> bool:
-        """Whether a file may hold these ids."""
+        """Return whether a file may hold these ids."""
         return not (held[~self.legal] > 0).any()
 
 
 def readings(label_map: LabelMap) -> dict[Ids, Reading]:
-    """Both ways to understand a label map's bytes."""
+    """Return both meanings of a label map's bytes: the dataset's own ids, and train ids."""
     own = np.arange(256, dtype=np.uint8)
     classes = own < len(label_map)
     return {
@@ -57,7 +58,7 @@ def readings(label_map: LabelMap) -> dict[Ids, Reading]:
 
 @dataclass(kw_only=True)
 class Counted:
-    """What is kept of one pair.
+    """The counts of one pair, and its faults.
 
     Args:
         problems: (kind, what is said of this file).
@@ -90,82 +91,88 @@ def count(
     classes: int,
     boundary: bool = False,
 ) -> Counted:
-    """Decode and count one pair; what is wrong with it is written down, and nothing is raised.
+    """Decode and count one pair; its faults are noted and not raised.
 
     Args:
         boundary: count along the boundaries too.
     """
     result = Counted(id=pair.id, prediction=pair.prediction.name)
-    truth, prediction = _both(pair, result, colours=colours, truth_colours=truth_colours)
+    truth, prediction = _decode_pair(pair, result, colours=colours, truth_colours=truth_colours)
     joint = ends = None
     if truth is not None and prediction is not None:
         if truth.shape == prediction.shape:
             joint, ends = histogram_and_ends(truth, prediction)  # one pass, whatever the ids will mean
         else:
-            result.problems.append(_other_size(pair.prediction, prediction.shape, truth.shape))
+            result.problems.append(_report_size(pair.prediction, prediction.shape, truth.shape))
     if truth is not None:
         held = _histogram(truth) if joint is None else joint.sum(axis=1)
         if not truth_reading.permits(held):
-            kind = "truths with ids that the dataset does not have" + hint(held, other_reading, option="--truth-ids")
+            kind = "truths with ids that the dataset does not have" + suggest_ids(
+                held, other_reading, option="--truth-ids"
+            )
             result.problems.append((kind, strange_ids(pair.truth.name, held, truth_reading)))
             joint = None
     if prediction is not None:
         result.seen = _histogram(prediction) if joint is None else joint.sum(axis=0)
     if truth is None or prediction is None or joint is None or result.seen is None:
         return result
-    result.content = content(truth, truth_reading.table, ends=ends)
+    result.content = content_digest(truth, truth_reading.table, ends=ends)
     result.void_pixels = int(joint[truth_reading.table == VOID].sum())
     for name, reading in readings.items():
         if reading.permits(result.seen):
-            result.counts[name] = _folded(joint, truth_reading.table, reading.table, classes=classes)
+            result.counts[name] = _fold(joint, truth_reading.table, reading.table, classes=classes)
             if boundary:
                 true, claimed = truth_reading.table[truth], reading.table[prediction]
                 result.boundary[name] = boundary_counts(true, claimed, classes=classes)
     return result
 
 
-def _both(
+def _decode_pair(
     pair: FilePair, result: Counted, *, colours: Colours | None, truth_colours: Colours | None
 ) -> tuple[Mask | None, Mask | None]:
-    """Truth and prediction as ids, uint8 (H, W); None, and a line in the problems of `result`, for what is none."""
+    """Decode truth and prediction, uint8 (H, W); None where that fails, with a line in the problems of `result`."""
     truth = prediction = None
     try:
-        data = _bytes(pair.truth)
-        truth = _decoded(data, pair.truth, colours=truth_colours)
+        data = _read(pair.truth)
+        truth = _decode(data, pair.truth, colours=truth_colours)
         result.file = hashlib.sha256(data).hexdigest()
     except DataError as error:
         result.problems.append((f"truths that are not {error.expected}", f"{pair.truth.name}: {error.found}"))
     try:
-        data = _bytes(pair.prediction)
+        data = _read(pair.prediction)
         stated = None if truth is None else stated_shape(data)
         if truth is None or stated in (None, truth.shape):
-            prediction = _decoded_prediction(data, pair.prediction, colours=colours)
+            prediction = _decode_prediction(data, pair.prediction, colours=colours)
         elif stated is not None:  # a small file may be a huge picture: it is not decoded
-            result.problems.append(_other_size(pair.prediction, stated, truth.shape))
+            result.problems.append(_report_size(pair.prediction, stated, truth.shape))
     except DataError as error:
         kind = f"predictions that are not {error.expected}"
         result.problems.append((kind, f"{pair.prediction.name}: {error.found}"))
     return truth, prediction
 
 
-def content(truth: Mask, table: Mask, *, ends: Places | None = None) -> str:
-    """Digest of a label's size and train ids, run by run: a label map has far fewer runs than pixels.
+def content_digest(truth: Mask, table: Mask, *, ends: Places | None = None) -> str:
+    """Digest a label's size and train ids, run by run: a label map has far fewer runs than pixels.
 
     Args:
-        ends: of runs that the label's are made up of, as `histogram_and_ends` gives them; None to look for them.
+        ends: where runs end, as `histogram_and_ends` gives them; None to look for them.
     """
     flat = truth.ravel()
     last = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1) if ends is None else ends
     ids = table[flat[last]]
     kept = np.append(ids[1:] != ids[:-1], True)  # two void ids may lie side by side
-    digest = hashlib.sha256(_size(truth.shape).encode())
+    digest = hashlib.sha256(_write_size(truth.shape).encode())
     digest.update(last[kept].astype("<u8").tobytes())
     digest.update(ids[kept].tobytes())
     return digest.hexdigest()
 
 
-def _folded(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts:
-    """The confusion matrix, int64 (C, C + 1), of joint counts; `rows` and `columns` are their bytes' train ids."""
+def _fold(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts:
+    """Add joint counts of bytes up to the confusion matrix, int64 (C, C + 1).
+
+    Args:
+        rows: train id of each byte of the truth; `columns` of the prediction.
+    """
     by_class = np.zeros((classes, 256), dtype=np.int64)
     labelled = rows < classes
     np.add.at(by_class, rows[labelled], joint[labelled])
@@ -174,7 +181,7 @@ def _folded(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts
     return counts.T.copy()
 
 
-def _bytes(path: Path) -> bytes:
+def _read(path: Path) -> bytes:
     expected = "readable files"
     try:
         return read_bytes(
@@ -190,28 +197,26 @@ def _bytes(path: Path) -> bytes:
         ) from error
 
 
-def _decoded_prediction(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
-    """A prediction's ids; colours where the dataset's own masks are coloured, and only those of its table."""
+def _decode_prediction(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
+    """Decode a prediction to ids; from colours only where the dataset's own masks are coloured."""
     try:
-        return _decoded(data, path, colours=None)
+        return _decode(data, path, colours=None)
     except DataError:
         if colours is None or path.suffix.lower() == ARRAY:
             raise
-    return _decoded(data, path, colours=replace(colours, otherwise=None))
+    return _decode(data, path, colours=replace(colours, otherwise=None))
 
 
-def _decoded(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
-    """Uint8 (H, W) ids.
+def _decode(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
+    """Decode a file to ids, uint8 (H, W).
 
     Raises:
         DataError: the file holds something else.
     """
-    return (
-        _decoded_array(data, path) if path.suffix.lower() == ARRAY else decode_mask(data, place=path, colours=colours)
-    )
+    return _decode_array(data, path) if path.suffix.lower() == ARRAY else decode_mask(data, place=path, colours=colours)
 
 
-def _decoded_array(data: bytes, path: Path) -> Mask:
+def _decode_array(data: bytes, path: Path) -> Mask:
     expected = "label maps of whole numbers 0..255, of two axes"
     try:
         array = arrays.parse(data)
@@ -232,37 +237,39 @@ def _histogram(mask: Mask) -> Histogram:
     return np.bincount(mask.ravel(), minlength=256).astype(np.int64)
 
 
-def _size(shape: tuple[int, ...]) -> str:
+def _write_size(shape: tuple[int, ...]) -> str:
     return f"{shape[1]} x {shape[0]}"
 
 
-def _other_size(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> tuple[str, str]:
+def _report_size(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> tuple[str, str]:
     kind = "predictions of another size than their truth"
-    return kind, f"{path.name}: {_size(found)}, expected {_size(expected)}"
+    return kind, f"{path.name}: {_write_size(found)}, expected {_write_size(expected)}"
 
 
 def strange_ids(name: str, held: Histogram, reading: Reading) -> str:
-    """The file `name`, and those of the ids it holds that `reading` does not permit."""
-    return f"{name}: {_strange(held, reading)}"
+    """Name the file and those of its ids that `reading` does not permit."""
+    return f"{name}: {_list_strange_ids(held, reading)}"
 
 
 def strange_in_all(name: str, held: Histogram, tried: Mapping[Ids, Reading]) -> str:
-    """The file `name`, and those of the ids it holds that no reading permits; of each reading where that is none."""
+    """Name the file and those of its ids that no reading permits; where there is none such, those of each reading."""
     legal_somewhere = np.any([reading.legal for reading in tried.values()], axis=0)
     if (held[~legal_somewhere] > 0).any():
         nowhere = Reading(legal=legal_somewhere, table=np.full(256, VOID, dtype=np.uint8))
         return strange_ids(name, held, nowhere)
-    return f"{name}: " + ", ".join(f"as {kind} ids {_strange(held, reading)}" for kind, reading in tried.items())
+    return f"{name}: " + ", ".join(
+        f"as {kind} ids {_list_strange_ids(held, reading)}" for kind, reading in tried.items()
+    )
 
 
-def _strange(held: Histogram, reading: Reading) -> str:
+def _list_strange_ids(held: Histogram, reading: Reading) -> str:
     strange = np.flatnonzero((held > 0) & ~reading.legal)
     shown = ", ".join(f"id {value} in {held[value]} pixels" for value in strange[:_IDS_SHOWN])
     return f"{shown}{', ...' if len(strange) > _IDS_SHOWN else ''}"
 
 
-def hint(held: Histogram, other: Reading | None, *, option: str, raw: Reading | None = None) -> str:
-    """What ids that do not fit may be instead; empty where nothing comes to mind.
+def suggest_ids(held: Histogram, other: Reading | None, *, option: str, raw: Reading | None = None) -> str:
+    """Suggest what ids that do not fit may be; empty where nothing is likely.
 
     Args:
         other: the reading that was not tried, and could be had by `option`.
@@ -274,7 +281,7 @@ def hint(held: Histogram, other: Reading | None, *, option: str, raw: Reading | 
         void = np.flatnonzero(raw.legal & (raw.table == VOID))
         instead = f": write {void[0]}, which is a raw id without a class" if void.size else ""
         return f" (all are raw ids but {VOID}, which is void among train ids alone{instead})"
-    if np.count_nonzero(held) > _MANY_IDS:
+    if np.count_nonzero(held) > _MAX_IDS_OF_A_LABEL_MAP:
         return " (so many that they look like probabilities or a grey picture)"
     # Workers that meet nothing wrong start in half the time without these.
     from segline import datasets

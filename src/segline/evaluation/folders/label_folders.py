@@ -1,14 +1,16 @@
-"""Two folders of label maps, paired by name, whatever tool wrote them.
+"""Pair two folders of label maps by file name, whatever tool wrote them.
 
-A file's name is brought down to its image's: folders, file types and what datasets and tools append are
-taken off, so that these are one image's::
+A file's name is reduced to its image's name: folders, file types and the endings that datasets and tools add are
+removed. So these files belong to the same image::
 
-    gtFine/val/lindau/lindau_000000_000019_gtFine_labelIds.png     Cityscapes' truth
-    lindau_000000_000019_leftImg8bit_labels.png                    what `segline predict` writes
-    results/lindau_000000_000019.png                               many another tool
+    gtFine/val/lindau/lindau_000000_000019_gtFine_labelIds.png     the truth of Cityscapes
+    lindau_000000_000019_leftImg8bit_labels.png                    a prediction of `segline predict`
+    results/lindau_000000_000019.png                               a prediction of another tool
 
-Where one folder holds several files of an image, the one that by its name holds ids is taken, and not
-its colour picture, overlay or photograph; two that are equally likely are reported, never chosen from.
+If a folder holds several files of an image, the file whose name says that it holds ids is taken, and not a colour
+picture, an overlay or a photograph. If two files are equally likely, both are reported and none is chosen.
+
+What a dataset's publisher calls its files is said in the dataset's own file (`segline.datasets.base.FileNames`).
 """
 
 import os
@@ -17,10 +19,14 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from segline.errors import DataError, printable
+
+if TYPE_CHECKING:
+    from segline.datasets.base import FileNames
 
 Ids = Literal["raw", "train"]
 
@@ -28,33 +34,14 @@ ARRAY = ".npy"
 _LOSSLESS = frozenset({".png", ".bmp", ".gif", ".tif", ".tiff"})
 _LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
 
-_SHOWN = 3
+_MAX_FILES_SHOWN = 3
 
 _RAW_IDS, _TRAIN_IDS = "labelids", "labeltrainids"
-_ENDINGS = re.compile(
-    rf"(_({_RAW_IDS}|{_TRAIN_IDS}|gtfine|gtcoarse|leftimg8bit|labels?|masks?|pred|predictions?|trimap|seg|segmentation"
-    r"|colou?r|overlay|instanceids|instancetrainids)|\.(png|jpe?g|bmp|tiff?))$",
-    re.IGNORECASE,
+_ENDINGS = (
+    rf"{_RAW_IDS}|{_TRAIN_IDS}|labels?|masks?|pred|predictions?|trimap|seg|segmentation|colou?r|overlay|instanceids"
+    "|instancetrainids"
 )
-_ASIDE = re.compile(
-    r"(_(colou?r|overlay|instanceids|instancetrainids)|^umm?_lane_\d{6}|^uu_lane_\d{6})$", re.IGNORECASE
-)
-_KITTI_ROAD = re.compile(r"^(umm?|uu)_(road|lane)_(?=\d{6}$)")
-
-_PATTERNS = {
-    "cityscapes": re.compile(r"[a-z][a-z-]+_\d{6}_\d{6}"),
-    "kitti": re.compile(r"\d{6}_10"),
-    "kitti_road": re.compile(r"(umm?|uu)_\d{6}"),
-    "camvid": re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_f?\d{5,6}"),
-    "oxford_pets": re.compile(
-        r"(Abyssinian|american_bulldog|american_pit_bull_terrier|basset_hound|beagle|Bengal|Birman|Bombay|boxer"
-        r"|British_Shorthair|chihuahua|Egyptian_Mau|english_cocker_spaniel|english_setter|german_shorthaired"
-        r"|great_pyrenees|havanese|japanese_chin|keeshond|leonberger|Maine_Coon|miniature_pinscher|newfoundland"
-        r"|Persian|pomeranian|pug|Ragdoll|Russian_Blue|saint_bernard|samoyed|scottish_terrier|shiba_inu|Siamese"
-        r"|Sphynx|staffordshire_bull_terrier|wheaten_terrier|yorkshire_terrier)_\d{1,3}"
-    ),
-}
-"""Dataset -> what its images are called."""
+_NO_LABEL_MAP = re.compile(r"_(colou?r|overlay|instanceids|instancetrainids)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +59,9 @@ class LabelFolder:
 
     Args:
         files: image -> its label map.
-        clashes: image -> files that are all as likely to be its label map.
-        nested: whether subfolders belong to the images' names, which are not unique without.
-        ids: "raw" or "train" where every file is named so (``_labelIds``, ``_labelTrainIds``).
+        clashes: image -> several files that are equally likely to be its label map.
+        nested: the images' names include subfolders, because they are not unique without them.
+        ids: "raw" or "train" if every file's name says so (``_labelIds``, ``_labelTrainIds``); else None.
     """
 
     folder: Path
@@ -86,11 +73,11 @@ class LabelFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class Pairing:
-    """Which prediction is of which truth.
+    """Truth and prediction of each image.
 
     Args:
         missing: images without a prediction.
-        extra: predictions of no image that has a truth.
+        extra: predictions for which there is no truth.
     """
 
     pairs: tuple[FilePair, ...]
@@ -99,19 +86,37 @@ class Pairing:
 
 
 def image_name(stem: str) -> str:
-    """What an image is called, from the stem of a file that belongs to it."""
+    """Reduce the stem of an image's, label's or prediction's file to the image's name."""
     name, before = unicodedata.normalize("NFC", stem), None
     while name != before:
-        before, name = name, _ENDINGS.sub("", name) or name
-    return _KITTI_ROAD.sub(r"\1_", name)
+        before, name = name, _endings().sub("", name) or name
+    for names in _file_names().values():
+        if names.label is not None and (found := names.label.fullmatch(name)):
+            return "_".join(found.groups())
+    return name
+
+
+@cache
+def _file_names() -> "dict[str, FileNames]":
+    # Imported here because the workers of `count_pairs`, which need no file names, start faster without it.
+    from segline import datasets
+
+    return {dataset.name: dataset.names for dataset in datasets.public() if dataset.names is not None}
+
+
+@cache
+def _endings() -> re.Pattern[str]:
+    """Compile the endings that tools add, and those of the datasets."""
+    published = (re.escape(ending) for names in _file_names().values() for ending in names.endings)
+    return re.compile(rf"(_({'|'.join([_ENDINGS, *published])})|\.(png|jpe?g|bmp|tiff?))$", re.IGNORECASE)
 
 
 def look(folder: Path, *, role: str, nested: bool | None = None) -> LabelFolder:
-    """List the label maps under `folder`, at any depth; hidden files and folders are passed over, links are followed.
+    """List the label maps under `folder`, at any depth. Hidden files and folders are ignored, links are followed.
 
     Args:
-        role: what the folder is, for errors: ``--truth``.
-        nested: whether subfolders belong to the images' names; None for where names are not unique without.
+        role: names the folder in errors: ``--truth``.
+        nested: include subfolders in the images' names; None: only if the names are not unique without them.
 
     Raises:
         DataError: it is no folder, cannot be listed, or holds no label map.
@@ -123,7 +128,7 @@ def look(folder: Path, *, role: str, nested: bool | None = None) -> LabelFolder:
             expected="a folder of label maps",
             remedy="correct the path",
         )
-    found, others = _listed(folder, role)
+    found, others = _list_files(folder, role)
     if not found:
         raise DataError(
             f"{role} {folder}",
@@ -131,14 +136,16 @@ def look(folder: Path, *, role: str, nested: bool | None = None) -> LabelFolder:
             expected=f"label maps ({', '.join(sorted(_LOSSLESS | {ARRAY}))}), at any depth",
             remedy="correct the path",
         )
-    best = {} if nested else _best(found, lambda path: image_name(path.stem))
+    best = {} if nested else _choose_likeliest(found, lambda path: image_name(path.stem))
     if nested is None:
         nested = any(len(paths) > 1 for paths in best.values())
     if nested:
-        best = _best(found, lambda path: (path.relative_to(folder).parent / image_name(path.stem)).as_posix())
-    _refuse_no_text(best, f"{role} {folder}")
+        best = _choose_likeliest(
+            found, lambda path: (path.relative_to(folder).parent / image_name(path.stem)).as_posix()
+        )
+    _refuse_undecodable(best, f"{role} {folder}")
     files = {name: paths[0] for name, paths in best.items() if len(paths) == 1}
-    kinds = {_ids_named(path) for path in files.values()}
+    kinds = {_read_ids(path) for path in files.values()}
     return LabelFolder(
         folder=folder,
         files=files,
@@ -148,16 +155,17 @@ def look(folder: Path, *, role: str, nested: bool | None = None) -> LabelFolder:
     )
 
 
-def _refuse_no_text(paths_of: Mapping[str, list[Path]], place: str) -> None:
-    """Refuse images whose names are bytes that are no text: no table, page or JSON could name them."""
+def _refuse_undecodable(paths_of: Mapping[str, list[Path]], place: str) -> None:
+    """Refuse images whose names are not UTF-8: no table, page or JSON could hold them."""
     strange = [path.name for name, paths in paths_of.items() for path in paths if any(map(_is_surrogate, name))]
     if strange:
-        shown = ", ".join(map(printable, strange[:_SHOWN])) + (", ..." if len(strange) > _SHOWN else "")
+        more = ", ..." if len(strange) > _MAX_FILES_SHOWN else ""
+        shown = ", ".join(map(printable, strange[:_MAX_FILES_SHOWN])) + more
         raise DataError(
             place,
-            found=f"names of files that are no UTF-8: {len(strange)} ({shown})",
-            expected="names that are text",
-            remedy="rename them alike among the truths and the predictions",
+            found=f"file names that are not UTF-8: {len(strange)} ({shown})",
+            expected="names in UTF-8",
+            remedy="rename these files; give truth and prediction the same name",
         )
 
 
@@ -165,17 +173,19 @@ def _is_surrogate(character: str) -> bool:
     return "\ud800" <= character <= "\udfff"
 
 
-def _listed(folder: Path, role: str) -> tuple[list[Path], int]:
+def _list_files(folder: Path, role: str) -> tuple[list[Path], int]:
+    """List the files that may be label maps, and count the other files."""
+
     def fail(error: OSError) -> None:
         raise DataError(
             f"{role} {error.filename}",
             found=f"cannot be listed: {error.strerror}",
-            expected="a folder this user may read",
+            expected="a folder that this user may read",
             remedy="change its owner or mode",
         ) from error
 
     found, others = [], 0
-    seen: set[str] = set()  # a link may lead back to where it is
+    seen: set[str] = set()  # a link may lead back to a folder above it
     for root, folders, names in os.walk(folder, onerror=fail, followlinks=True):
         place = os.path.realpath(root)
         if place in seen:
@@ -193,8 +203,8 @@ def _listed(folder: Path, role: str) -> tuple[list[Path], int]:
     return found, others
 
 
-def _best(paths: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, list[Path]]:
-    """Image -> those of its files that are likeliest to be its label map."""
+def _choose_likeliest(paths: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, list[Path]]:
+    """Return, for each image, those of its files that are likeliest to be its label map."""
     grouped: defaultdict[str, list[Path]] = defaultdict(list)
     for path in paths:
         grouped[name_of(path)].append(path)
@@ -206,9 +216,10 @@ def _best(paths: Iterable[Path], name_of: Callable[[Path], str]) -> dict[str, li
 
 
 def _rank(path: Path) -> int:
-    """How likely a file is its image's label map, by its name; 0 is the likeliest."""
+    """Rank how likely a file is its image's label map, by its name; 0 is the likeliest."""
     stem, suffix = path.stem.lower(), path.suffix.lower()
-    if suffix in _LOSSY or _ASIDE.search(stem):
+    asides = (names.aside for names in _file_names().values())
+    if suffix in _LOSSY or _NO_LABEL_MAP.search(stem) or any(aside and aside.fullmatch(stem) for aside in asides):
         return 4
     if suffix == ARRAY:
         return 3
@@ -217,13 +228,14 @@ def _rank(path: Path) -> int:
     return 1 if stem.endswith(f"_{_TRAIN_IDS}") else 2
 
 
-def _ids_named(path: Path) -> Ids | None:
+def _read_ids(path: Path) -> Ids | None:
+    """Read from a file's name which kind of ids it holds; None if the name does not say."""
     stem = path.stem.lower()
     return "raw" if stem.endswith(f"_{_RAW_IDS}") else "train" if stem.endswith(f"_{_TRAIN_IDS}") else None
 
 
 def pair(truth: LabelFolder, prediction: LabelFolder) -> Pairing:
-    """Pair the files of two folders by the names of their images; look at both with the same `nested`."""
+    """Pair the files of two folders by the names of their images; `look` at both with the same `nested`."""
     there, answered = truth.files, prediction.files
     return Pairing(
         pairs=tuple(
@@ -237,7 +249,7 @@ def pair(truth: LabelFolder, prediction: LabelFolder) -> Pairing:
 
 
 def dataset_named(names: Iterable[str]) -> str | None:
-    """The dataset whose images are called like all of these; None where none's are."""
-    whole = [name.rpartition("/")[2] for name in names]
-    fitting = [dataset for dataset, pattern in _PATTERNS.items() if whole and all(map(pattern.fullmatch, whole))]
-    return fitting[0] if fitting else None
+    """Return the dataset whose image names all of these are, or None."""
+    stems = [name.rpartition("/")[2] for name in names]
+    fitting = (name for name, files in _file_names().items() if stems and all(map(files.image.fullmatch, stems)))
+    return next(fitting, None)

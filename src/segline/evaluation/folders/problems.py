@@ -1,4 +1,4 @@
-"""What is kept of a folder's pairs: their counts, and what is wrong with any of them."""
+"""The sums over a folder's pairs: their counts and their faults."""
 
 from collections.abc import Mapping
 
@@ -8,13 +8,14 @@ from segline.core.labels import VOID
 from segline.core.metrics.confusion import outside_share
 from segline.core.metrics.joint_histogram import BYTES, Counts
 from segline.errors import printable
-from segline.evaluation.folders.count_pairs import Counted, Reading, hint, strange_ids, strange_in_all
+from segline.evaluation.folders.count_pairs import Counted, Reading, strange_ids, strange_in_all, suggest_ids
 from segline.evaluation.folders.label_folders import Ids
 
-_GOOD, _BAD, _SEVERAL = 0.01, 0.3, 2
-"""One reading leaves at most the first share of the labelled pixels without a class, the other at least the second,
-and under as many different ids: then they are ids of the first kind. So a network's answers are told, of which raw
-ids of Cityscapes would make ego vehicles and borders of the image; but not a class in raw ids on a ground of 0."""
+_MOST_OUTSIDE_OF_RIGHT_READING, _LEAST_OUTSIDE_OF_WRONG_READING, _LEAST_VOID_IDS = 0.01, 0.3, 2
+"""One reading leaves at most the first share of the labelled pixels without a class. The other leaves at least the
+second share, under at least that many different ids. Then the ids are of the first kind. This tells a network's train
+ids, which as raw ids of Cityscapes would be ego vehicle and image border. It does not decide where one class in raw ids
+lies on a ground of 0."""
 
 SHOWN = 3
 """Examples of each problem."""
@@ -36,7 +37,7 @@ class Problems:
             self._kinds[kind] = count + len(examples), [*shown, *map(printable, examples[:SHOWN])][:SHOWN]
 
     def lines(self) -> list[str]:
-        """One a kind."""
+        """Write one line for each kind."""
         return [
             f"{kind}: {count} ({'; '.join(shown)}{f'; and {count - len(shown)} more' if count > len(shown) else ''})"
             for kind, (count, shown) in self._kinds.items()
@@ -44,12 +45,12 @@ class Problems:
 
 
 class Sums:
-    """What is kept of all pairs: counts under each reading that all of them permit.
+    """Counts of all pairs, under each reading that all of them permit.
 
     Args:
-        problems: what is wrong with any pair goes there.
+        problems: takes the faults of the pairs.
         both: all readings.
-        stated: the one that the predictions are said to be of.
+        stated: the reading that the user named for the predictions; None to tell it from their ids.
     """
 
     def __init__(self, problems: Problems, both: Mapping[Ids, Reading], *, stated: Ids | None) -> None:
@@ -75,7 +76,7 @@ class Sums:
             other = next((reading for name, reading in self._both.items() if name not in self._tried), None)
             self._problems.add(
                 f"predictions with ids that are no {' and no '.join(self._tried)} ids of the dataset"
-                + hint(one.seen, other, option="--ids", raw=self._tried.get("raw")),
+                + suggest_ids(one.seen, other, option="--ids", raw=self._tried.get("raw")),
                 strange_in_all(one.prediction, one.seen, self._tried),
             )
             return
@@ -96,7 +97,7 @@ class Sums:
         self._agree = self._agree and all(np.array_equal(first, other) for other in others)
 
     def decide(self, *, named: Ids | None) -> tuple[Ids, str]:
-        """How the predictions are to be read, and why.
+        """Decide how the predictions are read, and say why.
 
         Args:
             named: what their files' names say.
@@ -120,25 +121,29 @@ class Sums:
                 f"as {name} ids {share:.1%} of the labelled pixels are of no class" for name, share in shares.items()
             ]
             best, worst = sorted(left, key=shares.__getitem__)
-            if shares[best] <= _GOOD and shares[worst] >= _BAD and self._void_ids(worst) >= _SEVERAL:
+            if (
+                shares[best] <= _MOST_OUTSIDE_OF_RIGHT_READING
+                and shares[worst] >= _LEAST_OUTSIDE_OF_WRONG_READING
+                and self._count_void_ids(worst) >= _LEAST_VOID_IDS
+            ):
                 return best, ", ".join(said)
             self._problems.add("ways to read the ids that would both do: say --ids raw or --ids train", *said)
         return "raw", ""
 
     def per_image(self, chosen: Ids) -> Counts:
-        """Counts of all pairs under one reading, int64 (N, C, C + 1); without rows where there are none."""
+        """Stack the counts of all pairs under one reading, int64 (N, C, C + 1); no row where there is no pair."""
         counts = self._counts[chosen]
         return np.stack(counts) if counts else np.zeros((0, 1, 2), dtype=np.int64)
 
     def boundary(self, chosen: Ids) -> Counts | None:
-        """Counts along the boundaries, int64 (N, 3, C); None where pairs were not counted along them."""
+        """Stack the counts along the boundaries, int64 (N, 3, C); None where they were not counted."""
         counts = self._boundary[chosen]
         return np.stack(counts) if counts else None
 
-    def _void_ids(self, name: Ids) -> int:
-        """How many different ids that predictions hold are void under one reading."""
+    def _count_void_ids(self, name: Ids) -> int:
+        """Count the different ids in predictions that are void under one reading."""
         return int(np.count_nonzero((self._seen > 0) & (self._both[name].table == VOID)))
 
     def outside(self, name: Ids) -> float:
-        """Share of the labelled pixels that are void or of no class under one reading."""
+        """Compute the share of the labelled pixels that are predicted void or no class under one reading."""
         return outside_share(self.per_image(name).sum(axis=0))

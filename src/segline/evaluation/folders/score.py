@@ -1,8 +1,7 @@
 """Score a folder of predictions, from whatever tool, against a folder of ground truth.
 
-Every pair is decoded and counted once, on a pool of processes; what is kept of an image is its counts.
-Everything that is wrong with the folders is collected over all files, and nothing is scored unless all
-of it is well.
+Every pair is decoded and counted once, on a pool of processes; only its counts are kept. The faults of all files are
+collected. Nothing is scored unless there is none.
 
 Ids follow ``cityscapesscripts``: a prediction that is a known void id is a miss of the true class, and
 one that is no id of the dataset has no meaning and is refused (there it lies outside of the matrix and
@@ -32,18 +31,17 @@ from segline.parallel.pool import stream_samples
 from segline.progress import Report
 
 _MOST_OUTSIDE = 0.1
-"""Share of the labelled pixels that predictions may leave without a class, and nothing be asked."""
+"""Share of the labelled pixels that predictions may leave without a class before the user is asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderScore:
-    """What a folder of predictions scored.
+    """The score of a folder of predictions.
 
     Args:
         split: the dataset's published split whose labels these are; None where they are of none.
         split_why: how that is known, or what to do about it.
-        ids: how the predictions were read.
-        why: why they were.
+        ids: how the predictions were read, and `why`.
         warnings: what a reader of the score should know.
     """
 
@@ -83,20 +81,20 @@ def score_folders(
         ConfigError: nothing is known of the split `only`, or the manifest is of other splits than the dataset's.
         DataError: anything is wrong with the folders; it names all of it, with counts and examples.
     """
-    _refuse_stale(dataset, published)
+    _refuse_stale_manifest(dataset, published)
     there = label_folders.look(truth, role="--truth")
     answered = label_folders.look(prediction, role="--prediction", nested=there.nested)
     if only is not None:
-        there, answered = _narrowed(there, answered, only=only, published=published)
+        there, answered = _keep_split(there, answered, only=only, published=published)
     problems = Problems()
-    pairs = _paired(dataset, there, answered, problems, published=Published() if only else published)
-    counted = _counter(dataset, truth_ids=truth_ids, named=there.ids, ids=ids, boundary=boundary)
+    pairs = _pair_files(dataset, there, answered, problems, published=Published() if only else published)
+    counted = _bind_counter(dataset, truth_ids=truth_ids, named=there.ids, ids=ids, boundary=boundary)
     sums = Sums(problems, readings(dataset.label_map), stated=ids)
     for one in stream_samples(counted, pairs, workers=workers, description=f"score {dataset.name}", report=report):
         sums.take(one)
     chosen, why = sums.decide(named=answered.ids)
     if (ids or answered.ids) is None and chosen == "train" and sums.outside(chosen) > _MOST_OUTSIDE:
-        problems.add(*_meant(dataset, sums.outside(chosen)))
+        problems.add(*_describe_foreground(dataset, sums.outside(chosen)))
     if pairs and not problems and not sums.per_image(chosen).any():
         problems.add("labels without a labelled pixel, so that nothing can be scored", *(pair.id for pair in pairs))
     _refuse(problems, f"{prediction} against {truth}")
@@ -109,19 +107,19 @@ def score_folders(
         workers=workers,
         report=report,
     )
-    evaluation = _evaluation(dataset, sums, chosen, split=found.split, published=published)
+    evaluation = _build_evaluation(dataset, sums, chosen, split=found.split, published=published)
     return FolderScore(
         evaluation=evaluation,
         split=found.split,
         split_why=found.why,
         ids=chosen,
         why=why,
-        warnings=_warnings(evaluation, pairs, sums.contents, unlike=only if only != found.split else None),
+        warnings=_collect_warnings(evaluation, pairs, sums.contents, unlike=only if only != found.split else None),
     )
 
 
-def _refuse_stale(dataset: Dataset, published: Published) -> None:
-    """See that the manifest's splits are those that the protocol names (``+last_30``), whatever the task."""
+def _refuse_stale_manifest(dataset: Dataset, published: Published) -> None:
+    """Refuse a manifest whose splits are not those that the protocol names (``+last_30``)."""
     made_for, wanted = (protocol.partition("+")[2] for protocol in (published.protocol, dataset.protocol))
     if published.protocol and made_for != wanted:
         raise ConfigError(
@@ -132,8 +130,8 @@ def _refuse_stale(dataset: Dataset, published: Published) -> None:
         )
 
 
-def _meant(dataset: Dataset, outside: float) -> tuple[str, str]:
-    """A problem: so much is void that 255 hardly means it, but is the foreground of a mask of 0 and 255."""
+def _describe_foreground(dataset: Dataset, outside: float) -> tuple[str, str]:
+    """Describe the problem that 255 is on so many pixels that it is hardly void, but a foreground of 0 and 255."""
     hint = "; if 255 is the second class, write 1 in its place" if len(dataset.label_map) == BINARY else ""
     return (
         "readings that leave much of what is labelled without a class",
@@ -142,10 +140,10 @@ def _meant(dataset: Dataset, outside: float) -> tuple[str, str]:
     )
 
 
-def _counter(
+def _bind_counter(
     dataset: Dataset, *, truth_ids: Ids | None, named: Ids | None, ids: Ids | None, boundary: bool
 ) -> Callable[[FilePair], Counted]:
-    """How one pair is counted, in any process.
+    """Bind the readings to `count`; the result can be sent to another process.
 
     Args:
         truth_ids: what the truth is said to hold.
@@ -175,8 +173,10 @@ def _refuse(problems: Problems, place: str) -> None:
         )
 
 
-def _evaluation(dataset: Dataset, sums: Sums, chosen: Ids, *, split: str | None, published: Published) -> Evaluation:
-    """What was counted under the reading `chosen`; `split` is the published one that the labels are of."""
+def _build_evaluation(
+    dataset: Dataset, sums: Sums, chosen: Ids, *, split: str | None, published: Published
+) -> Evaluation:
+    """Build the evaluation under the reading `chosen`; `split` is the published one that the labels are of."""
     return Evaluation(
         dataset=dataset.name,
         split=split or "",
@@ -185,7 +185,7 @@ def _evaluation(dataset: Dataset, sums: Sums, chosen: Ids, *, split: str | None,
         label_map=dataset.label_map.digest,
         names=dataset.label_map.names,
         ids=tuple(sums.contents),
-        groups=_groups(dataset, tuple(sums.contents), published),
+        groups=_group_images(dataset, tuple(sums.contents), published),
         void_pixels=sums.void_pixels,
         per_image=sums.per_image(chosen),
         categories=dataset.label_map.categories,
@@ -194,18 +194,18 @@ def _evaluation(dataset: Dataset, sums: Sums, chosen: Ids, *, split: str | None,
     )
 
 
-def _groups(dataset: Dataset, images: tuple[str, ...], published: Published) -> tuple[str, ...] | None:
-    """How images belong together: as the manifest has it, of whatever split they are, else as their names tell."""
+def _group_images(dataset: Dataset, images: tuple[str, ...], published: Published) -> tuple[str, ...] | None:
+    """Group the images: as the manifest does, whatever their split, else by what their names tell."""
     if all(any(name in labels for labels in published.labels.values()) for name in images):
         return published.grouped(images)
     names = (PurePosixPath(name).name for name in images)  # of nested folders the last part
     return grouping([dataset.group_of(name) for name in names]) if dataset.group_of else None
 
 
-def _narrowed(
+def _keep_split(
     there: LabelFolder, answered: LabelFolder, *, only: str, published: Published
 ) -> tuple[LabelFolder, LabelFolder]:
-    """Both folders with the images of `only` alone; a prediction of no image that there is stays, to be reported."""
+    """Keep the images of the split `only` in both folders; a prediction of an unknown image stays, to be reported."""
     wanted = published.labels.get(only)
     if not wanted:
         raise ConfigError(
@@ -245,10 +245,10 @@ def _narrowed(
     return narrowed, kept(answered)
 
 
-def _paired(
+def _pair_files(
     dataset: Dataset, there: LabelFolder, answered: LabelFolder, problems: Problems, *, published: Published
 ) -> list[FilePair]:
-    """The pairs; what has no partner goes to `problems`."""
+    """Pair the files; those without a partner go to `problems`."""
     found = label_folders.pair(there, answered)
     known = label_folders.dataset_named(there.files)
     if known not in (None, dataset.name) and dataset.own is None:
@@ -260,21 +260,21 @@ def _paired(
         like = f"named as those of {other}" if other else f"not named as the images are: {found.missing[0]}.png"
         hint = f" (the predictions are {like})"
     problems.add(f"images without a prediction, of {len(there.files)}{hint}", *found.missing)
-    problems.add("predictions without a truth", *(_shown(path, answered) for path in found.extra))
+    problems.add("predictions without a truth", *(_show_path(path, answered) for path in found.extra))
     for folder, what in ((there, "truth"), (answered, "prediction")):
-        clashes = (", ".join(_shown(path, folder) for path in paths) for paths in folder.clashes.values())
+        clashes = (", ".join(_show_path(path, folder) for path in paths) for paths in folder.clashes.values())
         problems.add(f"images with several files that may each be the {what}", *clashes)
     return list(found.pairs)
 
 
-def _shown(path: Path, folder: LabelFolder) -> str:
+def _show_path(path: Path, folder: LabelFolder) -> str:
     return path.relative_to(folder.folder).as_posix()
 
 
-def _warnings(
+def _collect_warnings(
     evaluation: Evaluation, pairs: list[FilePair], contents: Mapping[str, str], *, unlike: str | None
 ) -> tuple[str, ...]:
-    """What a reader of the score should know.
+    """Collect warnings for the reader of the score.
 
     Args:
         contents: of `Sums`, in the order of the evaluation's images.

@@ -1,0 +1,117 @@
+"""A dataset is added by one file: everything that must know of it finds it there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+import yaml
+from places import PARAMS, ROOT
+
+from segline import config
+
+pytestmark = pytest.mark.lengthy
+
+# The example of docs/architecture.md, with the two fields that it leaves out.
+MORE = """
+
+import re
+from dataclasses import replace
+
+import numpy as np
+
+from segline.datasets.base import FileNames
+
+
+def _draw(seed):
+    from segline.datasets.drawing.packing import png, zip_archive
+
+    rng = np.random.default_rng(seed)
+    members = []
+    for name in ("FudanPed00001", "FudanPed00002", "FudanPed00073", "PennPed00001"):
+        mask = rng.integers(0, 3, (20, 30), np.uint8)
+        members += [
+            (f"PennFudanPed/PNGImages/{name}.png", png(rng.integers(0, 255, (20, 30, 3), np.uint8))),
+            (f"PennFudanPed/PedMasks/{name}_mask.png", png(mask)),
+        ]
+    yield "PennFudanPed.zip", zip_archive(members)
+
+
+DATASET = replace(
+    DATASET, draw=_draw, names=FileNames(image=re.compile(r"(FudanPed|PennPed)[0-9]{5}"), endings=("silhouette",))
+)
+"""
+SCRIPT = "from segline.cli import main; main()"
+
+
+class Added:
+    """A copy of the package with one more file, and a project that uses the new dataset."""
+
+    def __init__(self, folder):
+        self.root = folder
+        shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/architecture.md").read_text(), flags=re.DOTALL)
+        (folder / "src/segline/datasets/penn_fudan.py").write_text(example + MORE)
+        params = yaml.safe_load(PARAMS.read_text())
+        params |= {"datasets": ["penn_fudan"], "dataset": "penn_fudan", "source": str(folder / "mirror")}
+        params["options"]["penn_fudan"] = {}
+        params["promotion"]["floor"]["penn_fudan"] = 0.1
+        (folder / "params.yaml").write_text(yaml.safe_dump(params))
+
+    def run(self, *command, fails=False):
+        """What a command says, on both streams."""
+        answer = subprocess.run(
+            [sys.executable, "-c", SCRIPT, *map(str, command)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.root,
+            env=os.environ | {"PYTHONPATH": str(self.root / "src"), "COLUMNS": "200"},
+        )
+        said = answer.stdout + answer.stderr
+        assert answer.returncode == (1 if fails else 0), said
+        return " ".join(said.split())
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory):
+    return Added(tmp_path_factory.mktemp("added"))
+
+
+def test_a_new_file_is_a_dataset_in_params_commands_sample_stages_and_scoring(added):
+    added.run("sample", added.root / "mirror")
+    assert (added.root / "mirror/penn_fudan/PennFudanPed.zip").is_file()
+    for stage in ("download", "extract"):
+        added.run("data", stage, "penn_fudan")
+    truth = added.root / "data/raw/penn_fudan/PennFudanPed/PedMasks"
+    predictions = added.root / "predictions"
+    predictions.mkdir()
+    for path in truth.iterdir():
+        shutil.copy(path, predictions / path.name.replace("_mask", "_silhouette"))
+    folders = ("--truth", truth, "--prediction", predictions)
+    assert "mIoU 1.0000" in added.run("score", "--dataset", "penn_fudan", *folders)
+    said = added.run("score", "--dataset", "kitti", *folders, fails=True)
+    assert "images named as those of penn_fudan, though the dataset is kitti" in said
+    assert "'penn_fudan'?" in added.run("score", "--dataset", "pen_fudan", *folders, fails=True)
+    assert "'penn_fudan'?" in added.run("data", "download", "pen_fudan", fails=True)
+
+
+def test_files_that_define_no_dataset_are_none(added):
+    others = {path.stem for path in (ROOT / "src/segline/datasets").glob("*.py")} - set(config.dataset_names())
+    assert others == {"__init__", "base", "sample", "street_labels"}
+
+
+def test_no_import_contract_lists_datasets():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    assert not [contract["name"] for contract in contracts if "segline.datasets" in contract.get("containers", ())]
+
+
+def test_no_other_room_knows_a_public_dataset_by_name():
+    names = "|".join(sorted(set(config.dataset_names()) - {"folder"}))
+    quoted = re.compile(rf"[\"'](?:{names})[\"']")
+    sources = [*(ROOT / "src/segline").rglob("*.py"), *(ROOT / "flows").rglob("*.py")]
+    elsewhere = [path for path in sources if "segline/datasets/" not in path.as_posix()]
+    assert [path.name for path in elsewhere if quoted.search(path.read_text("utf-8"))] == []
