@@ -135,6 +135,7 @@ class Dataset:
 
     Args:
         protocol: name and version of the scoring rules.
+        extra_scores: groups of rows of `segline.core.metrics.table` that are reported beside the others.
         mirrored: a left-right flip gives another plausible image.
         colours: colour -> raw id, for masks that are coloured pictures; None if masks hold ids.
         credentials: environment variables that the publisher's login needs.
@@ -186,10 +187,9 @@ class Dataset:
             ConfigError: it has no such task or split.
         """
         dataset = self
-<<<<<<< HEAD
-        if task not in (None, self.task):
-            other = self.tasks.get(_known(f"options.{self.name}.task", str(task), [self.task, *self.tasks]))
-            assert other is not None
+        if task is not None and task != self.task:
+            refuse_unknown(f"params.yaml options.{self.name}.task", task, [self.task, *self.tasks])
+            other = self.tasks[task]
             dataset = replace(
                 dataset,
                 task=task,
@@ -198,18 +198,9 @@ class Dataset:
                 extra_scores=other.extra_scores,
                 suffix=f"-{task}",
             )
-        if split not in (None, self.split):
-            pairs = self.splits[_known(f"options.{self.name}.split", str(split), [self.split, *self.splits])]
-            dataset = replace(dataset, split=split, pairs=pairs, protocol=f"{dataset.protocol}+{split}")
-=======
-        if task is not None and task != self.task:
-            refuse_unknown(f"params.yaml options.{self.name}.task", task, [self.task, *self.tasks])
-            other = self.tasks[task]
-            dataset = replace(dataset, task=task, label_map=other.label_map, protocol=other.protocol, suffix=f"-{task}")
         if split is not None and split != self.split:
             refuse_unknown(f"params.yaml options.{self.name}.split", split, [self.split, *self.splits])
             dataset = replace(dataset, split=split, pairs=self.splits[split], protocol=f"{dataset.protocol}+{split}")
->>>>>>> h-datasets
         return dataset
 
     def image_label(self, task: str | None) -> tuple[str, ImageLabel]:
