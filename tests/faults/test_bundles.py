@@ -172,7 +172,7 @@ def _weights(value: float) -> keras.Model:
     ("build", "said"),
     [
         (_two_outputs, "2 outputs"),
-        (_named_output, "a dict of answers"),
+        (_named_output, "a dict of outputs"),
         (_two_inputs, "2 inputs"),
         (_vector, "inputs of shape (None, 8)"),
         (lambda: keras.Model(image := _image(4), _logits(image)), "inputs of shape (None, None, None, 4)"),
@@ -183,7 +183,7 @@ def _weights(value: float) -> keras.Model:
         (_one_answer_an_image, "outputs of shape (None, 3)"),
         (_whole_numbers, "outputs of type int32"),
         (_smaller, "outputs of (4, 12) pixels for images of (8, 24)"),
-        (_stride_16, "no answer to images of (8, 24) pixels"),
+        (_stride_16, "no output for images of (8, 24) pixels"),
         (lambda: _weights(float("nan")), "bias that are NaN or infinite"),
         (lambda: _weights(float("inf")), "bias that are NaN or infinite"),
     ],
