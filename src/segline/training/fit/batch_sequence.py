@@ -95,7 +95,7 @@ class Sequence(keras.utils.PyDataset):
                 raise DataError(
                     f"batch {number}",
                     found=f"train id {foreign.max()} in a mask",
-                    expected=f"0..{self._classes - 1} or {VOID} (void), because the network has {self._classes} classes",
+                    expected=f"0..{self._classes - 1} (the network's classes) or {VOID} (void)",
                     remedy="build the network for the label map that the data were prepared with",
                 )
         return images, masks
