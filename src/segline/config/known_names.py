@@ -5,7 +5,6 @@ import difflib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from pydantic_core import PydanticCustomError
 
@@ -36,55 +35,17 @@ def encoder_names() -> list[str]:
     return _stems("models/encoders", {"__init__"})
 
 
-def optimizer_names() -> list[str]:
-    """List the optimizers: the rows of their table in ``segline/training/objective/optimizers.py``."""
-    return list(_read_table("training/objective/optimizers.py", "OPTIMIZERS"))
-
-
-def decay_names() -> list[str]:
-    """List how a learning rate may fall: the rows of the table in ``segline/training/objective/schedule.py``."""
-    return list(_read_table("training/objective/schedule.py", "DECAYS"))
-
-
-def loss_terms() -> dict[str, dict[str, Any]]:
-    """Return the terms of the loss with what their rows in ``segline/training/objective/losses.py`` say literally."""
-    return _read_table("training/objective/losses.py", "TERMS")
-
-
 @cache
 def network_options(network: str) -> frozenset[str]:
-    """Return the fields of `ModelConfig` that the family lists in its ``OPTIONS``, read off its file."""
-    listed = _read_value(f"models/{network}.py", "OPTIONS")
-    assert isinstance(listed, ast.Call), f"{network}.OPTIONS is to be frozenset({{...}})"
-    return frozenset(ast.literal_eval(listed.args[0]))
-
-
-@cache
-def _read_table(file: str, name: str) -> dict[str, dict[str, Any]]:
-    """Read the rows of the table `name`, a dictionary: key -> the keyword arguments of its value that are literals."""
-    table = _read_value(file, name)
-    assert isinstance(table, ast.Dict), f"{name} in {file} is to be a dictionary"
-    return {
-        str(ast.literal_eval(key)): {
-            keyword.arg: ast.literal_eval(keyword.value)
-            for keyword in (row.keywords if isinstance(row, ast.Call) else ())
-            if keyword.arg and isinstance(keyword.value, ast.Constant | ast.Dict)
-        }
-        for key, row in zip(table.keys, table.values, strict=True)
-        if key is not None
-    }
-
-
-def _read_value(file: str, name: str) -> ast.expr | None:
-    """Find what the file of our package assigns to `name`; the file is not imported, because that takes Keras."""
-    tree = ast.parse((_PACKAGE / file).read_text(encoding="utf-8"))
-    (value,) = (
+    """Fields of `ModelConfig` that the family lists in its ``OPTIONS``, read off its file: to import it takes Keras."""
+    tree = ast.parse((_PACKAGE / "models" / f"{network}.py").read_text(encoding="utf-8"))
+    (listed,) = (
         node.value
         for node in tree.body
-        if (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name)
-        or (isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name)
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["OPTIONS"]
     )
-    return value
+    assert isinstance(listed, ast.Call), f"{network}.OPTIONS is to be frozenset({{...}})"
+    return frozenset(ast.literal_eval(listed.args[0]))
 
 
 def _stems(room: str, excluded: set[str]) -> list[str]:

@@ -6,13 +6,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model, model
 from pydantic_core import PydanticCustomError
 
 from segline.config.fields import (
-    DecayName,
     Depth,
     EncoderName,
     Flip,
     NetworkName,
     Offered,
-    OptimizerName,
     Positive,
     Rate,
     Share,
@@ -24,7 +22,8 @@ from segline.config.fields import (
     ascending,
     sequence,
 )
-from segline.config.known_names import CLASSIFICATION, IMAGENET, loss_terms, network_options
+from segline.config.known_names import CLASSIFICATION, IMAGENET, network_options
+from segline.config.objective import DecayName, OptimizerName, loss_terms
 
 
 def _make_loss_fields() -> dict[str, Any]:

@@ -19,27 +19,24 @@ Batch = tuple[Image, Mask]
 _PREFETCHED_BATCHES = 2
 
 
-class TrainBatches(Protocol):
-    """An endless sequence of training batches."""
+class Batches(Protocol):
+    """An endless sequence of batches; in training their number is the fit's global step, from 0."""
 
-    def batch(self, step: int) -> Batch:
-        """Make the batch of the fit's global `step`, from 0: the same at every call, in any order.
+    def batch(self, number: int, /) -> Batch:
+        """Make batch `number`: the same at every call, in any order.
 
         It is called from another thread, before the batch is needed; never from two threads at once.
         """
 
-    def ids(self, step: int) -> list[str]:
-        """List the samples in the batch of `step`, in their order; errors name them."""
+    def ids(self, number: int, /) -> list[str]:
+        """List the samples in batch `number`, in their order; errors name them."""
 
 
-class ValidationBatches(Protocol):
+class ValidationBatches(Batches, Protocol):
     """One pass over a split, in a fixed order."""
 
     def __len__(self) -> int:
         """Count the batches."""
-
-    def batch(self, index: int) -> Batch:
-        """Make batch `index`, the same at every call; called from another thread, as in `TrainBatches`."""
 
 
 class Sequence(keras.utils.PyDataset):
@@ -57,9 +54,7 @@ class Sequence(keras.utils.PyDataset):
             as void. None: masks are not checked.
     """
 
-    def __init__(
-        self, batches: TrainBatches | ValidationBatches, *, first: int, last: int, classes: int | None = None
-    ) -> None:
+    def __init__(self, batches: Batches, *, first: int, last: int, classes: int | None = None) -> None:
         super().__init__()
         self._batches, self._first, self._last, self._classes = batches, first, last, classes
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")

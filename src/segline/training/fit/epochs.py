@@ -11,7 +11,7 @@ import keras
 
 from segline.progress import duration
 from segline.training.fit.bar import EpochBars
-from segline.training.fit.batch_sequence import TrainBatches
+from segline.training.fit.batch_sequence import Batches
 from segline.training.fit.checkpoint import Checkpoint, Progress, assign, values
 from segline.training.fit.failures import Divergence
 from segline.training.fit.job import Job
@@ -35,7 +35,7 @@ class EpochEnd(keras.callbacks.Callback):
         job: Job,
         progress: Progress,
         *,
-        train: TrainBatches,
+        train: Batches,
         validate: Callable[[], dict[str, float]],
         bars: EpochBars,
         tracker: Tracker,

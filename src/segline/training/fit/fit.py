@@ -15,7 +15,7 @@ from segline import models
 from segline.training import backend
 from segline.training.fit import batch_sequence
 from segline.training.fit.bar import EpochBars
-from segline.training.fit.batch_sequence import TrainBatches, ValidationBatches
+from segline.training.fit.batch_sequence import Batches, ValidationBatches
 from segline.training.fit.checkpoint import Checkpoint, History, Progress, assign
 from segline.training.fit.epochs import EpochEnd
 from segline.training.fit.failures import Memory, explained
@@ -50,7 +50,7 @@ class FitResult:
 def fit(
     job: Job,
     *,
-    train: TrainBatches,
+    train: Batches,
     validation: ValidationBatches,
     tracker: Tracker,
     checkpoint: Path | None = None,
