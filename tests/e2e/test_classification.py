@@ -24,7 +24,7 @@ def test_the_search_begins_with_an_encoder_that_knows_the_breeds(project_copy, k
     if killed:
         project_copy.kill_when("breed, mini_xception: epoch 1/2", sys.executable, "-u", "-m", "flows.training")
     said = project_copy.train().stderr
-    assert ("breed, mini_xception: going on after epoch 1 of 2" in said) == killed
+    assert ("breed, mini_xception: resuming after epoch 1 of 2" in said) == killed
     assert "breed, mini_xception: accuracy" in said
     assert said.index("macro-F1") < said.index("trial 1/1")
 

@@ -172,18 +172,18 @@ def _weights(value: float) -> keras.Model:
     ("build", "said"),
     [
         (_two_outputs, "2 outputs"),
-        (_named_output, "a dict of answers"),
+        (_named_output, "a dict of outputs"),
         (_two_inputs, "2 inputs"),
         (_vector, "inputs of shape (None, 8)"),
         (lambda: keras.Model(image := _image(4), _logits(image)), "inputs of shape (None, None, None, 4)"),
         (lambda: keras.Model(image := _image(1), _logits(image)), "inputs of shape (None, None, None, 1)"),
         (lambda: keras.Model(image := _image(3, (64, 64)), _logits(image)), "inputs of shape (None, 64, 64, 3)"),
-        (lambda: keras.Model(image := _image(), _logits(image, 1)), "answers of shape (None, None, None, 1)"),
-        (lambda: keras.Model(image := _image(), _logits(image, 5)), "answers of shape (None, None, None, 5)"),
-        (_one_answer_an_image, "answers of shape (None, 3)"),
-        (_whole_numbers, "answers of type int32"),
-        (_smaller, "answers of (4, 12) pixels to images of (8, 24)"),
-        (_stride_16, "no answer to images of (8, 24) pixels"),
+        (lambda: keras.Model(image := _image(), _logits(image, 1)), "outputs of shape (None, None, None, 1)"),
+        (lambda: keras.Model(image := _image(), _logits(image, 5)), "outputs of shape (None, None, None, 5)"),
+        (_one_answer_an_image, "outputs of shape (None, 3)"),
+        (_whole_numbers, "outputs of type int32"),
+        (_smaller, "outputs of (4, 12) pixels for images of (8, 24)"),
+        (_stride_16, "no output for images of (8, 24) pixels"),
         (lambda: _weights(float("nan")), "bias that are NaN or infinite"),
         (lambda: _weights(float("inf")), "bias that are NaN or infinite"),
     ],
@@ -214,7 +214,7 @@ def test_one_channel_for_two_classes_is_refused(folder):
     file = folder / Files.DESCRIPTION
     file.write_text(json.dumps(json.loads(file.read_text()) | {"classes": [ROAD, CAR], "threshold": 0.4}))
     keras.Model(image := _image(), _logits(image, 1, activation="sigmoid")).save(folder / Files.NETWORK)
-    assert "answers of shape (None, None, None, 1)" in _refused(folder)
+    assert "outputs of shape (None, None, None, 1)" in _refused(folder)
 
 
 def _rewritten(folder, *, config=lambda text: text, weights=lambda data: data, packed=zipfile.ZIP_STORED) -> None:
@@ -280,5 +280,5 @@ def test_answers_that_are_no_numbers_make_no_mask(tmp_path):
     network = _network()
     network.set_weights([np.full_like(each, 3e38) for each in network.get_weights()])
     bundle = Bundle(network=network, dataset="drawn", family="unet", labels=LABELS, short_side=None, stride=STRIDE)
-    with pytest.raises(DataError, match="answers that are NaN or infinite"):
+    with pytest.raises(DataError, match="logits that are NaN or infinite"):
         predict(bundle, np.full((STRIDE, 2 * STRIDE, 3), 255, np.uint8))

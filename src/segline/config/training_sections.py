@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
 from segline.config.fields import (
@@ -23,26 +23,33 @@ from segline.config.fields import (
     sequence,
 )
 from segline.config.known_names import CLASSIFICATION, IMAGENET, network_options
+from segline.config.objective import DecayName, OptimizerName, loss_terms
 
 
-class Loss(Strict):
-    """The loss: a sum of terms, each multiplied by the weight given here (`training.objective.losses`)."""
+def _make_loss_fields() -> dict[str, Any]:
+    """Make a field for the weight of each term of the loss, and one for each number that a term has of its own."""
+    rows = loss_terms()
+    weights: dict[str, Any] = {name: (Weight, row.get("weight", 0.0)) for name, row in rows.items()}
+    options = (item for row in rows.values() for item in row.get("options", {}).items())
+    return weights | {name: (float, Field(**limits)) for name, limits in options}
 
-    cross_entropy: Weight = 1.0
-    dice: Weight = 1.0
-    focal: Weight = 0.0
-    lovasz: Weight = 0.0
-    hard: Weight = 0.0
-    """Cross-entropy of the hardest pixels only (online hard example mining)."""
+
+_LossTerms: Any = create_model("_LossTerms", __base__=Strict, **_make_loss_fields())
+
+
+class Loss(_LossTerms):
+    """The loss: a sum of terms, each multiplied by the weight given here.
+
+    The terms and their own numbers (`focal_gamma`, `hard_share`) are the rows of `training.objective.losses.TERMS`.
+    """
+
     class_weights: Literal["equal", "balanced"] = "equal"
     """``balanced``: rare classes get a larger weight in the cross-entropies."""
     label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    focal_gamma: Annotated[float, Field(ge=0.0)] = 2.0
-    hard_share: Annotated[float, Field(gt=0.0, le=1.0)] = 0.25
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if not any((self.cross_entropy, self.dice, self.focal, self.lovasz, self.hard)):
+        if not any(getattr(self, name) for name in loss_terms()):
             raise PydanticCustomError("no_loss", "at least one term above 0", {})
         return self
 
@@ -94,9 +101,9 @@ class Training(Strict):
     """Share of all steps during which the learning rate rises to its maximum."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.2
     loss: Loss = Loss()
-    optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
+    optimizer: OptimizerName = "adamw"
     """``sgd`` uses Nesterov momentum."""
-    schedule: Literal["polynomial", "cosine", "constant"] = "polynomial"
+    schedule: DecayName = "polynomial"
     """How the learning rate falls after the warm-up."""
     clip: Annotated[float, Field(gt=0.0)] | None = None
     """Largest norm of the gradients of all weights together; larger gradients are scaled down to it."""

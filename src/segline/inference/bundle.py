@@ -1,26 +1,23 @@
-"""A trained network with all it needs to be used: one folder, readable without MLflow.
+"""A trained network and all that is needed to use it: one folder, readable without MLflow.
 
-``network.keras`` holds architecture and weights; ``segline.json`` says what goes in (the scale),
-what comes out (the label map, a binary task's threshold, the mirror images that are answered too)
-and what it was trained on.
+``network.keras`` holds architecture and weights. ``segline.json`` describes the input (its scale), the
+output (the label map, the threshold of a binary task, the mirror images to average over) and the
+training data.
 """
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
 
+from segline import models
 from segline.config.fields import Flip
 from segline.core.labels import BINARY, LabelMap
 from segline.errors import DataError
 from segline.inference import description, network_file
-from segline.models import unet_plus_plus
 from segline.project import Files
 from segline.reading import TEXT_BYTES, read_bytes
-from segline.storage import atomic_folder
-
-"""What the folder of a bundle is called, in a run and in the registry."""
+from segline.storage import atomic_folder, write_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +27,15 @@ class Bundle:
     Args:
         network: uint8-range RGB (N, H, W, 3) -> logits float32 (N, H, W, C).
         stride: the sides of its input must be multiples of this.
-        short_side: images are scaled down to this before they go in; None: not at all.
-        threshold: of a binary task, the foreground's probability above which a pixel is foreground;
-            None: the higher logit decides, as always with more classes.
-        mirrors: flips whose mirror images are answered too, one after the other and together, and averaged.
+        dataset: what it was trained on.
+        family: the network's name in ``params.yaml``.
+        short_side: images are scaled down to this many pixels first; None: they keep their size.
+        threshold: of a binary task, the foreground's probability above which a pixel is foreground.
+            None: the higher logit decides, as with more classes.
+        mirrors: flips to average over: predictions are made for each mirror image and for all flips together.
 
     Raises:
-        ValueError: a threshold where there are not two classes, or one outside 0..1.
+        ValueError: a threshold although there are not two classes, or one outside 0..1.
     """
 
     network: keras.Model
@@ -54,19 +53,19 @@ class Bundle:
 
 
 def pruned(bundle: Bundle, *, head: int) -> Bundle:
-    """The same, answering by one head of its U-Net++ alone: the paper's fast mode.
+    """Return the bundle with its network cut down to one head: the fast mode of U-Net++.
 
     Raises:
         ConfigError: its network has no such head.
     """
-    return replace(bundle, network=unet_plus_plus.prune(bundle.network, head=head))
+    return replace(bundle, network=models.prune(bundle.network, head=head))
 
 
 def save(bundle: Bundle, folder: Path) -> None:
-    """Write `bundle` to `folder`, whole or not at all.
+    """Write `bundle` to `folder`, completely or not at all.
 
     Raises:
-        StorageError: the disk is full.
+        StorageError: no room or no right to write.
     """
     content = {
         "format": description.FORMAT,
@@ -80,40 +79,41 @@ def save(bundle: Bundle, folder: Path) -> None:
         "void": list(bundle.labels.void),
     }
     with atomic_folder(folder) as partial:
-        # The same layers without the optimizer, whose state is twice the weights and of no use here.
+        # A new model of the same layers has no optimizer, whose state is twice the weights and of no use here.
         keras.Model(bundle.network.input, bundle.network.output).save(partial / Files.NETWORK)
-        (partial / Files.DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        write_json(partial / Files.DESCRIPTION, content)
 
 
 def load(folder: Path) -> Bundle:
-    """Read what `save` wrote.
+    """Read the bundle that `save` wrote to `folder`.
 
     Raises:
-        DataError: `folder` is no bundle, is damaged, of another format, or says what its network does not do.
+        DataError: `folder` is no bundle, is damaged, has another format, or its description does not match
+            its network.
     """
     try:
         text = read_bytes(folder / Files.DESCRIPTION, limit=TEXT_BYTES)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _no_bundle(folder, lacking=Files.DESCRIPTION) from error
-    said = description.parse(text, place=folder / Files.DESCRIPTION)
+        raise _report_missing(Files.DESCRIPTION, folder) from error
+    described = description.parse(text, place=folder / Files.DESCRIPTION)
     if not (folder / Files.NETWORK).is_file():
-        raise _no_bundle(folder, lacking=Files.NETWORK)
+        raise _report_missing(Files.NETWORK, folder)
     return Bundle(
-        network=network_file.load(folder / Files.NETWORK, classes=len(said.classes), stride=said.stride),
-        dataset=said.dataset,
-        family=said.family,
-        labels=said.label_map(),
-        short_side=said.short_side,
-        stride=said.stride,
-        threshold=said.threshold,
-        mirrors=said.mirrors,
+        network=network_file.load(folder / Files.NETWORK, classes=len(described.classes), stride=described.stride),
+        dataset=described.dataset,
+        family=described.family,
+        labels=described.label_map(),
+        short_side=described.short_side,
+        stride=described.stride,
+        threshold=described.threshold,
+        mirrors=described.mirrors,
     )
 
 
-def _no_bundle(folder: Path, *, lacking: str) -> DataError:
+def _report_missing(name: str, folder: Path) -> DataError:
     return DataError(
         folder,
-        found=f"no {lacking}",
+        found=f"no {name}",
         expected="a model folder, or a registered model such as segline-oxford_pets@champion",
         remedy="name one of those with --model",
     )

@@ -1,4 +1,4 @@
-"""``segline.json``: what goes into a network, what comes out and what it was trained on, read strictly."""
+"""``segline.json``: the description of a network's input, output and training data, read strictly."""
 
 from pathlib import Path
 from typing import Annotated, Self
@@ -11,7 +11,6 @@ from segline.errors import DataError, shortened
 from segline.formats import strict_json
 
 FORMAT = 3
-_EARLIER = {1, 2}  # without thresholds, which were argmax then, and without mirror images
 MAX_SIDE = 4096
 MAX_CHARACTERS = 1 << 20
 
@@ -27,79 +26,81 @@ class Class(Strict):
 
 
 class Description(Strict):
-    """All of a bundle but its network, as `segline.inference.bundle.Bundle` has it."""
+    """Everything that `segline.inference.bundle.Bundle` holds besides the network."""
 
     format: int
     dataset: Name
     family: Name
     short_side: Annotated[int, Field(ge=1, le=MAX_SIDE)] | None
     stride: Annotated[int, Field(ge=1, le=MULTIPLE)]
-    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
-    mirrors: Annotated[tuple[Flip, ...], Field(max_length=2)] = ()
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] | None
+    mirrors: Annotated[tuple[Flip, ...], Field(max_length=2)]
     classes: Annotated[tuple[Class, ...], Field(min_length=1, max_length=VOID - 1)]
     void: tuple[Byte, ...]
 
     @model_validator(mode="after")
-    def _agrees(self) -> Self:
+    def _check(self) -> Self:
         names = [item.name for item in self.classes]
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise ValueError(f"two classes {shortened(repr(twice[0]))}")
+        repeated = [name for name in names if names.count(name) > 1]
+        if repeated:
+            raise ValueError(f"two classes {shortened(repr(repeated[0]))}")
         if len(set(self.mirrors)) < len(self.mirrors):
-            raise ValueError(f"mirrors are {self.mirrors}")
+            raise ValueError(f"mirrors are {self.mirrors}, one of them twice")
         if self.threshold is not None and len(names) != BINARY:
             raise ValueError(f"threshold {self.threshold} of {len(names)} classes")
         self.label_map()
         return self
 
     def label_map(self) -> LabelMap:
-        """The classes and what is void.
+        """Make the label map of the classes and the void ids.
 
         Raises:
-            ValueError: a raw id stands twice.
+            ValueError: a raw id occurs twice.
         """
         classes = (LabelClass(**dict(item)) for item in self.classes)
         return LabelMap(classes=tuple(classes), void=self.void)
 
 
 def parse(text: bytes, *, place: Path) -> Description:
-    """Read a description.
+    """Read a description from the `text` of the file `place`.
 
     Raises:
-        DataError: it is none, says something impossible, or is of a format that is not known here.
+        DataError: the text is no description, contradicts itself, or has another format.
     """
     try:
         if len(text) > MAX_CHARACTERS:
             raise ValueError(f"{len(text)} bytes")
         content = strict_json.loads(text)
     except ValueError as error:
-        raise _no_description(place, shortened(str(error))) from error
+        raise _report_unreadable(place, shortened(str(error))) from error
     stated = content.get("format") if isinstance(content, dict) else None
-    if type(stated) is int and stated not in {*_EARLIER, FORMAT}:
+    if type(stated) is int and stated != FORMAT:
         raise DataError(
             place,
             found=f"format {shortened(str(stated))}",
-            expected=f"format {FORMAT} or an earlier one",
-            remedy="use the Segline release that wrote it",
+            expected=f"format {FORMAT}",
+            remedy="use the version of Segline that wrote it",
         )
     try:
         return Description.model_validate_json(text)
     except ValidationError as error:
-        raise _no_description(place, _reason(error)) from error
+        raise _report_unreadable(place, _explain(error)) from error
 
 
-def _no_description(place: Path, reason: str) -> DataError:
+def _report_unreadable(place: Path, reason: str) -> DataError:
     return DataError(
         place,
         found=f"no description of a network ({reason})",
-        expected="what Segline wrote beside the network",
-        remedy="restore the folder, or name another with --model",
+        expected="the file that Segline wrote beside the network",
+        remedy="restore the folder, or name another one with --model",
     )
 
 
-def _reason(error: ValidationError) -> str:
+def _explain(error: ValidationError) -> str:
+    """Say in words what is wrong with the first key, and how many more problems there are."""
     details = error.errors(include_url=False)
-    detail = min(details, key=lambda each: each["type"] == "extra_forbidden")  # a misspelt key lacks, too
+    # A misspelt key is reported twice, as unknown and as missing: the missing one says more.
+    detail = min(details, key=lambda each: each["type"] == "extra_forbidden")
     more = f", and {len(details) - 1} more" if len(details) > 1 else ""
     key = ".".join(str(part) for part in detail["loc"])
     match detail["type"]:

@@ -1,4 +1,4 @@
-"""Pictures of masks: colours, tints and the legend that tells which is which."""
+"""Pictures of masks: class colours, overlays and legends."""
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
@@ -11,17 +11,17 @@ from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.errors import LONGEST_NAME, shown
 
 OPACITY = 0.5
-"""Of the colours over the image, where nobody says another."""
+"""Default opacity of the colours over the image."""
 
-_ROW = 18  # pixels of a legend row
-_NAME_AT = 30  # pixels from the picture to a legend's names
-_LETTERS = 0.42  # size of them, as OpenCV has it
-_NAME_WIDTH = 640  # pixels that the longest name in a legend may take
-_STRIPE = 4  # pixels
+_ROW_HEIGHT = 18  # pixels of a legend row
+_NAME_OFFSET = 30  # pixels from the picture to the names of its legend
+_FONT_SCALE = 0.42  # of OpenCV's font
+_MAX_NAME_WIDTH = 640  # pixels
+_STRIPE_WIDTH = 4  # pixels
 
 
 def colourise(mask: Mask, labels: LabelMap) -> Image:
-    """Train ids (H, W) -> RGB (H, W, 3); void is black.
+    """Colour train ids (H, W) as RGB (H, W, 3); void is black.
 
     Raises:
         ValueError: `mask` holds an id beyond the colour table.
@@ -33,7 +33,7 @@ def colourise(mask: Mask, labels: LabelMap) -> Image:
 def overlay(
     image: Image, mask: Mask, labels: LabelMap, *, opacity: float = OPACITY, shown: Collection[int] | None = None
 ) -> Image:
-    """Tint `image` with the mask's colours; void, and classes that are not shown, keep the image's own.
+    """Tint `image` with the mask's colours; void and classes that are not shown keep the image's colours.
 
     Args:
         image: uint8 (H, W, 3).
@@ -57,52 +57,53 @@ def overlay(
 
 
 def present(*masks: Mask) -> list[int]:
-    """Train ids of the classes in any of `masks`, ascending, void left out: what a legend should list."""
+    """List the train ids of the classes in any of `masks`, ascending, without void: what a legend shows."""
     ids = np.unique(np.concatenate([np.unique(mask) for mask in masks]))
     return [int(train_id) for train_id in ids if train_id != VOID]
 
 
 def hatched(picture: Image, where: npt.NDArray[np.bool_]) -> Image:
-    """Stripe `picture` (H, W, 3) where the flags (H, W) are set, as the data's own pages show void.
+    """Draw stripes over `picture` (H, W, 3) where the flags (H, W) are set, as the data pages show void.
 
-    Black would pass for a dark class, and the image's own pixels for nothing at all.
+    Black could be taken for a dark class, and the image's own pixels do not show that they are void.
     """
-    stripes = np.add.outer(*(np.arange(side) for side in where.shape)) // _STRIPE % 2
+    stripes = np.add.outer(*(np.arange(side) for side in where.shape)) // _STRIPE_WIDTH % 2
     striped = picture * 0.4 + np.where(stripes, 200, 60)[..., None] * 0.6
     return np.where(where[..., None], np.rint(striped), picture).astype(np.uint8)
 
 
 def with_legend(picture: Image, listed: Sequence[int], labels: LabelMap) -> Image:
-    """Put the names of the classes `listed` (train ids) at the right of `picture`.
+    """Put a legend with the names of the classes `listed` (train ids) at the right of `picture`.
 
-    The legend is as wide as the longest name of all classes needs, so that pictures of one size keep one size.
+    The legend is as wide as the longest name of all classes, so that pictures of one size keep one size.
 
     Raises:
-        ValueError: one of them is beyond the colour table.
+        ValueError: one of `listed` is beyond the colour table.
     """
     _refuse_stray(np.array(listed, dtype=np.int64), labels)
-    height = max(picture.shape[0], _ROW * len(listed) + 8)
-    canvas = np.full((height, picture.shape[1] + _legend_width(labels), 3), 255, dtype=np.uint8)
+    height = max(picture.shape[0], _ROW_HEIGHT * len(listed) + 8)
+    canvas = np.full((height, picture.shape[1] + _measure_legend(labels), 3), 255, dtype=np.uint8)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
     left = picture.shape[1] + 8
     for row, train_id in enumerate(listed):
-        top = 4 + row * _ROW
+        top = 4 + row * _ROW_HEIGHT
         item = labels.classes[train_id]
         cv2.rectangle(canvas, (left, top), (left + 14, top + 12), item.colour, thickness=-1)
-        at = picture.shape[1] + _NAME_AT, top + 11
-        name = fitted(item.name, _NAME_WIDTH, letters=_LETTERS)
-        cv2.putText(canvas, name, at, cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (30, 30, 30), 1, cv2.LINE_AA)
+        place = picture.shape[1] + _NAME_OFFSET, top + 11
+        name = fitted(item.name, _MAX_NAME_WIDTH, letters=_FONT_SCALE)
+        cv2.putText(canvas, name, place, cv2.FONT_HERSHEY_SIMPLEX, _FONT_SCALE, (30, 30, 30), 1, cv2.LINE_AA)
     return canvas
 
 
-def _legend_width(labels: LabelMap) -> int:
-    widths = (written_width(fitted(item.name, _NAME_WIDTH, letters=_LETTERS), _LETTERS) for item in labels.classes)
-    return _NAME_AT + max(widths, default=0) + 8
+def _measure_legend(labels: LabelMap) -> int:
+    """Return the width of a legend, pixels."""
+    names = (fitted(item.name, _MAX_NAME_WIDTH, letters=_FONT_SCALE) for item in labels.classes)
+    return _NAME_OFFSET + max((written_width(name, _FONT_SCALE) for name in names), default=0) + 8
 
 
-@lru_cache(maxsize=1024)  # a legend is drawn anew for every image
+@lru_cache(maxsize=1024)  # every image gets a new legend with the same names
 def fitted(text: str, width: int, *, letters: float) -> str:
-    """Shorten a name in the middle until it takes at most `width` pixels in OpenCV's letters of that size."""
+    """Shorten a name in the middle until it is at most `width` pixels wide in OpenCV's font, scaled by `letters`."""
     limit = LONGEST_NAME
     name = shown(text)
     while written_width(name, letters) > width:
@@ -112,7 +113,7 @@ def fitted(text: str, width: int, *, letters: float) -> str:
 
 
 def written_width(text: str, letters: float) -> int:
-    """Pixels that `text` takes in OpenCV's letters of that size."""
+    """Return the width of `text` in OpenCV's font, scaled by `letters`, pixels."""
     return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, letters, 1)[0][0])
 
 

@@ -1,4 +1,4 @@
-"""Images -> masks at the images' own size."""
+"""Predict masks at the images' own size."""
 
 from collections.abc import Callable, Collection, Iterator
 from itertools import combinations
@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from segline.core.labels import Image, Mask
+from segline.core.metrics.temperature import softmax
 from segline.core.metrics.threshold import Logits, above
 from segline.data.images.decode import read_image, write_png
 from segline.data.images.scale import pad_image, scale_image
@@ -18,91 +19,89 @@ from segline.inference.overlay import OPACITY, overlay, present, with_legend
 from segline.reading import FOLDER, is_regular, kind_of
 from segline.storage import atomic_file
 
-_AXES = {"left_right": 1, "up_down": 0}  # of an image (H, W, C)
+_FLIPPED_AXES = {"left_right": 1, "up_down": 0}  # of an image (H, W, C)
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 
 
 def logits_of(bundle: Bundle, image: Image) -> Logits:
-    """Logits float32 (h, w, C) of an already scaled image, uint8 (h, w, 3).
+    """Compute logits float32 (h, w, C) of an image that is already scaled, uint8 (h, w, 3).
 
-    With `Bundle.mirrors` they are the logarithm of the probabilities' mean over the image and its mirror
-    images, as nnU-Net predicts (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z).
+    With `Bundle.mirrors`, probabilities are averaged over the image and its mirror images, and the logits are
+    the logarithms of the mean, as in nnU-Net (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z).
 
     Raises:
-        DataError: the network answers no numbers.
+        DataError: the network's output is NaN or infinite.
     """
     height, width = image.shape[:2]
-    views = _views(bundle)
+    views = _list_views(bundle)
     batch = np.stack([pad_image(np.flip(image, axes), multiple=bundle.stride) for axes in views])
     answer = keras.ops.convert_to_numpy(bundle.network.predict_on_batch(batch))
     logits: Logits = np.asarray(answer, dtype=np.float32)[:, :height, :width]
-    if not np.isfinite(logits.sum(dtype=np.float64)):  # of finite numbers it is finite; a mask per pixel takes longer
+    if not np.isfinite(logits.sum(dtype=np.float64)):  # faster than a test of each pixel, and as strict
         raise DataError(
             f"network {bundle.family}, trained on {bundle.dataset}",
-            found="answers that are NaN or infinite",
-            expected="finite logits",
-            remedy="train it anew, or name another model: a mask of these would mean nothing",
+            found="logits that are NaN or infinite",
+            expected="finite logits: masks cannot be made of others",
+            remedy="train it again, or name another model",
         )
     if len(views) == 1:
         return np.asarray(logits[0])
-    mean = np.mean([np.flip(_softmax(each), axes) for each, axes in zip(logits, views, strict=True)], axis=0)
+    mean = np.mean([np.flip(softmax(each), axes) for each, axes in zip(logits, views, strict=True)], axis=0)
     return np.asarray(np.log(np.maximum(mean, np.finfo(np.float32).tiny)), dtype=np.float32)
 
 
-def _views(bundle: Bundle) -> list[tuple[int, ...]]:
-    """Axes that each view is flipped along: none, each of the bundle's, and all together."""
-    axes = [_AXES[flip] for flip in bundle.mirrors]
+def _list_views(bundle: Bundle) -> list[tuple[int, ...]]:
+    """List the axes to flip for each view: none, each of the bundle's flips, and all of them together."""
+    axes = [_FLIPPED_AXES[flip] for flip in bundle.mirrors]
     return [view for count in range(len(axes) + 1) for view in combinations(axes, count)]
 
 
-def _softmax(logits: Logits) -> Logits:
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True))
-
-
 def resized(logits: Logits, *, height: int, width: int) -> Logits:
-    """Logits (h, w, C) at (height, width), linear between them; themselves where that is their size."""
+    """Resize logits (h, w, C) to (height, width), linearly; return them unchanged where that is their size."""
     if logits.shape[:2] != (height, width):
         logits = np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
     return logits.reshape(height, width, -1)
 
 
 def mask_of(logits: Logits, *, height: int, width: int, threshold: float | None) -> Mask:
-    """Bring logits (h, w, C) to (height, width), then choose the class: train ids, uint8.
+    """Resize logits (h, w, C) to (height, width), then choose each pixel's class.
 
     Args:
-        threshold: as `Bundle` has it; None for the highest logit.
+        threshold: as in `Bundle`; None for the highest logit.
+
+    Returns:
+        Train ids uint8 (height, width).
     """
     whole = resized(logits, height=height, width=width)
     return np.asarray(whole.argmax(axis=-1), dtype=np.uint8) if threshold is None else above(whole, threshold)
 
 
 def predict_scaled(bundle: Bundle, image: Image, *, height: int, width: int) -> Mask:
-    """Train ids uint8 (height, width) of an already scaled image, uint8 (h, w, 3)."""
+    """Predict train ids uint8 (height, width) of an image that is already scaled, uint8 (h, w, 3)."""
     return mask_of(logits_of(bundle, image), height=height, width=width, threshold=bundle.threshold)
 
 
 def predict(bundle: Bundle, image: Image) -> Mask:
-    """Train ids uint8 (H, W) of an image uint8 (H, W, 3) of any size."""
+    """Predict train ids uint8 (H, W) of an image uint8 (H, W, 3) of any size."""
     height, width = image.shape[:2]
     return predict_scaled(bundle, scale_image(image, short_side=bundle.short_side), height=height, width=width)
 
 
 def image_files(source: Path) -> list[Path]:
-    """The images that `source` names: itself, or those directly in that folder, sorted.
+    """List the images that `source` names: the file itself, or the images directly in the folder, sorted.
 
     Raises:
-        DataError: there is none.
+        DataError: there is no image.
     """
     if is_regular(source):
         return [source]
     kind = kind_of(source)
-    folder = kind == FOLDER
-    found = sorted(path for path in source.glob("*") if path.suffix.lower() in SUFFIXES) if folder else []
+    is_folder = kind == FOLDER
+    found = sorted(path for path in source.glob("*") if path.suffix.lower() in SUFFIXES) if is_folder else []
     if not found:
         raise DataError(
             source,
-            found="no image there" if folder else kind,
+            found="no image in this folder" if is_folder else kind,
             expected=f"an image, or a folder of images ({', '.join(sorted(SUFFIXES))})",
             remedy="correct the path",
         )
@@ -121,7 +120,7 @@ def predict_files(
     """Write ``<stem>_labels.png`` (raw ids) and ``<stem>_overlay.png`` for every image of `source`.
 
     Args:
-        report: takes one line about each image that cannot be read; the others go on.
+        report: receives one line about each image that cannot be read; the other images are still done.
         opacity: of the overlays' colours, 0..1.
         shown: train ids of the classes that overlays tint and name; None: all.
 
@@ -129,8 +128,8 @@ def predict_files(
         Each image, once its files are written.
 
     Raises:
-        DataError: two images would write the same files, or none could be read.
-        StorageError: the disk is full.
+        DataError: two images would write the same files, or at least one image cannot be read.
+        StorageError: no room or no right to write.
     """
     files = image_files(source)
     _refuse_clashes(files)
@@ -154,12 +153,13 @@ def predict_files(
         raise DataError(
             source,
             found=f"{unreadable} of {len(files)} images cannot be read (named above)",
-            expected="images that decode",
+            expected="images that can be decoded",
             remedy="replace or remove them; the others are done",
         )
 
 
 def _refuse_clashes(files: list[Path]) -> None:
+    """Refuse two images of one stem, because both would write the same files."""
     first: dict[str, Path] = {}
     for path in files:
         other = first.setdefault(path.stem, path)
@@ -167,6 +167,6 @@ def _refuse_clashes(files: list[Path]) -> None:
             raise DataError(
                 path,
                 found=f"{other.name} has the same stem, so both would write {path.stem}_labels.png",
-                expected="a stem of its own",
+                expected="file names that differ in more than the extension",
                 remedy="rename one of them",
             )

@@ -1,9 +1,10 @@
-"""What every network family starts and ends with, and the layers they share.
+"""Input, heads and layers that the network families share.
 
-Tensors are channels-last, (N, H, W, C). Initialisation is He's normal one throughout
-(He et al. 2015, arXiv:1502.01852), for rectified units.
+Tensors are channels-last, (N, H, W, C). All initialisation is He's normal one (He et al. 2015,
+arXiv:1502.01852), which is for rectified units.
 """
 
+from functools import partial
 from typing import Any
 
 import keras
@@ -16,10 +17,10 @@ INITIALIZER = "he_normal"
 
 @keras.saving.register_keras_serializable(package="segline")
 class Enlarge(layers.Layer):
-    """Bilinear up-sampling by a whole factor, pixel centres kept in place: half-pixel, as OpenCV does it.
+    """Bilinear up-sampling by a whole factor, with half-pixel centres as in OpenCV.
 
-    Keras's own layer (3.15) compares the size it computes with 0, which a traced network cannot do
-    while that size is unknown.
+    Keras's own layer (3.15) compares the computed size with 0. A traced network cannot do that while the
+    size is unknown.
     """
 
     def __init__(self, factor: int, **options: Any) -> None:
@@ -27,11 +28,11 @@ class Enlarge(layers.Layer):
         self.factor = factor
 
     def call(self, inputs: Any) -> Any:
-        """(N, H, W, C) -> (N, factor * H, factor * W, C)."""
-        return self._along(self._along(inputs, 1), 2)
+        """Up-sample (N, H, W, C) to (N, factor * H, factor * W, C)."""
+        return self._upsample_axis(self._upsample_axis(inputs, 1), 2)
 
-    def _along(self, tensor: Any, axis: int) -> Any:
-        """Each pixel becomes `factor` blends of itself and its nearer neighbour; the edge repeats."""
+    def _upsample_axis(self, tensor: Any, axis: int) -> Any:
+        """Replace each pixel by `factor` blends of itself and its nearer neighbour; the edge repeats."""
         inner = (slice(None),) * axis
         before = ops.concatenate([tensor[(*inner, slice(0, 1))], tensor[(*inner, slice(0, -1))]], axis=axis)
         after = ops.concatenate([tensor[(*inner, slice(1, None))], tensor[(*inner, slice(-1, None))]], axis=axis)
@@ -43,23 +44,26 @@ class Enlarge(layers.Layer):
         return ops.reshape(stacked, shape)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Sides times the factor."""
+        """Multiply the sides by the factor; an unknown side stays None."""
         count, height, width, channels = input_shape
         grown = (None if side is None else side * self.factor for side in (height, width))
         return (count, *grown, channels)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "factor": self.factor}
 
 
 class _Dilated:
-    """Mixin for a convolution of stride 1 with same sides, whose kernel's points lie `dilation` pixels apart.
+    """Mixin for a dilated convolution of stride 1 that keeps the sides.
 
-    The image is taken apart into its ``dilation ** 2`` coarser ones, which are convolved as they are, and
-    put together again: what TensorFlow (2.21) does, too. But where one side is constant and the other
-    varies, its graph optimiser folds its arithmetic of the paddings to wrong constants; images of
-    equal height and other widths then ended in an error.
+    The image is split into ``dilation ** 2`` coarser images. These are convolved without dilation and put
+    together again. TensorFlow (2.21) does the same, but its graph optimiser folds the arithmetic of the
+    paddings to wrong constants where one side is constant and the other varies: images of equal height
+    and other widths then end in an error.
+
+    Args:
+        dilation: pixels between neighbouring points of the kernel.
     """
 
     def __init__(self, *arguments: Any, dilation: int = 1, **options: Any) -> None:
@@ -67,7 +71,7 @@ class _Dilated:
         self.dilation = dilation
 
     def call(self, inputs: Any) -> Any:
-        """(N, H, W, C) -> (N, H, W, filters)."""
+        """Convolve (N, H, W, C) to (N, H, W, filters)."""
         if self.dilation == 1:
             return super().call(inputs)  # type: ignore[misc]
         count, height, width, channels = ops.shape(inputs)
@@ -83,24 +87,33 @@ class _Dilated:
         return together[:, :height, :width]
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "dilation": self.dilation}  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable(package="segline")
 class DepthwiseConv2D(_Dilated, layers.DepthwiseConv2D):
-    """Keras's layer with a `dilation` that any sizes can take."""
+    """Keras's layer with a `dilation` that works on images of any sizes."""
 
 
 @keras.saving.register_keras_serializable(package="segline")
 class SeparableConv2D(_Dilated, layers.SeparableConv2D):
-    """Keras's layer with a `dilation` that any sizes can take."""
+    """Keras's layer with a `dilation` that works on images of any sizes."""
+
+
+def filters_of(level: int, config: ModelConfig) -> int:
+    """Return the filters of a `level`, counted from 0: ``config.width``, doubled at each level."""
+    return int(config.width * 2**level)
 
 
 def image_input() -> tuple[Any, Any]:
-    """The network's input, (N, H, W, 3) 0..255 of any number type, and the same within -1..1."""
+    """Make the network's input, (N, H, W, 3) 0..255 of any number type.
+
+    Returns:
+        The input, and the same image scaled to -1..1.
+    """
     image = keras.Input((None, None, 3), name="image")
-    # In float32 even under mixed precision: the subtraction would cancel most bits of a half.
+    # In float32 even under mixed precision: in float16 the subtraction would cancel most bits.
     return image, layers.Rescaling(1 / 127.5, offset=-1.0, dtype="float32", name="rescale")(image)
 
 
@@ -115,9 +128,9 @@ def convolution(
     separable: bool = False,
     **options: Any,
 ) -> Any:
-    """Convolution, batch normalisation if asked for, activation; same sides.
+    """Convolve, normalise if `batch_norm`, activate; the sides stay the same.
 
-    A bias that batch normalisation would subtract again is left out.
+    With batch normalisation there is no bias, because normalisation would subtract it again.
     """
     shared = {"padding": "same", "use_bias": not batch_norm, "name": name, **options}
     if separable:
@@ -129,7 +142,7 @@ def convolution(
 
 
 def separable(tensor: Any, filters: int, *, name: str, dilation: int = 1) -> Any:
-    """Xception's separable 3x3 convolution: one layer without bias, normalised by whoever adds it."""
+    """Apply Xception's separable 3x3 convolution: one layer without bias, for the caller to normalise."""
     return SeparableConv2D(
         filters,
         3,
@@ -151,7 +164,7 @@ def split_separable(
     dilation: int = 1,
     activation: str | None = None,
 ) -> Any:
-    """DeepLab's separable 3x3 convolution: each of its halves is normalised, and activated if asked for."""
+    """Apply DeepLab's separable 3x3 convolution: each half is normalised, then activated by `activation`."""
     tensor = DepthwiseConv2D(
         3,
         strides=strides,
@@ -168,7 +181,7 @@ def split_separable(
 def transposed(
     tensor: Any, filters: int, *, name: str, kernel: int = 3, strides: int = 1, batch_norm: bool = False
 ) -> Any:
-    """Transposed convolution, batch normalisation if asked for, ReLU; sides grow by `strides`."""
+    """Apply a transposed convolution, normalise if `batch_norm`, rectify; the sides grow by `strides`."""
     tensor = layers.Conv2DTranspose(
         filters,
         kernel,
@@ -182,38 +195,37 @@ def transposed(
 
 
 def pair(tensor: Any, filters: int, config: ModelConfig, *, name: str) -> Any:
-    """Two 3x3 convolutions, as `config` wants them: U-Net's level.
+    """Apply the two 3x3 convolutions of a U-Net level, in the form that `config` describes.
 
-    A residual level adds its input, brought to `filters` by a 1x1 convolution, before the last ReLU.
+    A residual level adds its input, projected to `filters` by a 1x1 convolution, before the last ReLU.
     """
-    own: dict[str, Any] = {"batch_norm": config.batch_norm, "separable": config.separable}
-    first = convolution(tensor, filters, name=f"{name}_first", **own)
+    convolve = partial(convolution, filters=filters, batch_norm=config.batch_norm)
+    first = convolve(tensor, name=f"{name}_first", separable=config.separable)
+    activation = None if config.residual else "relu"
+    second = convolve(first, name=f"{name}_second", separable=config.separable, activation=activation)
     if not config.residual:
-        return convolution(first, filters, name=f"{name}_second", **own)
-    second = convolution(first, filters, name=f"{name}_second", activation=None, **own)
-    shortcut = convolution(
-        tensor, filters, kernel=1, name=f"{name}_shortcut", batch_norm=config.batch_norm, activation=None
-    )
+        return second
+    shortcut = convolve(tensor, kernel=1, name=f"{name}_shortcut", activation=None)
     total = layers.Add(name=f"{name}_add")([second, shortcut])
     return layers.Activation("relu", name=f"{name}_relu")(total)
 
 
 def normalise(tensor: Any, *, name: str) -> Any:
-    """Batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167).
+    """Apply batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167).
 
-    Keras's momentum of 0.99 needs some 400 steps until the running statistics are those of the
-    data; a short trial would be judged by statistics that are still the initial ones.
+    With Keras's momentum of 0.99 the running statistics need some 400 steps to become those of the data.
+    A short trial would be judged by statistics that are mostly the initial ones.
     """
     return layers.BatchNormalization(momentum=0.9, name=name)(tensor)
 
 
 def dropout(tensor: Any, rate: float, *, name: str) -> Any:
-    """Dropout where `rate` is above 0, else nothing at all."""
+    """Apply dropout; add no layer where `rate` is 0."""
     return layers.Dropout(rate, name=name)(tensor) if rate else tensor
 
 
 def head(tensor: Any, config: ModelConfig, *, kernel: int = 1, name: str = "logits") -> Any:
-    """Logits (N, H, W, classes), float32, after the penultimate 3x3 convolution where there is one."""
+    """Compute logits (N, H, W, classes), float32, after the penultimate 3x3 convolution where there is one."""
     if config.penultimate is not None:
         tensor = convolution(tensor, config.penultimate, name=name.replace("logits", "penultimate"))
     return layers.Conv2D(config.classes, kernel, padding="same", dtype="float32", name=name)(tensor)

@@ -1,8 +1,9 @@
-"""A classification head on any encoder: what is in the image, not where.
+"""A classification head on any encoder.
 
-Trained on what a segmentation dataset says of whole images (a pet's breed), its encoder is a first one
-for segmentation. With ``mini_xception`` and one class it has 721,857 parameters. Its logits are those of
-a single pixel, so that whatever trains and measures segmentation networks does the same with it.
+It is trained on what a segmentation dataset says of whole images, such as a pet's breed. Its encoder then
+gives a segmentation network its first weights. With ``mini_xception`` and one class it has 721,857
+parameters. It answers with the logits of a single pixel, so that the code which trains and measures
+segmentation networks does the same with it.
 """
 
 import keras
@@ -17,7 +18,11 @@ _STRIDE = 32
 
 
 def build(config: ModelConfig) -> keras.Model:
-    """Image (N, H, W, 3) 0..255, H and W multiples of 32 -> logits float32 (N, 1, 1, classes)."""
+    """Build the classifier of `config`.
+
+    Returns:
+        Image (N, H, W, 3) 0..255, H and W multiples of 32 -> logits float32 (N, 1, 1, classes).
+    """
     image, scaled = blocks.image_input()
     encoder = encoders.build(config.encoder or encoders.DEFAULT, output_stride=_STRIDE)
     encoder.trainable = not config.freeze
@@ -28,5 +33,5 @@ def build(config: ModelConfig) -> keras.Model:
 
 
 def stride(config: ModelConfig) -> int:  # noqa: ARG001
-    """What the sides of the image must be a multiple of, pixels."""
+    """Return 32, the pixels that the sides of the image must be multiples of."""
     return _STRIDE

@@ -1,12 +1,12 @@
 """DeepLabV3+: an encoder, pyramid pooling by dilation, and a decoder with low-level features.
 
-Chen et al. 2018 (arXiv:1802.02611). With the encoder ``xception_65``, 21 classes and width 16, whose
-pyramid and decoder then have the paper's 256 filters, it has 41,258,213 parameters. The encoder is a
-model of its own inside, named ``encoder``: its weights are loaded, kept and frozen there.
+Chen et al. 2018 (arXiv:1802.02611). With the encoder ``xception_65``, 21 classes and width 16 it has
+41,258,213 parameters; pyramid and decoder then have the paper's 256 filters. The encoder is a model
+inside the network, named ``encoder``: its weights are loaded, saved and frozen there.
 
-The pyramid's image-level branch is added after the projection instead of being concatenated before
-it: the projection is linear, so that the sum is the same, with the same parameters, and no feature
-map of one repeated value is made.
+The image-level branch of the pyramid is added after the projection, where the paper concatenates it
+before. The projection is linear, so that the sum is the same, with the same parameters. This way no
+feature map of one repeated value is made.
 """
 
 from typing import Any
@@ -19,9 +19,10 @@ from segline.models import blocks, encoders
 
 OPTIONS = frozenset({"encoder", "output_stride", "weights", "freeze"})
 
-_RATES = {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}
-"""Dilations of the pyramid by output stride: the same reach in pixels."""
-_LOW = 48 / 256  # share of the decoder's filters that the low-level features are brought to
+_DILATIONS = {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}
+"""Dilations of the pyramid by output stride. All three reach equally far, in pixels of the image."""
+_LOW_LEVEL_SHARE = 48 / 256
+"""Filters of the low-level features over those of the decoder, as in the paper."""
 
 
 def build(config: ModelConfig) -> keras.Model:
@@ -31,10 +32,11 @@ def build(config: ModelConfig) -> keras.Model:
     encoder = encoders.build(config.encoder or encoders.DEFAULT, output_stride=config.output_stride)
     encoder.trainable = not config.freeze
     low, deep = encoder(scaled)
-    tensor = _pyramid(deep, filters, rates=_RATES[config.output_stride])
+    tensor = _pool_pyramid(deep, filters, dilations=_DILATIONS[config.output_stride])
     tensor = blocks.dropout(tensor, config.dropout, name="pyramid_dropout")
-    tensor = _upsample(tensor, config.output_stride // 4, name="pyramid_upsample")
-    low = blocks.convolution(low, round(_LOW * filters), kernel=1, batch_norm=True, name="low")
+    if config.output_stride > 4:
+        tensor = blocks.Enlarge(config.output_stride // 4, name="pyramid_upsample")(tensor)
+    low = blocks.convolution(low, round(_LOW_LEVEL_SHARE * filters), kernel=1, batch_norm=True, name="low")
     tensor = layers.Concatenate(name="decoder_join")([tensor, low])
     for order in ("first", "second"):
         tensor = blocks.split_separable(tensor, filters, activation="relu", name=f"decoder_{order}")
@@ -44,15 +46,16 @@ def build(config: ModelConfig) -> keras.Model:
 
 
 def stride(config: ModelConfig) -> int:
-    """The output stride: sides that are multiples of it come back as they were."""
+    """Return the output stride: logits of sides that are multiples of it have the image's own size."""
     return int(config.output_stride)
 
 
-def _pyramid(deep: Any, filters: int, *, rates: tuple[int, ...]) -> Any:
+def _pool_pyramid(deep: Any, filters: int, *, dilations: tuple[int, ...]) -> Any:
+    """Convolve the deep features at several dilations, and add the projected mean of the whole image."""
     branches = [blocks.convolution(deep, filters, kernel=1, batch_norm=True, name="pyramid_0")]
     branches += [
-        blocks.split_separable(deep, filters, dilation=rate, activation="relu", name=f"pyramid_{place}")
-        for place, rate in enumerate(rates, start=1)
+        blocks.split_separable(deep, filters, dilation=dilation, activation="relu", name=f"pyramid_{place}")
+        for place, dilation in enumerate(dilations, start=1)
     ]
     whole = layers.GlobalAveragePooling2D(keepdims=True, name="whole_pool")(deep)
     whole = blocks.convolution(whole, filters, kernel=1, batch_norm=True, name="whole")
@@ -65,7 +68,3 @@ def _pyramid(deep: Any, filters: int, *, rates: tuple[int, ...]) -> Any:
     ]
     total = blocks.normalise(layers.Add(name="project_add")(projected), name="project_norm")
     return layers.Activation("relu", name="project_relu")(total)
-
-
-def _upsample(tensor: Any, factor: int, *, name: str) -> Any:
-    return tensor if factor == 1 else blocks.Enlarge(factor, name=name)(tensor)

@@ -1,4 +1,4 @@
-"""Strided convolutions down, transposed convolutions back, no skips.
+"""Encoder-decoder without skip connections: strided convolutions down, transposed convolutions up.
 
 The network of Chollet, Deep Learning with Python (2nd edition, 2021), chapter 9. Width 64, depth 3,
 no batch norm and 3 classes give 2,880,643 parameters.
@@ -14,7 +14,7 @@ OPTIONS = frozenset({"depth", "batch_norm", "penultimate", "separable"})
 
 def build(config: ModelConfig) -> keras.Model:
     """Build the network of `config`; dropout acts at the bottom."""
-    filters = [config.width * 2**level for level in range(config.depth)]
+    filters = [blocks.filters_of(level, config) for level in range(config.depth)]
     image, tensor = blocks.image_input()
     for level, count in enumerate(filters, start=1):
         for order, strides in (("first", 2), ("second", 1)):

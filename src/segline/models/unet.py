@@ -3,8 +3,8 @@
 Ronneberger, Fischer, Brox 2015 (arXiv:1505.04597), padded so that output and input have equal
 sides. Up-sampling repeats pixels and convolves, which leaves no checkerboard (Odena et al. 2016).
 The classic form (width 64, depth 4, no batch norm, penultimate 2, one class) has 34,514,437
-parameters. Further heads sit on the decoder's coarser levels (nnU-Net's deep supervision, Isensee
-et al. 2021), each with half the sides of the one before.
+parameters. Further heads sit on the decoder's coarser levels (deep supervision as in nnU-Net, Isensee
+et al. 2021). Each has half the sides of the one before.
 """
 
 from typing import Any
@@ -23,12 +23,12 @@ def build(config: ModelConfig) -> keras.Model:
     image, tensor = blocks.image_input()
     skips = []
     for level in range(config.depth):
-        tensor = blocks.pair(tensor, _filters(level, config), config, name=f"down_{level + 1}")
+        tensor = blocks.pair(tensor, blocks.filters_of(level, config), config, name=f"down_{level + 1}")
         if level == config.depth - 1:
             tensor = blocks.dropout(tensor, config.dropout, name=f"down_{level + 1}_dropout")
         skips.append(tensor)
         tensor = layers.MaxPooling2D(2, name=f"down_{level + 1}_pool")(tensor)
-    tensor = blocks.pair(tensor, _filters(config.depth, config), config, name="bottom")
+    tensor = blocks.pair(tensor, blocks.filters_of(config.depth, config), config, name="bottom")
     tensor = blocks.dropout(tensor, config.dropout, name="bottom_dropout")
     logits = []
     for level in reversed(range(config.depth)):
@@ -38,13 +38,9 @@ def build(config: ModelConfig) -> keras.Model:
     return keras.Model(image, logits[::-1] if len(logits) > 1 else logits[0], name=config.network)
 
 
-def _filters(level: int, config: ModelConfig) -> int:
-    return int(config.width * 2**level)
-
-
 def _join(tensor: Any, skip: Any, level: int, config: ModelConfig) -> Any:
     """Double the sides of `tensor`, concatenate the encoder's `skip`, convolve twice."""
-    name, filters = f"up_{level + 1}", _filters(level, config)
+    name, filters = f"up_{level + 1}", blocks.filters_of(level, config)
     tensor = layers.UpSampling2D(2, name=f"{name}_upsample")(tensor)
     tensor = blocks.convolution(tensor, filters, name=f"{name}_widen", batch_norm=config.batch_norm)
     tensor = layers.Concatenate(name=f"{name}_join")([skip, tensor])

@@ -1,14 +1,14 @@
 """A U-Net-like network: separable-convolution residual encoder, residual transposed decoder.
 
 The Keras example "Image segmentation with a U-Net-like architecture" (Chollet 2019), whose blocks
-are those of Xception (arXiv:1610.02357). Like the original it has no connection between encoder
-and decoder other than the bottom, unless ``skips`` asks for them: a level's features are then added
-to what the decoder has at their sides, through a 1x1 convolution (as in Chaurasia & Culurciello 2017,
-arXiv:1707.03718), which costs next to nothing. Width 32, depth 4 and 3 classes give 2,058,979 parameters.
+are those of Xception (arXiv:1610.02357). As in the original, encoder and decoder are connected at the
+bottom only. The option ``skips`` adds connections: a level's features go through a 1x1 convolution and
+are added to the decoder's features of the same sides (as in Chaurasia & Culurciello 2017,
+arXiv:1707.03718), at almost no cost. Width 32, depth 4 and 3 classes give 2,058,979 parameters.
 
-One difference, which changes no result: a decoder block up-samples once, after its sum, where the
-original up-samples both summands and convolves one of them afterwards. Repeating pixels commutes
-with addition and with 1x1 convolution, and this way the convolution costs a quarter.
+One difference, which changes no result: a decoder block up-samples once, after its sum. The original
+up-samples both summands and convolves one of them afterwards. Repeating pixels commutes with addition
+and with 1x1 convolution, and in this order the convolution costs a quarter.
 """
 
 from typing import Any
@@ -24,31 +24,31 @@ OPTIONS = frozenset({"depth", "batch_norm", "penultimate", "skips"})
 
 def build(config: ModelConfig) -> keras.Model:
     """Build the network of `config`; dropout acts at the bottom, between encoder and decoder."""
-    filters = [config.width * 2**level for level in range(config.depth)]
+    filters = [blocks.filters_of(level, config) for level in range(config.depth)]
     image, tensor = blocks.image_input()
     tensor = layers.Conv2D(
         filters[0], 3, strides=2, padding="same", kernel_initializer=blocks.INITIALIZER, name="stem"
     )(tensor)
-    tensor = _norm(tensor, config, name="stem_norm")
+    tensor = _normalise(tensor, config, name="stem_norm")
     tensor = layers.Activation("relu", name="stem_relu")(tensor)
     features = [tensor]
     for level in range(1, config.depth):
-        tensor = _down(tensor, filters[level], config, name=f"down_{level + 1}")
+        tensor = _go_down(tensor, filters[level], config, name=f"down_{level + 1}")
         features.append(tensor)
     tensor = blocks.dropout(tensor, config.dropout, name="bottom_dropout")
     for level in reversed(range(config.depth)):
         if config.skips and level < config.depth - 1:
-            tensor = _joined(tensor, features[level], name=f"skip_{level + 1}")
-        tensor = _up(tensor, filters[level], config, name=f"up_{level + 1}")
+            tensor = _add_skip(tensor, features[level], name=f"skip_{level + 1}")
+        tensor = _go_up(tensor, filters[level], config, name=f"up_{level + 1}")
     return keras.Model(image, blocks.head(tensor, config, kernel=3), name=config.network)
 
 
-def _norm(tensor: Any, config: ModelConfig, *, name: str) -> Any:
+def _normalise(tensor: Any, config: ModelConfig, *, name: str) -> Any:
     return blocks.normalise(tensor, name=name) if config.batch_norm else tensor
 
 
-def _down(previous: Any, filters: int, config: ModelConfig, *, name: str) -> Any:
-    """Two separable convolutions and a pooling, added to a strided 1x1 convolution: half the sides."""
+def _go_down(previous: Any, filters: int, config: ModelConfig, *, name: str) -> Any:
+    """Halve the sides: two separable convolutions and a pooling, added to a strided 1x1 convolution."""
     tensor = previous
     for order in ("first", "second"):
         tensor = layers.Activation("relu", name=f"{name}_{order}_relu")(tensor)
@@ -60,29 +60,29 @@ def _down(previous: Any, filters: int, config: ModelConfig, *, name: str) -> Any
             pointwise_initializer=blocks.INITIALIZER,
             name=f"{name}_{order}",
         )(tensor)
-        tensor = _norm(tensor, config, name=f"{name}_{order}_norm")
+        tensor = _normalise(tensor, config, name=f"{name}_{order}_norm")
     tensor = layers.MaxPooling2D(3, strides=2, padding="same", name=f"{name}_pool")(tensor)
     residual = layers.Conv2D(filters, 1, strides=2, padding="same", name=f"{name}_residual")(previous)
     return layers.Add(name=f"{name}_add")([tensor, residual])
 
 
-def _joined(tensor: Any, features: Any, *, name: str) -> Any:
-    """Add an encoder level's features, brought to as many channels."""
-    brought = layers.Conv2D(
+def _add_skip(tensor: Any, features: Any, *, name: str) -> Any:
+    """Add an encoder level's features to `tensor`, after a 1x1 convolution to as many channels."""
+    projected = layers.Conv2D(
         tensor.shape[-1], 1, padding="same", kernel_initializer=blocks.INITIALIZER, name=f"{name}_project"
     )(features)
-    return layers.Add(name=name)([tensor, brought])
+    return layers.Add(name=name)([tensor, projected])
 
 
-def _up(previous: Any, filters: int, config: ModelConfig, *, name: str) -> Any:
-    """Two transposed convolutions, added to a 1x1 convolution: double the sides."""
+def _go_up(previous: Any, filters: int, config: ModelConfig, *, name: str) -> Any:
+    """Double the sides: two transposed convolutions, added to a 1x1 convolution, then up-sampling."""
     tensor = previous
     for order in ("first", "second"):
         tensor = layers.Activation("relu", name=f"{name}_{order}_relu")(tensor)
         tensor = layers.Conv2DTranspose(
             filters, 3, padding="same", kernel_initializer=blocks.INITIALIZER, name=f"{name}_{order}"
         )(tensor)
-        tensor = _norm(tensor, config, name=f"{name}_{order}_norm")
+        tensor = _normalise(tensor, config, name=f"{name}_{order}_norm")
     residual = layers.Conv2D(filters, 1, padding="same", name=f"{name}_residual")(previous)
     total = layers.Add(name=f"{name}_add")([tensor, residual])
     return layers.UpSampling2D(2, name=f"{name}_upsample")(total)

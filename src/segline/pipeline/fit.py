@@ -3,17 +3,17 @@
 from dataclasses import replace
 from typing import Any
 
-from segline import config
 from segline.config.fields import Flip
 from segline.core.labels import BINARY
 from segline.pipeline.work import Work
 from segline.project import Artifacts, Files, Scratch
 from segline.storage import write_json
+from segline.training.search.choice import Choice
 
 _BATCHES_SHOWN = 2
 
 
-def fit(work: Work, choice: dict[str, Any]) -> None:
+def fit(work: Work, choice: Choice) -> None:
     """Train the winner of the search, longer than its trial; resumes at the last whole epoch."""
     from segline import models
     from segline.data.batches import loader
@@ -26,14 +26,13 @@ def fit(work: Work, choice: dict[str, Any]) -> None:
     if (folder / Files.DESCRIPTION).is_file():
         work.report(f"train: already done, {folder}")
         return
-    model_config = config.ModelConfig.model_validate(choice["model_config"])
     with loader.on_processes(work.loaders) as put:
-        training_batches, validation_batches = work.batches(choice["strength"], put)
+        training_batches, validation_batches = work.batches(choice.strength, put)
         _show_batches(work, training_batches)
         job = Job(
-            model_config=model_config,
+            model_config=choice.model_config,
             training=work.training,
-            learning_rate=choice["learning_rate"],
+            learning_rate=choice.learning_rate,
             epochs=work.params.training.epochs,
             seed=work.params.seed,
             class_weights=work.class_weights,
@@ -55,10 +54,10 @@ def fit(work: Work, choice: dict[str, Any]) -> None:
     network = bundle.Bundle(
         network=result.model,
         dataset=dataset.name,
-        family=model_config.network,
+        family=choice.model_config.network,
         labels=dataset.label_map,
         short_side=work.params.prepare.short_side,
-        stride=models.stride(model_config),
+        stride=models.stride(choice.model_config),
     )
     network = replace(network, mirrors=_choose_mirrors(work, network))
     bundle.save(replace(network, threshold=_choose_threshold(work, network)), folder)

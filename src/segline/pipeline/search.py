@@ -1,12 +1,10 @@
 """Search for a network: pre-train encoders where that is asked for, then let Keras Tuner choose."""
 
-from dataclasses import asdict
-from typing import Any
-
 from segline import config
 from segline.pipeline.work import Work
 from segline.project import Scratch
-from segline.storage import read_json, write_json
+from segline.training.search import choice
+from segline.training.search.choice import Choice
 
 
 def pretrain(work: Work) -> None:
@@ -39,7 +37,7 @@ def pretrain(work: Work) -> None:
                 )
 
 
-def search(work: Work) -> dict[str, Any]:
+def search(work: Work) -> Choice:
     """Let Keras Tuner choose network, sizes, learning rate and augmentation strength on validation."""
     from segline.data.batches import loader
     from segline.training.backend import make_deterministic
@@ -48,11 +46,11 @@ def search(work: Work) -> dict[str, Any]:
     make_deterministic(seed=work.params.seed, threads=work.params.training.threads)
     if stored.is_file():
         work.report(f"search: already done, {stored}")
-        return read_json(stored)
+        return choice.read(stored)
     from segline.training.search import search as trials
 
     with loader.on_processes(work.loaders) as put:
-        choice = trials.search(
+        found = trials.search(
             work.params.search,
             work.training,
             classes=len(work.dataset.label_map),
@@ -64,8 +62,7 @@ def search(work: Work) -> dict[str, Any]:
             class_weights=work.class_weights,
             report=work.report,
         )
-    found = asdict(choice) | {"model_config": choice.model_config.model_dump(mode="json")}
-    write_json(stored, found)
+    found.write(stored)
     return found
 
 

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -26,6 +25,7 @@ from segline.registry import lineage, run_summary, tracking, versions
 from segline.registry.gate.rules import Decision
 from segline.registry.run_summary import RunSummary
 from segline.registry.versions import Version
+from segline.training.search.choice import Choice
 
 NO_FLOW = "none"
 """The tag of the flow run, where there is none."""
@@ -37,8 +37,8 @@ class Steps:
 
     begin: Callable[[Work], None]
     pretrain: Callable[[Work], None]
-    search: Callable[[Work], dict[str, Any]]
-    train: Callable[[Work, dict[str, Any]], None]
+    search: Callable[[Work], Choice]
+    train: Callable[[Work, Choice], None]
     evaluate: Callable[[Work], None]
     register: Callable[[Work], Version]
     judge: Callable[[Work, Version], Decision]

@@ -1,4 +1,4 @@
 """Search for a network, then fit it: batches in, a trained network and its history out.
 
-Importing this package imports no Keras; its modules do.
+Importing this package does not import Keras; importing its modules does.
 """

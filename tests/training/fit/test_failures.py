@@ -103,19 +103,19 @@ def test_a_loss_that_is_no_number_stops_the_fit_within_the_epoch(tmp_path: Path)
     assert kept["learning_rate"] == pytest.approx(float(JOB.schedule()(5)))
     lines: list[str] = []
     assert len(run(checkpoint=checkpoint, report=lines.append).history) == 3
-    assert lines[0] == "going on after epoch 1 of 3"
+    assert lines[0] == "resuming after epoch 1 of 3"
 
 
 def test_a_gradient_that_is_no_number_names_its_own_step_not_the_next(with_layer, tmp_path: Path) -> None:
     with_layer(BadSlope(step=7))  # the third of the second epoch
-    with pytest.raises(TrainingError, match=r"epoch 2, step 3 of 4: a gradient that is no number"):
+    with pytest.raises(TrainingError, match=r"epoch 2, step 3 of 4: a gradient that is NaN or infinite"):
         run(checkpoint=tmp_path / "fit.npz", tracker=RecordingTracker(artifacts=tmp_path / "logged"))
     assert json.loads((tmp_path / "fit.diverged.json").read_text())["ids"] == ["band_6_0", "band_6_1"]
 
 
 def test_a_gradient_that_is_no_number_in_an_epochs_last_step_stops_it(with_layer, tmp_path: Path) -> None:
     with_layer(BadSlope(step=4))
-    with pytest.raises(TrainingError, match=r"epoch 1, step 4 of 4: a gradient that is no number"):
+    with pytest.raises(TrainingError, match=r"epoch 1, step 4 of 4: a gradient that is NaN or infinite"):
         run(checkpoint=tmp_path / "fit.npz", tracker=RecordingTracker(artifacts=tmp_path / "logged"))
     assert not (tmp_path / "fit.npz").exists()
 
@@ -162,7 +162,7 @@ def test_memory_that_runs_out_in_a_loader_keeps_the_checkpoint(tmp_path: Path) -
         run(train=Greedy(step=8), checkpoint=tmp_path / "fit.npz")
     lines: list[str] = []
     run(checkpoint=tmp_path / "fit.npz", report=lines.append)
-    assert lines[0].startswith("going on after epoch")
+    assert lines[0].startswith("resuming after epoch")
 
 
 def remedies(training: Training, **options: object) -> str:
@@ -205,7 +205,9 @@ def test_other_errors_of_a_loader_stay_what_they_are() -> None:
 def test_a_mask_with_more_classes_than_the_network_is_refused_before_the_first_step() -> None:
     tracker = RecordingTracker()
     job = Job(**{**vars(JOB), "model_config": JOB.model_config.model_copy(update={"classes": 2})})
-    with pytest.raises(DataError, match=r"batch 0: train id 2 in a mask, expected 0\.\.1 or 255 \(void\), because"):
+    with pytest.raises(
+        DataError, match=r"batch 0: train id 2 in a mask, expected 0\.\.1 \(the network's classes\) or 255"
+    ):
         run(job, tracker=tracker)
     assert not tracker.metrics
 
@@ -249,7 +251,9 @@ def test_a_checkpoint_that_cannot_be_used_is_put_aside_and_the_next_fit_begins_a
             np.savez(checkpoint, **changed)
     before = checkpoint.read_bytes()
     job = Job(**{**vars(JOB), "epochs": 1})
-    with pytest.raises(TrainingError, match=r"fit\.npz: no progress that this network can go on from .*fit\.npz\.unus"):
+    with pytest.raises(
+        TrainingError, match=r"fit\.npz: no progress that this network can resume from .*fit\.npz\.unus"
+    ):
         run(job, checkpoint=checkpoint)
     assert not checkpoint.exists()
     assert (tmp_path / "fit.npz.unusable").read_bytes() == before

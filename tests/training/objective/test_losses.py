@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from segline.config import Loss
 from segline.core.labels import VOID
 from segline.training.objective.losses import (
+    Pixels,
     SegmentationLoss,
     balanced_weights,
     hard_examples,
@@ -226,8 +227,11 @@ def test_pixels_are_counted_beyond_what_float32_can_count() -> None:
     pixels = 2**25
     truth = np.ones((1, 2, pixels // 2, 1), np.float32)
     half = np.repeat(np.float32([[[1], [0]]]), pixels // 2, axis=2)
-    assert float(hard_examples(half, truth, share=0.5)) == pytest.approx(1.0)
-    assert float(lovasz_softmax(truth, 0.25 * truth)) == pytest.approx(0.75, rel=1e-3)
+    many = Pixels(
+        truth=truth, log_probability=np.log(0.25 * truth), entropy=half[..., 0], weights=np.ones_like(half[..., 0])
+    )
+    assert float(hard_examples(many, Loss(hard_share=0.5))) == pytest.approx(1.0)
+    assert float(lovasz_softmax(many, Loss())) == pytest.approx(0.75, rel=1e-3)
 
 
 def test_it_survives_serialisation() -> None:

@@ -174,7 +174,7 @@ def test_a_crop_is_explained_by_the_batch_that_it_was_tried_with() -> None:
         known = replace(FACTS, thing=(240, 320), validated=(64, 64))
         crop = next(line for line in make(known, memory=1.2, **given).lines if line.key == "training.crop")
         assert f"unet with {tried} crops takes 1." in crop.why
-        assert "objects want 480x640" in crop.why
+        assert "objects need 480x640" in crop.why
 
 
 def test_the_context_of_objects_comes_before_the_batch() -> None:

@@ -120,7 +120,7 @@ def test_only_networks_with_an_encoder_get_one_and_its_first_weights(
     configs = [call["model_config"] for call in fits.calls]
     assert {config.network for config in configs} == {"unet", "deeplab_v3_plus"}
     for config, child in zip(configs, tracker.children.values(), strict=True):
-        models._family(config)  # it has every option that it is given
+        models._load_family(config)  # it has every option that it is given
         for name in ("depth", "encoder", "output_stride", "residual"):
             assert child.params.get(name, getattr(config, name)) == getattr(config, name)
         if config.network == "unet":

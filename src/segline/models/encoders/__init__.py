@@ -1,153 +1,161 @@
-"""Encoders: what a classifier sees in an image, for segmentation networks to begin with, one file each.
+"""Encoders: the feature layers of classifiers, for segmentation networks to begin with. One file each.
 
-Adding one is adding ``<encoder>.py`` with ``features(image, output_stride) -> (low, deep)`` to this
-folder. ``image`` is (N, H, W, 3) within -1..1; ``low`` has a quarter of its sides, ``deep`` its sides
-over `output_stride`, a power of 2 from 8 to 32: where a classifier would halve further, its
+To add one, add ``<encoder>.py`` with ``features(image, output_stride) -> (low, deep)`` to this folder.
+``image`` is (N, H, W, 3) within -1..1. ``low`` has a quarter of its sides, ``deep`` its sides divided by
+`output_stride`, a power of 2 from 8 to 32. Where a classifier would halve the sides further, its
 convolutions are dilated instead (Chen et al. 2017, arXiv:1706.05587).
 
-The layers of Keras Applications' classifiers bear their names, so that ImageNet weights find their
-place; Keras's own builders take no dilation.
+A file that says ``IMAGENET = "<builder>"`` can begin with the ImageNet weights of that builder of Keras
+Applications. Its layers have the names that they have there, so that the weights find their place. The
+builders of Keras Applications themselves have no dilation.
 """
 
 import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from segline.config import IMAGENET, encoder_names
 from segline.errors import ConfigError, SourceError
 from segline.formats import arrays
 from segline.storage import atomic_file
 
 NAME = "encoder"
-"""The encoder's name inside a network."""
+"""Name of the encoder layer inside a network."""
 
 DEFAULT = "mobilenet_v2"
 
-IMAGENET = {"mobilenet_v2": "MobileNetV2", "xception": "Xception"}
-"""Encoders that Keras Applications has ImageNet weights for, and their builders there."""
-
 
 def build(encoder: str, *, output_stride: int) -> keras.Model:
-    """(N, H, W, 3) within -1..1 -> the low-level and the deep features of `encoder`."""
-    family = importlib.import_module(f"{__name__}.{encoder}")
+    """Build `encoder`: (N, H, W, 3) within -1..1 -> its low-level and its deep features."""
     image = keras.Input((None, None, 3), name="scaled")
-    return keras.Model(image, list(family.features(image, output_stride)), name=NAME)
+    return keras.Model(image, list(_load_family(encoder).features(image, output_stride)), name=NAME)
+
+
+def _load_family(encoder: str) -> ModuleType:
+    return importlib.import_module(f"{__name__}.{encoder}")
 
 
 def load_weights(model: keras.Model, *, encoder: str, weights: str) -> None:
-    """Put first weights into the encoder `model`.
+    """Load first weights into the encoder `model`.
 
     Args:
-        model: what `build` returned.
+        model: the result of `build`.
         encoder: its name.
-        weights: ``imagenet``, or a file that `save_weights` wrote, of the same encoder at any output stride.
+        weights: ``imagenet``, or a file that `save_weights` wrote for the same encoder at any output stride.
 
     Raises:
-        ConfigError: no such file, or one of another network.
+        ConfigError: the file does not exist, or holds the weights of another network.
         SourceError: the ImageNet weights cannot be fetched.
     """
-    if weights == "imagenet":
-        _transfer(_imagenet(encoder), model)
+    if weights == IMAGENET:
+        _copy_weights(_fetch_imagenet(encoder), model)
         return
     if not Path(weights).is_file():
         raise ConfigError(
             weights,
             found="no such file",
             expected=f"weights of {encoder}, or `imagenet`",
-            remedy="correct model.weights, or leave it out to begin from drawn weights",
+            remedy="correct search.weights, or leave it out to begin with random weights",
         )
-    for layer, values in zip(_weighted(model), _read(Path(weights), model, encoder), strict=True):
+    for layer, values in zip(_list_weighted(model), _read_weights(Path(weights), model, encoder), strict=True):
         layer.set_weights(values)
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
-    """Write the weights of the encoder `model`, by layer, to the ``.npz`` file `path`.
+    """Write the weights of the encoder `model`, layer by layer, to the ``.npz`` file `path`.
 
     Raises:
         StorageError: no room or no right to write.
     """
     arrays = {
-        f"{layer.name}/{place}": value for layer in _weighted(model) for place, value in enumerate(layer.get_weights())
+        f"{layer.name}/{place}": value
+        for layer in _list_weighted(model)
+        for place, value in enumerate(layer.get_weights())
     }
     with atomic_file(path) as partial, partial.open("wb") as handle:
         np.savez(handle, **arrays)
 
 
-def _read(path: Path, model: keras.Model, encoder: str) -> list[list[npt.NDArray[Any]]]:
-    """Values for each of the model's layers, all of them fitting: Keras's own reader skips in silence."""
+def _read_weights(path: Path, model: keras.Model, encoder: str) -> list[list[npt.NDArray[Any]]]:
+    """Read the values of each layer, and refuse a file that does not fit: Keras's own reader skips in silence."""
     try:
         found = arrays.shapes(path)
     except ValueError as error:
         raise ConfigError(
-            path, found=f"no file of weights ({error})", expected="a .npz that Segline wrote", remedy="write it anew"
+            path,
+            found=f"no file of weights ({error})",
+            expected="a .npz file that Segline wrote",
+            remedy="train the encoder again, or name another file in search.weights",
         ) from error
     wanted = {
         f"{layer.name}/{place}": tuple(value.shape)
-        for layer in _weighted(model)
+        for layer in _list_weighted(model)
         for place, value in enumerate(layer.weights)
     }
     if found != wanted:
-        unlike = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+        differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
         raise ConfigError(
             path,
-            found=f"not the weights of {encoder}: {len(unlike)} differ, such as {', '.join(unlike[:3])}",
+            found=f"not the weights of {encoder}: {len(differing)} differ in shape, such as {', '.join(differing[:3])}",
             expected=f"the {len(wanted)} weights of {encoder}",
-            remedy="name the encoder that the file is of",
+            remedy="name the encoder of this file in search.encoders, or another file in search.weights",
         )
     read = arrays.load(path)
-    wild = [name for name, value in read.items() if value.dtype.kind != "f" or not np.isfinite(value).all()]
-    if wild:
+    unusable = [name for name, value in read.items() if value.dtype.kind != "f" or not np.isfinite(value).all()]
+    if unusable:
         raise ConfigError(
             path,
-            found=f"weights that are NaN, infinite or no numbers: {', '.join(wild[:3])}",
+            found=f"weights that are NaN, infinite or no floating-point numbers: {', '.join(unusable[:3])}",
             expected="finite floating-point weights",
-            remedy="write it anew",
+            remedy="train the encoder again, or name another file in search.weights",
         )
-    return [[read[f"{layer.name}/{place}"] for place in range(len(layer.weights))] for layer in _weighted(model)]
+    return [[read[f"{layer.name}/{place}"] for place in range(len(layer.weights))] for layer in _list_weighted(model)]
 
 
-def _weighted(model: keras.Model) -> list[keras.Layer]:
+def _list_weighted(model: keras.Model) -> list[keras.Layer]:
     return [layer for layer in model.layers if layer.weights]
 
 
-def _imagenet(encoder: str) -> keras.Model:
-    if encoder not in IMAGENET:
+def _fetch_imagenet(encoder: str) -> keras.Model:
+    """Fetch the classifier of Keras Applications with its ImageNet weights, without its classification layer."""
+    builders = {name: getattr(_load_family(name), "IMAGENET", None) for name in encoder_names()}
+    builder = builders[encoder]
+    if builder is None:
         raise ConfigError(
             f"{encoder}.weights",
             found="no ImageNet weights are published for it in Keras Applications",
-            expected=f"one of {', '.join(sorted(IMAGENET))}",
-            remedy="choose one of these, a file, or no weights",
+            expected=f"one of {', '.join(name for name in builders if builders[name])}",
+            remedy="choose one of these in search.encoders, or a file or no weights in search.weights",
         )
     try:
-        classifier: keras.Model = getattr(keras.applications, IMAGENET[encoder])(include_top=False, weights="imagenet")
-    except Exception as error:  # it raises a bare Exception when the address cannot be reached
+        classifier: keras.Model = getattr(keras.applications, builder)(include_top=False, weights=IMAGENET)
+    except Exception as error:  # Keras raises a bare Exception when the address cannot be reached
         raise SourceError(
             f"ImageNet weights of {encoder}",
             found=f"cannot be fetched: {error}",
             expected="Keras's weights, from the network or from its cache (~/.keras/models)",
-            remedy="fetch them once on a machine with a network and copy the cache, or begin from drawn weights",
+            remedy="fetch them once on a machine with a network and copy the cache, or begin with random weights",
         ) from error
     return classifier
 
 
-def _transfer(source: keras.Model, target: keras.Model) -> None:
-    """Copy weights layer by layer: by name, or by order where Keras Applications gave no name."""
-    ours = {layer.name: layer for layer in _weighted(target)}
-    theirs = _weighted(source)
-    unnamed = [layer for layer in theirs if layer.name not in ours]
-    left = [layer for name, layer in ours.items() if name not in {layer.name for layer in theirs}]
-    named = [(layer, ours[layer.name]) for layer in theirs if layer.name in ours]
-    by_order = [
-        pair
-        for kind in (keras.layers.Conv2D, keras.layers.BatchNormalization)
-        for pair in zip(_of(kind, unnamed), _of(kind, left), strict=True)
-    ]
-    for one, other in (*named, *by_order):
+def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+    """Copy weights layer by layer: by name, or by order where Keras Applications gives no name."""
+    ours = {layer.name: layer for layer in _list_weighted(target)}
+    theirs = {layer.name: layer for layer in _list_weighted(source)}
+    pairs = [(layer, ours[name]) for name, layer in theirs.items() if name in ours]
+    unnamed = [layer for name, layer in theirs.items() if name not in ours]
+    missing = [layer for name, layer in ours.items() if name not in theirs]
+    for kind in (keras.layers.Conv2D, keras.layers.BatchNormalization):
+        pairs += zip(_select(kind, unnamed), _select(kind, missing), strict=True)
+    for one, other in pairs:
         other.set_weights(one.get_weights())
 
 
-def _of(kind: type[keras.Layer], layers: list[Any]) -> list[Any]:
+def _select(kind: type[keras.Layer], layers: list[Any]) -> list[Any]:
     return [layer for layer in layers if type(layer) is kind]

@@ -14,7 +14,7 @@ _FILTERS = (32, 64, 128, 256, 512)
 
 
 def features(image: Any, output_stride: int) -> tuple[Any, Any]:
-    """Low features (N, H/4, W/4, 64) and deep ones (N, H/s, W/s, 512)."""
+    """Compute low features (N, H/4, W/4, 64) and deep features (N, H/s, W/s, 512)."""
     tensor = low = layers.Conv2D(
         32, 5, padding="same", use_bias=False, kernel_initializer=blocks.INITIALIZER, name="stem"
     )(image)
@@ -22,14 +22,15 @@ def features(image: Any, output_stride: int) -> tuple[Any, Any]:
     for place, filters in enumerate(_FILTERS, start=1):
         stride = 2 if reached < output_stride else 1
         reached *= stride
-        tensor = _block(tensor, filters, stride=stride, dilation=dilation, name=f"block{place}")
+        tensor = _add_block(tensor, filters, stride=stride, dilation=dilation, name=f"block{place}")
         dilation *= 2 // stride
         if place == 2:
             low = tensor
     return low, tensor
 
 
-def _block(previous: Any, filters: int, *, stride: int, dilation: int, name: str) -> Any:
+def _add_block(previous: Any, filters: int, *, stride: int, dilation: int, name: str) -> Any:
+    """Add two separable convolutions and a pooling to a strided 1x1 convolution of the input."""
     tensor = previous
     for order in ("first", "second"):
         tensor = blocks.normalise(tensor, name=f"{name}_{order}_norm")

@@ -6,45 +6,44 @@ from keras import layers
 
 from segline.models import blocks
 
+IMAGENET = "MobileNetV2"
+
 _STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 """Filters, blocks and stride of each stage; the stem has stride 2 before them."""
-_LOW = 2  # stage whose features keep a quarter of the sides
+_LOW_STAGE = 2  # the last stage whose features have a quarter of the image's sides
+_OUTPUT_FILTERS = 1280
 
 
 def features(image: Any, output_stride: int) -> tuple[Any, Any]:
-    """Low features (N, H/4, W/4, 24) and deep ones (N, H/s, W/s, 1280)."""
-    tensor = layers.Conv2D(
-        32, 3, strides=2, padding="same", use_bias=False, kernel_initializer=blocks.INITIALIZER, name="Conv1"
-    )(image)
-    tensor = _norm(tensor, "bn_Conv1")
+    """Compute low features (N, H/4, W/4, 24) and deep features (N, H/s, W/s, 1280)."""
+    tensor = _convolve(image, 32, kernel=3, strides=2, name="Conv1")
+    tensor = _normalise(tensor, "bn_Conv1")
     tensor = layers.ReLU(6.0, name="Conv1_relu")(tensor)
     low, place, reached, dilation = tensor, 0, 2, 1
     for stage, (filters, count, first_stride) in enumerate(_STAGES, start=1):
         for repetition in range(count):
             stride = first_stride if repetition == 0 else 1
             following = dilation
-            if stride == 2 and reached >= output_stride:  # the layers after it see farther instead
+            if stride == 2 and reached >= output_stride:  # the layers after it are dilated instead
                 stride, following = 1, dilation * 2
             reached *= stride
-            tensor = _block(tensor, filters, place, stride=stride, dilation=dilation)
+            tensor = _add_block(tensor, filters, place, stride=stride, dilation=dilation)
             dilation, place = following, place + 1
-        if stage == _LOW:
+        if stage == _LOW_STAGE:
             low = tensor
-    tensor = layers.Conv2D(1280, 1, use_bias=False, kernel_initializer=blocks.INITIALIZER, name="Conv_1")(tensor)
-    tensor = _norm(tensor, "Conv_1_bn")
+    tensor = _convolve(tensor, _OUTPUT_FILTERS, name="Conv_1")
+    tensor = _normalise(tensor, "Conv_1_bn")
     return low, layers.ReLU(6.0, name="out_relu")(tensor)
 
 
-def _block(previous: Any, filters: int, place: int, *, stride: int, dilation: int) -> Any:
-    """Widen sixfold, filter each channel, narrow; add the input where nothing changed size."""
+def _add_block(previous: Any, filters: int, place: int, *, stride: int, dilation: int) -> Any:
+    """Widen sixfold, convolve each channel, narrow; add the input where the shape stays the same."""
     name = f"block_{place}" if place else "expanded_conv"
     width = int(previous.shape[-1])
     tensor = previous
     if place:
-        tensor = layers.Conv2D(
-            6 * width, 1, use_bias=False, kernel_initializer=blocks.INITIALIZER, name=f"{name}_expand"
-        )(tensor)
-        tensor = layers.ReLU(6.0, name=f"{name}_expand_relu")(_norm(tensor, f"{name}_expand_BN"))
+        tensor = _convolve(tensor, 6 * width, name=f"{name}_expand")
+        tensor = layers.ReLU(6.0, name=f"{name}_expand_relu")(_normalise(tensor, f"{name}_expand_BN"))
     tensor = blocks.DepthwiseConv2D(
         3,
         strides=stride,
@@ -54,14 +53,23 @@ def _block(previous: Any, filters: int, place: int, *, stride: int, dilation: in
         depthwise_initializer=blocks.INITIALIZER,
         name=f"{name}_depthwise",
     )(tensor)
-    tensor = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(_norm(tensor, f"{name}_depthwise_BN"))
-    tensor = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=blocks.INITIALIZER, name=f"{name}_project")(
-        tensor
-    )
-    tensor = _norm(tensor, f"{name}_project_BN")
+    tensor = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(_normalise(tensor, f"{name}_depthwise_BN"))
+    tensor = _normalise(_convolve(tensor, filters, name=f"{name}_project"), f"{name}_project_BN")
     same = width == filters and stride == 1 and place > 0
     return layers.Add(name=f"{name}_add")([previous, tensor]) if same else tensor
 
 
-def _norm(tensor: Any, name: str) -> Any:
+def _convolve(tensor: Any, filters: int, *, name: str, kernel: int = 1, strides: int = 1) -> Any:
+    return layers.Conv2D(
+        filters,
+        kernel,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=blocks.INITIALIZER,
+        name=name,
+    )(tensor)
+
+
+def _normalise(tensor: Any, name: str) -> Any:
     return layers.BatchNormalization(epsilon=1e-3, momentum=0.9, name=name)(tensor)

@@ -1,7 +1,7 @@
 """Xception (Chollet 2017, arXiv:1610.02357), as in Keras Applications but padded throughout.
 
-Keras pads neither of the two first convolutions; here they are padded, so that features lie over
-the pixels that they are of.
+Keras does not pad the first two convolutions. Here they are padded, so that a feature lies over the
+pixels that it was computed from.
 """
 
 from typing import Any
@@ -10,11 +10,13 @@ from keras import layers
 
 from segline.models import blocks
 
-_MIDDLE = 8  # blocks of the middle flow
+IMAGENET = "Xception"
+
+_MIDDLE_BLOCKS = 8
 
 
 def features(image: Any, output_stride: int) -> tuple[Any, Any]:
-    """Low features (N, H/4, W/4, 128) and deep ones (N, H/s, W/s, 2048)."""
+    """Compute low features (N, H/4, W/4, 128) and deep features (N, H/s, W/s, 2048)."""
     tensor = image
     for order, (filters, stride) in enumerate(((32, 2), (64, 1)), start=1):
         tensor = layers.Conv2D(
@@ -26,24 +28,24 @@ def features(image: Any, output_stride: int) -> tuple[Any, Any]:
             kernel_initializer=blocks.INITIALIZER,
             name=f"block1_conv{order}",
         )(tensor)
-        tensor = _relu(_norm(tensor, f"block1_conv{order}_bn"), f"block1_conv{order}_act")
-    tensor = low = _halving(tensor, 2, (128, 128), first_relu=False)
-    tensor = _halving(tensor, 3, (256, 256))
+        tensor = _rectify(blocks.normalise(tensor, name=f"block1_conv{order}_bn"), f"block1_conv{order}_act")
+    tensor = low = _halve(tensor, 2, (128, 128), first_relu=False)
+    tensor = _halve(tensor, 3, (256, 256))
     dilation = 1
-    tensor = _halving(tensor, 4, (728, 728), stride=2 if output_stride >= 16 else 1)
+    tensor = _halve(tensor, 4, (728, 728), stride=2 if output_stride >= 16 else 1)
     if output_stride < 16:
         dilation = 2
-    for place in range(5, 5 + _MIDDLE):
-        tensor = _middle(tensor, place, dilation)
-    tensor = _halving(tensor, 13, (728, 1024), stride=2 if output_stride == 32 else 1, dilation=dilation)
+    for place in range(5, 5 + _MIDDLE_BLOCKS):
+        tensor = _add_middle_block(tensor, place, dilation)
+    tensor = _halve(tensor, 13, (728, 1024), stride=2 if output_stride == 32 else 1, dilation=dilation)
     dilation *= 1 if output_stride == 32 else 2
     for order, filters in ((1, 1536), (2, 2048)):
         name = f"block14_sepconv{order}"
-        tensor = _relu(_separable(tensor, filters, name, dilation), f"{name}_act")
+        tensor = _rectify(_convolve(tensor, filters, name, dilation), f"{name}_act")
     return low, tensor
 
 
-def _halving(
+def _halve(
     previous: Any,
     place: int,
     filters: tuple[int, int],
@@ -52,12 +54,12 @@ def _halving(
     dilation: int = 1,
     first_relu: bool = True,
 ) -> Any:
-    """Two separable convolutions and a pooling, added to a strided 1x1 convolution."""
+    """Add two separable convolutions and a pooling to a strided 1x1 convolution of the input."""
     name, tensor = f"block{place}", previous
     for order, count in enumerate(filters, start=1):
         if order > 1 or first_relu:
-            tensor = _relu(tensor, f"{name}_sepconv{order}_act")
-        tensor = _separable(tensor, count, f"{name}_sepconv{order}", dilation)
+            tensor = _rectify(tensor, f"{name}_sepconv{order}_act")
+        tensor = _convolve(tensor, count, f"{name}_sepconv{order}", dilation)
     tensor = layers.MaxPooling2D(3, strides=stride, padding="same", name=f"{name}_pool")(tensor)
     residual = layers.Conv2D(
         filters[-1],
@@ -67,25 +69,21 @@ def _halving(
         kernel_initializer=blocks.INITIALIZER,
         name=f"{name}_residual",
     )(previous)
-    return layers.Add(name=f"{name}_add")([tensor, _norm(residual, f"{name}_residual_bn")])
+    return layers.Add(name=f"{name}_add")([tensor, blocks.normalise(residual, name=f"{name}_residual_bn")])
 
 
-def _middle(previous: Any, place: int, dilation: int) -> Any:
+def _add_middle_block(previous: Any, place: int, dilation: int) -> Any:
     name, tensor = f"block{place}", previous
     for order in (1, 2, 3):
-        tensor = _relu(tensor, f"{name}_sepconv{order}_act")
-        tensor = _separable(tensor, 728, f"{name}_sepconv{order}", dilation)
+        tensor = _rectify(tensor, f"{name}_sepconv{order}_act")
+        tensor = _convolve(tensor, 728, f"{name}_sepconv{order}", dilation)
     return layers.Add(name=f"{name}_add")([tensor, previous])
 
 
-def _separable(tensor: Any, filters: int, name: str, dilation: int) -> Any:
-    tensor = blocks.separable(tensor, filters, dilation=dilation, name=name)
-    return _norm(tensor, f"{name}_bn")
+def _convolve(tensor: Any, filters: int, name: str, dilation: int) -> Any:
+    """Apply a separable convolution and normalise its output."""
+    return blocks.normalise(blocks.separable(tensor, filters, dilation=dilation, name=name), name=f"{name}_bn")
 
 
-def _norm(tensor: Any, name: str) -> Any:
-    return blocks.normalise(tensor, name=name)
-
-
-def _relu(tensor: Any, name: str) -> Any:
+def _rectify(tensor: Any, name: str) -> Any:
     return layers.Activation("relu", name=name)(tensor)

@@ -1,8 +1,8 @@
 """The aligned Xception of DeepLabV3+ (Chen et al. 2018, arXiv:1802.02611): 65 layers, no pooling.
 
-Every separable convolution normalises twice, after the depthwise and after the pointwise half;
-strides are in the convolutions. As in DeepLab's own ``xception_65``, a block's shortcut is a
-convolution (entry and exit), its input (middle) or absent (the last).
+Every separable convolution normalises twice: after its depthwise and after its pointwise half.
+Strides are in the convolutions. As in DeepLab's own ``xception_65``, the shortcut of a block is a
+convolution (entry and exit), the block's input (middle), or absent (the last block).
 """
 
 from typing import Any
@@ -11,27 +11,29 @@ from keras import layers
 
 from segline.models import blocks
 
-_MIDDLE = 16  # blocks of the middle flow
+_MIDDLE_BLOCKS = 16
 
 
 def features(image: Any, output_stride: int) -> tuple[Any, Any]:
-    """Low features (N, H/4, W/4, 256) and deep ones (N, H/s, W/s, 2048)."""
+    """Compute low features (N, H/4, W/4, 256) and deep features (N, H/s, W/s, 2048)."""
     tensor = blocks.convolution(image, 32, strides=2, batch_norm=True, name="entry_conv1")
     tensor = blocks.convolution(tensor, 64, batch_norm=True, name="entry_conv2")
-    tensor, _ = _block(tensor, (128,) * 3, stride=2, name="entry_block1")
-    tensor, low = _block(tensor, (256,) * 3, stride=2, name="entry_block2")
-    tensor, _ = _block(tensor, (728,) * 3, stride=2 if output_stride >= 16 else 1, name="entry_block3")
+    tensor, _ = _add_block(tensor, (128,) * 3, stride=2, name="entry_block1")
+    tensor, low = _add_block(tensor, (256,) * 3, stride=2, name="entry_block2")
+    tensor, _ = _add_block(tensor, (728,) * 3, stride=2 if output_stride >= 16 else 1, name="entry_block3")
     dilation = 1 if output_stride >= 16 else 2
-    for place in range(1, _MIDDLE + 1):
-        tensor, _ = _block(tensor, (728,) * 3, dilation=dilation, shortcut="sum", name=f"middle_block{place}")
+    for place in range(1, _MIDDLE_BLOCKS + 1):
+        tensor, _ = _add_block(tensor, (728,) * 3, dilation=dilation, shortcut="sum", name=f"middle_block{place}")
     last_stride = 2 if output_stride == 32 else 1
-    tensor, _ = _block(tensor, (728, 1024, 1024), stride=last_stride, dilation=dilation, name="exit_block1")
+    tensor, _ = _add_block(tensor, (728, 1024, 1024), stride=last_stride, dilation=dilation, name="exit_block1")
     dilation *= 1 if output_stride == 32 else 2
-    tensor, _ = _block(tensor, (1536, 1536, 2048), dilation=dilation, shortcut="none", name="exit_block2", after=True)
+    tensor, _ = _add_block(
+        tensor, (1536, 1536, 2048), dilation=dilation, shortcut="none", name="exit_block2", after=True
+    )
     return low, tensor
 
 
-def _block(
+def _add_block(
     previous: Any,
     filters: tuple[int, ...],
     *,
@@ -41,15 +43,18 @@ def _block(
     shortcut: str = "convolution",
     after: bool = False,
 ) -> tuple[Any, Any]:
-    """Three separable convolutions, the last one strided; and what the second one gives.
+    """Apply three separable convolutions, the last one strided, and add the shortcut.
 
     Args:
-        shortcut: what is added: a strided 1x1 ``convolution`` of the input, the input (``sum``), or ``none``.
+        shortcut: a strided 1x1 ``convolution`` of the input, the input itself (``sum``), or ``none``.
         after: rectify after each half of a separable convolution, instead of before it.
+
+    Returns:
+        The output of the block, and that of its second convolution.
     """
     tensor = low = previous
     for order, count in enumerate(filters, start=1):
-        tensor = _separable(
+        tensor = _convolve(
             tensor,
             count,
             name=f"{name}_sepconv{order}",
@@ -74,7 +79,7 @@ def _block(
     return tensor, low
 
 
-def _separable(tensor: Any, filters: int, *, name: str, stride: int, dilation: int, after: bool) -> Any:
+def _convolve(tensor: Any, filters: int, *, name: str, stride: int, dilation: int, after: bool) -> Any:
     if not after:
         tensor = layers.Activation("relu", name=f"{name}_relu")(tensor)
     return blocks.split_separable(

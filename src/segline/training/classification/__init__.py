@@ -1,1 +1,1 @@
-"""Train an encoder to tell whole images apart, for segmentation to begin with."""
+"""Train an encoder to classify whole images, as the start of a segmentation network."""

@@ -1,64 +1,126 @@
-"""How well whole images are told apart: counts over a split, and the figures read off them."""
+"""Scores of a classifier of whole images: counts over a split, and the figures computed from them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 
-from segline.core.metrics.confusion import Counts, confusion, f1, macro_f1, pixel_accuracy, precision, recall
+from segline.config import Strict
+from segline.core.metrics.confusion import Counts, Ratios, confusion, f1, macro_f1, pixel_accuracy, precision, recall
 from segline.core.metrics.top_k import ranks, top_k_accuracy
 from segline.training.fit.batch_sequence import ValidationBatches
 
-_SHOWN = 3  # of the worst, for a person
+_MAX_SHOWN = 3  # of the lowest scores and of the most frequent confusions
+
+
+class ClassScores(Strict):
+    """Scores of one class; None where a ratio is undefined."""
+
+    images: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class ClassifierScores(Strict):
+    """What ``<encoder>.json`` says of an encoder that was trained to classify whole images.
+
+    ``top_k`` is the number of answers that ``top_k_accuracy`` allows; both are None for two classes, where any
+    answer would be right. ``confusion`` and ``places`` are those of `AnswerCounts`.
+    """
+
+    task: str
+    encoder: str
+    best_epoch: int
+    images: int
+    accuracy: float
+    top_k: int | None
+    top_k_accuracy: float | None
+    macro_f1: float
+    per_class: dict[str, ClassScores]
+    confusion: tuple[tuple[int, ...], ...]
+    places: tuple[int, ...]
+
+    def metrics(self) -> dict[str, float]:
+        """Return the figures that are compared between runs; top-k accuracy is called by its k: ``top_5_accuracy``."""
+        ratios = {
+            f"{key}/{name}": value
+            for name, scores in self.per_class.items()
+            for key, value in scores.model_dump(exclude={"images"}, exclude_none=True).items()
+        }
+        top_k = {} if self.top_k_accuracy is None else {f"top_{self.top_k}_accuracy": self.top_k_accuracy}
+        return {"accuracy": self.accuracy, **top_k, "macro_f1": self.macro_f1, **ratios}
+
+    def describe(self) -> list[str]:
+        """Describe the scores in lines for people: the figures, the worst classes, the most frequent confusions."""
+        names = list(self.per_class)
+        top_k = "" if self.top_k_accuracy is None else f"top-{self.top_k} accuracy {self.top_k_accuracy:.4f}, "
+        lines = [
+            f"accuracy {self.accuracy:.4f}, {top_k}macro-F1 {self.macro_f1:.4f} "
+            f"of {len(names)} classes and {self.images} images"
+        ]
+        worst = sorted((scores.f1, name) for name, scores in self.per_class.items() if scores.f1 is not None)
+        lines.append("lowest F1: " + ", ".join(f"{name} {value:.4f}" for value, name in worst[:_MAX_SHOWN]))
+        wrong = np.array(self.confusion)[:, : len(names)]
+        np.fill_diagonal(wrong, 0)
+        places = [divmod(int(place), len(names)) for place in np.argsort(-wrong, axis=None, kind="stable")[:_MAX_SHOWN]]
+        confused = [f"{names[true]} for {names[taken]} ({wrong[true, taken]})" for true, taken in places]
+        shown = confused[: int(np.count_nonzero(wrong))]
+        return [*lines, "most often taken for another: " + ", ".join(shown)] if shown else lines
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores:
-    """What a classifier answered on a split, image by image.
+class AnswerCounts:
+    """A classifier's answers on a split, counted image by image.
 
     Args:
         names: of the classes, by train id.
-        counts: int64 (C, C + 1), a confusion matrix as `segline.core.metrics.confusion` has it, of images.
-        places: int64 (C,), how many have their true class first, second .. among the answers.
+        confusion: int64 (C, C + 1), a confusion matrix as in `segline.core.metrics.confusion`, of images.
+        places: int64 (C,), the number of images whose true class is first, second .. among the answers.
     """
 
     names: tuple[str, ...]
-    counts: Counts
+    confusion: Counts
     places: Counts
 
-    def summary(self) -> dict[str, Any]:
-        """Plain values for JSON; None where a ratio is undefined.
-
-        ``top_k`` is how many answers ``top_k_accuracy`` allows: 5 where there are more classes than that, as
-        ImageNet's benchmark has it, else 2. Of two classes both are None: any answer would be right.
-        """
-        columns = {"precision": precision, "recall": recall, "f1": f1}
-        ratios = {name: column(self.counts) for name, column in columns.items()}
-        k = allowed(len(self.names))
-        return {
-            "images": int(self.counts.sum()),
-            "accuracy": pixel_accuracy(self.counts),
-            "top_k": k,
-            "top_k_accuracy": None if k is None else top_k_accuracy(self.places, k),
-            "macro_f1": float(macro_f1(self.counts)),
-            "per_class": {
-                name: {"images": int(self.counts[place].sum())}
-                | {key: None if np.isnan(value[place]) else float(value[place]) for key, value in ratios.items()}
-                for place, name in enumerate(self.names)
+    def score(self, *, task: str, encoder: str, best_epoch: int) -> ClassifierScores:
+        """Compute the scores."""
+        k = choose_k(len(self.names))
+        ratios = (_list_defined(ratio(self.confusion)) for ratio in (precision, recall, f1))
+        rows = zip(self.names, self.confusion, *ratios, strict=True)
+        return ClassifierScores(
+            task=task,
+            encoder=encoder,
+            best_epoch=best_epoch,
+            images=int(self.confusion.sum()),
+            accuracy=pixel_accuracy(self.confusion),
+            top_k=k,
+            top_k_accuracy=None if k is None else top_k_accuracy(self.places, k),
+            macro_f1=float(macro_f1(self.confusion)),
+            per_class={
+                name: ClassScores(images=int(row.sum()), precision=of_answers, recall=of_truth, f1=of_both)
+                for name, row, of_answers, of_truth, of_both in rows
             },
-            "confusion": self.counts.tolist(),
-            "places": self.places.tolist(),
-        }
+            confusion=tuple(map(tuple, self.confusion.tolist())),
+            places=tuple(self.places.tolist()),
+        )
 
 
-def allowed(classes: int) -> int | None:
-    """How many answers top-k accuracy looks at; None where it would say nothing."""
+def _list_defined(ratios: Ratios) -> list[float | None]:
+    """Replace NaN, an undefined ratio, by None."""
+    return [None if np.isnan(value) else float(value) for value in ratios]
+
+
+def choose_k(classes: int) -> int | None:
+    """Choose how many answers top-k accuracy allows: 5 with more classes than that, as ImageNet's benchmark; else 2.
+
+    None for two classes, where any answer would be right.
+    """
     return 5 if classes > 5 else 2 if classes > 2 else None
 
 
-def count(model: keras.Model, batches: ValidationBatches, *, names: tuple[str, ...]) -> Scores:
-    """Ask `model` about every image of `batches`.
+def count_answers(model: keras.Model, batches: ValidationBatches, *, names: tuple[str, ...]) -> AnswerCounts:
+    """Classify every image of `batches` and count the answers.
 
     Args:
         model: images (N, H, W, 3) -> logits float32 (N, 1, 1, C).
@@ -72,39 +134,4 @@ def count(model: keras.Model, batches: ValidationBatches, *, names: tuple[str, .
         logits = keras.ops.convert_to_numpy(model.predict_on_batch(images))
         counts += confusion(truth, logits.argmax(axis=-1).astype(np.uint8), classes=classes)
         places += ranks(truth, logits)
-    return Scores(names=names, counts=counts, places=places)
-
-
-def metrics(summary: dict[str, Any]) -> dict[str, float]:
-    """What of a summary is compared between runs; top-k accuracy says its k: ``top_5_accuracy``."""
-    of_classes = {
-        f"{key}/{name}": row[key]
-        for name, row in summary["per_class"].items()
-        for key in ("precision", "recall", "f1")
-        if row[key] is not None
-    }
-    k = summary["top_k"]
-    top = {} if k is None else {f"top_{k}_accuracy": summary["top_k_accuracy"]}
-    return {"accuracy": summary["accuracy"], **top, "macro_f1": summary["macro_f1"], **of_classes}
-
-
-def said(summary: dict[str, Any]) -> list[str]:
-    """A summary for a person: the scores, and what goes wrong most."""
-    k, names = summary["top_k"], list(summary["per_class"])
-    top = "" if k is None else f"top-{k} accuracy {summary['top_k_accuracy']:.4f}, "
-    lines = [
-        f"accuracy {summary['accuracy']:.4f}, {top}macro-F1 {summary['macro_f1']:.4f} "
-        f"of {len(names)} classes and {summary['images']} images"
-    ]
-    worst = sorted((row["f1"], name) for name, row in summary["per_class"].items() if row["f1"] is not None)[:_SHOWN]
-    lines.append("lowest F1: " + ", ".join(f"{name} {value:.4f}" for value, name in worst))
-    wrong = np.array(summary["confusion"])[:, : len(names)]
-    np.fill_diagonal(wrong, 0)
-    most = [place for place in np.argsort(-wrong, axis=None, kind="stable")[:_SHOWN] if wrong.flat[place]]
-    if most:
-        pairs = (divmod(int(place), len(names)) for place in most)
-        lines.append(
-            "most often taken for another: "
-            + ", ".join(f"{names[true]} for {names[taken]} ({wrong[true, taken]})" for true, taken in pairs)
-        )
-    return lines
+    return AnswerCounts(names=names, confusion=counts, places=places)

@@ -1,55 +1,37 @@
-"""Train an encoder on the classification task of the same data, for segmentation to begin with.
+"""Train an encoder on the classification task of the same data, as the start of a segmentation network.
 
-Girshick et al. 2014 (arXiv:1311.2524) and most since: what tells classes of whole images apart is a
-better start than drawn weights. It is a fit like any other (`segline.training.fit.fit`), whose masks have
-one pixel an image: killed and called again, it goes on and ends with the same weights.
+An encoder that has learned to classify whole images is a better start than random weights (Girshick et al.
+2014, arXiv:1311.2524, and most work since). It is a fit like any other (`segline.training.fit.fit`), with
+masks of one pixel for each image: killed and called again, it resumes and ends with the same weights.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 
 from segline.config import CLASSIFIER, Classification, Loss, ModelConfig, Training
+from segline.core.labels import Mask
 from segline.errors import ConfigError
 from segline.models import encoders
-from segline.storage import atomic_file
-from segline.training.classification.classifier_scores import count, metrics, said
-from segline.training.fit.batch_sequence import Batch
+from segline.storage import write_json
+from segline.training.classification.classifier_scores import ClassifierScores, count_answers
+from segline.training.fit.batch_sequence import Batch, Batches, ValidationBatches
 from segline.training.fit.fit import fit
 from segline.training.fit.job import Job
 from segline.training.fit.memory_estimate import budget, by_batch
 from segline.training.tracker import Tracker
 
-_MOST = 254  # an image's class is a mask's pixel, whose highest id is void
-
-
-class NamedBatches(Protocol):
-    """Batches that know which samples are in them."""
-
-    def batch(self, number: int, /) -> Batch:
-        """Images and masks of batch `number`."""
-
-    def ids(self, number: int, /) -> list[str]:
-        """Names of its samples, in the same order."""
-
-
-class CountedBatches(NamedBatches, Protocol):
-    """The same, of a split."""
-
-    def __len__(self) -> int:
-        """How many batches there are."""
+_MAX_CLASSES = 254  # an image's class is stored as the pixel of a mask, whose highest id is void
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageClasses:
-    """What whole images are told apart by.
+    """The classes of whole images.
 
     Args:
-        task: what it is called: breed.
+        task: its name, such as breed.
         names: of the classes, by train id.
         label: a sample's id -> the name of its class.
     """
@@ -58,48 +40,48 @@ class ImageClasses:
     names: tuple[str, ...]
     label: Callable[[str], str]
 
-    def masks(self, ids: Sequence[str]) -> Any:
-        """Train ids of the samples' classes, uint8 (N, 1, 1): the truth of a classifier's logits."""
+    def masks(self, ids: Sequence[str]) -> Mask:
+        """Encode the samples' classes as train ids uint8 (N, 1, 1): the truth for a classifier's logits."""
         return np.array([[[self.names.index(self.label(name))]] for name in ids], dtype=np.uint8)
 
 
 def image_classes(task: str, label: Callable[[str], str], ids: Sequence[str]) -> ImageClasses:
-    """The classes that occur among the samples `ids`, in the order of their names.
+    """Collect the classes that occur among the samples `ids`, in the order of their names.
 
     Raises:
-        ConfigError: fewer than two, or more than a mask can tell apart.
+        ConfigError: there are fewer than two, or more than a mask can hold.
     """
     names = tuple(sorted({label(name) for name in ids}))
-    if not 2 <= len(names) <= _MOST:
+    if not 2 <= len(names) <= _MAX_CLASSES:
         raise ConfigError(
             "params.yaml classification.task",
             found=f"{task}, with {len(names)} classes in the data ({', '.join(names[:3])})",
-            expected=f"2 to {_MOST} classes to tell apart",
+            expected=f"2 to {_MAX_CLASSES} classes",
             remedy="choose another task, or other search.weights",
         )
     return ImageClasses(task=task, names=names, label=label)
 
 
 class Labelled:
-    """Batches of a segmentation task, with what the whole images show instead of their masks."""
+    """Batches of a segmentation task with the classes of the whole images instead of their masks."""
 
-    def __init__(self, batches: NamedBatches, classes: ImageClasses) -> None:
+    def __init__(self, batches: Batches, classes: ImageClasses) -> None:
         self._batches, self._classes = batches, classes
 
-    def batch(self, number: int) -> Batch:
-        """Images uint8 (N, H, W, 3) and their classes uint8 (N, 1, 1)."""
+    def batch(self, number: int, /) -> Batch:
+        """Make batch `number`: images uint8 (N, H, W, 3) and their classes uint8 (N, 1, 1)."""
         images, _ = self._batches.batch(number)
         return images, self._classes.masks(self.ids(number))
 
-    def ids(self, number: int) -> list[str]:
-        """Names of the samples in batch `number`."""
+    def ids(self, number: int, /) -> list[str]:
+        """List the samples in batch `number`."""
         return self._batches.ids(number)
 
 
 class LabelledSplit(Labelled):
-    """The same of a split, once, in a fixed order."""
+    """One pass over a split, in a fixed order, with the classes of the whole images."""
 
-    def __init__(self, batches: CountedBatches, classes: ImageClasses) -> None:
+    def __init__(self, batches: ValidationBatches, classes: ImageClasses) -> None:
         super().__init__(batches, classes)
         self._count = len(batches)
 
@@ -113,35 +95,40 @@ def pretrain(
     settings: Classification,
     *,
     classes: ImageClasses,
-    train: NamedBatches,
-    validation: CountedBatches,
+    train: Batches,
+    validation: ValidationBatches,
     seed: int,
     tracker: Tracker,
     folder: Path,
     report: Callable[[str], None] = lambda _: None,
-) -> dict[str, Any]:
-    """Train `encoder` on whole images, and keep its best weights in ``<folder>/<encoder>.npz``.
+) -> ClassifierScores:
+    """Train `encoder` on whole images, and write its best weights to ``<folder>/<encoder>.npz``.
 
-    The epoch is chosen by the mean Jaccard index of the classes on validation: what ``miou`` is, where a
-    mask is one pixel. Scores are those of that epoch.
+    The best epoch is the one with the highest mean Jaccard index of the classes on validation, which is what
+    ``miou`` means for masks of one pixel. The scores are those of that epoch.
 
     Args:
-        training: crop, batch, steps, optimizer and all else that `settings` does not say; its loss but for
-            the label smoothing is for masks.
+        encoder: its name.
+        training: crop, batch, steps, optimizer and all else that `settings` does not contain. Of its loss only
+            the label smoothing is used; the rest is for masks.
+        settings: epochs and learning rate.
+        classes: of the whole images.
         train: as for a segmentation fit.
-        validation: the same.
-        tracker: hears of every epoch, and of the scores; gets the two files.
+        validation: as for a segmentation fit.
+        seed: of first weights and dropout.
+        tracker: receives every epoch, the scores, and the two files.
+        folder: for the weights, the scores and the checkpoint; finished work in it is not repeated.
+        report: receives lines of text for people.
 
     Returns:
-        What ``<folder>/<encoder>.json`` holds: ``task``, ``encoder``, ``best_epoch``, counted from 1, and
-        `segline.training.classification.classifier_scores.Scores.summary`.
+        The scores, which are also in ``<folder>/<encoder>.json``.
 
     Raises:
         TrainingError: as for `fit`.
         StorageError: `folder` cannot be written.
     """
     weights, stored = folder / f"{encoder}.npz", folder / f"{encoder}.json"
-    answers = LabelledSplit(validation, classes)
+    labelled = LabelledSplit(validation, classes)
     if not stored.is_file():
         config = ModelConfig(network=CLASSIFIER, classes=len(classes.names), encoder=encoder, dropout=training.dropout)
         loss = Loss(dice=0.0, label_smoothing=training.loss.label_smoothing)
@@ -155,7 +142,7 @@ def pretrain(
         result = fit(
             job,
             train=Labelled(train, classes),
-            validation=answers,
+            validation=labelled,
             tracker=tracker,
             checkpoint=folder / f"{encoder}.checkpoint.npz",
             report=report,
@@ -163,14 +150,13 @@ def pretrain(
             budget=budget(training),
         )
         encoders.save_weights(result.model.get_layer(encoders.NAME), weights)
-        found = count(result.model, answers, names=classes.names).summary()
-        content = {"task": classes.task, "encoder": encoder, "best_epoch": result.best_epoch, **found}
-        with atomic_file(stored) as partial:
-            partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    summary: dict[str, Any] = json.loads(stored.read_text(encoding="utf-8"))
-    tracker.log_metrics(metrics(summary), step=settings.epochs)  # again after a kill: it may have come before this
+        answers = count_answers(result.model, labelled, names=classes.names)
+        found = answers.score(task=classes.task, encoder=encoder, best_epoch=result.best_epoch)
+        write_json(stored, found.model_dump(mode="json"))
+    scores = ClassifierScores.model_validate_json(stored.read_bytes())
+    tracker.log_metrics(scores.metrics(), step=settings.epochs)  # also if the file exists: a kill may have come between
     for path in (weights, stored):
         tracker.log_artifact(path)
-    for line in said(summary):
+    for line in scores.describe():
         report(line)
-    return summary
+    return scores

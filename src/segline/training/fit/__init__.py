@@ -1,1 +1,1 @@
-"""Fit one network, and survive what happens meanwhile."""
+"""Fit one network: resume after a kill, and explain what ends a fit early."""

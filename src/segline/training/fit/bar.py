@@ -1,4 +1,4 @@
-"""The progress bar of a fit: one an epoch, on a terminal alone; elsewhere a line an epoch is enough."""
+"""The progress bar of a fit: one for each epoch, on a terminal only; elsewhere one line for each epoch is enough."""
 
 import time
 from collections.abc import Mapping
@@ -8,18 +8,18 @@ from rich.console import Console
 
 from segline.progress import Advance, duration, showing, silent, unseen
 
-_SECONDS = 0.5  # between two changes; a person reads no faster
+_SECONDS_BETWEEN_UPDATES = 0.5  # a person reads no faster
 
 
 class EpochBars:
-    """Batches of an epoch, images a second, time left of the whole fit, and the mIoUs so far.
+    """Bars with the batches of an epoch, images per second, the time left of the whole fit, and the mIoUs so far.
 
-    A bar leaves the screen with its epoch, or with the block: a line says then how the epoch was, wherever lines go.
+    A bar is erased at the end of its epoch or of the block; the caller then reports the epoch in a line.
 
     Args:
         steps: batches of an epoch.
-        batch: images of each.
-        console: where they are drawn; standard error by default.
+        batch: images of a batch.
+        console: where to draw; default: standard error.
     """
 
     def __init__(self, *, steps: int, batch: int, console: Console | None = None) -> None:
@@ -36,18 +36,24 @@ class EpochBars:
         self.end()
 
     def begin(self, title: str, *, epochs_left: int, last: float | None) -> None:
-        """Draw the bar of an epoch, `title`; it counts among `epochs_left`, and `last` is the mIoU validated before."""
+        """Draw the bar of an epoch.
+
+        Args:
+            title: text before the bar.
+            epochs_left: of the fit, this one included.
+            last: validation mIoU of the epoch before, if there was one.
+        """
         progress = self._drawn.enter_context(self._progress)
         self._advance, self._done = progress.start(title, self._steps, unit="batches"), 0
         self._steps_left, self._last = epochs_left * self._steps, last
-        self._started = self._told = time.monotonic()
+        self._started = self._updated = time.monotonic()
 
     def step(self, done: int, logs: Mapping[str, float]) -> None:
-        """Show that `done` batches are, with the epoch's metrics so far. Thread-safe."""
+        """Show `done` batches of this epoch, and its metrics so far. Thread-safe."""
         now = time.monotonic()
-        if self._advance is unseen or now - self._told < _SECONDS:
+        if self._advance is unseen or now - self._updated < _SECONDS_BETWEEN_UPDATES:
             return
-        self._told = now
+        self._updated = now
         rate = done / (now - self._started)
         validated = "" if self._last is None else f" (validation {self._last:.3f})"
         self._show(
@@ -57,11 +63,11 @@ class EpochBars:
         )
 
     def validate(self) -> None:
-        """Show that all batches are done, and that the validation split comes next."""
+        """Show that all batches are done and validation has begun."""
         self._show(self._steps, "validating")
 
     def end(self) -> None:
-        """Take the bar off the screen."""
+        """Erase the bar."""
         self._drawn.close()
         self._advance = unseen
 

@@ -1,8 +1,8 @@
-"""What a fit needs of its data; ``data.batches.loader`` has it.
+"""The batches that a fit needs; ``data.batches.loader`` makes them.
 
-A batch is ``(images, masks)``: uint8 (N, H, W, 3) RGB 0..255 and uint8 (N, H, W) train ids, void
-where nothing is to be learned or scored. N, H and W may differ from batch to batch, at the price of
-compiling the network again; H and W are multiples of the network's stride.
+A batch is ``(images, masks)``: uint8 (N, H, W, 3) RGB 0..255 and uint8 (N, H, W) train ids, void where
+nothing is to be learned or scored. N, H and W may differ between batches; the network is then compiled
+again. H and W are multiples of the network's stride.
 """
 
 import threading
@@ -16,60 +16,55 @@ from segline.errors import DataError
 
 Batch = tuple[Image, Mask]
 
-_AHEAD = 2  # batches prepared before they are asked for
+_PREFETCHED_BATCHES = 2
 
 
-class TrainBatches(Protocol):
-    """An endless sequence."""
+class Batches(Protocol):
+    """An endless sequence of batches; in training their number is the fit's global step, from 0."""
 
-    def batch(self, step: int) -> Batch:
-        """The batch of the fit's global `step`, from 0: the same at every call, in any order.
+    def batch(self, number: int, /) -> Batch:
+        """Make batch `number`: the same at every call, in any order.
 
-        It is called from a thread of its own, ahead of need; never from two at once.
+        It is called from another thread, before the batch is needed; never from two threads at once.
         """
 
-    def ids(self, step: int) -> list[str]:
-        """The samples in the batch of `step`, in their order: who is to be looked at when it goes wrong."""
+    def ids(self, number: int, /) -> list[str]:
+        """List the samples in batch `number`, in their order; errors name them."""
 
 
-class ValidationBatches(Protocol):
-    """A split, once, in a fixed order."""
+class ValidationBatches(Batches, Protocol):
+    """One pass over a split, in a fixed order."""
 
     def __len__(self) -> int:
-        """How many batches there are."""
-
-    def batch(self, index: int) -> Batch:
-        """Batch `index`, the same at every call; from a thread of its own, as above."""
+        """Count the batches."""
 
 
 class Sequence(keras.utils.PyDataset):
-    """Batches `first` to ``last - 1`` for Keras, each prepared while those before are computed on.
+    """Batches `first` to ``last - 1`` for Keras, each prepared while the network computes on earlier ones.
 
-    Training is one sequence over all epochs, so that an epoch's first batch is prepared while the one
-    before is validated. Keras's own reading ahead goes through TensorFlow, which does none when only
-    repeatable operations are allowed.
+    Training is one sequence over all epochs, so that the first batch of an epoch is prepared during the
+    validation before. Keras's own prefetching goes through TensorFlow, which does none when only repeatable
+    operations are allowed.
 
     Args:
-        batches: where they come from.
-        first: the first one.
-        last: the one after the last.
-        classes: of the network; None where it is not known. A mask with another id is an error then:
-            a loss takes every id that is no class for void, and would learn nothing there in silence.
+        batches: makes them.
+        first: number of the first batch.
+        last: number of the last batch plus 1.
+        classes: of the network. A mask with another id is an error, because the loss would silently treat it
+            as void. None: masks are not checked.
     """
 
-    def __init__(
-        self, batches: TrainBatches | ValidationBatches, *, first: int, last: int, classes: int | None = None
-    ) -> None:
+    def __init__(self, batches: Batches, *, first: int, last: int, classes: int | None = None) -> None:
         super().__init__()
         self._batches, self._first, self._last, self._classes = batches, first, last, classes
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
         self._pending: dict[int, Future[Batch]] = {}
         self._lock = threading.Lock()  # Keras may still read from one pass while it begins another
         self.error: Exception | None = None
-        """Why a batch could not be made: what reaches the caller through TensorFlow is one of its own errors."""
+        """The error of a batch that could not be made: TensorFlow hands the caller one of its own errors instead."""
 
     def skip(self, steps: int) -> None:
-        """Leave out the first `steps` batches, before any is read: they are those of epochs that are done."""
+        """Leave out the first `steps` batches, those of epochs already done; call it before any batch is read."""
         self._first += steps
 
     def __len__(self) -> int:
@@ -77,9 +72,9 @@ class Sequence(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Batch:
         with self._lock:
-            for ahead in range(index, min(index + _AHEAD + 1, len(self))):
+            for ahead in range(index, min(index + _PREFETCHED_BATCHES + 1, len(self))):
                 if ahead not in self._pending:
-                    self._pending[ahead] = self._thread.submit(self._made, self._first + ahead)
+                    self._pending[ahead] = self._thread.submit(self._make, self._first + ahead)
             future = self._pending.pop(index)
         try:
             return future.result()
@@ -87,19 +82,15 @@ class Sequence(keras.utils.PyDataset):
             self.error = error
             raise
 
-    def _made(self, number: int) -> Batch:
+    def _make(self, number: int) -> Batch:
         images, masks = self._batches.batch(number)
         if self._classes is not None:
             foreign = masks[(masks >= self._classes) & (masks != VOID)]
             if foreign.size:
-                raise _foreign(int(foreign.max()), number, classes=self._classes)
+                raise DataError(
+                    f"batch {number}",
+                    found=f"train id {foreign.max()} in a mask",
+                    expected=f"0..{self._classes - 1} (the network's classes) or {VOID} (void)",
+                    remedy="build the network for the label map that the data were prepared with",
+                )
         return images, masks
-
-
-def _foreign(found: int, number: int, *, classes: int) -> DataError:
-    return DataError(
-        f"batch {number}",
-        found=f"train id {found} in a mask",
-        expected=f"0..{classes - 1} or {VOID} (void), because the network has {classes} classes",
-        remedy="build the network for the label map that the data were prepared with",
-    )

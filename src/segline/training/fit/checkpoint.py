@@ -1,14 +1,13 @@
-"""Where a fit stands after an epoch, in one file, complete enough to go on bit for bit.
+"""The state of a fit after an epoch, in one file, complete enough to resume bit for bit.
 
-Keras's own ``BackupAndRestore`` is not: what dropout draws next is not among a model's weights.
-Here every variable of model and optimizer is kept, the seeds and step counts included, with the
-best weights so far and the history.
+Keras's own ``BackupAndRestore`` is not complete: it does not keep the state of dropout. Here every variable
+of model and optimizer is kept, seeds and step counts included, with the best weights so far and the history.
 """
 
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,17 @@ from segline.storage import atomic_file
 Weights = tuple[npt.NDArray[Any], ...]
 History = tuple[Mapping[str, float], ...]
 
-_DAMAGED = (ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile)  # what NumPy makes of it
+_ERRORS_OF_DAMAGED_FILES = (ValueError, KeyError, TypeError, EOFError, RecursionError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What happened up to the end of an epoch.
+    """The progress of a fit up to the end of an epoch.
 
     Args:
         history: one mapping of metric name to value for each epoch.
-        best: variables of the network after its best epoch; empty before the first.
-        best_epoch: that epoch, counted from 1; 0 before the first.
+        best: variables of the network after its best epoch; empty before the first epoch.
+        best_epoch: that epoch, counted from 1; 0 before the first epoch.
     """
 
     history: History = ()
@@ -42,15 +41,15 @@ class Progress:
 
     @property
     def epochs(self) -> int:
-        """How many epochs are done."""
+        """Count the epochs that are done."""
         return len(self.history)
 
     def is_stale(self, patience: int | None) -> bool:
-        """Whether the last `patience` epochs brought nothing better; never where there is no patience to lose."""
+        """Return whether none of the last `patience` epochs was the best; always False if `patience` is None."""
         return patience is not None and self.epochs - self.best_epoch >= patience
 
     def after(self, metrics: Mapping[str, float], model: keras.Model, *, objective: str) -> "Progress":
-        """With one more epoch; its weights become the best where its `objective` is above all before."""
+        """Return the progress after one more epoch; its weights become the best if its `objective` is the highest."""
         history = (*self.history, dict(metrics))
         if self.best and metrics[objective] <= self.history[self.best_epoch - 1][objective]:
             return replace(self, history=history)
@@ -58,93 +57,100 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Header:
+    """What a file says beside its arrays: the identity of the fit, and its `Progress` without weights."""
+
+    identity: Mapping[str, object]
+    history: History
+    best_epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The file of one fit's progress.
+    """The file that keeps the progress of one fit.
 
     Args:
-        path: an ``.npz`` file, there or not.
-        identity: everything that the fit's result depends on and this package knows.
+        path: an ``.npz`` file, which need not exist.
+        identity: all that the fit's result depends on and this package knows; plain values for JSON.
     """
 
     path: Path
-    identity: Mapping[str, Any] = field(default_factory=dict)
+    identity: Mapping[str, object] = field(default_factory=dict)
 
     def write(self, progress: Progress, model: keras.Model) -> None:
-        """Keep `progress` and all variables of the compiled `model` and its optimizer."""
-        state = values(model.variables), values(model.optimizer.variables), progress.best
-        arrays: dict[str, Any] = {
-            f"{part}_{index}": value for part, group in enumerate(state) for index, value in enumerate(group)
-        }
-        header = {"identity": self.identity, "history": progress.history, "best_epoch": progress.best_epoch}
+        """Write `progress` and all variables of the compiled `model` and its optimizer."""
+        groups = values(model.variables), values(model.optimizer.variables), progress.best
+        header = _Header(identity=self.identity, history=progress.history, best_epoch=progress.best_epoch)
+        content: dict[str, Any] = {"header": np.array(json.dumps(asdict(header)))}
+        content |= {f"{part}_{index}": value for part, group in enumerate(groups) for index, value in enumerate(group)}
         with atomic_file(self.path) as partial, partial.open("wb") as handle:
-            np.savez(handle, header=np.array(json.dumps(header)), **arrays)
+            np.savez(handle, **content)
 
     def restore(self, model: keras.Model) -> Progress:
-        """Put `model` and its optimizer where the file says; untouched where there is no file.
+        """Restore `model` and its optimizer from the file; change nothing where there is no file.
 
         Raises:
-            TrainingError: the file is that of another fit; or it is damaged, or of another architecture,
-                and lies beside its place now.
+            TrainingError: the file belongs to another fit; or it is damaged or of another architecture, and
+                has been renamed.
         """
         if not self.path.exists():
             return Progress()
         groups = model.variables, model.optimizer.variables, model.variables
         try:
-            header, state = self._read(groups)
-        except _DAMAGED as error:
+            header, (weights, optimizer, best) = self._read(groups)
+        except _ERRORS_OF_DAMAGED_FILES as error:
             raise self._put_aside(str(error) or type(error).__name__) from error
-        assign(model.variables, state[0])
-        assign(model.optimizer.variables, state[1])
-        return Progress(history=tuple(header["history"]), best=state[2], best_epoch=header["best_epoch"])
+        assign(model.variables, weights)
+        assign(model.optimizer.variables, optimizer)
+        return Progress(history=tuple(header.history), best=best, best_epoch=header.best_epoch)
 
-    def _read(self, groups: Sequence[Sequence[Any]]) -> tuple[dict[str, Any], list[Weights]]:
-        """Header and values, one group after the other; nothing is assigned before all of them fit."""
+    def _read(self, groups: Sequence[Sequence[Any]]) -> tuple[_Header, list[Weights]]:
+        """Read the header and the values of each group; nothing is assigned before all of them fit."""
         arrays.shapes(self.path)
         with self.path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
-            header = json.loads(str(content["header"]))
-            self._check(header["identity"])
+            header = _Header(**json.loads(str(content["header"])))
+            self._check_identity(header.identity)
             if len(content.files) != 1 + sum(map(len, groups)):
                 raise ValueError(f"it holds {len(content.files) - 1} arrays, not {sum(map(len, groups))}")
-            state = [
-                tuple(_fitting(content[f"{part}_{index}"], variable) for index, variable in enumerate(group))
+            return header, [
+                tuple(_check_shape(content[f"{part}_{index}"], variable) for index, variable in enumerate(group))
                 for part, group in enumerate(groups)
             ]
-        return header, state
 
     def _put_aside(self, reason: str) -> TrainingError:
         aside = self.path.with_name(f"{self.path.name}.unusable")
         self.path.replace(aside)
         return TrainingError(
             self.path,
-            found=f"no progress that this network can go on from ({reason}); the file is {aside.name} now",
-            expected="what a fit of the same architecture has written",
-            remedy="run the same command again: it begins anew",
+            found=f"no progress that this network can resume from ({reason}); the file was renamed to {aside.name}",
+            expected="the checkpoint of a fit of the same architecture",
+            remedy="run the same command again: it starts from the beginning",
         )
 
-    def _check(self, found: Mapping[str, Any]) -> None:
+    def _check_identity(self, found: Mapping[str, object]) -> None:
         expected = json.loads(json.dumps(self.identity))
         if found != expected:
             keys = sorted(key for key in {*found, *expected} if found.get(key) != expected.get(key))
             raise TrainingError(
                 self.path,
-                found=f"the progress of another fit: {', '.join(keys)} differ",
-                expected="that of the fit to go on with",
-                remedy="delete the file to begin anew",
+                found=f"the progress of another fit (different: {', '.join(keys)})",
+                expected="the progress of the same fit",
+                remedy="delete the file to start from the beginning",
             )
 
 
-def _fitting(value: npt.NDArray[Any], variable: Any) -> npt.NDArray[Any]:
+def _check_shape(value: npt.NDArray[Any], variable: Any) -> npt.NDArray[Any]:
     if value.shape != tuple(variable.shape):
-        raise ValueError(f"{variable.path} is {list(value.shape)} there and {list(variable.shape)} here")
+        raise ValueError(f"{variable.path} is {list(value.shape)} in the file and {list(variable.shape)} here")
     return value
 
 
 def values(variables: Sequence[Any]) -> Weights:
-    """Copies of the values of Keras variables."""
+    """Copy the values of Keras variables."""
     return tuple(np.array(keras.ops.convert_to_numpy(keras.ops.copy(variable))) for variable in variables)
 
 
 def assign(variables: Sequence[Any], weights: Weights) -> None:
-    """Set Keras variables to `weights`, in the same order."""
+    """Set Keras variables to `weights`, which have the same order."""
     for variable, value in zip(variables, weights, strict=True):
         variable.assign(value)

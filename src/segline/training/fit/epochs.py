@@ -1,4 +1,4 @@
-"""What happens after each epoch of a fit: checks, the best weights, tracker, checkpoint, one line."""
+"""The work after each epoch of a fit: checks, validation, the best weights, tracker, checkpoint, one line."""
 
 import math
 import time
@@ -11,7 +11,7 @@ import keras
 
 from segline.progress import duration
 from segline.training.fit.bar import EpochBars
-from segline.training.fit.batch_sequence import TrainBatches
+from segline.training.fit.batch_sequence import Batches
 from segline.training.fit.checkpoint import Checkpoint, Progress, assign, values
 from segline.training.fit.failures import Divergence
 from segline.training.fit.job import Job
@@ -21,21 +21,21 @@ from segline.training.tracker import Tracker
 
 
 class EpochEnd(keras.callbacks.Callback):
-    """Follows a fit; `progress` says where it stands.
+    """Keras callback that follows a fit and keeps its `progress`.
 
-    The tracker comes before the checkpoint: a kill between the two makes it hear of the epoch
-    twice, the other way round it would never hear of it.
+    The tracker comes before the checkpoint. If a kill comes between the two, the tracker gets the epoch
+    twice; in the other order it would never get it.
     """
 
     async_safe = True
-    """Keras may read a batch's loss in another thread: read in its own, it stalls a GPU at every step."""
+    """Lets Keras read a batch's loss in another thread: in the main thread, reading would stall a GPU at every step."""
 
     def __init__(
         self,
         job: Job,
         progress: Progress,
         *,
-        train: TrainBatches,
+        train: Batches,
         validate: Callable[[], dict[str, float]],
         bars: EpochBars,
         tracker: Tracker,
@@ -54,7 +54,7 @@ class EpochEnd(keras.callbacks.Callback):
         self._epochs_before = progress.epochs
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Start the clock and the bar."""
+        """Start the clock and the progress bar."""
         self._losses = {}
         self._started = time.monotonic()
         history = self.progress.history
@@ -65,33 +65,33 @@ class EpochEnd(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Remember the loss so far, and end the epoch at once where it is no number."""
-        self._losses[batch] = logs["loss"]  # the running mean: once no number, it stays none
+        """Remember the loss so far, and end the epoch at once if it is not finite."""
+        self._losses[batch] = logs["loss"]  # the running mean: once it is not finite, it stays so
         if not math.isfinite(logs["loss"]):
             self.model.stop_training = True
         self._bars.step(batch + 1, logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        """Check, validate, compare with the best, then tell the tracker, the file and the person."""
-        self._check_numbers()
+        """Check the numbers, validate, compare with the best epoch; then track, save and report."""
+        self._check_finite()
         keras.ops.convert_to_numpy(self.model.metrics[0].result())  # waits for the device
         seconds = time.monotonic() - self._started
         self._bars.validate()
         with self._averaged():
-            metrics = self._metrics({**logs, **self._validate()}, seconds)
+            metrics = self._collect_metrics({**logs, **self._validate()}, seconds)
             self.progress = self.progress.after(metrics, self.model, objective=OBJECTIVE)
         self._bars.end()
         self._tracker.log_metrics(metrics, step=self.progress.epochs)
         if self._keeper:
             self._keeper.write(self.progress, self.model)
-        self._report(self._line(metrics))
+        self._report(self._describe_epoch(metrics))
         if self.progress.is_stale(self._job.training.patience):
             self._report(f"no better epoch in {self._job.training.patience}: ended early")
             self.model.stop_training = True
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
-        """Put the moving averages in the weights' place, where they are kept, and the weights back."""
+        """Use the moving averages as weights inside the block, if they are kept; then restore the weights."""
         moving = averages(self.model.optimizer)
         weights = self.model.trainable_variables if moving else []
         before = values(weights)
@@ -101,33 +101,36 @@ class EpochEnd(keras.callbacks.Callback):
         finally:
             assign(weights, before)
 
-    def _metrics(self, logs: Mapping[str, Any], seconds: float) -> dict[str, float]:
+    def _collect_metrics(self, logs: Mapping[str, Any], seconds: float) -> dict[str, float]:
         metrics = {name: float(value) for name, value in logs.items()}
         if not math.isfinite(metrics["val_loss"]):
-            raise self._divergence(self._steps - 1, f"validation loss {metrics['val_loss']}")
+            raise self._report_divergence(self._steps - 1, f"validation loss {metrics['val_loss']}")
         metrics["learning_rate"] = self._learning_rate(self._steps - 1)
         metrics["images_per_second"] = self._steps * self._job.training.batch / max(seconds, 1e-9)
         return metrics
 
     def _learning_rate(self, step: int) -> float:
-        """The learning rate at `step` of the epoch under way."""
+        """Return the learning rate at `step` of the current epoch."""
         return float(keras.ops.convert_to_numpy(self._schedule(self._done + step)))
 
     @property
     def _done(self) -> int:
-        """Steps of the epochs before."""
+        """Count the steps of the epochs before."""
         return self.progress.epochs * self._steps
 
-    def _check_numbers(self) -> None:
-        """Stop where a loss or a gradient was no number; the gradient comes first, and makes the next loss none."""
+    def _check_finite(self) -> None:
+        """Raise an error for the first step whose loss or gradient was not finite.
+
+        A bad gradient comes one step before the bad loss that it causes.
+        """
         bad = {step: f"loss {loss}" for step, loss in self._losses.items() if not math.isfinite(loss)}
         gradient = first_bad_step(self.model.optimizer)
         if gradient is not None:
-            bad.setdefault(gradient - self._done, "a gradient that is no number")
+            bad.setdefault(gradient - self._done, "a gradient that is NaN or infinite")
         if bad:
-            raise self._divergence(min(bad), bad[min(bad)])
+            raise self._report_divergence(min(bad), bad[min(bad)])
 
-    def _divergence(self, step: int, what: str) -> Exception:
+    def _report_divergence(self, step: int, what: str) -> Exception:
         error = Divergence(
             what=what,
             epoch=self.progress.epochs + 1,
@@ -140,7 +143,7 @@ class EpochEnd(keras.callbacks.Callback):
             self._tracker.log_artifact(self._diverged)
         return error
 
-    def _line(self, metrics: Mapping[str, float]) -> str:
+    def _describe_epoch(self, metrics: Mapping[str, float]) -> str:
         now = time.monotonic()
         done, epochs = self.progress.epochs - self._epochs_before, self._job.epochs
         left = (now - self._first) / done * (epochs - self.progress.epochs)

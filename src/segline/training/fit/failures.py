@@ -1,6 +1,5 @@
-"""What ends a fit before its time, and what it says then: no number any more, or no memory."""
+"""Errors that end a fit early: numbers that are not finite, and no memory left."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,19 +8,19 @@ from pathlib import Path
 
 from segline.config import MULTIPLE, Training
 from segline.errors import TrainingError
-from segline.storage import atomic_file, size_text
+from segline.storage import size_text, write_json
 from segline.training import backend
 from segline.training.fit import batch_sequence
 
 Memory = Callable[[int], float]
-"""Batch -> bytes that training takes by an estimate (`training.memory`)."""
+"""Batch -> bytes that training is estimated to take."""
 
-_SHOWN = 8  # sample ids in an error; the file has all
+_MAX_IDS_SHOWN = 8  # in an error; the file has all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Divergence:
-    """A step after which training is about nothing any more.
+    """The first step whose loss or gradient is NaN or infinite.
 
     Args:
         what: the loss or the gradient, with its value.
@@ -40,18 +39,17 @@ class Divergence:
     ids: Sequence[str]
 
     def error(self, path: Path | None) -> TrainingError:
-        """What to raise; `path` gets all that is known of the step."""
+        """Make the error to raise; write all that is known of the step to `path`."""
         if path is not None:
-            with atomic_file(path) as partial:
-                partial.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        shown = ", ".join(self.ids[:_SHOWN]) + (", .." if len(self.ids) > _SHOWN else "")
+            write_json(path, asdict(self))
+        shown = ", ".join(self.ids[:_MAX_IDS_SHOWN]) + (", .." if len(self.ids) > _MAX_IDS_SHOWN else "")
         return TrainingError(
             f"epoch {self.epoch}, step {self.step} of {self.steps}",
             found=f"{self.what} at learning rate {self.learning_rate:.3g} with the samples {shown}"
             + (f" (all in {path})" if path else ""),
             expected="finite numbers",
             remedy="lower search.learning_rate, raise training.warm_up, or set training.clip; "
-            "if it is always these samples, look at them",
+            "if it is always these samples, check their images and masks",
         )
 
 
@@ -59,47 +57,54 @@ class Divergence:
 def explained(
     training: Training, *, memory: Memory | None, budget: float | None, sources: Sequence[batch_sequence.Sequence]
 ) -> Iterator[None]:
-    """Say in the terms of ``params.yaml`` that memory ran out, and let errors of `sources` through as they were."""
+    """Explain in terms of ``params.yaml`` that memory ran out; raise errors of `sources` as they were.
+
+    Args:
+        training: what was asked for.
+        memory: the estimate by batch, to name a batch that would fit.
+        budget: bytes that the estimate was to keep to.
+        sources: sequences whose own errors reach the caller as errors of TensorFlow.
+    """
     try:
         yield
     except Exception as error:
         cause = next((source.error for source in sources if source.error is not None), error)
         if backend.is_out_of_memory(cause):
-            raise _out_of_memory(training, memory=memory, budget=budget) from error
+            raise _report_no_memory(training, memory=memory, budget=budget) from error
         if cause is not error:
             raise cause from error
         raise
 
 
-def _out_of_memory(training: Training, *, memory: Memory | None, budget: float | None) -> TrainingError:
-    allowed = _allowed(training.batch, memory=memory, budget=budget)
+def _report_no_memory(training: Training, *, memory: Memory | None, budget: float | None) -> TrainingError:
+    allowed = _choose_limit(training.batch, memory=memory, budget=budget)
     estimate = "" if memory is None else f"; it was estimated to take {size_text(memory(training.batch), unit='GiB')}"
     limit = "" if budget is None else f" of {size_text(budget, unit='GiB')}"
     height, width = training.crop
     return TrainingError(
         "memory",
         found=f"none left for batches of {training.batch} crops of {height}x{width}{estimate}{limit}",
-        remedy=" or ".join(_remedies(training, allowed, memory=memory)),
+        remedy=" or ".join(_list_remedies(training, allowed, memory=memory)),
     )
 
 
-def _allowed(batch: int, *, memory: Memory | None, budget: float | None) -> float:
-    """Bytes to aim at: the budget, or half of what was too much where that was within it; without estimates a share."""
+def _choose_limit(batch: int, *, memory: Memory | None, budget: float | None) -> float:
+    """Choose how many bytes a remedy may take: the budget, or half the estimate if that was within the budget.
+
+    Without an estimate the unit is not bytes but the present batch, and the limit is half of it.
+    """
     taken = 1.0 if memory is None else memory(batch)
     return budget if budget is not None and memory is not None and taken > budget else taken / 2
 
 
-def _remedies(training: Training, allowed: float, *, memory: Memory | None) -> Iterator[str]:
+def _list_remedies(training: Training, allowed: float, *, memory: Memory | None) -> Iterator[str]:
     cost = memory or (lambda batch: batch / training.batch)
     fitting = [batch for batch in range(1, training.batch) if cost(batch) <= allowed]
     if fitting:
-        yield f"set training.batch to {max(fitting)}{_about(memory, max(fitting))}"
+        about = "" if memory is None else f" (about {size_text(memory(max(fitting)), unit='GiB')})"
+        yield f"set training.batch to {max(fitting)}{about}"
     scale = math.sqrt(allowed / cost(training.batch))
     crop = [max(MULTIPLE, math.floor(side * scale / MULTIPLE) * MULTIPLE) for side in training.crop]
     if crop != list(training.crop):
         yield f"set training.crop to {crop}"
     yield "take a smaller network (search.width)"
-
-
-def _about(memory: Memory | None, batch: int) -> str:
-    return "" if memory is None else f" (about {size_text(memory(batch), unit='GiB')})"

@@ -1,7 +1,7 @@
-"""Fit one network, and end with the weights that were best on the validation split.
+"""Fit one network, and return it with the weights that were best on the validation split.
 
-Killed at any moment and called again with the same arguments, a fit goes on after its last whole
-epoch and ends with the same weights, bit for bit, as one that was left alone.
+A fit that is killed at any moment and called again with the same arguments resumes after its last complete
+epoch. It ends with the same weights, bit for bit, as a fit that was not killed.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from segline import models
 from segline.training import backend
 from segline.training.fit import batch_sequence
 from segline.training.fit.bar import EpochBars
-from segline.training.fit.batch_sequence import TrainBatches, ValidationBatches
+from segline.training.fit.batch_sequence import Batches, ValidationBatches
 from segline.training.fit.checkpoint import Checkpoint, History, Progress, assign
 from segline.training.fit.epochs import EpochEnd
 from segline.training.fit.failures import Memory, explained
@@ -35,7 +35,7 @@ class FitResult:
 
     Args:
         model: its output is logits.
-        best_epoch: the epoch its weights are from, counted from 1.
+        best_epoch: the epoch of its weights, counted from 1.
         best_miou: validation mIoU after that epoch.
         history: metric name to value for each epoch: loss, miou, val_loss, val_miou,
             learning_rate, images_per_second.
@@ -50,7 +50,7 @@ class FitResult:
 def fit(
     job: Job,
     *,
-    train: TrainBatches,
+    train: Batches,
     validation: ValidationBatches,
     tracker: Tracker,
     checkpoint: Path | None = None,
@@ -61,32 +61,32 @@ def fit(
     devices: Sequence[str] | None = None,
     xla: bool | None = None,
 ) -> FitResult:
-    """Train the network of `job` from scratch on `train`, choosing by `validation`.
+    """Train the network of `job` on `train`; choose the best epoch on `validation`.
 
-    The job's seed alone decides the first weights and what dropout drops: what the process drew before
-    does not matter. Call `backend.make_deterministic` at the start of the process for repeatable arithmetic.
-    On a terminal a bar shows how each epoch goes on.
+    First weights and dropout depend on the job's seed alone, not on random numbers drawn before. Call
+    `backend.make_deterministic` at the start of the process for repeatable arithmetic. On a terminal a bar
+    shows the progress of each epoch.
 
     Args:
         job: what to fit.
         train: training batches, from step 0 of the fit.
-        validation: the split that chooses.
-        tracker: hears of every epoch's metrics.
-        checkpoint: file that keeps the progress after each epoch; without it a kill loses all. A fit that
-            diverges leaves the file as it is.
-        diverged: file that a fit which diverges leaves the batch's samples in, and gives `tracker`; by
-            default ``<the checkpoint's name>.diverged.json``.
-        report: takes one line of text an epoch.
-        memory: an estimate by batch, to name what would fit where memory runs out.
+        validation: the split that chooses the epoch.
+        tracker: receives the metrics of every epoch.
+        checkpoint: file that keeps the progress after each epoch; without it a killed fit starts again. A fit
+            that diverges does not change the file.
+        diverged: file for the samples of the batch at which the fit diverged, also given to `tracker`;
+            default: ``<the checkpoint's name>.diverged.json``.
+        report: receives one line of text for each epoch.
+        memory: estimate by batch, to name a batch that fits if memory runs out.
         budget: bytes that `memory` was to keep to.
-        devices: share every batch, and change the last digits alone; all GPUs that can by default.
-        xla: compile with XLA or not; where it is worth it by default.
+        devices: devices that share every batch, which changes only the last digits; default: all GPUs that can.
+        xla: whether to compile with XLA; default: where it is faster.
 
     Raises:
         ConfigError: the crop does not suit the network.
-        DataError: a mask holds an id that the network has no class for.
-        TrainingError: a loss or a gradient is no number any more, memory ran out, validation has no
-            labelled pixel, or `checkpoint` belongs to another fit or to none.
+        DataError: a mask holds an id that is no class of the network.
+        TrainingError: a loss or a gradient is NaN or infinite, memory ran out, validation has no labelled
+            pixel, or `checkpoint` belongs to another fit or is damaged.
         StorageError: `checkpoint` cannot be written.
     """
     job.check()
@@ -101,7 +101,7 @@ def fit(
         EpochBars(steps=job.training.steps, batch=job.training.batch) as bars,
     ):
         metric = MeanIoU(classes)
-        model = _compiled(job, metric, devices=len(shared), xla=xla)
+        model = _compile(job, metric, devices=len(shared), xla=xla)
         epoch_end = EpochEnd(
             job,
             keeper.restore(model) if keeper else Progress(),
@@ -113,19 +113,20 @@ def fit(
             diverged=diverged or (checkpoint and checkpoint.with_suffix(".diverged.json")),
             report=report,
         )
-        _go_on(model, training_batches, job, epoch_end, report=report)
-    return _result(epoch_end.progress, model=model if len(shared) < 2 else _built(job))
+        _run_epochs(model, training_batches, job, epoch_end, report=report)
+    # A model that was built for several devices stays bound to them.
+    return _make_result(epoch_end.progress, model=model if len(shared) < 2 else _build(job))
 
 
-def _built(job: Job) -> keras.Model:
+def _build(job: Job) -> keras.Model:
     with backend.precision(job.training.precision):
         return supervised(models.build(job.model_config))
 
 
-def _compiled(job: Job, metric: MeanIoU, *, devices: int, xla: bool | None) -> keras.Model:
-    """The network with its first weights, optimizer, loss and metric."""
+def _compile(job: Job, metric: MeanIoU, *, devices: int, xla: bool | None) -> keras.Model:
+    """Build the network with its first weights, optimizer, loss and metric."""
     keras.utils.set_random_seed(job.seed)
-    model = _built(job)
+    model = _build(job)
     backend.synchronise(model, devices=devices)
     reseed(model, job.seed)
     models.load_encoder(model, job.model_config)
@@ -134,12 +135,12 @@ def _compiled(job: Job, metric: MeanIoU, *, devices: int, xla: bool | None) -> k
         loss=SegmentationLoss(job.training.loss, class_weights=job.class_weights),
         metrics=[metric],
         jit_compile=backend.jit_compile(xla),
-        auto_scale_loss=False,  # `optimizers` says where it is
+        auto_scale_loss=False,  # `optimizers.build` scales it
     )
     return model
 
 
-def _go_on(
+def _run_epochs(
     model: keras.Model,
     training_batches: batch_sequence.Sequence,
     job: Job,
@@ -147,10 +148,10 @@ def _go_on(
     *,
     report: Callable[[str], None],
 ) -> None:
-    """Train from the progress of `epoch_end` to the last epoch, if there is one left."""
+    """Train from the progress of `epoch_end` to the last epoch, if any is left."""
     progress = epoch_end.progress
     if progress.epochs:
-        report(f"going on after epoch {progress.epochs} of {job.epochs}")
+        report(f"resuming after epoch {progress.epochs} of {job.epochs}")
     if progress.epochs >= job.epochs or progress.is_stale(job.training.patience):
         return
     training_batches.skip(progress.epochs * job.training.steps)
@@ -165,8 +166,8 @@ def _go_on(
     )
 
 
-def _result(progress: Progress, *, model: keras.Model) -> FitResult:
-    """The best weights in `model`, which belongs to no group of devices."""
+def _make_result(progress: Progress, *, model: keras.Model) -> FitResult:
+    """Put the best weights into `model`."""
     assign(model.variables, progress.best)
     return FitResult(
         model=models.deployed(model),

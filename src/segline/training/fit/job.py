@@ -1,8 +1,7 @@
-"""What a fit is asked to do: all that its result depends on, apart from the data."""
+"""The description of a fit: all that its result depends on, apart from the data."""
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
@@ -17,12 +16,12 @@ class Job:
     """One fit.
 
     Args:
-        model_config: the network; its own dropout holds, not that of `training`.
-        training: batch, steps, weight decay and warm-up; its `epochs` does not count.
+        model_config: the network; its own dropout is used, not that of `training`.
+        training: batch, steps, loss, optimizer and all else; its `epochs` is not used.
         learning_rate: the peak of the schedule.
-        epochs: how many; the schedule spans them.
+        epochs: number of epochs, which the schedule spans.
         seed: of first weights and dropout.
-        class_weights: of the cross-entropies, by train id (`losses.balanced_weights`); none for equal ones.
+        class_weights: of the cross-entropies, by train id (`losses.balanced_weights`); None for equal weights.
     """
 
     model_config: ModelConfig
@@ -34,16 +33,16 @@ class Job:
 
     @property
     def steps(self) -> int:
-        """Batches of all epochs."""
+        """Count the batches of all epochs."""
         return self.epochs * self.training.steps
 
     def schedule(self) -> WarmUpDecay:
-        """The learning rate by step."""
+        """Make the schedule of the learning rate."""
         warm_up = round(self.training.warm_up * self.steps)
         return WarmUpDecay(self.learning_rate, steps=self.steps, warm_up=warm_up, decay=self.training.schedule)
 
-    def identity(self) -> dict[str, Any]:
-        """What a checkpoint of this job must say of itself."""
+    def identity(self) -> dict[str, object]:
+        """Describe the job in plain values; a checkpoint of another description is refused."""
         return {
             "model": self.model_config.model_dump(mode="json", exclude={"weights"}),
             "weights": models.weights_digest(self.model_config.weights),
@@ -57,7 +56,7 @@ class Job:
         }
 
     def check(self) -> None:
-        """Refuse what cannot be fitted.
+        """Refuse a job that cannot be fitted.
 
         Raises:
             ConfigError: an epoch has no steps, or the crop's sides are no multiples of the network's stride.
@@ -67,7 +66,7 @@ class Job:
                 "training.steps",
                 found=str(self.training.steps),
                 expected="the batches of an epoch, at least 1",
-                remedy="state a number, or have those of one pass counted first (`Training.over`)",
+                remedy="set a number, or count those of one pass first with `Training.over`",
             )
         stride = models.stride(self.model_config)
         crop = self.training.crop

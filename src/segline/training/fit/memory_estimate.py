@@ -1,17 +1,17 @@
-"""How much memory a fit takes, told before it is tried: counted layer by layer, checked against real fits.
+"""Estimate how much memory a fit takes before it runs: counted layer by layer, checked against real fits.
 
-Bytes are those of the training process: anonymous resident memory, on TensorFlow and a CPU. At its
-fullest, when the backward pass begins, a step holds every tensor that a gradient needs, and what its
-largest layers are busy with:
+Bytes are those of the training process: anonymous resident memory, on TensorFlow and a CPU. A step takes
+most when the backward pass begins. It then holds every tensor that a gradient needs, and the work space of
+its largest layers:
 
-- a convolution needs its input, a separable one also what is between its halves, a dilated depthwise
-  one its input padded to whole phases of the dilation, which it is taken apart into;
+- a convolution needs its input; a separable one also the tensor between its halves; a dilated depthwise
+  one its input, padded to a multiple of the dilation;
 - batch normalisation, which Keras composes of simple operations, needs its input, in float32;
-- a rectifier needs its output, pooling both, dropout a byte for each element it looked at;
-- sums, concatenations and enlargements need nothing.
+- a rectifier needs its output, pooling its input and output, dropout a byte for each element;
+- sums, concatenations and up-sampling need nothing.
 
-Beside it are the weights with their gradients, the optimizer's moments, averages and copies; what
-loss and metric hold for every pixel and class; and the runtime, which grows with every layer that it
+To these are added the weights with their gradients, the optimizer's moments, averages and copies; the
+arrays of loss and metric for every pixel and class; and the runtime, which grows with every layer that it
 has traced. Processes that make batches are not counted. The constants are fitted to the runs of
 ``benchmarks/memory_estimate.py``, which shows estimate and measurement side by side.
 """
@@ -27,20 +27,21 @@ import keras
 from segline import models
 from segline.config import ModelConfig, Training
 from segline.training.fit.job import Job
+from segline.training.objective.losses import TERMS
+from segline.training.objective.optimizers import OPTIMIZERS
 
-MEBIBYTE = 2**20
+_MEBIBYTE = 2**20
 GIBIBYTE = 2**30
 
-_PROBE = 512  # pixels a side that layers are counted at: a multiple of every network's stride
-_FLOAT = 4  # bytes
+_PROBE_SIDE = 512  # pixels of the image that layers are counted for: a multiple of every network's stride
+_FLOAT_BYTES = 4
 
-_RUNTIME = 420 * MEBIBYTE  # the libraries of a training process, TensorFlow's above all
-_LAYER = 2.1 * MEBIBYTE  # of each layer: its part of the graphs that train and validate
-_BUSY = 2.0  # tensors as large as the largest that are there for a moment
-_LOSS = 8.5  # floats for each pixel and class: logits, their logarithms, truth, products, gradients
-_SORTED = 12.0  # more of them where a loss sorts its pixels
-_LINGERING = 1.0  # weights once more: what the allocator does not give back of kernels and gradients
-_SEEN = 7.0  # floats for each pixel and class where only validation looks
+_RUNTIME_BYTES = 420 * _MEBIBYTE  # the libraries of a training process, mostly TensorFlow's
+_LAYER_BYTES = 2.1 * _MEBIBYTE  # a layer's part of the graphs that train and validate
+_TEMPORARY_TENSORS = 2.0  # tensors as large as the largest one that exist for a moment
+_LOSS_FLOATS = 8.5  # for each pixel and class: logits, their logarithms, truth, products, gradients
+_UNRETURNED_WEIGHTS = 1.0  # copies of the weights that the allocator does not give back, of kernels and gradients
+_VALIDATION_FLOATS = 7.0  # for each pixel and class
 
 _KEEP_INPUT = {
     *("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Dense"),
@@ -54,19 +55,17 @@ _KEEP_NEITHER = {
 
 _DEPTHWISE = {"DepthwiseConv2D", "SeparableConv2D"}
 
-_MOMENTS = {"adamw": 2, "adam": 2, "rmsprop": 1, "sgd": 1}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
-    """What fitting one network takes.
+    """The memory that fitting one network takes.
 
     Args:
-        runtime: bytes, whatever is fitted on.
+        runtime: bytes of the libraries and the graphs.
         weights: bytes of weights, gradients, moments and copies, during a step.
         copied: bytes of the same after an epoch, when all of it is written to a file.
-        trained: bytes a pixel of a training batch.
-        seen: bytes a pixel of a batch that is validated.
+        trained: bytes for each pixel of a training batch.
+        seen: bytes for each pixel of a validation batch.
         dilated: the layers whose input is padded.
     """
 
@@ -78,12 +77,12 @@ class Footprint:
     dilated: tuple["Dilated", ...] = ()
 
     def of_training(self, *, crop: tuple[int, int], batch: int) -> int:
-        """Bytes at the fullest moment of training on `batch` crops of height and width `crop`."""
+        """Estimate the most bytes that training takes at a time, on `batch` crops of height and width `crop`."""
         image = self.trained * math.prod(crop) + sum(layer.padded(crop) for layer in self.dilated)
         return self.runtime + max(self.weights + round(batch * image), self.copied)
 
     def of_validation(self, *, size: tuple[int, int], batch: int) -> int:
-        """Bytes at the fullest moment of validating `batch` images of height and width `size`."""
+        """Estimate the most bytes that validation takes at a time, on `batch` images of height and width `size`."""
         return self.runtime + self.weights + round(self.seen * batch * math.prod(size))
 
 
@@ -92,8 +91,9 @@ class Dilated:
     """A depthwise convolution with dilation.
 
     Args:
-        stride: sides of the image over those of its input.
-        channel_bytes: of all its input's channels at one place.
+        stride: sides of the image over those of the layer's input.
+        dilation: pixels between neighbouring points of the kernel.
+        channel_bytes: of all channels of the input at one place.
     """
 
     stride: int
@@ -101,42 +101,44 @@ class Dilated:
     channel_bytes: int
 
     def padded(self, size: tuple[int, int]) -> int:
-        """Bytes of its padded input for one image of height and width `size`."""
+        """Count the bytes of its padded input for one image of height and width `size`."""
         sides = (-(-side // self.stride) for side in size)
         return self.channel_bytes * math.prod(-(-side // self.dilation) * self.dilation for side in sides)
 
 
 def footprint(model_config: ModelConfig, training: Training) -> Footprint:
-    """Count the network of `model_config` under the optimizer, loss, precision and averages of `training`.
+    """Estimate the memory of the network of `model_config` with optimizer, loss, precision and averages of `training`.
 
-    It builds the network, once in a process, which takes up to a few seconds, and computes nothing with it.
+    It builds the network once in a process, which takes up to a few seconds, and computes nothing with it.
     """
-    counted = _counted(model_config, half=training.precision != "float32")
+    counted = _count_network(model_config, half=training.precision != "float32")
     averaged = counted.trainable * (training.ema is not None)
-    state = counted.trainable * _MOMENTS[training.optimizer] + averaged
-    held = 2 * counted.weights + state + round(_LINGERING * counted.weights)  # twice: the best so far
-    per_class = _LOSS + _SORTED * (training.loss.lovasz > 0)
+    state = counted.trainable * OPTIMIZERS[training.optimizer].moments + averaged
+    held = 2 * counted.weights + state + round(_UNRETURNED_WEIGHTS * counted.weights)  # twice: the best so far
+    floats = _LOSS_FLOATS + sum(term.floats for name, term in TERMS.items() if getattr(training.loss, name))
+    loss_bytes = _FLOAT_BYTES * floats * model_config.classes * counted.heads
     return Footprint(
-        runtime=round(_RUNTIME + _LAYER * counted.layers),
-        weights=held + counted.trainable + averaged,  # the gradients; what averages take the place of
+        runtime=round(_RUNTIME_BYTES + _LAYER_BYTES * counted.layers),
+        weights=held + counted.trainable + averaged,  # the gradients; the weights that averages replace
         copied=held + counted.weights + state,
-        trained=counted.kept + _BUSY * counted.largest + _FLOAT * per_class * model_config.classes * counted.heads,
-        seen=max(counted.alive, _FLOAT * _SEEN * model_config.classes),  # features are gone when scores are made
+        trained=counted.kept + _TEMPORARY_TENSORS * counted.largest + loss_bytes,
+        # Features are no longer held when scores are computed.
+        seen=max(counted.alive, _FLOAT_BYTES * _VALIDATION_FLOATS * model_config.classes),
         dilated=counted.dilated,
     )
 
 
 def by_batch(job: Job) -> Callable[[int], float]:
-    """The estimate for a job's crops: batch -> bytes.
+    """Estimate for a job's crops: return a function of the batch that gives bytes.
 
-    It is counted here and now: once memory has run out there is none to build a network in.
+    The network is built now, because once memory has run out there is none left to build it.
     """
     counted, crop = footprint(job.model_config, job.training), job.training.crop
     return lambda batch: counted.of_training(crop=crop, batch=batch)
 
 
 def budget(training: Training) -> float | None:
-    """What a fit may take, bytes; None where nobody said."""
+    """Return the bytes that a fit may take; None where ``training.memory`` is not set."""
     return None if training.memory is None else training.memory * GIBIBYTE
 
 
@@ -145,13 +147,14 @@ class _Count:
     """A network in numbers.
 
     Args:
-        layers: how many.
+        layers: number of layers.
         weights: bytes.
-        trainable: bytes of those that are trained.
+        trainable: bytes of the weights that are trained.
         heads: pixels of all outputs over those of the input.
-        kept: bytes a pixel of the input that gradients need.
+        kept: bytes for each pixel of the input that gradients need.
         largest: the same of the largest input or output of a layer.
-        alive: the same of what is there at a time when nothing is kept for gradients.
+        alive: the same of all tensors that exist at a time when nothing is kept for gradients.
+        dilated: layers that pad their input.
     """
 
     layers: int
@@ -166,7 +169,7 @@ class _Count:
 
 @dataclass(frozen=True, kw_only=True)
 class _Step:
-    """One layer at work: names and numbers of elements of what it takes and gives."""
+    """One layer: the ids and numbers of elements of its inputs and outputs, and of the tensor between its halves."""
 
     kind: str
     inputs: dict[int, int]
@@ -176,39 +179,35 @@ class _Step:
 
 
 @functools.cache
-def _counted(model_config: ModelConfig, *, half: bool) -> _Count:
+def _count_network(model_config: ModelConfig, *, half: bool) -> _Count:
     model = models.build(model_config)
-    parts = [list(_steps(part)) for part in _parts(model)]
+    parts = [list(_list_steps(part)) for part in _list_parts(model)]
     steps = [step for part in parts for step in part]
-    element = _FLOAT / 2 if half else _FLOAT
-    kept = element * sum(_kept(steps).values())
+    element, pixels = _FLOAT_BYTES / 2 if half else _FLOAT_BYTES, _PROBE_SIDE**2
+    kept = element * sum(_find_kept(steps).values())
     kept += sum(element * step.between + sum(step.outputs.values()) * (step.kind == "Dropout") for step in steps)
-    if half:  # batch normalisation makes itself a copy in float32
-        kept += _FLOAT * sum(sum(step.inputs.values()) for step in steps if step.kind == "BatchNormalization")
+    if half:  # batch normalisation makes a copy of its input in float32
+        kept += _FLOAT_BYTES * sum(sum(step.inputs.values()) for step in steps if step.kind == "BatchNormalization")
+    largest = max(max((*step.inputs.values(), *step.outputs.values())) for step in steps)
+    shapes = keras.Model(model.inputs, model.outputs).compute_output_shape((1, _PROBE_SIDE, _PROBE_SIDE, 3))
     return _Count(
         layers=len(steps),
-        weights=_size(model.variables),
-        trainable=_size(model.trainable_variables),
-        heads=sum(_places(model.compute_output_shape((1, _PROBE, _PROBE, 3)))) / _PROBE**2,
-        kept=kept / _PROBE**2,
-        largest=_FLOAT * max(max((*step.inputs.values(), *step.outputs.values())) for step in steps) / _PROBE**2,
-        alive=element * max(_alive(part) for part in parts) / _PROBE**2,
+        weights=_count_bytes(model.variables),
+        trainable=_count_bytes(model.trainable_variables),
+        heads=sum(int(head[1] * head[2]) for head in shapes) / pixels,
+        kept=kept / pixels,
+        largest=_FLOAT_BYTES * largest / pixels,
+        alive=element * max(_count_alive(part) for part in parts) / pixels,
         dilated=tuple(step.dilated for step in steps if step.dilated),
     )
 
 
-def _size(variables: Iterable[Any]) -> int:
-    """Bytes."""
-    return _FLOAT * sum(math.prod(tuple(map(int, variable.shape))) for variable in variables)
+def _count_bytes(variables: Iterable[Any]) -> int:
+    return _FLOAT_BYTES * sum(math.prod(tuple(map(int, variable.shape))) for variable in variables)
 
 
-def _places(shapes: Any) -> list[int]:
-    """Height times width of each output."""
-    return [int(shape[1] * shape[2]) for shape in (shapes if isinstance(shapes[0], tuple | list) else [shapes])]
-
-
-def _kept(steps: Iterable[_Step]) -> dict[int, int]:
-    """The tensors that gradients need, each once; both sides of a layer that is not known here."""
+def _find_kept(steps: Iterable[_Step]) -> dict[int, int]:
+    """Find the tensors that gradients need, each once; of an unknown kind of layer, both inputs and outputs."""
     kept: dict[int, int] = {}
     for step in steps:
         unknown = step.kind not in _KEEP_INPUT | _KEEP_OUTPUT | _KEEP_NEITHER
@@ -219,47 +218,44 @@ def _kept(steps: Iterable[_Step]) -> dict[int, int]:
     return kept
 
 
-def _alive(steps: list[_Step]) -> int:
-    """The most elements at a time, if each tensor goes after the last layer that takes it."""
+def _count_alive(steps: list[_Step]) -> int:
+    """Count the most elements that exist at a time, if each tensor is freed after the last layer that uses it."""
     last = {name: place for place, step in enumerate(steps) for name in step.inputs}
-    there: dict[int, int] = {}
+    alive: dict[int, int] = {}
     most = 0
     for place, step in enumerate(steps):
-        there |= step.outputs
-        most = max(most, sum(there.values()) + step.between + max(step.outputs.values()))
-        there = {name: size for name, size in there.items() if last.get(name, len(steps)) > place}
+        alive |= step.outputs
+        most = max(most, sum(alive.values()) + step.between + max(step.outputs.values()))
+        alive = {name: size for name, size in alive.items() if last.get(name, len(steps)) > place}
     return most
 
 
-def _parts(model: keras.Model) -> Iterator[keras.Model]:
-    """The network and, one by one, those inside it: what joins them is counted twice, which is little."""
+def _list_parts(model: keras.Model) -> Iterator[keras.Model]:
+    """Yield the network and the models inside it; tensors that join them are counted twice, which is little."""
     yield model
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _parts(layer)
+            yield from _list_parts(layer)
 
 
-def _steps(model: keras.Model) -> Iterator[_Step]:
+def _list_steps(model: keras.Model) -> Iterator[_Step]:
     own = [layer for layer in model.layers if not isinstance(layer, keras.Model)]
-    ends = {layer: (_listed(layer.input), _listed(layer.output)) for layer in own}
+    ends = {layer: (_as_list(layer.input), _as_list(layer.output)) for layer in own}
     tensors = {id(tensor): tensor for sides in ends.values() for side in sides for tensor in side}
     probe = keras.Model(model.inputs, list(tensors.values()))
-    shapes = dict(zip(tensors, probe.compute_output_shape((1, _PROBE, _PROBE, 3)), strict=True))
+    shapes = dict(zip(tensors, probe.compute_output_shape((1, _PROBE_SIDE, _PROBE_SIDE, 3)), strict=True))
     for layer, (inputs, outputs) in ends.items():
         taken, given = ({id(tensor): math.prod(shapes[id(tensor)]) for tensor in side} for side in (inputs, outputs))
         kind, between, dilated = type(layer).__name__, 0, None
         if kind in _DEPTHWISE:
             before, after = shapes[id(inputs[0])], shapes[id(outputs[0])]
             between = math.prod(after[:3]) * before[3] if kind == "SeparableConv2D" else 0
-            dilated = _dilated(before, dilation=getattr(layer, "dilation", 1))
+            dilation = getattr(layer, "dilation", 1)
+            if dilation > 1:
+                channels = _FLOAT_BYTES * before[3]
+                dilated = Dilated(stride=_PROBE_SIDE // before[1], dilation=dilation, channel_bytes=channels)
         yield _Step(kind=kind, inputs=taken, outputs=given, between=between, dilated=dilated)
 
 
-def _dilated(before: tuple[int, ...], *, dilation: int) -> Dilated | None:
-    if dilation == 1:
-        return None
-    return Dilated(stride=_PROBE // before[1], dilation=dilation, channel_bytes=_FLOAT * before[3])
-
-
-def _listed(tensors: Any) -> list[Any]:
+def _as_list(tensors: Any) -> list[Any]:
     return list(tensors) if isinstance(tensors, list | tuple) else [tensors]

@@ -1,8 +1,8 @@
-"""First weights and dropout from a seed alone.
+"""First weights and dropout that depend on a seed alone.
 
-Keras draws the seeds of initialisers and dropout layers from Python's one global generator. In a
-flow that generator is not ours: Prefect's threads draw from it (`prefect.utilities.math`), so that
-seeding it first makes two runs equal only most of the time.
+Keras draws the seeds of initialisers and dropout layers from Python's global generator. In a flow
+Prefect's threads draw from it too (`prefect.utilities.math`), so that seeding it first would make two
+runs equal only most of the time.
 """
 
 import hashlib
@@ -14,41 +14,42 @@ from keras.initializers import Initializer
 
 
 def reseed(model: keras.Model, seed: int) -> None:
-    """Draw the weights of `model` anew, each from `seed` and its own place, and seed its dropout.
+    """Draw the weights of `model` again, each from `seed` and its own place, and seed its dropout.
 
-    Works on any freshly built Keras model whose layers keep an initialiser as ``<name>_initializer``
-    beside the weight ``<name>`` or ``<name>_kernel``, as Keras's own do.
+    It works on any newly built Keras model whose layers keep an initialiser as ``<name>_initializer``
+    beside the weight ``<name>`` or ``<name>_kernel``, as Keras's own layers do.
 
     Raises:
-        ValueError: a weight with random first values was not reached.
+        ValueError: a trainable weight has no known initialiser.
     """
     drawn: set[int] = set()
-    for place, layer in enumerate(_layers(model)):
+    for place, layer in enumerate(_list_layers(model)):
         for name, initializer in vars(layer).items():
             if name.endswith("_initializer") and isinstance(initializer, Initializer):
-                weight = _weight(layer, name.removesuffix("_initializer"))
+                weight = _find_weight(layer, name.removesuffix("_initializer"))
                 if weight is not None:
-                    weight.assign(_seeded(initializer, _derived(seed, place, name))(weight.shape, weight.dtype))
+                    draw = _seed_initializer(initializer, _derive_seed(seed, place, name))
+                    weight.assign(draw(weight.shape, weight.dtype))
                     drawn.add(id(weight))
         if isinstance(layer, keras.layers.Dropout):
             state = layer.seed_generator.state
-            state.assign(np.array([_derived(seed, place), 0], dtype="uint32"))
+            state.assign(np.array([_derive_seed(seed, place), 0], dtype="uint32"))
     missed = [weight.path for weight in model.trainable_weights if id(weight) not in drawn]
     if missed:
         raise ValueError(f"weights without a known initialiser: {', '.join(missed)}")
 
 
-def _layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """Every layer, those of models inside included."""
+def _list_layers(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yield every layer, those of models inside included."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _layers(layer)
+            yield from _list_layers(layer)
         else:
             yield layer
 
 
-def _weight(layer: keras.Layer, name: str) -> keras.Variable | None:
-    # A depthwise convolution keeps what its depthwise_initializer draws as its kernel.
+def _find_weight(layer: keras.Layer, name: str) -> keras.Variable | None:
+    # What the depthwise_initializer of a depthwise convolution draws is its kernel.
     for candidate in (name, f"{name}_kernel", f"_{name}", "kernel" if name == "depthwise" else name):
         weight = getattr(layer, candidate, None)
         if isinstance(weight, keras.Variable):
@@ -56,11 +57,11 @@ def _weight(layer: keras.Layer, name: str) -> keras.Variable | None:
     return None
 
 
-def _seeded(initializer: Initializer, seed: int) -> Initializer:
+def _seed_initializer(initializer: Initializer, seed: int) -> Initializer:
     settings = initializer.get_config()
     return type(initializer).from_config({**settings, "seed": seed} if "seed" in settings else settings)
 
 
-def _derived(seed: int, *place: object) -> int:
-    """31 bits from `seed` and a place, the same in every process."""
+def _derive_seed(seed: int, *place: object) -> int:
+    """Derive 31 bits from `seed` and a place, the same in every process."""
     return int.from_bytes(hashlib.sha256(repr((seed, *place)).encode()).digest()[:4], "big") >> 1

@@ -1,4 +1,4 @@
-"""How a network does on the validation split, by counts over all of it."""
+"""Scores on the validation split, from counts over all of it."""
 
 import keras
 import numpy as np
@@ -9,14 +9,14 @@ from segline.training.fit.batch_sequence import Sequence
 from segline.training.objective.validation_metrics import MeanIoU, mean_iou
 
 OBJECTIVE = "val_miou"
-"""The metric that chooses: mean IoU over the whole validation split, on the prepared scale."""
+"""The metric that chooses weights and trials: mean IoU over the whole validation split, on the prepared scale."""
 
 
 def validate(model: keras.Model, batches: Sequence, metric: MeanIoU, *, devices: int = 1) -> dict[str, float]:
-    """``val_loss`` and ``val_miou`` of a compiled `model` with `metric` on every batch of `batches`.
+    """Compute ``val_loss`` and ``val_miou`` of a compiled `model` with `metric` over all of `batches`.
 
-    Keras's own ``validation_data`` takes the first batches' sizes for those of all; whole images of
-    other sizes follow. Its ``test_on_batch`` resets the metrics each time: counts are added here.
+    Keras's own ``validation_data`` expects all batches to have the sizes of the first ones, but whole images
+    have different sizes. Its ``test_on_batch`` resets the metrics each time, so that counts are added here.
 
     Raises:
         TrainingError: no pixel is labelled.
@@ -31,7 +31,7 @@ def validate(model: keras.Model, batches: Sequence, metric: MeanIoU, *, devices:
         raise TrainingError(
             "validation",
             found="no labelled pixel in the validation split",
-            expected="a split to choose weights by",
-            remedy="look at the masks, or raise prepare.validation_share",
+            expected="labelled pixels, to choose the weights by",
+            remedy="check the masks, or raise prepare.validation_share",
         )
     return {"val_loss": float(np.average(losses, weights=sizes)), OBJECTIVE: mean_iou(counts)}

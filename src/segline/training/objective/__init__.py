@@ -1,1 +1,1 @@
-"""What training minimises, and how: losses, optimizers, schedule."""
+"""The objective of training: losses, optimizers, schedule."""

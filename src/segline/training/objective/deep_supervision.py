@@ -1,14 +1,14 @@
-"""Deep supervision: every head of a network is trained, the first one alone is measured.
+"""Deep supervision: every head of a network is trained, only the first one is measured.
 
 Lee et al. 2015 (arXiv:1409.5185), with weights that halve from head to head (nnU-Net, Isensee et al.
-2021). A head's mask is the whole one, taken at every second, fourth .. pixel: nearest neighbour.
+2021). A head's mask is every second, fourth .. pixel of the whole mask: nearest neighbour.
 """
 
 from typing import Any
 
 import keras
 
-_PROBE = 256  # pixels a side; a multiple of every network's stride
+_PROBE_SIDE = 256  # pixels; a multiple of every network's stride
 
 
 class Supervised(keras.Model):
@@ -16,8 +16,8 @@ class Supervised(keras.Model):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        shapes = self.compute_output_shape((1, _PROBE, _PROBE, 3))
-        self._steps = [_PROBE // shape[1] for shape in shapes]
+        shapes = self.compute_output_shape((1, _PROBE_SIDE, _PROBE_SIDE, 3))
+        self._steps = [_PROBE_SIDE // shape[1] for shape in shapes]
         whole = sum(0.5**place for place in range(len(shapes)))
         self._weights = [0.5**place / whole for place in range(len(shapes))]
 
@@ -29,7 +29,7 @@ class Supervised(keras.Model):
         sample_weight: Any = None,  # noqa: ARG002
         training: bool = True,  # noqa: ARG002
     ) -> Any:
-        """The compiled loss of every head, weighted."""
+        """Add up the compiled losses of all heads, weighted."""
         losses = [
             self.loss(y[:, step // 2 :: step, step // 2 :: step], head)
             for step, head in zip(self._steps, y_pred, strict=True)
@@ -37,12 +37,12 @@ class Supervised(keras.Model):
         return sum(weight * loss for weight, loss in zip(self._weights, losses, strict=True))
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The compiled metrics of the first head."""
+        """Compute the compiled metrics of the first head."""
         return super().compute_metrics(x, y, y_pred[0], sample_weight)
 
 
 def supervised(model: keras.Model) -> keras.Model:
-    """`model`, ready to be compiled: the same layers, with all of its heads trained."""
+    """Return a model of the same layers whose heads are all trained once it is compiled."""
     if len(model.outputs) == 1:
         return model
     return Supervised(model.inputs, model.outputs, name=model.name)

@@ -1,8 +1,8 @@
-"""Mean intersection over union during training, from pixel counts over everything seen.
+"""Mean intersection over union during training, from pixel counts over all batches.
 
-It is the mean of ratios of whole-split counts, never a mean of per-batch ratios, and exact: counts
-are whole numbers up to 2**51. It steers the choice of weights on the prepared scale; scores that
-are reported come from ``evaluation``, at the labels' native size.
+It is the mean of ratios of whole-split counts, never a mean of per-batch ratios. It is exact: counts are
+whole numbers up to 2**51. It chooses the weights, on the prepared scale. Reported scores come from
+``evaluation``, at the labels' native size.
 """
 
 import math
@@ -17,7 +17,7 @@ from segline.training.objective.losses import labelled_one_hot
 
 Counts = npt.NDArray[np.int64]
 
-_DIGIT = 20  # bits: two int32 digits a count, because float32 is exact to 2**24 and int32 ends at 2**31
+_DIGIT_BITS = 20  # a count is two int32 digits, because float32 is exact to 2**24 and int32 ends at 2**31
 
 
 @keras.saving.register_keras_serializable(package="segline")
@@ -30,48 +30,48 @@ class MeanIoU(keras.metrics.Metric):
     def __init__(self, classes: int, name: str = "miou", **options: Any) -> None:
         super().__init__(name=name, **options)
         self.classes = classes
-        self._low = self._count("low")
-        self._high = self._count("high")
+        self._low = self._add_digit("low")
+        self._high = self._add_digit("high")
 
-    def _count(self, name: str) -> Any:
-        """Whole numbers (2, C): intersections and unions."""
+    def _add_digit(self, name: str) -> Any:
+        """Add one digit of the counts: whole numbers (2, C), intersections and unions."""
         return self.add_weight(shape=(2, self.classes), initializer="zeros", dtype="int32", name=name)
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Add a batch; `sample_weight` is not supported, because a count has none."""
+        """Count a batch; `sample_weight` is refused, because counts have no weights."""
         if sample_weight is not None:
-            raise ValueError("MeanIoU counts pixels: mark those to leave out as void instead of weighting them")
+            raise ValueError("MeanIoU takes no sample_weight: to leave pixels out, mark them as void in the mask")
         truth = labelled_one_hot(y_true, self.classes)
         labelled = ops.sum(truth, axis=-1, keepdims=True)
         claimed = labelled * labelled_one_hot(ops.argmax(y_pred, axis=-1), self.classes)
-        # Per image first, in float32 (exact to 16.7 million pixels): integer sums of whole maps run on the host.
+        # Per image first, in float32 (exact to 16.7 million pixels): integer sums of whole masks run on the host.
         shared = ops.sum(truth * claimed, axis=(1, 2))
         union = ops.sum(truth + claimed, axis=(1, 2)) - shared
         counts = ops.sum(ops.cast(ops.stack([shared, union]), "int32"), axis=1)
         low = self._low + counts
-        self._high.assign_add(ops.right_shift(low, _DIGIT))
-        self._low.assign(ops.bitwise_and(low, 2**_DIGIT - 1))
+        self._high.assign_add(ops.right_shift(low, _DIGIT_BITS))
+        self._low.assign(ops.bitwise_and(low, 2**_DIGIT_BITS - 1))
 
     def counts(self) -> Counts:
-        """Intersections and unions since the last reset: (2, C), pixels, to be added up further."""
+        """Return intersections and unions since the last reset: (2, C), pixels; sums of them are counts again."""
         low, high = (ops.convert_to_numpy(ops.copy(digit)).astype(np.int64) for digit in (self._low, self._high))
-        counts: Counts = low + (high << _DIGIT)
+        counts: Counts = low + (high << _DIGIT_BITS)
         return counts
 
     def result(self) -> Any:
-        """Mean IoU of everything since the last reset, scalar float32."""
-        counts = ops.cast(self._high, "float32") * 2.0**_DIGIT + ops.cast(self._low, "float32")
+        """Compute the mean IoU of all batches since the last reset, scalar float32."""
+        counts = ops.cast(self._high, "float32") * 2.0**_DIGIT_BITS + ops.cast(self._low, "float32")
         shared, union = counts[0], counts[1]
         present = ops.cast(union > 0, "float32")
         return ops.sum(shared / ops.maximum(union, 1.0)) / ops.sum(present)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
+        """Return the constructor's arguments."""
         return {**super().get_config(), "classes": self.classes}
 
 
 def mean_iou(counts: Counts) -> float:
-    """What `MeanIoU` gives for its counts (2, C), in float64; NaN where no pixel is labelled."""
+    """Compute the mean IoU of the counts (2, C) of `MeanIoU`, in float64; NaN where no pixel is labelled."""
     shared, union = counts
     present = union > 0
     return float(np.mean(shared[present] / union[present])) if present.any() else math.nan

@@ -1,6 +1,7 @@
-"""Crops and batches of a planned training: as large and as many as fit, which flips, which of rare classes.
+"""Crops and batches of a planned training: their sizes, which flips they get, and how many show rare classes.
 
-They are made to fit the candidates that are there in any case; `search_space` then keeps what fits beside them.
+Crop and batch are chosen to fit the candidates that the search has in any case. `search_space` then keeps the
+other candidates that fit too.
 """
 
 import math
@@ -19,27 +20,27 @@ from segline.training.plan.plan import Draft
 
 @dataclass(frozen=True)
 class Certain:
-    """Candidates that are there in any case, at one width, against the budget: crop and batch are made to fit them."""
+    """The candidates that the search has in any case, at one width; crop and batch are chosen to fit them."""
 
     memory: MemoryBudget
     networks: tuple[str, ...]
     width: int
 
     def takes(self, crop: Size, batch: int) -> int:
-        """Count the bytes of the one that takes most."""
+        """Estimate the bytes of the candidate that takes most."""
         return max(self.memory.takes(network, self.width, crop=crop, batch=batch) for network in self.networks)
 
     def fits(self, crop: Size, batch: int) -> bool:
-        """See whether all of them are within the budget."""
+        """Return whether all of them are within the budget."""
         return self.takes(crop, batch) <= self.memory.limit
 
-    def said(self, crop: Size, batch: int) -> str:
-        """Say what they take."""
+    def describe(self, crop: Size, batch: int) -> str:
+        """Say in words how much memory they take."""
         return f"{' or '.join(self.networks)} with {batch} crops takes {gibibytes(self.takes(crop, batch))}"
 
 
 def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequence[int], *, given: bool) -> Certain:
-    """Take all candidates where they were given, or else the first whose smallest fit is within the budget.
+    """Take all candidates if ``params.yaml`` gave them, else the first whose smallest fit is within the budget.
 
     Raises:
         ConfigError: not even the smallest crops fit.
@@ -62,65 +63,76 @@ def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequen
 
 
 def crop_for(facts: Facts, certain: Certain, short_side: int | None, *, given: int | None) -> tuple[Size, str]:
-    """Find the largest crop whose wanted batch fits; else one with a smaller batch; else one below the context.
+    """Find the largest crop that fits with the wanted batch; else with a smaller batch; else with less context.
 
     Args:
-        given: the batch, if ``params.yaml`` says it.
+        given: the batch, if ``params.yaml`` gives it.
+
+    Returns:
+        The crop, and the reason in words.
     """
-    whole = _whole(facts, short_side)
-    context = _context(facts, whole)
+    whole = _find_largest(facts, short_side)
+    context = _find_context(facts, whole)
     enough = [crop for crop in shrinking(whole) if crop[0] >= context[0] and crop[1] >= context[1]]
     for crop in enough:
-        batch = given or min(BATCH[1], _cap(facts, crop))
+        batch = given or min(BATCH[1], _limit_batch(facts, crop))
         if certain.fits(crop, batch):
             full = "the median prepared image" if crop == whole else "as large as fits into memory"
-            return crop, f"{full}: {certain.said(crop, batch)}"
+            return crop, f"{full}: {certain.describe(crop, batch)}"
     batch = given or BATCH[0]
     for crop in shrinking(enough[-1]):
         if certain.fits(crop, batch):
-            known = f"with their context, objects want {context[0]}x{context[1]}"
-            return crop, f"as large as fits into memory: {certain.said(crop, batch)}; {known}"
+            wanted = f"with their context, objects need {context[0]}x{context[1]}"
+            return crop, f"as large as fits into memory: {certain.describe(crop, batch)}; {wanted}"
     return (MULTIPLE, MULTIPLE), "the smallest"
 
 
-def _whole(facts: Facts, short_side: int | None) -> Size:
+def _find_largest(facts: Facts, short_side: int | None) -> Size:
     """Round the median prepared image down to whole multiples."""
     cap = largest_crop(short_side) or (SIDE, SIDE)
     height, width = (min(multiple_below(side), most, SIDE) for side, most in zip(facts.size, cap, strict=True))
     return height, width
 
 
-def _context(facts: Facts, whole: Size) -> Size:
-    """Work out the crop that an object of the median class needs round it, within the image."""
+def _find_context(facts: Facts, whole: Size) -> Size:
+    """Compute the crop that an object of the median class needs with its surroundings, within the image."""
     if facts.thing is None:
         return MULTIPLE, MULTIPLE
     height, width = (min(multiple_above(CONTEXT * side), most) for side, most in zip(facts.thing, whole, strict=True))
     return height, width
 
 
-def _cap(facts: Facts, crop: Size) -> int:
-    """Find the largest batch that does not see too much of the dataset at once."""
+def _limit_batch(facts: Facts, crop: Size) -> int:
+    """Compute the largest batch that does not show too much of the dataset at once."""
     return max(BATCH[0], int(BATCH_SHARE * facts.pixels / math.prod(crop)))
 
 
 def batch_for(facts: Facts, certain: Certain, crop: Size) -> tuple[int, str]:
-    """Put as many crops into a batch as fit, up to what is steady and does not see too much of the dataset at once."""
-    cap = min(BATCH[2], _cap(facts, crop))
+    """Put as many crops into a batch as fit, up to the limits of `BATCH` and `BATCH_SHARE`.
+
+    Returns:
+        The batch, and the reason in words.
+    """
+    cap = min(BATCH[2], _limit_batch(facts, crop))
     fitting = next((number for number in range(cap, BATCH[0], -1) if certain.fits(crop, number)), BATCH[0])
     if fitting < cap:
-        return fitting, f"as many as fit: {certain.said(crop, fitting)}"
+        return fitting, f"as many as fit: {certain.describe(crop, fitting)}"
     if cap == BATCH[2]:
-        return cap, "enough for a steady gradient"
-    return cap, f"{BATCH_SHARE:.0%} of the training pixels at most, {BATCH[0]} crops at least"
+        return cap, "enough for a stable gradient"
+    return cap, f"at most {BATCH_SHARE:.0%} of the training pixels, at least {BATCH[0]} crops"
 
 
 def check_given(certain: Certain, crop: Size, batch: int) -> None:
-    """Refuse a crop or batch of ``params.yaml`` that cannot be within the budget."""
+    """Refuse a crop or batch of ``params.yaml`` that exceeds the budget.
+
+    Raises:
+        ConfigError: it does.
+    """
     if not certain.fits(crop, batch):
         need = certain.takes(crop, batch)
         raise ConfigError(
             "training.crop",
-            found=f"{crop[0]}x{crop[1]}, of which {certain.said(crop, batch)} at width {certain.width}",
+            found=f"{crop[0]}x{crop[1]}, of which {certain.describe(crop, batch)} at width {certain.width}",
             expected=f"at most {gibibytes(certain.memory.limit)} (training.memory)",
             remedy=f"lower training.crop or training.batch, or raise training.memory to {rounded_up(need)}",
         )
@@ -129,20 +141,20 @@ def check_given(certain: Certain, crop: Size, batch: int) -> None:
 def settle_validation_batch(
     draft: Draft, facts: Facts, memory: MemoryBudget, peaks: Collection[Footprint], *, batch: int
 ) -> None:
-    """Settle how many whole images are validated at a time: as many as fit, and no more than crops in a batch.
+    """Settle how many whole images are validated at a time: as many as fit, but no more than crops in a batch.
 
     Args:
-        peaks: what the largest candidate of each network takes.
+        peaks: the memory of the largest candidate of each network.
 
     Raises:
-        ConfigError: a single one does not fit, or as many as ``params.yaml`` says do not.
+        ConfigError: not even one image fits, or not as many as ``params.yaml`` asks for.
     """
 
     def most(images: int) -> int:
         return max(peak.of_validation(size=padded, batch=images) for peak in peaks)
 
     height, width = facts.validated
-    padded = multiple_above(height), multiple_above(width)  # as `data.batches.loader.Whole` gives them
+    padded = multiple_above(height), multiple_above(width)  # as `data.batches.loader.Whole` pads them
     fitting = next((number for number in range(batch, 0, -1) if most(number) <= memory.limit), 0)
     if fitting == 0:
         raise ConfigError(
@@ -151,7 +163,7 @@ def settle_validation_batch(
             expected=f"{gibibytes(most(1))} for validating one whole image, which has up to {height}x{width} pixels",
             remedy=f"lower prepare.short_side, or raise training.memory to {rounded_up(most(1))}",
         )
-    settled = draft.settle("training.validation_batch", fitting, f"whole images of up to {height}x{width}, as fit")
+    settled = draft.settle("training.validation_batch", fitting, f"whole images of up to {height}x{width} that fit")
     images = settled or batch
     if most(images) > memory.limit:
         raise ConfigError(
@@ -163,29 +175,32 @@ def settle_validation_batch(
 
 
 def settle_drawing(draft: Draft, facts: Facts) -> None:
-    """Settle how crops are drawn: mirrored by which flips, and how many are centred on a rare class."""
+    """Settle how crops are drawn: by which flips they are mirrored, and how many are centred on a rare class."""
     legal = [name for name, (is_legal, _) in facts.flips.items() if is_legal]
     reasons = "; ".join(f"{name.replace('_', '-')}: {why}" for name, (_, why) in facts.flips.items())
     draft.settle("training.flips", legal, reasons)
-    imbalance = _imbalance(facts)
-    said = f"the median class has {imbalance:.3g} times the pixels of the rarest"
     if draft.given("training.augmentation.kind") == "none":
-        draft.settle("training.rare", 0.0, "crops are not drawn where the augmentation is none")
-    else:
-        share = round(RARE, 3) if imbalance >= IMBALANCE else 0.0
-        draft.settle("training.rare", share, f"{said}; from {IMBALANCE:g} on")
+        draft.settle("training.rare", 0.0, "without augmentation, crops are not drawn at random")
+        return
+    imbalance = _measure_imbalance(facts)
+    share = round(RARE, 3) if imbalance >= IMBALANCE else 0.0
+    why = (
+        f"the median class has {imbalance:.3g} times the pixels of the rarest; rare classes count from {IMBALANCE:g} on"
+    )
+    draft.settle("training.rare", share, why)
 
 
-def _imbalance(facts: Facts) -> float:
-    """Divide the pixels of the median class by those of the rarest that occurs; 1 where none can be compared."""
+def _measure_imbalance(facts: Facts) -> float:
+    """Divide the pixels of the median class by those of the rarest class that occurs; 1 without any class."""
     shares = list(facts.shares.values())
     return median(shares) / min(shares) if shares else 1.0
 
 
 def shrinking(largest: Size) -> Iterator[Size]:
-    """Yield crops from `largest` down to the smallest, each smaller along the side that is largest for its whole.
+    """Yield crops from `largest` down to the smallest.
 
-    nnU-Net's way: the shape of the crop follows that of the image.
+    Each is shorter than the one before along the side that is larger relative to `largest`. As in nnU-Net, the
+    shape of the crop follows that of the image.
     """
     crop = largest
     yield crop

@@ -1,4 +1,4 @@
-"""Derive a plan from its facts, value after value; and tell what another budget would change."""
+"""Derive a plan from the facts of a dataset, value after value; compare it with plans for other budgets."""
 
 from collections.abc import Iterator
 
@@ -29,16 +29,16 @@ from segline.training.plan.search_space import (
 
 
 def make(facts: Facts, *, short_side: int | None, training: Training, search: Search) -> Plan:
-    """Make the plan for a dataset; what `training` and `search` were given (their `model_fields_set`) is kept.
+    """Make the plan for a dataset; fields that are set in `training` and `search` keep their values.
 
-    It builds the candidates to count what they take, which needs some seconds.
+    It builds the candidates to estimate their memory, which takes some seconds.
 
     Raises:
-        ConfigError: the budget is too small for any crop, for what was given, or for an image of the
-            validation split; or what was given contradicts itself.
+        ConfigError: the budget is too small for any crop, for the given values, or for an image of the
+            validation split; or the given values contradict each other.
     """
     draft = Draft(training, search)
-    budget = draft.settle("training.memory", MEMORY, "GiB that a fit may take, where none are stated")
+    budget = draft.settle("training.memory", MEMORY, "GiB that a fit may take, by default")
     for key, (value, why) in FIXED.items():
         draft.settle(f"training.{key}", value, why)
     settle_drawing(draft, facts)
@@ -73,24 +73,26 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
 
 
 def asked(params: Params, *, memory: float | None = None) -> tuple[Training, Search]:
-    """Tell what a plan for `params` is to keep to; without ``plan: auto`` only what is no plan's business.
+    """Return the sections of `params` that a plan keeps to.
+
+    Without ``plan: auto`` these are only the values that no plan decides: memory, threads and precision.
 
     Args:
         memory: another budget, GiB.
     """
     training, search = params.training, params.search
     if training.plan is None:
-        said = training.model_dump(exclude_unset=True, include={"memory", "threads", "precision"})
-        training, search = Training.model_validate({"plan": "auto", **said}), Search()
+        kept = training.model_dump(exclude_unset=True, include={"memory", "threads", "precision"})
+        training, search = Training.model_validate({"plan": "auto", **kept}), Search()
     return training if memory is None else training.model_copy(update={"memory": memory}), search
 
 
 def neighbours(
     made: Plan, facts: Facts, *, short_side: int | None, training: Training, search: Search
 ) -> Iterator[tuple[str, str]]:
-    """Yield in words what half the budget and twice as much would change."""
-    budget = made.section("training")["memory"]
+    """Say what half the budget and twice the budget would change: yield the budget and the changes, in words."""
     before = {line.key: line.value for line in made.lines}
+    budget = before["training.memory"]
     for name, factor in (("half the memory", 0.5), ("twice the memory", 2.0)):
         other = training.model_copy(update={"memory": budget * factor})
         try:

@@ -1,4 +1,4 @@
-"""What a plan needs to know of a dataset, read off its fingerprint: figures of the training split.
+"""The figures of a dataset that a plan is derived from, read from its fingerprint.
 
 All lengths are pixels of prepared images, that is after `prepare.short_side`.
 """
@@ -21,23 +21,23 @@ from segline.project import Files
 Size = tuple[int, int]
 """Height and width, pixels."""
 
-_LARGE = "q75"  # quantile of a class's components that stands for its objects: the smaller half is mostly crumbs
+_OBJECT_QUANTILE = "q75"  # of a class's components: the smaller half is mostly fragments, not objects
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """A dataset in the figures that a plan is made of.
+    """The figures of a dataset that a plan is derived from.
 
     Args:
         dataset: its name.
         digest: of the fingerprint.
-        classes: how many the label map has.
-        samples: training images.
-        size: the median training image.
-        validated: a size that no image of the validation split exceeds in pixels.
-        thing: sides of the median class's larger components; None where nothing is labelled.
-        shares: share of the labelled training pixels, of each class that occurs.
-        flips: whether each mirror image is one more image, and why.
+        classes: number of classes of the label map.
+        samples: number of training images.
+        size: of the median training image.
+        validated: a size with at least as many pixels as any image of the validation split.
+        thing: sides of an object of the median class; None where nothing is labelled.
+        shares: each class that occurs -> its share of the labelled training pixels.
+        flips: flip -> whether a mirrored image is still plausible, and the reason.
     """
 
     dataset: str
@@ -52,16 +52,16 @@ class Facts:
 
     @property
     def pixels(self) -> int:
-        """Pixels of the training split, as if all images were the median one."""
+        """Count the pixels of the training split, as if all images had the median size."""
         return self.samples * self.size[0] * self.size[1]
 
 
 def read(folder: Path, dataset: Dataset, *, short_side: int | None) -> Facts:
-    """Read the facts off the fingerprint that the validate stage left in `folder`.
+    """Read the facts from the fingerprint that the stage `validate` wrote to `folder`.
 
     Raises:
-        DataError: there is none.
-        ConfigError: it is that of other data.
+        DataError: there is no fingerprint, or its training split is empty.
+        ConfigError: it is the fingerprint of other data.
     """
     path = folder / Files.FINGERPRINT
     command = f"dvc repro validate@{dataset.name}"
@@ -70,24 +70,22 @@ def read(folder: Path, dataset: Dataset, *, short_side: int | None) -> Facts:
         fingerprint = strict_json.loads(text)
     except (OSError, ValueError) as error:
         raise DataError(
-            path, found=f"no fingerprint ({error})", expected="that of the validate stage", remedy=f"run {command}"
+            path, found=f"no fingerprint ({error})", expected="that of stage `validate`", remedy=f"run {command}"
         ) from error
-    found, wanted = (
-        (fingerprint.get("dataset"), fingerprint.get("protocol"), fingerprint.get("label_map")),
-        (dataset.name, dataset.protocol, dataset.label_map.digest),
-    )
+    found = fingerprint.get("dataset"), fingerprint.get("protocol"), fingerprint.get("label_map")
+    wanted = dataset.name, dataset.protocol, dataset.label_map.digest
     if found != wanted:
         raise ConfigError(
             path,
             found=f"the fingerprint of (dataset, protocol, label map) = {found}",
-            expected=f"{wanted} as params.yaml and the code say now",
+            expected=f"{wanted}, by params.yaml and the dataset's definition",
             remedy=f"run {command}",
         )
     return facts(fingerprint, short_side=short_side)
 
 
 def facts(fingerprint: Mapping[str, Any], *, short_side: int | None) -> Facts:
-    """Take the facts from a fingerprint, for images prepared at `short_side`.
+    """Compute the facts of a `fingerprint`, for images prepared at `short_side`.
 
     Raises:
         DataError: the training split is empty.
@@ -98,9 +96,10 @@ def facts(fingerprint: Mapping[str, Any], *, short_side: int | None) -> Facts:
             f"{fingerprint['dataset']} fingerprint",
             found="an empty training split",
             expected="images to train on",
-            remedy="look at the manifest: every sample is in another split, or left out",
+            remedy="check the manifest: every sample is in another split, or left out",
         )
-    size = _scaled([train["sizes"][side]["median"] for side in ("height", "width")], short_side)
+    height, width = (round(train["sizes"][side]["median"]) for side in ("height", "width"))
+    size = scaled_size(height, width, short_side=short_side)
     validation = fingerprint["splits"]["validation"]
     return Facts(
         dataset=fingerprint["dataset"],
@@ -108,8 +107,8 @@ def facts(fingerprint: Mapping[str, Any], *, short_side: int | None) -> Facts:
         classes=len(fingerprint["classes"]),
         samples=train["samples"],
         size=size,
-        validated=_largest((validation if validation["samples"] else train)["sizes"], short_side),
-        thing=_thing(train["classes"], size),
+        validated=_bound_size((validation if validation["samples"] else train)["sizes"], short_side),
+        thing=_measure_object(train["classes"], size),
         shares={name: each["share"] for name, each in train["classes"].items() if each["share"]},
         flips={
             name: (fingerprint["symmetry"][name]["legal"], fingerprint["symmetry"][name]["why"])
@@ -118,12 +117,8 @@ def facts(fingerprint: Mapping[str, Any], *, short_side: int | None) -> Facts:
     )
 
 
-def _scaled(sides: list[float], short_side: int | None) -> Size:
-    return scaled_size(round(sides[0]), round(sides[1]), short_side=short_side)
-
-
-def _largest(sizes: Mapping[str, Any], short_side: int | None) -> Size:
-    """Find a size of at least as many pixels as any image has: the greatest height and width, or length."""
+def _bound_size(sizes: Mapping[str, Any], short_side: int | None) -> Size:
+    """Compute a size with at least as many pixels as any image: the greatest height and width, or the longest."""
     height, width = round(sizes["height"]["max"]), round(sizes["width"]["max"])
     if short_side is None:
         return height, width
@@ -131,9 +126,10 @@ def _largest(sizes: Mapping[str, Any], short_side: int | None) -> Size:
     return short, round(short * max(sizes["aspect"]["max"], 1 / sizes["aspect"]["min"]))
 
 
-def _thing(classes: Mapping[str, Any], size: Size) -> Size | None:
+def _measure_object(classes: Mapping[str, Any], size: Size) -> Size | None:
+    """Measure an object of the median class; None where nothing is labelled."""
     spreads = [each["components"] for each in classes.values() if each["components"]["count"]]
     if not spreads:
         return None
-    shares = [median(each[f"{side}_share"][_LARGE] for each in spreads) for side in ("height", "width")]
+    shares = [median(each[f"{side}_share"][_OBJECT_QUANTILE] for each in spreads) for side in ("height", "width")]
     return max(1, round(shares[0] * size[0])), max(1, round(shares[1] * size[1]))

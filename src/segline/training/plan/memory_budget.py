@@ -1,4 +1,4 @@
-"""What fits into a memory budget: crops, batches and networks against what their fits would take."""
+"""A memory budget, and which crops, batches and networks keep to it."""
 
 import math
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from segline.storage import size_text
 from segline.training.fit.memory_estimate import GIBIBYTE, Footprint, footprint
 from segline.training.plan.facts import Size
 
-_HALVINGS = (2, 3, 4, 5)  # that a network may have
+_DEPTHS = (2, 3, 4, 5)  # a network may have
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryBudget:
-    """A budget, and candidates that are to keep to it.
+    """A budget, and the candidates that must keep to it.
 
     Args:
         limit: bytes.
         classes: of the label map.
-        training: optimizer, loss, precision and averages, which take their part.
-        search: what else is offered to networks that have it: encoders, strides, blocks.
-        edge: pixels a side that the deepest features of a crop should have, least and most.
-        depths: how often candidates halve the sides; none for what `edge` makes of a crop.
+        training: optimizer, loss, precision and averages, which take memory.
+        search: the options of networks that have them: encoders, strides, blocks.
+        edge: least and most side that the deepest features of a crop should have, pixels.
+        depths: how often candidates halve the sides; None: by `edge` and the crop.
     """
 
     limit: int
@@ -35,24 +35,24 @@ class MemoryBudget:
     depths: tuple[int, ...] | None = None
 
     def depths_for(self, crop: Size) -> tuple[int, ...]:
-        """Find how often to halve until the crop's shorter side is within `edge`; the nearest if none does.
+        """Find the depths that bring the crop's shorter side within `edge`; the nearest depth if none does.
 
-        Only what halves both sides evenly, and often enough for the heads that are offered.
+        Only depths that halve both sides evenly and suffice for the number of heads are considered.
 
         Raises:
-            ConfigError: nothing does.
+            ConfigError: there is none.
         """
         if self.depths:
             return self.depths
         heads = max(self.search.heads)
-        legal = [depth for depth in _HALVINGS if depth >= heads and not any(side % 2**depth for side in crop)]
+        legal = [depth for depth in _DEPTHS if depth >= heads and not any(side % 2**depth for side in crop)]
         if not legal:
-            least = max(heads, _HALVINGS[0])
+            least = max(heads, _DEPTHS[0])
             raise ConfigError(
                 "training.crop",
                 found=str(list(crop)),
                 expected=f"multiples of {2**least}: networks halve it at least {least} times",
-                remedy=f"take multiples of {MULTIPLE}" + (", or fewer search.heads" if heads > 1 else ""),
+                remedy=f"use multiples of {MULTIPLE}" + (", or fewer search.heads" if heads > 1 else ""),
             )
         deepest = {depth: min(crop) / 2**depth for depth in legal}
         found = tuple(depth for depth, side in deepest.items() if self.edge[0] <= side <= self.edge[1])
@@ -60,7 +60,7 @@ class MemoryBudget:
         return found or (nearest,)
 
     def footprint(self, network: str, width: int, crop: Size) -> Footprint:
-        """Estimate what a network takes in the form that takes most, at its greatest depth."""
+        """Estimate the memory of a network at its greatest depth, with the options that take most."""
         common = {
             "network": network,
             "classes": self.classes,
@@ -78,19 +78,19 @@ class MemoryBudget:
         )
 
     def takes(self, network: str, width: int, *, crop: Size, batch: int) -> int:
-        """Count the bytes of training on so many crops at a time."""
+        """Estimate the bytes of training on `batch` crops at a time."""
         return self.footprint(network, width, crop).of_training(crop=crop, batch=batch)
 
     def fits(self, network: str, width: int, *, crop: Size, batch: int) -> bool:
-        """See whether that is within the budget."""
+        """Return whether training on `batch` crops at a time is within the budget."""
         return self.takes(network, width, crop=crop, batch=batch) <= self.limit
 
 
 def gibibytes(count: int) -> str:
-    """Write so many bytes as budgets are given: in GiB."""
+    """Format a number of bytes in GiB, the unit of budgets."""
     return size_text(count, unit="GiB")
 
 
 def rounded_up(size: int) -> str:
-    """Round `size` bytes up to a budget in GiB, for ``params.yaml``."""
+    """Round `size` bytes up to a budget in GiB, as ``params.yaml`` writes it."""
     return f"{math.ceil(10 * size / GIBIBYTE) / 10:.1f}"

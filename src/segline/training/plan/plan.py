@@ -1,4 +1,4 @@
-"""A plan: its values line by line, each with its reason; in the making, kept in a file, and read back."""
+"""A plan: its values line by line, each with its reason; its draft and its file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from segline.config import Params, Search, Training, completed
-from segline.storage import atomic_file
+from segline.storage import read_json, write_text
 
-_ABSENT = object()
+_NOT_GIVEN = object()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One value of a plan; lists where ``params.yaml`` has them.
+    """One value of a plan, in the form of ``params.yaml``: with lists, not tuples.
 
     Args:
-        key: where it belongs in ``params.yaml``: ``training.crop``.
-        value: what holds.
+        key: its place in ``params.yaml``, such as ``training.crop``.
+        value: the value in effect.
         why: the rule that gives `derived`, in one line.
-        derived: what the rule gives.
-        given: whether ``params.yaml`` says `value` itself.
+        derived: the value of the rule.
+        given: whether `value` comes from ``params.yaml``.
     """
 
     key: str
@@ -33,13 +33,13 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A training, derived.
+    """A training that was derived from a dataset.
 
     Args:
-        dataset: what for.
-        fingerprint: digest of what it was read off.
-        lines: its values, in the order in which they were decided.
-        memory: network -> bytes that fitting its largest candidate is estimated to take.
+        dataset: its name.
+        fingerprint: digest of the dataset's fingerprint.
+        lines: the values, in the order in which they were decided.
+        memory: network -> estimated bytes of fitting its largest candidate.
     """
 
     dataset: str
@@ -48,26 +48,25 @@ class Plan:
     memory: Mapping[str, int]
 
     def section(self, name: str) -> dict[str, Any]:
-        """Collect the values under ``training`` or ``search``, as ``params.yaml`` would have them."""
+        """Collect the values under ``training`` or ``search``, as ``params.yaml`` would contain them."""
         return section(self.lines, name)
 
     def applied(self, params: Params) -> Params:
-        """Give `params` these values."""
+        """Return `params` completed with the values of the plan."""
         return params.planned(training=self.section("training"), search=self.section("search"))
 
     def write(self, path: Path) -> None:
-        """Keep it in the JSON file `path`; equal plans give equal bytes.
+        """Write it to the JSON file `path`; equal plans give equal bytes.
 
         Raises:
             StorageError: no room or no right to write.
         """
-        with atomic_file(path) as partial:
-            partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(asdict(self), indent=1) + "\n")
 
 
 def read(path: Path) -> Plan:
-    """Read the plan that `Plan.write` left in `path`."""
-    content = json.loads(path.read_text(encoding="utf-8"))
+    """Read the plan that `Plan.write` wrote to `path`."""
+    content = read_json(path)
     return Plan(**{**content, "lines": tuple(Line(**line) for line in content["lines"])})
 
 
@@ -86,26 +85,26 @@ def section(lines: Sequence[Line], name: str) -> dict[str, Any]:
 
 
 class Draft:
-    """A plan in the making: the lines so far, and what ``params.yaml`` says itself.
+    """An unfinished plan: the lines so far, and the values that ``params.yaml`` gives.
 
     Args:
-        training: as it was given; fields that nobody set are the plan's to decide.
+        training: of ``params.yaml``; the plan decides the fields that are not set.
         search: likewise.
     """
 
     def __init__(self, training: Training, search: Search) -> None:
-        self._said = {
+        self._given = {
             "training": training.model_dump(mode="json", exclude_unset=True),
             "search": search.model_dump(mode="json", exclude_unset=True),
         }
-        for key in ("memory", "images"):  # null is no budget and no amount
-            if self._said["training"].get(key, 0) is None:
-                del self._said["training"][key]
+        for key in ("memory", "images"):  # null means that no budget or amount is set
+            if self._given["training"].get(key, 0) is None:
+                del self._given["training"][key]
         self.lines: tuple[Line, ...] = ()
 
     def given(self, key: str, otherwise: Any = None) -> Any:
-        """Look up what ``params.yaml`` says of `key`."""
-        value: Any = self._said
+        """Look up the value that ``params.yaml`` gives for `key`."""
+        value: Any = self._given
         for part in key.split("."):
             if not isinstance(value, Mapping) or part not in value:
                 return otherwise
@@ -113,15 +112,14 @@ class Draft:
         return tuple(value) if isinstance(value, list) else value
 
     def settle(self, key: str, derived: Any, why: str) -> Any:
-        """Add a line; returns what holds."""
-        value = self.given(key, _ABSENT)
-        given = value is not _ABSENT
-        holds = value if given else derived
-        native = json.loads(json.dumps([holds, derived]))
-        line = Line(key=key, value=native[0], why=why, derived=native[1], given=given)
+        """Add a line: the value that ``params.yaml`` gives, or else the `derived` one; return that value."""
+        given = self.given(key, _NOT_GIVEN)
+        value = derived if given is _NOT_GIVEN else given
+        native = json.loads(json.dumps([value, derived]))  # tuples become lists, as in params.yaml
+        line = Line(key=key, value=native[0], why=why, derived=native[1], given=given is not _NOT_GIVEN)
         self.lines = (*self.lines, line)
-        return holds
+        return value
 
     def training(self) -> Training:
-        """Build the training of what is settled and what is given."""
-        return completed(Training, section(self.lines, "training"), self._said["training"])
+        """Build the training from the settled and the given values."""
+        return completed(Training, section(self.lines, "training"), self._given["training"])

@@ -1,4 +1,4 @@
-"""What the search of a planned training may choose from: networks, their sizes, augmentation and learning rates."""
+"""The search space of a planned training: networks, their sizes, augmentation and learning rates."""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 from segline import models
 from segline.config import CLASSIFICATION, IMAGENET
 from segline.training.fit.memory_estimate import Footprint
+from segline.training.objective.optimizers import OPTIMIZERS
 from segline.training.plan.constants import (
     BATCH,
     ENCODERS,
@@ -14,7 +15,6 @@ from segline.training.plan.constants import (
     LEARNING_RATE,
     MANY,
     NETWORKS,
-    OPTIMIZERS,
     PRETRAINED,
     PRETRAINED_RATE,
     SPREAD,
@@ -27,53 +27,50 @@ from segline.training.plan.plan import Draft
 
 
 def settle_weights(draft: Draft) -> tuple[str, ...]:
-    """Settle the first weights of encoders; return the networks that are candidates with or without them."""
-    none = "none are stated; with `imagenet`, `classification` or a file networks with an encoder are planned"
+    """Settle the first weights of encoders; return the candidate networks that go with them."""
+    none = "not set; with `imagenet`, `classification` or a file, networks with an encoder are planned"
     return NETWORKS if draft.settle("search.weights", None, none) is None else PRETRAINED
 
 
 def settle_options(draft: Draft, facts: Facts, candidates: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Settle what only some of the candidates are offered: fields of `Search` -> values."""
+    """Settle the options that only some of the candidates have: fields of `Search` -> values."""
     options: dict[str, tuple[Any, ...]] = {}
     if any(models.has_option(network, "skips") for network in candidates):
-        skips = draft.settle("search.skips", [True], "what the bottom loses: edges, small things")
+        skips = draft.settle("search.skips", [True], "they keep what the bottom loses: edges and small objects")
         options["skips"] = tuple(skips)
     if any(models.has_option(network, "encoder") for network in candidates):
         weights = draft.given("search.weights")
-        derived = _encoders(facts)[: 1 if weights not in (None, IMAGENET, CLASSIFICATION) else None]
+        derived = next(encoders for least, encoders in reversed(ENCODERS) if facts.pixels >= least)
+        if weights not in (None, IMAGENET, CLASSIFICATION):  # a file is of one encoder
+            derived = derived[:1]
         encoders = draft.settle("search.encoders", derived, "those with published weights; larger for more pixels")
         options["encoders"] = tuple(encoders)
     return options
 
 
-def _encoders(facts: Facts) -> tuple[str, ...]:
-    return next(encoders for least, encoders in reversed(ENCODERS) if facts.pixels >= least)
-
-
 def widths_for(facts: Facts) -> tuple[int, ...]:
-    """Choose the filters of the first level, where none are given: more for more pixels."""
+    """Choose the filters of the first level, where ``params.yaml`` gives none: more for more pixels."""
     return next(widths for least, widths in reversed(WIDTHS) if facts.pixels >= least)
 
 
 def settle_candidates(
     draft: Draft, memory: MemoryBudget, networks: Sequence[str], widths: Sequence[int], *, crop: Size, batch: int
 ) -> dict[str, Footprint]:
-    """Settle networks, widths and depths: all that fit; return what the largest of each network takes."""
+    """Settle networks, widths and depths: all that fit; return the memory of the largest of each network."""
 
     def fitting(network: str, width: int) -> bool:
         return memory.fits(network, width, crop=crop, batch=batch)
 
     kept = [network for network in networks if fitting(network, min(widths))]
     wide = [width for width in widths if all(fitting(network, width) for network in kept)]
-    left = [name for name in networks if name not in kept]
-    draft.settle("search.networks", kept, f"{', '.join(left)} would not fit" if left else "those that fit, all of them")
-    draft.settle(
-        "search.width", wide, "more filters for more pixels" + ("" if len(wide) == len(widths) else ", as fit")
-    )
+    dropped = ", ".join(name for name in networks if name not in kept)
+    draft.settle("search.networks", kept, f"{dropped} would not fit" if dropped else "all candidates fit")
+    every_width = len(wide) == len(widths)
+    draft.settle("search.width", wide, "more filters for more pixels" + ("" if every_width else ", those that fit"))
     depths = memory.depths_for(crop)
     edges = " or ".join(str(min(crop) // 2**depth) for depth in depths)
     halving = [name for name in draft.given("search.networks", kept) if models.has_option(name, "depth")]
-    why = f"the deepest features are {edges} pixels high or wide" if halving else "unused: these networks have none"
+    why = f"the deepest features are {edges} pixels high or wide" if halving else "unused: these networks have no depth"
     draft.settle("search.depth", depths, why)
     widest = max(draft.given("search.width", wide))
     return {name: memory.footprint(name, widest, crop) for name in draft.given("search.networks", kept)}
@@ -87,21 +84,21 @@ def settle_augmentation(draft: Draft, facts: Facts) -> None:
 
 
 def _strengths(samples: int) -> tuple[float, float]:
-    """Find the range of the augmentation strength, which falls with the logarithm of the number of images."""
+    """Compute the range of the augmentation strength, which falls with the logarithm of the number of images."""
     share = min(1.0, max(0.0, math.log(samples / FEW) / math.log(MANY / FEW)))
     middle = STRENGTH[0] + share * (STRENGTH[1] - STRENGTH[0])
     return round(max(0.0, middle - SPREAD), 2), round(min(1.0, middle + SPREAD), 2)
 
 
 def settle_learning_rate(draft: Draft, *, batch: int) -> None:
-    """Settle the range of the peak learning rate, for the optimizer, the batch and what the encoder knows."""
-    optimizer, over_adamw = OPTIMIZERS[draft.training().optimizer]
-    factor = over_adamw * math.sqrt(batch / BATCH[1])
-    rates, knowing = LEARNING_RATE, ""
+    """Settle the range of the peak learning rate, by optimizer, batch and first weights."""
+    optimizer = OPTIMIZERS[draft.training().optimizer]
+    factor = optimizer.rate * math.sqrt(batch / BATCH[1])
+    rates, pretrained = LEARNING_RATE, ""
     if draft.given("search.weights") is not None:
-        rates, knowing = PRETRAINED_RATE, " and an encoder that knows something"
+        rates, pretrained = PRETRAINED_RATE, " and a pretrained encoder"
     draft.settle(
         "search.learning_rate",
         [float(f"{min(1.0, rate * factor):.2g}") for rate in rates],
-        f"for {optimizer}{knowing}, with the square root of the batch (1 at {BATCH[1]})",
+        f"for {optimizer.title}{pretrained}, with the square root of the batch (1 at {BATCH[1]})",
     )

@@ -1,4 +1,4 @@
-"""The space that a search draws from: as Keras Tuner's hyperparameters, and a draw as a network's configuration."""
+"""The search space as Keras Tuner's hyperparameters, and drawn values as a network's configuration."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,11 @@ from segline.errors import ConfigError
 
 
 def check_space(space: Search, training: Training, *, classes: int) -> None:
-    """See, before a trial is spent, that every candidate can be built and takes the crops."""
+    """Check, before the first trial, that every candidate can be built and that the crops suit it.
+
+    Raises:
+        ConfigError: one cannot, or no network of `space` has one of its options.
+    """
     offered = {"network": space.networks, "width": space.width[:1], **_options(space)}
     for drawn in itertools.product(*offered.values()):
         config = candidate(space, training, classes=classes, values=dict(zip(offered, drawn, strict=True)))
@@ -21,15 +25,15 @@ def check_space(space: Search, training: Training, *, classes: int) -> None:
             raise ConfigError(
                 "training.crop",
                 found=str(list(training.crop)),
-                expected=f"multiples of {stride}, since search.networks has {config.network}",
-                remedy="change the crop, or leave that network out",
+                expected=f"multiples of {stride}, because search.networks has {config.network}",
+                remedy="change the crop, or remove that network",
             )
 
 
 def candidate(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
-    """Configure the network that drawn `values` describe, with those options alone that it has."""
+    """Configure the network that the drawn `values` describe, with only those options that it has."""
     options = {
-        name: next(value for value in offered if value == values[name])  # Keras Tuner makes 0 of False
+        name: next(value for value in offered if value == values[name])  # Keras Tuner turns False into 0
         for name, offered in _options(space).items()
         if models.has_option(values["network"], name)
     }
@@ -43,7 +47,7 @@ def candidate(space: Search, training: Training, *, classes: int, values: Mappin
 
 
 def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
-    """Make the hyperparameters that trials draw; their order decides what is drawn for each."""
+    """Make the hyperparameters that trials draw; their order decides the values that are drawn."""
     parameters, options = keras_tuner.HyperParameters(), _options(space)
 
     def offer(name: str) -> None:
@@ -53,7 +57,7 @@ def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
 
     parameters.Choice("network", list(space.networks))
     parameters.Choice("width", list(space.width))
-    offer("depth")  # here, because the place of a choice decides what is drawn for it
+    offer("depth")  # not with the other options: at another place other values would be drawn
     parameters.Float("learning_rate", *space.learning_rate, sampling="log")
     parameters.Float("strength", *space.augmentation)
     for name in options:
@@ -63,7 +67,7 @@ def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
 
 
 def _options(space: Search) -> dict[str, tuple[Any, ...]]:
-    """List the choices that only some networks have, without those that leave none but the default.
+    """List the options that only some networks have, without those that offer nothing but the default.
 
     Raises:
         ConfigError: no network of `space` has one of them.
@@ -78,15 +82,15 @@ def _options(space: Search) -> dict[str, tuple[Any, ...]]:
         if not _takers(space.networks, name):
             raise ConfigError(
                 f"params.yaml search.{name}",
-                found=f"asked for, but {', '.join(space.networks)} cannot have it",
-                expected=f"a network that can: {', '.join(_takers(network_names(), name))}",
-                remedy="add one of them to search.networks, or delete the line",
+                found=f"set, but no network of search.networks ({', '.join(space.networks)}) has this option",
+                expected=f"a network that has it: {', '.join(_takers(network_names(), name))}",
+                remedy="add one of these to search.networks, or delete the line",
             )
     return {"depth": space.depth, "encoder": space.encoders, **asked}
 
 
 def encoders_of(space: Search) -> tuple[str, ...]:
-    """List the encoders that trials may begin with; none where no network of `space` begins with one."""
+    """List the encoders of the trials; none where no network of `space` begins with one."""
     return space.encoders if _takers(space.networks, "encoder") else ()
 
 

@@ -1,8 +1,8 @@
 """Choose a network and its learning rate by random search, each trial a short fit.
 
-Random search (Bergstra & Bengio 2012) resumes exactly. A search that was killed and is called again
-with the same folder repeats no finished trial, runs the interrupted one afresh in the child run it
-had begun, and makes the same choice as one that was left alone.
+The search is random (Bergstra & Bengio 2012) and resumes exactly. A search that was killed and is called
+again with the same folder repeats no finished trial. It runs the interrupted trial again from its start, in
+the child run that was begun, and makes the same choice as a search that was not killed.
 """
 
 import contextlib
@@ -16,34 +16,16 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.errors import FatalError
 
 from segline.config import ModelConfig, Search, Training
-from segline.training.fit.batch_sequence import TrainBatches, ValidationBatches
+from segline.training.fit.batch_sequence import Batches, ValidationBatches
 from segline.training.fit.fit import FitResult, fit
 from segline.training.fit.job import Job
 from segline.training.fit.memory_estimate import budget, by_batch
+from segline.training.search.choice import Choice
 from segline.training.search.hyperparameters import candidate, check_space, make_hyperparameters
 from segline.training.search.tuner import ResumableOracle, Tuner, all_failed
 from segline.training.tracker import Tracker
 
-Batches = tuple[TrainBatches, ValidationBatches]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """The best trial of a search.
-
-    Args:
-        model_config: the network it fitted.
-        learning_rate: the peak of its schedule.
-        strength: its augmentation strength, 0..1.
-        score: its best validation mIoU, after ``search.epochs`` epochs at most.
-        trial_id: Keras Tuner's name of it: ``"0"``, or ``"07"`` of a dozen.
-    """
-
-    model_config: ModelConfig
-    learning_rate: float
-    strength: float
-    score: float
-    trial_id: str
+Splits = tuple[Batches, ValidationBatches]
 
 
 def search(
@@ -51,7 +33,7 @@ def search(
     training: Training,
     *,
     classes: int,
-    make_batches: Callable[[float], Batches],
+    make_batches: Callable[[float], Splits],
     seed: int,
     tracker: Tracker,
     folder: Path,
@@ -59,33 +41,33 @@ def search(
     class_weights: tuple[float, ...] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Choice:
-    """Run the trials that `folder` does not hold yet, and choose the best of all by validation mIoU.
+    """Run the trials that `folder` does not contain yet, and choose the best of all by validation mIoU.
 
-    Each trial is a child run of `tracker` with the key ``trial-<id>``. Its draw of hyperparameters
-    depends on `seed` and the trials before it, its weights on `seed` and its id.
+    Each trial is a child run of `tracker` with the key ``trial-<id>``. Its hyperparameters depend on `seed` and
+    the trials before it, its weights on `seed` and its id.
 
     Args:
-        space: what to choose from, how many trials, how many epochs each.
+        space: networks and ranges to choose from, number of trials, epochs of each.
         training: everything else about a trial's fit.
-        classes: of the data's label map.
+        classes: of the label map.
         make_batches: augmentation strength -> training and validation batches.
-        seed: of the draws and the weights.
-        tracker: the run whose children the trials are.
+        seed: of the hyperparameters and the weights.
+        tracker: the parent run of the trials.
         folder: scratch of this search; another space, seed or data needs another folder.
-        weights: first weights of each encoder in `space`, as `ModelConfig` takes them; drawn ones if not given.
-        class_weights: as of a `Job`.
-        report: takes one line of text a trial.
+        weights: first weights of each encoder in `space`, as in `ModelConfig`; default: random weights.
+        class_weights: as in `Job`.
+        report: receives one line of text for each trial.
 
     Raises:
-        ConfigError: `space` offers what none of its networks has, or one of them cannot take the crops.
-        TrainingError: no trial could be completed; it holds the first one's traceback.
-        SeglineError: what made a trial impossible is no property of the trial (disk full, MLflow gone).
+        ConfigError: `space` has an option that none of its networks has, or a network that the crops do not suit.
+        TrainingError: no trial could be completed; the message contains the traceback of the first.
+        SeglineError: an error that is not the trial's own, such as a full disk or no MLflow, ended the search.
     """
     check_space(space, training, classes=classes)
     trials = _Trials(
-        space,
-        training,
-        classes,
+        space=space,
+        training=training,
+        classes=classes,
         make_batches=make_batches,
         seed=seed,
         tracker=tracker,
@@ -94,95 +76,86 @@ def search(
         folder=folder,
         report=report,
     )
-    with contextlib.redirect_stdout(io.StringIO()):  # it says "Reloading" with a path; nothing else is lost
+    with contextlib.redirect_stdout(io.StringIO()):  # hides "Reloading" with a path, the only line it prints
         tuner = Tuner(trials.run, ResumableOracle(make_hyperparameters(space), trials=space.trials, seed=seed), folder)
     try:
         tuner.search(verbose=0)
     except FatalError as error:
         raise error.__cause__ or error from None
-    return _choice(tuner.oracle.trials, trials)
+    return _choose_best(tuner.oracle.trials, trials)
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Trials:
-    """Runs one trial: a fit in a child run."""
+    """The arguments of `search`, and one trial: a fit in a child run."""
 
-    def __init__(
-        self,
-        space: Search,
-        training: Training,
-        classes: int,
-        *,
-        make_batches: Callable[[float], Batches],
-        seed: int,
-        tracker: Tracker,
-        weights: Mapping[str, str],
-        class_weights: tuple[float, ...] | None,
-        folder: Path,
-        report: Callable[[str], None],
-    ) -> None:
-        self._space, self._training, self._classes = space, training, classes
-        self._weights, self._class_weights = weights, class_weights
-        self._make_batches, self._seed = make_batches, seed
-        self._tracker, self._folder, self._report = tracker, folder, report
+    space: Search
+    training: Training
+    classes: int
+    make_batches: Callable[[float], Splits]
+    seed: int
+    tracker: Tracker
+    folder: Path
+    weights: Mapping[str, str]
+    class_weights: tuple[float, ...] | None
+    report: Callable[[str], None]
 
     def model_config(self, trial: Trial) -> ModelConfig:
         """Configure the network that `trial` describes."""
         values = trial.hyperparameters.values
-        config = candidate(self._space, self._training, classes=self._classes, values=values)
-        if config.encoder is None or config.encoder not in self._weights:
+        config = candidate(self.space, self.training, classes=self.classes, values=values)
+        if config.encoder is None or config.encoder not in self.weights:
             return config
-        first = {"weights": self._weights[config.encoder], "freeze": self._space.freeze}
+        first = {"weights": self.weights[config.encoder], "freeze": self.space.freeze}
         return config.model_copy(update=first)
 
     def run(self, trial: Trial) -> float:
         """Fit `trial`, and log its score to the trial's own child run."""
         values = trial.hyperparameters.values
         number = int(trial.trial_id) + 1
-        summary = ", ".join(f"{key} {_short(value)}" for key, value in values.items())
-        with self._tracker.child(f"trial-{trial.trial_id}", name=f"trial {number}") as child:
+        drawn = ", ".join(
+            f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in values.items()
+        )
+        with self.tracker.child(f"trial-{trial.trial_id}", name=f"trial {number}") as child:
             child.log_params(values)
             try:
                 result = self._fit(trial, child)
             except Exception as error:
-                self._report(f"trial {number}/{self._space.trials}: {summary}: failed: {error}")
+                self.report(f"trial {number}/{self.space.trials}: {drawn}: failed: {error}")
                 raise
-            child.log_metrics({"score": result.best_miou}, step=self._space.epochs)
-        self._report(f"trial {number}/{self._space.trials}: {summary}: validation mIoU {result.best_miou:.4f}")
+            child.log_metrics({"score": result.best_miou}, step=self.space.epochs)
+        self.report(f"trial {number}/{self.space.trials}: {drawn}: validation mIoU {result.best_miou:.4f}")
         return result.best_miou
 
     def _fit(self, trial: Trial, child: Tracker) -> FitResult:
         values = trial.hyperparameters.values
-        train, validation = self._make_batches(values["strength"])
+        train, validation = self.make_batches(values["strength"])
         job = Job(
             model_config=self.model_config(trial),
-            training=self._training,
+            training=self.training,
             learning_rate=values["learning_rate"],
-            epochs=self._space.epochs,
-            seed=_trial_seed(self._seed, trial.trial_id),
-            class_weights=self._class_weights,
+            epochs=self.space.epochs,
+            seed=_derive_seed(self.seed, trial.trial_id),
+            class_weights=self.class_weights,
         )
         return fit(
             job,
             train=train,
             validation=validation,
             tracker=child,
-            diverged=self._folder / f"trial-{trial.trial_id}.diverged.json",
+            diverged=self.folder / f"trial-{trial.trial_id}.diverged.json",
             memory=by_batch(job),
-            budget=budget(self._training),
+            budget=budget(self.training),
         )
 
 
-def _trial_seed(seed: int, trial_id: str) -> int:
-    """Derive independent seeds for all pairs, 31 bits."""
+def _derive_seed(seed: int, trial_id: str) -> int:
+    """Derive the seed of a trial, 31 bits, independent for each pair."""
     return int(np.random.SeedSequence([seed, int(trial_id)]).generate_state(1)[0] >> 1)
 
 
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _choice(trials: dict[str, Trial], runner: _Trials) -> Choice:
-    """Choose the completed trial with the highest score, the earliest of equals."""
+def _choose_best(trials: dict[str, Trial], runner: _Trials) -> Choice:
+    """Choose the completed trial with the highest score, the earliest of equal ones."""
     completed = [trial for _, trial in sorted(trials.items()) if trial.status == TrialStatus.COMPLETED]
     if not completed:
         raise all_failed(trials)

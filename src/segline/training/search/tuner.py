@@ -1,6 +1,5 @@
-"""Keras Tuner's oracle and loop over trials, which resume exactly after a kill at any moment."""
+"""Keras Tuner's oracle and loop over trials, made to resume exactly after a kill at any moment."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,15 @@ from keras_tuner.errors import FatalError
 from keras_tuner.oracles import RandomSearchOracle
 
 from segline.errors import SeglineError, TrainingError
-from segline.storage import atomic_file
+from segline.storage import write_json
 from segline.training.fit.validation_score import OBJECTIVE
 
 _ENDED = {TrialStatus.COMPLETED, TrialStatus.FAILED}
-_FAILURES = 3  # trials that may fail before the first success; then the reason is common to all
+_MAX_FAILURES = 3  # without a success; then all trials have one reason in common
 
 
 class ResumableOracle(RandomSearchOracle):
-    """Random search whose files are whole after a kill at any moment, and whose resume is exact."""
+    """Random search whose files are complete after a kill at any moment, and which resumes exactly."""
 
     trials: dict[str, Trial]
     start_order: list[str]
@@ -33,24 +32,24 @@ class ResumableOracle(RandomSearchOracle):
             objective=keras_tuner.Objective(OBJECTIVE, "max"),
             max_trials=trials,
             hyperparameters=parameters,
-            seed=seed + 1,  # it takes 0 for "draw one"
+            seed=seed + 1,  # 0 would mean a random seed
             allow_new_entries=False,
-            max_consecutive_failed_trials=trials + 1,  # `Tuner` stops for failures, with a reason
+            max_consecutive_failed_trials=trials + 1,  # never: `Tuner` stops for failures and tells the reason
         )
         self.verbose = 0
 
     def save(self) -> None:
-        """Write the oracle's state, whole or not at all."""
-        _write_json(Path(self._get_oracle_fname()), self.get_state())
+        """Write the oracle's state, completely or not at all."""
+        write_json(Path(self._get_oracle_fname()), self.get_state())
 
     def _save_trial(self, trial: Trial) -> None:
-        _write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
+        write_json(Path(self._get_trial_dir(trial.trial_id)) / "trial.json", trial.get_state())
 
     def reload(self) -> None:
-        """Read the files, and mend what a kill between writing two of them leaves.
+        """Read the files, and repair the state that a kill between writing two of them leaves.
 
-        A trial that its own file calls ended, but the oracle's file ongoing, is not run again; one
-        that only its own file knows is drawn again, the same.
+        A trial that has ended by its own file, but not by the oracle's file, is not run again. A trial that
+        only its own file knows is drawn again, with the same values.
         """
         super().reload()
         ended = {key for key, trial in self.trials.items() if trial.status in _ENDED}
@@ -62,10 +61,12 @@ class ResumableOracle(RandomSearchOracle):
 
 
 class Tuner(BaseTuner):
-    """Keras Tuner's loop over trials, telling what is wrong with a trial from what is wrong with the world.
+    """Keras Tuner's loop over trials. It separates failures of a trial from failures that end the search.
 
     Args:
-        run: takes a trial, gives its score.
+        run: runs a trial and returns its score.
+        oracle: draws the trials.
+        folder: keeps their files.
     """
 
     def __init__(self, run: Callable[[Trial], float], oracle: ResumableOracle, folder: Path) -> None:
@@ -73,7 +74,7 @@ class Tuner(BaseTuner):
         super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
 
     def run_trial(self, trial: Trial, *_: Any, **__: Any) -> dict[str, float]:
-        """Run one trial; an error that is no property of the trial ends the search."""
+        """Run one trial; an error that is not the trial's own ends the search."""
         try:
             return {OBJECTIVE: self._run(trial)}
         except TrainingError:
@@ -84,36 +85,31 @@ class Tuner(BaseTuner):
             _free_memory()
 
     def on_trial_end(self, trial: Trial) -> None:
-        """Keep the trial; end the search where all of the first few failed."""
+        """Write the trial; end the search if all of the first few have failed."""
         super().on_trial_end(trial)
         ended = self.oracle.trials.values()
-        if len(ended) >= _FAILURES and all(other.status == TrialStatus.FAILED for other in ended):
+        if len(ended) >= _MAX_FAILURES and all(other.status == TrialStatus.FAILED for other in ended):
             raise all_failed(self.oracle.trials)
 
     def save(self) -> None:
         """Write the states of oracle and tuner."""
         self.oracle.save()
-        _write_json(Path(self._get_tuner_fname()), self.get_state())
+        write_json(Path(self._get_tuner_fname()), self.get_state())
 
 
 def all_failed(trials: Mapping[str, Trial]) -> TrainingError:
-    """Make the error that tells of trials none of which could be completed."""
+    """Make the error for a search in which no trial could be completed."""
     first = trials[min(trials)]
     return TrainingError(
         f"trial-{first.trial_id}",
         found=f"all {len(trials)} trials failed; the first one with\n{first.message or ''}".rstrip(),
-        expected="one that can be completed",
-        remedy="correct what the traceback names, delete the search's folder, then run the same command",
+        expected="at least one trial that completes",
+        remedy="correct the cause that the traceback names, delete the search's folder, then run the same command",
     )
 
 
 def _free_memory() -> None:
-    """Drop the trial's graphs and weights, collecting garbage; Keras forgets its dtype policy on the way."""
+    """Free the trial's graphs and weights; the dtype policy is restored, because Keras resets it too."""
     policy = keras.config.dtype_policy()
     keras.backend.clear_session()
     keras.config.set_dtype_policy(policy)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with atomic_file(path) as partial:
-        partial.write_text(json.dumps(content), encoding="utf-8")
