@@ -35,8 +35,8 @@ def evaluated(groups):
 @pytest.mark.parametrize(
     ("groups", "drawn", "caution"),
     [
-        (tuple("aaabbbcccdde"), "(95 %, bootstrap over 5 groups)", "12 images in 5 groups: intervals are honest only"),
-        (None, "(95 %, bootstrap over images)", "12 images: intervals are honest only"),
+        (tuple("aaabbbcccdde"), "(95 %, bootstrap over 5 groups)", "12 images in 5 groups: treat the interval as approximate"),
+        (None, "(95 %, bootstrap over images)", "12 images: treat the interval as approximate"),
     ],
 )
 def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none(tmp_path, groups, drawn, caution):
