@@ -35,7 +35,7 @@ def evaluated(groups):
 @pytest.mark.parametrize(
     ("groups", "drawn", "caution"),
     [
-        (tuple("aaabbbcccdde"), "(95 %, bootstrap over 5 groups)", "12 images in 5 groups: treat the interval as approximate"),
+        (tuple("aaabbbcccdde"), "(95 %, bootstrap over 5 groups)", "12 images in 5 groups: treat the interval as"),
         (None, "(95 %, bootstrap over images)", "12 images: treat the interval as approximate"),
     ],
 )

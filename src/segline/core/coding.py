@@ -42,7 +42,8 @@ class Colours:
         if foreign and self.otherwise is None:
             foreign.sort(key=lambda place: -int(counts[place]))
             shown = ", ".join(
-                f"{tuple(int(found[place]).to_bytes(3, 'big'))} in {counts[place]} pixels" for place in foreign[:_MAX_COLOURS_SHOWN]
+                f"{tuple(int(found[place]).to_bytes(3, 'big'))} in {counts[place]} pixels"
+                for place in foreign[:_MAX_COLOURS_SHOWN]
             )
             more = f" and {len(foreign) - _MAX_COLOURS_SHOWN} more" if len(foreign) > _MAX_COLOURS_SHOWN else ""
             blended = self._are_blends(found[foreign])
@@ -52,11 +53,15 @@ class Colours:
 
     def _are_blends(self, packed: npt.NDArray[np.uint32]) -> bool:
         """Return whether most colours lie between two of the table's, as after interpolation."""
-        colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.float64)[:_MAX_COLOURS_CHECKED]
+        colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.float64)[
+            :_MAX_COLOURS_CHECKED
+        ]
         table = np.array(list(self.ids), dtype=np.float64)
         away = np.linalg.norm(colours[:, None] - table, axis=2)
         apart = np.linalg.norm(table[:, None] - table, axis=2)
-        detour = away[:, :, None] + away[:, None] - apart  # by which the way from one colour to another grows if it leads past this one
+        detour = (
+            away[:, :, None] + away[:, None] - apart
+        )  # by which the way from one colour to another grows if it leads past this one
         between = detour[:, ~np.eye(len(table), dtype=bool)].min(axis=1, initial=np.inf) < _ROUNDING
         return bool(np.mean(between) > _MIN_SHARE_OF_BLENDS)
 

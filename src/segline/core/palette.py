@@ -37,20 +37,6 @@ _WHITE = np.array([0.9505, 1.0, 1.089])
 _STEPS = (0, 32, 64, 96, 128, 160, 192, 224, 255)
 
 
-def distances(colours: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Measure how far colours lie apart for the kind of sight that tells them apart worst.
-
-    Args:
-        colours: (N, 3) RGB, 0..255.
-
-    Returns:
-        float64 (N, N), in CIELAB; a distance of about 2 is just visible side by side.
-    """
-    seen = _perceive(np.asarray(colours))
-    apart = np.linalg.norm(seen[:, :, None] - seen[:, None, :], axis=-1)
-    return np.asarray(apart.min(axis=0), dtype=np.float64)
-
-
 @cache
 def safe_colours(count: int) -> tuple[Colour, ...]:
     """Return the first `count` colours of a fixed list, so that a shorter list is always part of a longer one."""
@@ -58,10 +44,10 @@ def safe_colours(count: int) -> tuple[Colour, ...]:
     grid = np.array(np.meshgrid(_STEPS, _STEPS, _STEPS, indexing="ij")).reshape(3, -1).T
     # Near black looks like a shadow, near white like an overexposed spot.
     grid = grid[(grid.max(axis=1) >= 96) & (grid.min(axis=1) <= 192)]
-    seen = _perceive(grid)
+    seen = perceive(grid)
 
     def measure_distance(colour: Colour) -> npt.NDArray[np.float64]:
-        return np.asarray(np.linalg.norm(seen - _perceive(np.array([colour])), axis=-1).min(axis=0))
+        return np.asarray(np.linalg.norm(seen - perceive(np.array([colour])), axis=-1).min(axis=0))
 
     nearest = np.min([measure_distance(colour) for colour in OKABE_ITO], axis=0)
     while len(chosen) < count:
@@ -71,7 +57,7 @@ def safe_colours(count: int) -> tuple[Colour, ...]:
     return tuple(chosen)
 
 
-def _perceive(colours: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+def perceive(colours: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     """Convert RGB (N, 3) to CIELAB (S, N, 3), as each of the S kinds of sight perceives it."""
     share = colours / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)

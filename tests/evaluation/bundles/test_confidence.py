@@ -90,7 +90,7 @@ def test_a_temperature_fitted_on_validation_mends_an_overconfident_network_on_te
     assert found.after.overall.ece < 0.5 * found.before.overall.ece
     assert found.after.log_loss < found.before.log_loss
     assert found.after.temperature == fitted.temperature
-    assert f"temperature {fitted.temperature:.2f}, fitted on validation" in found.statement
+    assert f"temperature {fitted.temperature:.2f} that was fitted on validation" in found.statement
     json.dumps(found.as_json(), allow_nan=False)
 
 

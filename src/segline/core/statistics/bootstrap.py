@@ -204,7 +204,9 @@ def _compute_limits(
     return max(min(low, found), limits[0]), min(max(high, found), limits[1])
 
 
-def _limit_without_spread(found: float, count: int, limits: tuple[float, float], confidence: float) -> tuple[float, float]:
+def _limit_without_spread(
+    found: float, count: int, limits: tuple[float, float], confidence: float
+) -> tuple[float, float]:
     """Compute low and high of a score that all `count` units share, so that there is no spread.
 
     The next unit may differ in any way, with a chance of up to 1 - (1 - confidence)^(1 / count)

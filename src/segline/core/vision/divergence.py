@@ -45,7 +45,9 @@ def jensen_shannon(one: Floats, other: Floats) -> Floats:
     """
     first, second = (counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1e-300) for counts in (one, other))
     middle = (first + second) / 2
-    return np.asarray(np.sqrt(np.maximum(_compute_kullback_leibler(first, middle) + _compute_kullback_leibler(second, middle), 0) / 2))
+    return np.asarray(
+        np.sqrt(np.maximum(_compute_kullback_leibler(first, middle) + _compute_kullback_leibler(second, middle), 0) / 2)
+    )
 
 
 def _compute_kullback_leibler(shares: Floats, of: Floats) -> Floats:
