@@ -1,4 +1,4 @@
-"""The page that puts evaluations side by side."""
+"""Render the page that compares evaluations."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from segline.pages import charts
 
 
 def page(summary: Mapping[str, Any]) -> str:
-    """The page, as one HTML document that asks for nothing else.
+    """Render the comparison as one HTML document that loads nothing else.
 
     Args:
-        summary: of `comparison.summary`, whose figures are the ones shown.
+        summary: from `compare.summary`.
     """
     runs = summary["runs"]
     ends = charts.axis([run[key] for run in runs for key in ("miou", "miou_low", "miou_high")])
@@ -35,10 +35,10 @@ def page(summary: Mapping[str, Any]) -> str:
         title=f"{summary['dataset']} {summary['split']}: {len(runs)} runs compared",
         summary=summary,
         titles={title: name for name, title in TITLES.items() if any(name in run["figures"] for run in runs)},
-        whiskers=[_whisker(run, ("miou_low", "miou", "miou_high"), ends) for run in runs],
+        whiskers=[_place_interval(run, ("miou_low", "miou", "miou_high"), ends) for run in runs],
         ends=ends,
         paired=[
-            run["against_first"] and _whisker(run["against_first"], ("low", "difference", "high"), apart)
+            run["against_first"] and _place_interval(run["against_first"], ("low", "difference", "high"), apart)
             for run in runs
         ],
         zero=charts.place(0.0, apart),
@@ -46,6 +46,8 @@ def page(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _whisker(values: Mapping[str, Any], keys: tuple[str, str, str], ends: tuple[float, float]) -> dict[str, float]:
+def _place_interval(
+    values: Mapping[str, Any], keys: tuple[str, str, str], ends: tuple[float, float]
+) -> dict[str, float]:
     low, middle, high = (charts.place(values[key], ends) for key in keys)
     return {"low": low, "middle": middle, "high": high}

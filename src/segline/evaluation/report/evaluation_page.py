@@ -1,4 +1,4 @@
-"""The page of one evaluation: scores, classes, confusion, confidence, cost and pictures."""
+"""Render the page of one evaluation: scores, classes, confusion, confidence, cost and images."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segline.core.labels import LabelMap
+from segline.core.metrics.confusion import mean_iou
 from segline.evaluation.report import rendering
 from segline.evaluation.results import Evaluation
 from segline.pages import charts
@@ -23,13 +24,14 @@ _TILES = {
     "macro_f1": "mean F1 (Dice) of the classes",
     "foreground_iou_border_rest": "foreground IoU against the rest",
     "foreground_iou_border_void": "foreground IoU, border not scored",
-    "baseline_miou": "mean IoU of always answering the commonest class",
+    "baseline_miou": "baseline: mean IoU of always predicting the most frequent class",
 }
-"""Scores of the summary, and what they are called on the page; those there are of are shown."""
+"""Key in the summary -> title on the page, for scores that are shown where the summary has them."""
 
 _COLUMNS = ("iou", "precision", "recall", "f1", "boundary_iou")
-_SEEN = 0.005  # share below which a cell of the confusion matrix stays empty
-_DARK = 0.875  # share above which its text is white: on white, black and white both have a contrast of 4.5 there
+_MIN_SHARE_SHOWN = 0.005  # below it a cell of the confusion matrix stays empty
+_MIN_SHARE_DARK = 0.875  # from here on white text is readable: black and white both have a contrast of 4.5 there
+_MAX_IMAGES_LISTED = 20
 
 
 def page(
@@ -41,32 +43,40 @@ def page(
     pictures: "Sequence[Exhibit]",
     cost: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
+    origin: Mapping[str, str] | None = None,
+    warnings: Sequence[str] = (),
 ) -> str:
-    """The page, as one HTML document that asks for nothing else.
+    """Render the evaluation as one HTML document that loads nothing else.
 
     Args:
-        summary: of `evaluation`, whose figures are the ones shown.
-        model: what a person calls the network.
-        cost: of `cost.summary`.
-        calibration: of `core.metrics.calibration.Calibration.as_json`.
+        summary: of `evaluation`.
+        model: name of the network, or of the label maps, for a person.
+        pictures: images to show; without any, the worst images are listed by name.
+        cost: from `cost.summary`.
+        calibration: from `core.metrics.calibration.Calibration.as_json`.
+        origin: further rows about what was scored, by their titles.
+        warnings: what a reader of the scores should know, besides the summary's caveat.
     """
     return rendering.render(
         "evaluation.html",
-        title=f"{summary['dataset']} {summary['split']}: mIoU {summary['miou']:.3f}",
+        title=f"{' '.join(filter(None, (summary['dataset'], summary['split'])))}: mIoU {summary['miou']:.3f}",
         model=model,
         summary=summary,
         swatches=rendering.swatches(labels),
         tiles={title: (key, value) for key, title in _TILES.items() if (value := summary.get(key)) is not None},
-        classes=_classes(evaluation, summary),
-        categories=_categories(evaluation, summary),
-        confusion=_confusion(evaluation),
+        classes=_list_classes(evaluation, summary),
+        categories=_list_categories(evaluation, summary),
+        confusion=_lay_out_confusion(evaluation),
         pictures=pictures,
+        images=[] if pictures else _list_worst_images(evaluation),
         cost=cost,
-        calibration=calibration and _calibration(calibration, evaluation.names),
+        calibration=calibration and _lay_out_calibration(calibration, evaluation.names),
+        origin=origin or {},
+        warnings=warnings,
     )
 
 
-def _classes(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _list_classes(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     counts = evaluation.counts
     true, total = counts.sum(axis=-1), counts.sum()
     columns = {key: summary[f"per_class_{key}"] for key in _COLUMNS if f"per_class_{key}" in summary}
@@ -83,7 +93,7 @@ def _classes(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[st
     ]
 
 
-def _categories(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _list_categories(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
@@ -95,8 +105,8 @@ def _categories(evaluation: Evaluation, summary: Mapping[str, Any]) -> list[dict
     ]
 
 
-def _confusion(evaluation: Evaluation) -> dict[str, Any]:
-    """Rows of shares of a true class; the column of answers outside the classes only where there are some."""
+def _lay_out_confusion(evaluation: Evaluation) -> dict[str, Any]:
+    """Lay out rows of shares of a true class; the column "outside" is left out where it is empty."""
     counts = evaluation.counts
     outside = bool(counts[:, -1].any())
     shown = counts if outside else counts[:, :-1]
@@ -110,10 +120,10 @@ def _confusion(evaluation: Evaluation) -> dict[str, Any]:
             "cells": [
                 {
                     "share": round(float(share), 4),
-                    "words": f"{100 * share:.0f}" if share >= _SEEN else "",
-                    "title": f"{name} taken for {head}: {percent(float(share))}, {int(shown[place, column])} pixels",
+                    "words": f"{100 * share:.0f}" if share >= _MIN_SHARE_SHOWN else "",
+                    "title": f"{name} predicted as {head}: {percent(float(share))}, {int(shown[place, column])} pixels",
                     "right": place == column,
-                    "dark": share > _DARK,
+                    "dark": share > _MIN_SHARE_DARK,
                 }
                 for column, (head, share) in enumerate(zip(heads, shares[place], strict=True))
             ],
@@ -123,7 +133,13 @@ def _confusion(evaluation: Evaluation) -> dict[str, Any]:
     return {"heads": heads, "rows": rows}
 
 
-def _calibration(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _list_worst_images(evaluation: Evaluation) -> list[dict[str, Any]]:
+    scores = mean_iou(evaluation.per_image)
+    order = np.argsort(scores, kind="stable")[: int(np.isfinite(scores).sum())].tolist()
+    return [{"id": evaluation.ids[index], "miou": float(scores[index])} for index in order[:_MAX_IMAGES_LISTED]]
+
+
+def _lay_out_calibration(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     diagrams = [
         {
             "title": title,
@@ -133,7 +149,7 @@ def _calibration(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, 
             "brier": content[key]["brier"],
             **charts.reliability(content[key]["overall"]),
         }
-        for key, title in (("before", "softmax as it is"), ("after", "with the temperature"))
+        for key, title in (("before", "plain softmax"), ("after", "with the temperature"))
         if content[key]
     ]
     return {
