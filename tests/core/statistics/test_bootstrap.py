@@ -110,7 +110,7 @@ def test_groups_are_drawn_whole_and_an_image_without_one_is_its_own():
     assert alone == bootstrap(per_image, **options)
     assert alone.groups is None
     assert bootstrap(per_image, groups=["", *["a"] * 2, *[""] * 87], **options).groups == 89
-    with pytest.raises(ValueError, match="90 images, but 89 names"):
+    with pytest.raises(ValueError, match="found 89 group names for 90 images"):
         bootstrap(per_image, groups=names[1:], **options)
 
 

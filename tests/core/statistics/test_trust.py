@@ -20,5 +20,5 @@ def test_few_groups_limit_an_interval_however_many_their_images(groups, share):
     for count in (30, 3000):
         said = caveat(count, groups)
         assert said.startswith(f"{count} images in {groups} groups: treat the interval as approximate")
-        assert f"{share} % of such 95 % intervals contained the true score; 20 groups are enough" in said
+        assert f"{share} % of simulated 95 % intervals held the truth; 20 groups are enough" in said
     assert caveat(60, 20) == caveat(60)  # then the images are what is few

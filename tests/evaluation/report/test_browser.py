@@ -60,12 +60,9 @@ EVALUATION_PROBE = """
   const bars = [...document.querySelectorAll("#classes tbody tr")].filter((row) => row.querySelector(".gauge i"));
   const scales = bars.map((row) => {
     const at = (name) => row.querySelector(name).getBoundingClientRect(), track = at(".gauge");
-    const value = (start, end) => Number(row.querySelector(`data[data-name^="${start}"][data-name$="${end}"]`).value);
-    const x = (share) => track.left + share * track.width;
-    return [
-      at(".gauge i").left - x(0), at(".gauge i").right - x(value("per_class_iou.", "")),
-      at(".gauge s").left - x(value("intervals.", ".low")), at(".gauge s").right - x(value("intervals.", ".high")),
-    ];
+    const [iou, low, high] = [...row.querySelectorAll(".value data")].map((found) => Number(found.value));
+    const x = (share) => track.left + share * track.width, bar = at(".gauge i"), line = at(".gauge s");
+    return [bar.left - x(0), bar.right - x(iou), line.left - x(low), line.right - x(high)];
   });
   const column = (stage) => stage.getBoundingClientRect().width / stage.parentElement.getBoundingClientRect().width;
   tell("evaluation", {

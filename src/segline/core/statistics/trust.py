@@ -38,10 +38,8 @@ def caveat(images: int, groups: int | None = None) -> str:
     coverage = next((share for below, share in table if count < below), None)
     if coverage is None:
         return ""
-    return (
-        f"{number}: treat the interval as approximate (in simulations, {coverage} % of such 95 % intervals "
-        f"contained the true score; {enough} are enough)"
-    )
+    held = f"{coverage} % of simulated 95 % intervals held the truth"
+    return f"{number}: treat the interval as approximate ({held}; {enough} are enough)"
 
 
 def method(groups: int | None) -> str:
