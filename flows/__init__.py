@@ -1,1 +1,1 @@
-"""Prefect flows: wiring, retries, limits and artifacts; the library does the work and knows no Prefect."""
+"""Prefect flows: wiring, retries, limits and artifacts; the library does the work and does not know Prefect."""

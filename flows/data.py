@@ -1,4 +1,4 @@
-"""DVC's own graph as Prefect tasks: one task a stage, cached stages shown as cached.
+"""DVC's own graph as Prefect tasks: one task for each stage, and cached stages shown as cached.
 
 No stage is listed here: `dvc.yaml` is the only place that defines them.
 
@@ -33,25 +33,25 @@ from segline import config
 from segline.errors import DataError
 from segline.project import Project
 
-_CACHED = ("didn't change, skipping", "is cached - skipping run")  # what `dvc repro` says of such stages
+_CACHED = ("didn't change, skipping", "is cached - skipping run")  # in the output of `dvc repro`
 _RUNNING: set[subprocess.Popen[str]] = set()
 
 
 def stages(root: Path) -> dict[str, set[str]]:
-    """DVC's graph: stage name -> the stages that must run before it, in an order that can be run."""
+    """Read DVC's graph: stage name -> the stages that must run before it, in an order that can be run."""
     graph = Repo(str(root)).index.graph
     before = {stage.addressing: {needed.addressing for needed in graph.successors(stage)} for stage in graph}
     return {name: before[name] for name in TopologicalSorter(before).static_order()}
 
 
-# One at a time: DVC locks its workspace, and eight at once made one of them fail.
+# One at a time: DVC locks its workspace, and with eight at once, one of them failed.
 @flow(name="data", log_prints=True, task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
 @reporting.without_secrets
 def data(force: bool = False) -> dict[str, str]:
-    """Run every stage of `dvc.yaml` that is not up to date.
+    """Run every stage of dvc.yaml that is not up to date.
 
     Args:
-        force: run them all, up to date or not.
+        force: run all stages, even those that are up to date.
 
     Returns:
         Stage -> ``cached`` or ``ran``.
@@ -59,21 +59,21 @@ def data(force: bool = False) -> dict[str, str]:
     reporting.without_tracebacks()
     project = Project.load()
     config.load(project.params)
-    _end_stages_with_us()
+    _end_stages_on_signals()
     futures: dict[str, PrefectFuture[Any]] = {}
     for name, needed in stages(project.root).items():
         stage: Any = reproduce.with_options(name=name)
         earlier = [futures[other] for other in needed]
         futures[name] = stage.submit(name, root=project.root, force=force, wait_for=earlier)
-    outcome = {name: _outcome(future) for name, future in futures.items()}
-    create_markdown_artifact(reporting.markdown(outcome.items(), head=("stage", "")), key="data-stages")
+    outcome = {name: _wait_for_outcome(future) for name, future in futures.items()}
+    create_markdown_artifact(reporting.markdown(outcome.items(), head=("stage", "outcome")), key="data-stages")
     for name, future in futures.items():
         future.result()  # raises what the stage raised
         print(f"{name}: {outcome[name]}")
     return outcome
 
 
-def _outcome(future: PrefectFuture[Any]) -> str:
+def _wait_for_outcome(future: PrefectFuture[Any]) -> str:
     future.wait()
     name = str(future.state.name)
     return {"Completed": "ran", "Cached": "cached"}.get(name, name.lower())
@@ -82,28 +82,28 @@ def _outcome(future: PrefectFuture[Any]) -> str:
 @task(cache_policy=NO_CACHE)
 @reporting.without_secrets
 def reproduce(stage: str, *, root: Path, force: bool) -> State[str]:
-    """Run one stage, or find that it is up to date."""
+    """Run one stage of dvc.yaml, unless it is up to date."""
     command = [sys.executable, "-m", "dvc", "repro", "--single-item", *(["--force"] if force else []), stage]
-    said: list[str] = []
-    with _group(command, root) as process:
+    lines: list[str] = []
+    with _run_in_group(command, root) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            said.append(line.rstrip())
-            print(said[-1])
+            lines.append(line.rstrip())
+            print(lines[-1])
     if process.returncode != 0:
         raise DataError(
             f"stage {stage}",
-            found="\n".join(said[-25:]) or f"dvc ended with {process.returncode}",
-            remedy="mend what it says above, then run the flow again: finished stages stay",
+            found="\n".join(lines[-25:]) or f"dvc exited with code {process.returncode}",
+            remedy="correct what the output above reports, then run the flow again: it keeps finished stages",
         )
-    if any(sign in line for line in said for sign in _CACHED):
+    if any(sign in line for line in lines for sign in _CACHED):
         return Completed(name="Cached", message=f"{stage} is up to date", data="cached")
-    return Completed(message=f"{stage} ran", data="ran")
+    return Completed(message=f"{stage} ran successfully", data="ran")
 
 
 @contextmanager
-def _group(command: list[str], root: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run `command` in a process group of its own, which `_end_stages_with_us` can end as a whole."""
+def _run_in_group(command: list[str], root: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run `command` in its own process group, which `_end_stages_on_signals` can end as a whole."""
     process = subprocess.Popen(
         command,
         cwd=root,
@@ -124,14 +124,14 @@ def _group(command: list[str], root: Path) -> Iterator[subprocess.Popen[str]]:
 
 def _end(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
-        os.killpg(process.pid, signal.SIGKILL)  # stages survive it: nothing half-written is taken for whole
+        os.killpg(process.pid, signal.SIGKILL)  # safe for stages: a half-written file is never taken for a whole one
 
 
-def _end_stages_with_us() -> None:
-    """On a signal that ends us, end the stage's whole process group first.
+def _end_stages_on_signals() -> None:
+    """End the stage's whole process group first, when a signal ends this process.
 
-    Cancelling a flow run, Ctrl-C and `make up`'s end reach this process only; the task that waits
-    for the stage sits in a thread that no signal reaches, and DVC, its shell and the stage would go on.
+    Cancelling a flow run, Ctrl-C and the end of `make up` reach this process only. The task that waits for the stage
+    is in a thread that no signal reaches, so DVC, its shell and the stage would continue.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -150,16 +150,16 @@ def _end_stages_with_us() -> None:
 
 
 def environment() -> Mapping[str, str]:
-    """The environment with this interpreter's commands first: `dvc.yaml` calls ``segline``."""
+    """Return the environment with this interpreter's commands first in PATH, because `dvc.yaml` calls ``segline``."""
     return os.environ | {"PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])}
 
 
 def main() -> None:
-    """``python -m flows.data``: run the flow here."""
+    """Run the flow in this process (``python -m flows.data``)."""
     from argparse import ArgumentParser
 
     parser = ArgumentParser(prog="python -m flows.data", description=data.description)
-    parser.add_argument("--force", action="store_true", help="run every stage, up to date or not")
+    parser.add_argument("--force", action="store_true", help="run all stages, even those that are up to date")
     reporting.run(parser, lambda options: data(force=options.force))
 
 

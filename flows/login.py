@@ -1,12 +1,12 @@
-"""The login of this checkout's own Prefect servers.
+"""Keep the login of this checkout's own Prefect servers.
 
-Whoever reaches a Prefect server may have it run any command, and every page that a browser on this machine
-shows can reach loopback. So the servers of `make up` and of a flow ask for a login. It is made on first
-use and lies in a profile that Prefect reads from the checkout (``profiles_path`` in ``prefect.toml``): no
-command line and no tracked file holds it, and ``prefect`` in the project's folder needs no typing.
+Anyone who reaches a Prefect server can make it run any command, and every web page open in a browser on this machine
+can reach loopback. So the servers of `make up` and of a flow ask for a login. It is created on first use, in a
+profile that Prefect reads from the checkout (``profiles_path`` in ``prefect.toml``). No command line and no tracked
+file contains it, and the ``prefect`` command in the project's folder finds it by itself.
 
-Another Prefect server has another profile (``prefect profile create``, ``prefect cloud login``): the login
-here stays here.
+Another Prefect server needs another profile (``prefect profile create``, ``prefect cloud login``): this login is
+never sent there.
 """
 
 import os
@@ -24,73 +24,73 @@ from segline.storage import atomic_file
 
 PROFILE = "segline"
 PLACE = Path(".prefect", "profiles.toml")
-"""Where the login lies, below the project's folder; git ignores it."""
+"""Path of the file with the login, below the project's folder; git ignores it."""
 
 _CLIENT, _SERVER = "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING"
-_OURS_ALONE = 0o600
-_BYTES = 24  # of chance: too many to be guessed
+_OWNER_ONLY = 0o600
+_PASSWORD_BYTES = 24
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Make the login of the project at `root` if there is none yet; say how Prefect is told of it.
+    """Create the login of the project at `root` if there is none yet, and return how Prefect finds it.
 
     Returns:
-        Environment variables that select the profile; none of them holds the login itself.
+        Environment variables that select the profile; none of them contains the login itself.
 
     Raises:
-        ConfigError: the file is no list of profiles.
-        StorageError: no room or no right to write.
+        ConfigError: the file is not a list of profiles.
+        StorageError: no space or no permission to write.
     """
     path = root / PLACE
-    document = _read(path)
+    document = _read_profiles(path)
     profiles: Any = document.setdefault("profiles", tomlkit.table())
     profile: Any = profiles.setdefault(PROFILE, tomlkit.table())
     known = profile.get(_CLIENT)
-    # What others could read is not secret any more.
-    if not known or profile.get(_SERVER) != known or stat.S_IMODE(path.stat().st_mode) != _OURS_ALONE:
-        login = f"{PROFILE}:{secrets.token_urlsafe(_BYTES)}"
+    # A login that others could read is not secret any more.
+    if not known or profile.get(_SERVER) != known or stat.S_IMODE(path.stat().st_mode) != _OWNER_ONLY:
+        login = f"{PROFILE}:{secrets.token_urlsafe(_PASSWORD_BYTES)}"
         profile.update({_CLIENT: login, _SERVER: login, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true"})
         document.setdefault("active", PROFILE)
-        _write(path, tomlkit.dumps(document))
+        _write_profiles(path, tomlkit.dumps(document))
     return {"PREFECT_PROFILES_PATH": str(path), "PREFECT_PROFILE": PROFILE}
 
 
-def _read(path: Path) -> tomlkit.TOMLDocument:
+def _read_profiles(path: Path) -> tomlkit.TOMLDocument:
     try:
         found = tomlkit.parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return tomlkit.document()
     except (TOMLKitError, UnicodeDecodeError) as error:
-        raise _unreadable(path, str(error)) from error
+        raise _make_unreadable_error(path, str(error)) from error
     profiles = found.get("profiles", {})
     if not isinstance(profiles, dict) or not isinstance(profiles.get(PROFILE, {}), dict):
-        raise _unreadable(path, "`profiles` is no table")
+        raise _make_unreadable_error(path, "`profiles` is not a table")
     return found
 
 
-def _unreadable(path: Path, found: str) -> ConfigError:
+def _make_unreadable_error(path: Path, found: str) -> ConfigError:
     return ConfigError(
         path,
         found=found,
-        expected="Prefect's list of profiles",
-        remedy="delete the file (it holds the login of this folder's Prefect servers): a new login is made",
+        expected="a list of Prefect profiles",
+        remedy="delete the file: a new login for this folder's Prefect servers is then created",
     )
 
 
-def _write(path: Path, text: str) -> None:
+def _write_profiles(path: Path, text: str) -> None:
     with atomic_file(path) as partial:
-        partial.chmod(_OURS_ALONE)
+        partial.chmod(_OWNER_ONLY)
         partial.write_text(text, encoding="utf-8")
 
 
 def drop_others(environment: dict[str, str]) -> dict[str, str]:
-    """Return `environment` without logins of its own, which Prefect would prefer to the profile's."""
+    """Return `environment` without login variables, which Prefect would prefer to the profile's login."""
     return {name: value for name, value in environment.items() if name not in (_CLIENT, _SERVER)}
 
 
 def is_agreed() -> bool:
-    """Tell whether a server that this process starts will ask for a login, and for the one that this process has."""
-    from prefect.settings import get_current_settings  # here: what only wants a login need not wait for Prefect
+    """Return whether a server that this process starts will ask for a login, namely the one of this process."""
+    from prefect.settings import get_current_settings  # here, because Prefect is slow to import
 
     settings = get_current_settings()
     asked, known = settings.server.api.auth_string, settings.api.auth_string
@@ -98,26 +98,26 @@ def is_agreed() -> bool:
 
 
 def is_own(root: Path) -> bool:
-    """Tell whether the login that this process has is that of the project at `root`."""
+    """Return whether this process has the login of the project at `root`."""
     from prefect.settings import get_current_settings
 
     known = get_current_settings().api.auth_string
-    profile: Any = _read(root / PLACE).get("profiles", {}).get(PROFILE, {})
+    profile: Any = _read_profiles(root / PLACE).get("profiles", {}).get(PROFILE, {})
     return known is not None and known.get_secret_value() == profile.get(_CLIENT)
 
 
 def use(root: Path) -> None:
-    """Start this process again with the login of the project at `root`: Prefect reads it when it is imported.
+    """Restart this process with the login of the project at `root`, because Prefect reads it when it is imported.
 
     Raises:
-        ConfigError: that was done already, and something else still overrides the login.
+        ConfigError: the process was restarted already, and something still overrides the login.
     """
     profile = environment(root)
     if profile.items() <= os.environ.items():
         raise ConfigError(
             root / ".env",
             found=f"{_CLIENT} or {_SERVER}, which override the login in {PLACE}",
-            expected="no login there",
+            expected="neither of them",
             remedy="delete these lines",
         )
     os.execve(sys.executable, sys.orig_argv, drop_others(dict(os.environ)) | profile)  # noqa: S606

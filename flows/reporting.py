@@ -1,6 +1,6 @@
-"""How a flow tells of a problem: once, in the words of the error, without Prefect's traceback.
+"""Report a flow's problem once, in the words of the error, without Prefect's traceback.
 
-What it says may hold names of anybody's files and classes: in a log they become printable, in an artifact plain text.
+Messages can contain names of any files and classes. They are made printable in a log, and plain text in an artifact.
 """
 
 import contextlib
@@ -27,16 +27,16 @@ from segline.project import Project
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-_PATIENCE = 5.0  # seconds that a server has to answer
+_TIMEOUT = 5.0  # seconds that a server has to answer
 _LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
-_MARKS = re.compile(r"[\\`*~<>&|\[\]!#$@]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/|(?<=www)\.", re.IGNORECASE)
-"""What starts markup, HTML, a formula or a link in Markdown; an underscore only at a word's end."""
+_MARKUP = re.compile(r"[\\`*~<>&|\[\]!#$@]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/|(?<=www)\.", re.IGNORECASE)
+"""Signs that start markup, HTML, a formula or a link in Markdown; an underscore only at a word's end."""
 
 
-class _Told(logging.Filter):
-    """Drops the record that only repeats a reported problem with a traceback; the run's state says it again.
+class _WithoutTracebacks(logging.Filter):
+    """Drops records that repeat a reported problem with its traceback, because the run's state says it, too.
 
-    The others, which are what a flow prints too, become printable.
+    The text of all other records, among them what a flow prints, is made printable.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
@@ -47,18 +47,18 @@ class _Told(logging.Filter):
         return True
 
 
-_TOLD = _Told()
+_WITHOUT_TRACEBACKS = _WithoutTracebacks()
 
 
 def without_secrets(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Mask what a flow or a task raises: Prefect stores an exception's words as the state of the run."""
+    """Mask secrets in what a flow or a task raises, because Prefect stores an exception's text in the run's state."""
 
     @functools.wraps(function)
     def guarded(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
         try:
             return function(*arguments, **options)
         except SeglineError:
-            raise  # it is masked
+            raise  # already masked
         except Exception as error:
             if (said := masked(error)) == str(error):
                 raise
@@ -68,28 +68,28 @@ def without_secrets(function: Callable[Arguments, Result]) -> Callable[Arguments
 
 
 def without_tracebacks() -> None:
-    """Keep the tracebacks of reported problems out of the runs' logs, and secrets; those of defects stay."""
+    """Keep secrets, and the tracebacks of reported problems, out of the runs' logs; tracebacks of defects stay."""
     mask_process()
     for name in _LOGGERS:
-        logging.getLogger(name).addFilter(_TOLD)  # adding it again changes nothing
+        logging.getLogger(name).addFilter(_WITHOUT_TRACEBACKS)  # adding it again changes nothing
 
 
 def markdown(rows: Iterable[tuple[str, str]], *, head: tuple[str, str] = ("", "")) -> str:
-    """Write rows of plain text as a Markdown table for an artifact, which takes none of it for markup or HTML."""
-    lines = [f"| {_plain(name)} | {_plain(value)} |" for name, value in rows]
+    """Write rows as a Markdown table for an artifact; markup and HTML in their text are escaped."""
+    lines = [f"| {_escape(name)} | {_escape(value)} |" for name, value in rows]
     return "\n".join([f"| {head[0]} | {head[1]} |", "|---|---|", *lines])
 
 
-def _plain(text: str) -> str:
-    return _MARKS.sub(lambda found: f"&#{ord(found[0])};", shown(text, limit=LONGEST_LINE))
+def _escape(text: str) -> str:
+    return _MARKUP.sub(lambda found: f"&#{ord(found[0])};", shown(text, limit=LONGEST_LINE))
 
 
 def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
-    """``python -m flows.<name>``: parse, run, exit 1 on a reported problem."""
+    """Run ``python -m flows.<name>``: parse the arguments, run `action`, and exit 1 on a reported problem."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of a reported problem")
     options = parser.parse_args()
 
-    def checked() -> None:
+    def check_and_run() -> None:
         if os.environ.get("PREFECT_API_URL"):
             _check_server()
         else:
@@ -100,11 +100,11 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
         action(options)
 
     with temporary.ending_within_seconds():
-        run_reporting(checked, debug=options.debug)
+        run_reporting(check_and_run, debug=options.debug)
 
 
 def _end_orphans() -> None:
-    """End the temporary Prefect servers of this project whose flow was killed: they would stay for ever."""
+    """End temporary Prefect servers of this project whose flow was killed; they would run for ever."""
     home = os.environ.get("PREFECT_HOME")
     for process in psutil.process_iter() if home else ():
         with contextlib.suppress(psutil.Error):  # it ended meanwhile, or is another user's
@@ -121,23 +121,23 @@ def _is_loopback(address: str) -> bool:
 
 
 def _check_server() -> None:
-    """Refuse a Prefect server that does not answer, or not to our login; Prefect itself would try for a minute."""
+    """Refuse a Prefect server that does not answer or rejects our login; Prefect itself would try for a minute."""
     address = os.environ["PREFECT_API_URL"].rstrip("/")
     if not _is_loopback(address) and login.is_own(Project.load().root):
         raise ConfigError(
             "PREFECT_API_URL",
-            found=f"{address}, a server elsewhere, and the login of this folder's own servers, which is not for it",
-            expected="a login, or a profile, of that server",
+            found=f"{address}, which is not a server on this machine, with the login of this folder's own servers",
+            expected="a login or a profile for that server",
             remedy="set PREFECT_API_AUTH_STRING to its user:password, or PREFECT_PROFILE to a profile for it",
         )
     try:
-        httpx.get(f"{address}/health", timeout=_PATIENCE).raise_for_status()
+        httpx.get(f"{address}/health", timeout=_TIMEOUT).raise_for_status()
     except httpx.HTTPError as error:
         raise ConfigError(
             "PREFECT_API_URL",
             found=f"no Prefect server answers at {address} ({error})",
             expected="HTTP 200 from its /health",
-            remedy="start it (`make up` starts one), or unset PREFECT_API_URL: then the flow brings its own",
+            remedy="start it (`make up` starts one), or unset PREFECT_API_URL: the flow then starts a temporary one",
         ) from error
     with get_client(sync_client=True) as client:
         try:
@@ -145,7 +145,7 @@ def _check_server() -> None:
         except PrefectHTTPStatusError as error:
             raise ConfigError(
                 "PREFECT_API_URL",
-                found=f"the Prefect server at {address} answers {error.response.status_code} to the login",
+                found=f"the Prefect server at {address} answers HTTP {error.response.status_code} to the login",
                 expected="the login that the server was started with",
                 remedy="set PREFECT_API_AUTH_STRING to its user:password, or PREFECT_PROFILE to a profile with it",
             ) from error

@@ -1,7 +1,7 @@
-"""The Prefect server that a flow starts for itself, and the end of both.
+"""Start a temporary Prefect server for a flow, and end both within seconds of a signal.
 
-Ctrl-C reaches every process of the terminal. The server must outlive the flow, which still has to tell it
-how it ended; and all of it must be gone within seconds, whatever hangs.
+Ctrl-C reaches every process of the terminal. The server must outlive the flow, which still has to report how it
+ended. And everything must be gone within seconds, whatever hangs.
 """
 
 import atexit
@@ -20,11 +20,11 @@ from prefect.exceptions import TerminationSignal
 from prefect.server.api.server import SubprocessASGIServer
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_LONGEST_END = 7.0  # seconds from the first signal until everything that is left is killed
+_GRACE_SECONDS = 7.0  # from the first signal until everything left is killed
 
 
 def start() -> None:
-    """Start Prefect's temporary server where no signal of the terminal reaches it; Prefect ends it at exit."""
+    """Start Prefect's temporary server so that no signal of the terminal reaches it; Prefect ends it at exit."""
     failed: list[BaseException] = []
 
     def begin() -> None:
@@ -35,14 +35,14 @@ def start() -> None:
         except BaseException as error:
             failed.append(error)
 
-    # In a thread of its own, so that Ctrl-C is heard meanwhile.
+    # In its own thread, so that this one can react to Ctrl-C.
     thread = threading.Thread(target=begin, name="start-server", daemon=True)
     thread.start()
     try:
         thread.join()
     except (KeyboardInterrupt, TerminationSignal) as error:
-        # Nothing is under way yet, and Prefect would wait for a server that is not to come.
-        _end_now(_told(error))
+        # No flow runs yet, and Prefect would wait for a server that will not come.
+        _end_now(_announce_end(error))
     if failed:
         raise failed[0]
 
@@ -51,24 +51,24 @@ def start() -> None:
 def ending_within_seconds() -> Iterator[None]:
     """End this process and its children soon after the first signal; at once after a second one."""
     for number in _SIGNALS:
-        signal.signal(number, _interrupt)
-    # The last to be registered is the first to run: this one runs after Prefect has ended its server.
-    atexit.register(_leave)
+        signal.signal(number, _handle_signal)
+    # Exit handlers run in reverse order: this one runs after Prefect's, which ends its server.
+    atexit.register(_end_at_exit)
     try:
         yield
     except (KeyboardInterrupt, TerminationSignal) as error:
         _begin_end(int(getattr(error, "signal", signal.SIGINT)))
-        raise SystemExit(128 + _told(error)) from None
+        raise SystemExit(128 + _announce_end(error)) from None
 
 
-def _told(error: BaseException) -> int:
-    """Say that this is the end; returns the signal's number."""
+def _announce_end(error: BaseException) -> int:
+    """Tell the person that the flow was stopped; return the signal's number."""
     with contextlib.suppress(OSError):  # the terminal may be gone
-        sys.stderr.write("stopped: the same command goes on from here\n")
+        sys.stderr.write("stopped: run the same command again to continue from here\n")
     return int(getattr(error, "signal", signal.SIGINT))
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _handle_signal(number: int, frame: FrameType | None) -> None:
     if _ending:
         _end_now(number)
     _begin_end(number)
@@ -78,19 +78,19 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 _ending: list[int] = []
-"""The signal that began the end; empty before."""
+"""The first signal; empty before it."""
 
 
 def _begin_end(number: int) -> None:
     if not _ending:
         _ending.append(number)
-        last = threading.Timer(_LONGEST_END, _end_now, args=[number])
-        last.daemon = True  # it must not itself keep the process alive
+        last = threading.Timer(_GRACE_SECONDS, _end_now, args=[number])
+        last.daemon = True  # it must not keep the process alive
         last.start()
 
 
-def _leave() -> None:
-    """End before the interpreter takes itself apart, which waits for TensorFlow's threads and lets no timer run."""
+def _end_at_exit() -> None:
+    """End before the interpreter shuts down, which waits for TensorFlow's threads and runs no timer."""
     if _ending:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):
@@ -99,7 +99,7 @@ def _leave() -> None:
 
 
 def _end_now(number: int) -> NoReturn:
-    """Kill the children and end, with nothing more said or written."""
+    """Kill the children and exit at once, without writing anything more."""
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):  # it ended meanwhile
             child.kill()

@@ -1,4 +1,4 @@
-"""The training as a Prefect flow: one task a step of `segline.pipeline.train`.
+"""The training as a Prefect flow, with one task for each step of `segline.pipeline.train`.
 
 python -m flows.training --dataset kitti
 prefect deployment run 'training/local' -p dataset=kitti
@@ -21,35 +21,35 @@ from segline.registry import run_summary
 from segline.registry.run_summary import RunSummary
 
 
-def _task(step: Callable[..., Any], **options: Any) -> Callable[..., Any]:
-    """Make a task of `step`; nothing that has side effects is cached."""
+def _make_task(step: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Make a task of `step`, without caching, because steps have side effects."""
     return task(cache_policy=NO_CACHE, **options)(reporting.without_secrets(step))
 
 
-_AGAIN = {"retries": 2, "retry_delay_seconds": 5}  # of steps that only speak to MLflow
+_RETRIED = {"retries": 2, "retry_delay_seconds": 5}  # for steps that only talk to MLflow
 _TASKS = train.Steps(
-    begin=_task(train.PLAIN.begin, **_AGAIN),
-    pretrain=_task(train.PLAIN.pretrain),
-    search=_task(train.PLAIN.search),
-    train=_task(train.PLAIN.train, name="train"),
-    evaluate=_task(train.PLAIN.evaluate),
-    register=_task(train.PLAIN.register, **_AGAIN),
-    judge=_task(train.PLAIN.judge),
-    promote=_task(train.PLAIN.promote, **_AGAIN),
+    begin=_make_task(train.PLAIN.begin, **_RETRIED),
+    pretrain=_make_task(train.PLAIN.pretrain),
+    search=_make_task(train.PLAIN.search),
+    train=_make_task(train.PLAIN.train, name="train"),
+    evaluate=_make_task(train.PLAIN.evaluate),
+    register=_make_task(train.PLAIN.register, **_RETRIED),
+    judge=_make_task(train.PLAIN.judge),
+    promote=_make_task(train.PLAIN.promote, **_RETRIED),
 )
 
 
 @flow(name="training", log_prints=True)
 @reporting.without_secrets
 def training(dataset: str | None = None, retrain: bool = False) -> RunSummary:
-    """Train a model for `dataset` (default: that of params.yaml), and promote it if it is better.
+    """Train a model for `dataset`, and promote it if it is better than the champion.
 
     Args:
-        dataset: one of params.yaml's ``datasets``.
-        retrain: train again although a finished run with the same data, code and parameters exists.
+        dataset: one of the ``datasets`` of params.yaml; default: its ``dataset``.
+        retrain: train again even if a finished run with the same data, code and parameters exists.
 
     Returns:
-        The run's summary: figures, decision and champion.
+        The run's summary: scores, decision and champion.
     """
     reporting.without_tracebacks()
     startup.quieten()  # a worker runs the flow without `main`
@@ -64,12 +64,12 @@ def training(dataset: str | None = None, retrain: bool = False) -> RunSummary:
 
 
 def main() -> None:
-    """``python -m flows.training``: run the flow here and print the table."""
+    """Run the flow in this process and print its table (``python -m flows.training``)."""
     from argparse import ArgumentParser, Namespace
 
     parser = ArgumentParser(prog="python -m flows.training", description=training.description)
-    parser.add_argument("--dataset", help="default: `dataset` of params.yaml")
-    parser.add_argument("--retrain", action="store_true", help="train again even if this very run is finished")
+    parser.add_argument("--dataset", help="dataset to train on; default: `dataset` of params.yaml")
+    parser.add_argument("--retrain", action="store_true", help="train again even if this run is finished")
 
     def action(options: Namespace) -> None:
         show(run_summary.table(training(dataset=options.dataset, retrain=options.retrain)))

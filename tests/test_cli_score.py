@@ -9,6 +9,7 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
+from page_reader import Page, value_of
 
 from segline.data.images.decode import write_png
 from segline.project import Files
@@ -105,8 +106,40 @@ def test_in_a_project_the_drives_of_the_split_are_drawn_whole(kitti):
     assert (content["split"], content["groups"]) == ("test", groups)
     assert f"(95 %, bootstrap over {groups} groups)" in answer.stdout
     assert f"8 images in {groups} groups" in answer.stdout
+    page = kitti / "reports/kitti/score-answers-test" / Files.EVALUATION_PAGE
+    assert f"page: {page}" in answer.stdout
+    assert "the test split of kitti" in page.read_text("utf-8")
     assert results.load(kitti / "counts.npz").groups == drives
     assert imported(answer) & NEVER == set()
+
+
+def test_a_page_shows_the_scores_their_origin_and_the_worst_images_without_a_model(kitti):
+    answer = run(*ASKED, "--page", "out/score.html", "--json", "score.json", "--boundary", cwd=kitti)
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert f"page: {Path('out/score.html')}" in answer.stdout
+    assert imported(answer) & NEVER == set()
+    content = json.loads((kitti / "score.json").read_text())
+    page = Page((kitti / "out/score.html").read_text("utf-8"))
+    page.check()
+    assert {"classes", "categories", "confusion", "images"} <= set(page.ids)
+    assert not {"calibration", "cost", "pictures"} & set(page.ids)
+    for name, found in page.figures.items():
+        assert all(value == value_of(content, name) for value, _ in found), name
+    text = " ".join(page.text)
+    assert "no published split" in text
+    assert all(content[name] in text for name in ("caveat", "prediction_ids_because", "split_because", "truth"))
+    assert all(name in text for name in content["per_image_miou"])
+    assert not (kitti / "reports").exists()
+
+
+def test_a_page_that_nobody_asked_for_costs_no_score(kitti):
+    (kitti / "params.yaml").write_text((Path(__file__).parents[1] / "params.yaml").read_text())
+    (kitti / "reports").write_text("a file where the folder would be")
+    answer = run(*ASKED, cwd=kitti)
+    assert answer.returncode == 0
+    assert "mIoU" in answer.stdout
+    assert "warning: no page was written" in answer.stderr
+    assert run(*ASKED, "--page", "reports/score.html", cwd=kitti).returncode == 1
 
 
 def test_categories_are_always_shown_and_edges_where_that_is_asked_for(kitti):

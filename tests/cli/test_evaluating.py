@@ -87,7 +87,7 @@ def test_evaluations_are_written_shown_and_compared(project, capsys):
     told = capsys.readouterr().out
     summary = json.loads((project / "out" / "evaluation.json").read_text())
     assert f"{summary['miou']:.4f}  [{summary['miou_low']:.4f}, {summary['miou_high']:.4f}]" in told
-    assert "6 images in 5 groups: intervals are honest only" in " ".join(told.replace("│", " ").split())
+    assert "6 images in 5 groups: treat the interval as approximate" in " ".join(told.replace("│", " ").split())
     assert "bootstrap over 5 groups" in " ".join(told.replace("│", " ").split())
     stored = results.load(project / "out" / "evaluation.npz")
     assert stored.miou == summary["miou"]

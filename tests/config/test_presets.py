@@ -102,7 +102,7 @@ def test_the_command_lists_applies_and_says_what_it_did(params, monkeypatch):
     assert all(len(line.split()) > 5 for line in listed)
     said = runner.invoke(cli.app, ["preset", "tutorial_pets"]).output
     assert "params.yaml: training.batch: 64 (was 8)" in said
-    assert "is what it says already" in runner.invoke(cli.app, ["preset", "tutorial_pets"]).output
+    assert "no change, it is already tutorial_pets" in runner.invoke(cli.app, ["preset", "tutorial_pets"]).output
 
 
 @pytest.mark.lengthy

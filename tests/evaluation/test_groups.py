@@ -87,8 +87,8 @@ def test_a_summary_says_how_many_groups_and_how_far_to_trust_them():
     grouped = evaluation(one_class(itertools.chain(*shares)), groups)
     summary = summarise(grouped, **HOW).as_json()
     assert (summary["images"], summary["groups"], summary["interval_method"]) == (280, 7, "bootstrap over 7 groups")
-    assert summary["caveat"].startswith("280 images in 7 groups: intervals are honest only from about 20 groups up")
-    assert "about 90 % held the truth" in summary["caveat"]
+    assert summary["caveat"].startswith("280 images in 7 groups: treat the interval as approximate")
+    assert "about 90 % of simulated 95 % intervals held the truth; 20 groups are enough" in summary["caveat"]
     alone = replace(grouped, groups=None)
     summary = summarise(alone, **HOW).as_json()
     assert (summary["groups"], summary["interval_method"], summary["caveat"]) == (None, "bootstrap over images", "")

@@ -234,14 +234,14 @@ def test_the_login_stays_here(tmp_path):
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     command = [sys.executable, "-c", "from flows import reporting; reporting._check_server()"]
     answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert "a server elsewhere, and the login of this folder's own servers" in answer.stderr
+    assert "which is not a server on this machine, with the login of this folder's own servers" in answer.stderr
     assert own_login(environment) not in answer.stdout + answer.stderr
 
 
 STUCK = """
 import atexit, subprocess, sys, time
 from flows import temporary
-temporary._LONGEST_END = 1.0
+temporary._GRACE_SECONDS = 1.0
 def hang():
     print("began", child.pid, flush=True)
     while True:

@@ -34,8 +34,8 @@ def evaluated(groups):
 @pytest.mark.parametrize(
     ("groups", "drawn", "caution"),
     [
-        (tuple("aaabbbcccdde"), "(95 %, bootstrap over 5 groups)", "12 images in 5 groups: intervals are honest only"),
-        (None, "(95 %, bootstrap over images)", "12 images: intervals are honest only"),
+        (tuple("aaabbbcccdde"), "(95 %, bootstrap over 5 groups)", "12 images in 5 groups: treat the interval as"),
+        (None, "(95 %, bootstrap over images)", "12 images: treat the interval as approximate"),
     ],
 )
 def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none(tmp_path, groups, drawn, caution):
@@ -55,7 +55,7 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
         "segline.network": "unet",
     }.items():
         client.set_tag(run.info.run_id, name, value)
-    found = run_summary.of_run(client, client.get_run(run.info.run_id), reused=False)
+    found = run_summary.of_run(client, run.info.run_id, reused=False)
     assert found.groups == (5 if groups else None)
     console = Console(record=True, width=250)
     console.print(run_summary.table(found))

@@ -1,11 +1,11 @@
-"""The command line: parse, call one function of `segline.pipeline` or of the library, print.
+"""The command line: each command parses, calls one function of `segline.pipeline` or of the library, and prints.
 
 Nothing heavy is imported before a command runs, so that ``--help`` answers at once.
 """
 
 import sys
 
-# Help lists them as they are imported.
+# The order of these imports is the order of the commands in `--help`.
 # isort: off
 from segline.cli import beginning, planning, training, predicting, evaluating, scoring, data, models  # noqa: F401
 

@@ -1,11 +1,69 @@
 """The command line's application, and what its commands share."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+_MEANT: Mapping[str, Mapping[str, str]] = {
+    "segline": {
+        "check": "segline doctor",
+        "demo": "segline sample",
+        "download": "segline data download",
+        "eval": "segline evaluate",
+        "extract": "segline data extract",
+        "fetch": "segline data download",
+        "fit": "segline train",
+        "help": "segline --help",
+        "infer": "segline predict",
+        "inference": "segline predict",
+        "learn": "segline train",
+        "list": "segline models list",
+        "look": "segline data look",
+        "metrics": "segline score",
+        "new": "segline init",
+        "prepare": "segline data prepare",
+        "preprocess": "segline data prepare",
+        "recipe": "segline preset",
+        "registry": "segline models list",
+        "repro": "dvc repro",
+        "search": "segline train",
+        "segment": "segline predict",
+        "setup": "segline init",
+        "test": "segline evaluate",
+        "tune": "segline train",
+        "validate": "segline data validate",
+        "version": "segline --version",
+    },
+    "data": {
+        "check": "segline data validate",
+        "fetch": "segline data download",
+        "get": "segline data download",
+        "preprocess": "segline data prepare",
+        "unpack": "segline data extract",
+        "unzip": "segline data extract",
+    },
+    "models": {"ls": "segline models list", "show": "segline models list"},
+}
+"""By group: words that are not commands, and what is meant. Typer itself answers misspelt commands."""
+
+
+class SuggestingGroup(TyperGroup):
+    """Group of commands that suggests a command for a word such as `fit`."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that `args` name, or fail and suggest one."""
+        word = args[0]
+        meant = _MEANT.get(self.name or "", {}).get(word)
+        if meant and word not in self.commands:
+            ctx.fail(f"No such command '{word}'. Did you mean '{meant}'?")
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="segline",
+    cls=SuggestingGroup,
     add_completion=False,
     help="Semantic segmentation that can be trusted, rebuilt and run.\n\n"
     "Start with `make run`; every data stage below is also a stage of `dvc repro`.",
@@ -23,8 +81,19 @@ DatasetArgument = Annotated[
 ]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"segline {version('segline')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _options(
+def _take_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a reported problem.")] = False,
 ) -> None:
-    """Take the options of all commands; `main` looks for ``--debug`` itself."""
+    """Accept the options that stand before every command; `main` reads ``--debug`` itself."""

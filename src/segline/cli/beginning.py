@@ -1,4 +1,4 @@
-"""Before anything is trained: check, draw samples, set up one's own data, take a known recipe."""
+"""Commands to begin with: check the set-up, draw samples, set up own data, apply a preset."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,11 +11,9 @@ from segline.console import complain, console, say
 
 @app.command()
 def doctor(
-    dataset: Annotated[
-        str | None, typer.Option(help="What will be trained on, if not params.yaml's `dataset`.")
-    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Dataset to train on; default: `dataset` of params.yaml.")] = None,
 ) -> None:
-    """Check params.yaml, the data source, the disk, git and the tracking server before anything long is started."""
+    """Check params.yaml, the data source, the disk, git and the tracking server, before something long is started."""
     from segline import config, storage
     from segline.data.download.download import check_source
     from segline.project import Project
@@ -23,14 +21,14 @@ def doctor(
 
     project = Project.load()
     params = config.load(project.params, dataset=dataset)
-    say(f"params.yaml   good: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
+    say(f"params.yaml   ok: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
     public = [name for name in params.datasets if name not in params.own]
     check_source(params.source, datasets=public, root=project.root, archives=project.archives)
     for name in params.own:
         from segline.data.look import own
 
-        say(f"{name:13} good: {own.locate(params.options[name], root=project.root)}")
-    say(f"source        good: {params.source}")
+        say(f"{name:13} ok: {own.locate(params.options[name], root=project.root)}")
+    say(f"source        ok: {params.source}")
     storage.check_writable(project.root)
     free = storage.check_room(project.root, gibibytes=1.0)
     say(f"disk          {storage.size_text(free, unit='GiB')} free")
@@ -45,11 +43,11 @@ def doctor(
 
 @app.command()
 def sample(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the mirrors; made if missing.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the mirrors; created if missing.")],
 ) -> None:
     """Draw miniature mirrors of the datasets, in their official archive layouts.
 
-    Use them as `source: DIR` in params.yaml, or as a pattern for a mirror of your own.
+    Use them as `source: DIR` in params.yaml, or as a template for your own mirror.
     """
     from segline.datasets.sample import NAMES, draw
 
@@ -62,37 +60,37 @@ def sample(
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Your images and masks, at any depth.")],
     force: Annotated[
-        bool, typer.Option("--force", help="Write the class table and the params.yaml entry anew, over older ones.")
+        bool, typer.Option("--force", help="Overwrite an existing class table and params.yaml entry.")
     ] = False,
     follow_links: Annotated[
         bool | None,
         typer.Option(
             "--follow-links/--no-follow-links",
-            help="Whether links in FOLDER may lead out of it, as DVC's into its cache do; params.yaml remembers it.",
+            help="Whether links may lead out of FOLDER, as DVC's into its cache do; saved in params.yaml.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Set up your own data: guess what FOLDER holds, and write its class table and the params.yaml entry.
+    """Set up your own data: guess what FOLDER contains, and write a class table and a params.yaml entry.
 
-    Understood are image and mask files paired by name (`images/1.jpg` with `masks/1.png`, or `1.jpg` with
-    `1_mask.png`, at any depth), a CSV with the columns image and mask (split and group if wanted), COCO
-    and LabelMe polygons. Masks may hold ids, a palette's indices, or colours. Names of classes come from a
-    classes.txt, labelmap.txt, class_dict.csv or the polygons; splits from folders or lists called train,
-    val and test, or from the CSV, else a fixed share is held out.
+    FOLDER can contain image and mask files paired by name (`images/1.jpg` with `masks/1.png`, or `1.jpg` with
+    `1_mask.png`, at any depth), a CSV with the columns image and mask (and optionally split and group), COCO or
+    LabelMe polygons. Masks can contain ids, palette indices or colours. Class names come from classes.txt,
+    labelmap.txt, class_dict.csv or the polygons. Splits come from folders or lists called train, val and test, or
+    from the CSV; otherwise a fixed share is held out.
 
-    Nothing in FOLDER is changed but `classes.yaml`, which is yours to edit. Run it again at any time: what
-    is there is kept unless --force is given. Links that lead out of FOLDER are refused, unless --follow-links
-    says that they are meant.
+    Only `classes.yaml` is written into FOLDER, for you to edit. You can run this again at any time: existing
+    entries are kept unless you give --force. Links that lead out of FOLDER are refused unless you give
+    --follow-links.
     """
     from segline.data.look.setup import set_up
     from segline.project import Project
 
     written = set_up(folder, params=Project.load().params, force=force, follow_links=follow_links, report=complain)
-    _show(written)
+    _show_guess(written)
 
 
-def _show(written: "Written") -> None:  # type: ignore[name-defined]  # noqa: F821
+def _show_guess(written: "Written") -> None:  # type: ignore[name-defined]  # noqa: F821
     from rich.markup import escape
     from rich.table import Table
 
@@ -104,16 +102,17 @@ def _show(written: "Written") -> None:  # type: ignore[name-defined]  # noqa: F8
         say(f"doubt: {doubt}")
     for change in written.changes:
         say(change)
-    say("next: look at the class table, then dvc repro validate@folder (and then make run)")
+    say("next: check the class table, then run dvc repro validate@folder, then make run")
 
 
 @app.command()
 def preset(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Which one to write into params.yaml; without it, the list.")
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Preset to write into params.yaml; without it, presets are listed."),
     ] = None,
 ) -> None:
-    """Set params.yaml to a well-known recipe, keeping its comments; say what was changed."""
+    """Set params.yaml to a well-known recipe, keep its comments, and print what changed."""
     from segline.config import presets
     from segline.project import Project
 
@@ -125,4 +124,4 @@ def preset(
     changes = presets.apply(name, Project.load().params)
     for change in changes:
         say(f"params.yaml: {change}")
-    say(f"params.yaml: {len(changes)} keys changed" if changes else f"params.yaml: {name} is what it says already")
+    say(f"params.yaml: {len(changes)} keys changed" if changes else f"params.yaml: no change, it is already {name}")

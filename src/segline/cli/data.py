@@ -1,57 +1,50 @@
-"""`segline data`: the stages of the data."""
+"""`segline data`: run one data stage of one dataset."""
 
 import typer
 
-from segline.cli.application import DatasetArgument, app
+from segline.cli.application import DatasetArgument, SuggestingGroup, app
 from segline.console import say
 
 data = typer.Typer(
-    help="The data stages, one dataset at a time (`dvc repro` runs them all, in order, where needed).",
+    cls=SuggestingGroup,
+    help="Run one data stage of one dataset (`dvc repro` runs all that are out of date, in order).",
     no_args_is_help=True,
 )
 app.add_typer(data, name="data")
 
 
-@data.command()
-def look(dataset: DatasetArgument) -> None:
-    """See whether your own data changed since the last time (`dvc repro` asks this first)."""
+def _run_stage(name: str, dataset: str) -> None:
     from segline.pipeline import data as stages
     from segline.project import Project
 
-    stages.look(Project.load(), dataset, report=say)
+    getattr(stages, name)(Project.load(), dataset, report=say)
+
+
+@data.command()
+def look(dataset: DatasetArgument) -> None:
+    """Check whether your own data changed since the last time (`dvc repro` runs this first)."""
+    _run_stage("look", dataset)
 
 
 @data.command()
 def download(dataset: DatasetArgument) -> None:
-    """Fetch the archives from `source` and check their digests; of your own data, list the files and theirs."""
-    from segline.pipeline import data as stages
-    from segline.project import Project
-
-    stages.download(Project.load(), dataset, report=say)
+    """Fetch the archives from `source` and check their digests; for your own data, list the files and digests."""
+    _run_stage("download", dataset)
 
 
 @data.command()
 def extract(dataset: DatasetArgument) -> None:
-    """Unpack the archives, refusing hostile ones; copy your own data, and paint masks from polygons."""
-    from segline.pipeline import data as stages
-    from segline.project import Project
-
-    stages.extract(Project.load(), dataset, report=say)
+    """Unpack the archives, refusing hostile ones; for your own data, copy the files and paint masks from polygons."""
+    _run_stage("extract", dataset)
 
 
 @data.command()
 def validate(dataset: DatasetArgument) -> None:
-    """Build the manifest and let Great Expectations judge it."""
-    from segline.pipeline import data as stages
-    from segline.project import Project
-
-    stages.validate(Project.load(), dataset, report=say)
+    """Build the manifest and check it with Great Expectations."""
+    _run_stage("validate", dataset)
 
 
 @data.command()
 def prepare(dataset: DatasetArgument) -> None:
-    """Decode everything once into memory-mapped splits."""
-    from segline.pipeline import data as stages
-    from segline.project import Project
-
-    stages.prepare(Project.load(), dataset, report=say)
+    """Decode all images and masks once, into memory-mapped splits."""
+    _run_stage("prepare", dataset)

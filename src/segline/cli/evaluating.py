@@ -15,24 +15,27 @@ def evaluate(
         str,
         typer.Option(help="A registered model (`segline-oxford_pets@champion`, `name/3`), or a model folder or file."),
     ],
-    dataset: Annotated[str, typer.Option(help="What to score it on: prepared data (`dvc repro prepare@DATASET`).")],
-    split: Annotated[str, typer.Option(help="test, validation, or train at its prepared scale.")] = "test",
+    dataset: Annotated[
+        str, typer.Option(help="Dataset to score on; it must be prepared (`dvc repro prepare@DATASET`).")
+    ],
+    split: Annotated[str, typer.Option(help="test, validation, or train (at its prepared scale).")] = "test",
     output: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Where to write; default: a folder in reports/DATASET.")
     ] = None,
     boundary: Annotated[
-        bool, typer.Option("--boundary", help="Score the edges too, by boundary IoU; takes some time an image.")
+        bool, typer.Option("--boundary", help="Also score the edges by boundary IoU; takes extra time for each image.")
     ] = False,
     confidence: Annotated[
         bool,
-        typer.Option(help="Also judge how far its confidences are probabilities; takes a pass over validation."),
+        typer.Option(help="Also measure how well confidences are calibrated; takes a pass over validation."),
     ] = True,
 ) -> None:
-    """Score a model on a split of prepared data: figures, per-image counts and a page with pictures.
+    """Score a model on a split of prepared data; write scores, counts of each image, and a page with pictures.
 
-    The images are shown at the scale the model was trained on, and its answers are scored at the labels'
-    own size. Written are `evaluation.html` (the page), `evaluation.json`, `cost.json`, and `evaluation.npz`
-    (the counts, for `segline compare`); those of a registered version are kept with its run in MLflow too.
+    The model gets the images at the scale it was trained on. Its predictions are scored at the labels' own size.
+    The files are `evaluation.html` (the page), `evaluation.json`, `cost.json`, `calibration.json`, and
+    `evaluation.npz` (the counts, for `segline compare`). For a registered version they are also kept with its run in
+    MLflow.
     """
     from segline.evaluation.report import tables
     from segline.pipeline.evaluate import evaluate_model
@@ -53,7 +56,11 @@ def evaluate(
     say(f"page: {found.files[-1]}")
     if found.logged:
         run, folder = found.logged
-        say(f"MLflow: run {run}, {folder}" if run else "MLflow: the version has no run to keep them with")
+        say(
+            f"MLflow: run {run}, {folder}"
+            if run
+            else "MLflow: the files were not logged, because the version has no run"
+        )
 
 
 @app.command()
@@ -69,10 +76,10 @@ def compare(
         Path | None, typer.Option(metavar="FOLDER", help="Where to write the page; default: in reports/DATASET.")
     ] = None,
 ) -> None:
-    """Put scores side by side: intervals, differences a class, and the same images paired; each against the first.
+    """Compare scores on the same images: intervals, differences and their significance, each against the first.
 
-    Refused is what does not compare: other rules, another split, other classes. The page is `comparison.html`,
-    and its figures are in `comparison.json` beside it.
+    Scores under other rules, of another split or of other classes are refused. The page is `comparison.html`; its
+    numbers are in `comparison.json` beside it.
     """
     from segline.evaluation.report import tables
     from segline.pipeline.compare import compare as run

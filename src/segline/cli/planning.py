@@ -1,4 +1,4 @@
-"""`segline plan`."""
+"""`segline plan`: training values derived from a dataset."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,14 +13,15 @@ from segline.console import console, say
 def show_plan(
     dataset: DatasetArgument,
     memory: Annotated[
-        float | None, typer.Option(min=0.01, help="GiB that a fit may take, if not params.yaml's `training.memory`.")
+        float | None,
+        typer.Option(min=0.01, help="Memory that a fit may take, GiB; default: `training.memory` of params.yaml."),
     ] = None,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the plan there, too.")] = None,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the plan to this file.")] = None,
 ) -> None:
     """Derive crop, batch, depth, epochs and more from the dataset's fingerprint and a memory budget.
 
-    `training.plan: auto` in params.yaml trains so. What params.yaml says itself holds, and is marked. The
-    dataset must be validated (`dvc repro validate@DATASET`); nothing is trained.
+    With `training.plan: auto` in params.yaml, training uses this plan. Values that params.yaml sets take precedence
+    and are marked. The dataset must be validated (`dvc repro validate@DATASET`). Nothing is trained.
     """
     from segline.pipeline.plan import plan
     from segline.project import Project
@@ -30,7 +31,7 @@ def show_plan(
     for name, other in planned.neighbours:
         say(f"{name}: {other}")
     if not planned.in_use:
-        say("not in use: params.yaml has no training.plan: auto")
+        say("this plan is not used: params.yaml does not set training.plan: auto")
     if json:
         planned.plan.write(json)
 
@@ -43,8 +44,8 @@ def _show_plan(made: "Plan") -> None:  # type: ignore[name-defined]  # noqa: F82
 
     table = Table("what", "value", "why", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for line in made.lines:
-        value = f"{line.value} (given)" if line.given else f"{line.value}"
-        why = f"the plan would say {line.derived}: {line.why}" if line.given else line.why
+        value = f"{line.value} (from params.yaml)" if line.given else f"{line.value}"
+        why = f"the plan derives {line.derived}: {line.why}" if line.given else line.why
         table.add_row(*(escape(text) for text in (line.key, value, why)))
     console().print(table)
     needs = (f"{network} {size_text(taken, unit='GiB')}" for network, taken in made.memory.items())

@@ -1,4 +1,4 @@
-"""`segline predict`."""
+"""`segline predict`: label maps of images."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,20 +17,23 @@ def predict(
     ],
     output: Annotated[Path, typer.Option(help="Folder for `<stem>_labels.png` and `<stem>_overlay.png`.")],
     head: Annotated[
-        int | None, typer.Option(help="Of a U-Net++ with several heads: answer by this one alone, which is faster.")
+        int | None, typer.Option(help="For a U-Net++ with several heads: use this head alone, which is faster.")
     ] = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Answer each image once, without the mirror images that the model averages.")
+        bool, typer.Option("--fast", help="Predict each image once, without averaging over mirror images.")
     ] = False,
     opacity: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Of the overlays' colours: 0 shows the image, 1 the colours.")
+        float,
+        typer.Option(min=0.0, max=1.0, help="Opacity of the colours in overlays: 0 shows the image, 1 the colours."),
     ] = 0.5,
     show: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLASS", help="Tint this class alone; may be given again. Label maps hold all of them."),
+        typer.Option(
+            metavar="CLASS", help="Colour only this class in overlays; repeat it for more. Label maps hold all classes."
+        ),
     ] = None,
 ) -> None:
-    """Label every pixel: label maps (the dataset's own ids) and overlays, at the images' own size."""
+    """Predict the class of every pixel: write label maps (the dataset's own ids) and overlays, at the images' size."""
     from segline.inference.predict import image_files
     from segline.pipeline.predict import predict as run
     from segline.progress import showing
@@ -52,4 +55,4 @@ def predict(
         for _ in written:
             count += 1
             advance(1)
-    say(f"{count} label maps and overlays are in {output}")
+    say(f"{count} label maps and overlays written to {output}")

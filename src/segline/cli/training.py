@@ -1,4 +1,4 @@
-"""`segline train`."""
+"""`segline train`: the training without Prefect."""
 
 from typing import Annotated
 
@@ -10,13 +10,13 @@ from segline.console import say, show
 
 @app.command()
 def train(
-    dataset: Annotated[str | None, typer.Option(help="Default: `dataset` of params.yaml.")] = None,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train again even if this very run is finished.")] = False,
+    dataset: Annotated[str | None, typer.Option(help="Dataset to train on; default: `dataset` of params.yaml.")] = None,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train again even if this run is finished.")] = False,
 ) -> None:
-    """Search, train, evaluate, register, and promote the model if it is better; needs prepared data (`dvc repro`).
+    """Search, train, evaluate and register a model, and promote it if it is better; needs prepared data (`dvc repro`).
 
-    It does what the training flow does, without Prefect, and goes on where either was stopped. A finished run with
-    the same data, code and parameters is reused.
+    It runs the same steps as the training flow, without Prefect, and continues where either was stopped. A finished
+    run with the same data, code and parameters is reused.
     """
     from segline.pipeline.train import train as run
     from segline.progress import showing

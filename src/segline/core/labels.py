@@ -1,7 +1,7 @@
-"""The label map: raw id <-> train id <-> name <-> colour, and what is void.
+"""Map between raw ids, train ids, names and colours of classes, and define which ids are void.
 
-The single authority on ids. Masks are uint8, HW; train ids run 0..C-1 and `VOID` marks pixels
-that are neither trained on nor scored.
+This module is the only authority on ids. Masks are uint8, HW. Train ids are 0..C-1; `VOID` marks pixels that are
+neither trained on nor scored.
 """
 
 import hashlib
@@ -24,34 +24,34 @@ VOID = 255
 """Train id of pixels that are neither trained on nor scored."""
 
 BINARY, FOREGROUND = 2, 1
-"""Classes of a binary task, whose label map names the background first, and the foreground's train id."""
+"""Number of classes of a binary task, and train id of its foreground; the background comes first, as 0."""
 
 
 def runs(ids: Iterable[int]) -> str:
-    """Write ids short: ``0..33, 255``."""
+    """Write ids in short form: ``0..33, 255``."""
     grouped = groupby(enumerate(sorted(ids)), lambda entry: entry[1] - entry[0])
     found = [[value for _, value in run] for _, run in grouped]
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in found)
 
 
 def alike(name: str) -> str:
-    """Drop from a name what a person does not see: blanks around it, how accents are coded, shapes of signs."""
+    """Normalise a name to what a person sees: no blanks around it, one coding of accents, no variants of signs."""
     return unicodedata.normalize("NFC", variants_dropped(name)).strip()
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelClass:
-    """One class, at the position of its train id.
+    """One class; its position in the label map is its train id.
 
     Args:
         name: the publisher's name.
-        raw: the id that the publisher's masks hold, 0..255; the one written where `mask` is decoded.
+        raw: id in the publisher's masks, 0..255, and the id that `LabelMap.decode` writes.
         colour: RGB, 0..255.
         merged: further raw ids that count as this class.
-        category: the publisher's name of the coarser class that it is one of; only scores by category use it.
+        category: the publisher's name of the coarser class that this one belongs to; only scores by category use it.
 
     Raises:
-        ValueError: a name that cannot be shown as it is.
+        ValueError: the name cannot be shown as it is.
     """
 
     name: str
@@ -67,7 +67,7 @@ class LabelClass:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Every raw id that is this class."""
+        """Every raw id of this class."""
         return self.raw, *self.merged
 
 
@@ -76,7 +76,7 @@ class LabelMap:
     """Classes in the order of their train ids, and the raw ids that are legal but void.
 
     Raises:
-        ValueError: no class, too many, or a raw id or a name used twice.
+        ValueError: there is no class, there are too many, or a raw id or a name occurs twice.
     """
 
     classes: tuple[LabelClass, ...]
@@ -101,7 +101,7 @@ class LabelMap:
 
     @cached_property
     def categories(self) -> dict[str, tuple[int, ...]]:
-        """Category -> train ids, in the order of their first classes; empty where a class has none."""
+        """Category -> train ids, in the order of their first classes; empty if any class has no category."""
         names = dict.fromkeys(item.category for item in self.classes)
         if "" in names:
             return {}
@@ -111,7 +111,7 @@ class LabelMap:
 
     @cached_property
     def legal(self) -> npt.NDArray[np.bool_]:
-        """256 flags: which raw ids a mask may hold."""
+        """256 flags: which raw ids a mask may contain."""
         flags = np.zeros(256, dtype=bool)
         flags[[value for item in self.classes for value in item.ids] + list(self.void)] = True
         return flags
@@ -129,32 +129,32 @@ class LabelMap:
 
     @cached_property
     def colours(self) -> npt.NDArray[np.uint8]:
-        """(256, 3) RGB by train id; black where no class is."""
+        """(256, 3) RGB by train id; black for ids without a class."""
         table = np.zeros((256, 3), dtype=np.uint8)
         table[: len(self)] = [item.colour for item in self.classes]
         return table
 
     def encode(self, raw_mask: Mask) -> Mask:
-        """Raw ids -> train ids; void and illegal raw ids become `VOID`."""
+        """Convert raw ids to train ids; void and illegal raw ids become `VOID`."""
         return self._to_train[raw_mask]
 
     def decode(self, mask: Mask) -> Mask:
-        """Train ids -> raw ids.
+        """Convert train ids to raw ids.
 
         Raises:
-            ValueError: `mask` holds an id beyond the classes (`VOID` has no single raw id).
+            ValueError: `mask` contains an id beyond the classes, as `VOID`, which has no single raw id.
         """
         if mask.size and int(mask.max()) >= len(self):
             raise ValueError(f"mask holds train id {int(mask.max())}, but there are {len(self)} classes")
         return self._to_raw[mask]
 
     def illegal(self, histogram: npt.NDArray[np.int64]) -> list[int]:
-        """Raw ids, by their 256-bin histogram, that occur though the map does not allow them."""
+        """List the raw ids that a 256-bin histogram counts, but that the map does not allow."""
         return [int(value) for value in np.flatnonzero((histogram > 0) & ~self.legal)]
 
     @cached_property
     def digest(self) -> str:
-        """16 hex digits that change when an id, a name or their order changes (colours and categories do not count)."""
+        """16 hex digits that change when an id, a name or their order changes; colours and categories do not matter."""
         content = [[item.name, *item.ids] for item in self.classes], sorted(self.void)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
@@ -172,12 +172,12 @@ def label_map(
         categories: category -> names of its classes.
 
     Raises:
-        ValueError: as for `LabelMap`, or a category names a class that there is not.
+        ValueError: as for `LabelMap`, or a category names a class that does not exist.
     """
     category = {name: of for of, names in (categories or {}).items() for name in names}
     unknown = category.keys() - {name for _, name, _ in rows}
     if unknown:
-        raise ValueError(f"categories name {sorted(unknown)}, which are no classes")
+        raise ValueError(f"categories name {sorted(unknown)}, but there are no such classes")
     return LabelMap(
         classes=tuple(
             LabelClass(raw=raw, name=name, colour=colour, category=category.get(name, "")) for raw, name, colour in rows

@@ -1,1 +1,1 @@
-"""Building blocks of all HTML pages: templates, charts."""
+"""Building blocks of all HTML pages: templates and charts."""

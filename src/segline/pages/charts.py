@@ -1,24 +1,27 @@
-"""Plots as numbers: where lines, bars and dots lie in a drawing that is as wide as it is high."""
+"""Compute where lines, bars and dots lie in a square drawing."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 SIDE = 100.0
-"""Units of a plot's side: x to the right and y downward, as SVG has them."""
+"""Length of a plot's side in SVG units: x to the right, y downward."""
 
-_MARGIN = 0.02  # of the axis, at either end
+_MARGIN = 0.02  # of the axis length, at each end
 
 
 def line(across: Sequence[float], upward: Sequence[float]) -> str:
-    """Points in 0..1 by 0..1 -> an SVG polyline's points."""
+    """Convert points in 0..1 by 0..1 to the points of an SVG polyline."""
     return " ".join(f"{SIDE * x:.2f},{SIDE * (1 - y):.2f}" for x, y in zip(across, upward, strict=True))
 
 
 def reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
-    """A reliability diagram of `core.metrics.calibration.Reliability`, in plain values.
+    """Lay out a reliability diagram.
+
+    Args:
+        diagram: plain values of `core.metrics.calibration.Reliability`.
 
     Returns:
-        Bars of accuracy with the gap to the mean confidence, and the share of the pixels that each holds.
+        Bars of accuracy with the gap to the mean confidence, and the share of the pixels in each bar.
     """
     count, total = len(diagram["pixels"]), sum(diagram["pixels"])
     bars = []
@@ -44,11 +47,14 @@ def reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
-    """The curves of `core.metrics.calibration.Abstention`, in plain values: share answered to the right.
+    """Lay out the abstention curves, with the share of answered pixels to the right.
+
+    Args:
+        curve: plain values of `core.metrics.calibration.Abstention`.
 
     Returns:
-        Points of both lines, some rows of the curve, how many classes the mean is over, and where the first of
-        them is lost: the share answered there, and x in the drawing; None where none is.
+        Points of both lines, some rows of the curve, the number of classes in the mean, and where the first of them
+        is lost: the share answered there, and x in the drawing. Both are None where no class is lost.
     """
     shares, classes = curve["answered"], curve["classes"]
     lost = next((share for share, left in zip(shares, classes, strict=True) if left < classes[0]), None)
@@ -68,12 +74,12 @@ def abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def axis(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
-    """Ends of an axis that holds all `values` and what it must `include`, with a little room."""
+    """Compute the ends of an axis that shows all `values` and those to `include`, with a small margin."""
     low, high = min((*values, *include)), max((*values, *include))
     room = _MARGIN * (high - low or 1.0)
     return low - room, high + room
 
 
 def place(value: float, ends: tuple[float, float]) -> float:
-    """Percent of the way along an axis."""
+    """Compute a value's position along an axis, in percent of its length."""
     return round(100 * (value - ends[0]) / (ends[1] - ends[0]), 2)

@@ -1,4 +1,4 @@
-"""Strict, escaping HTML templates, and how their figures are written."""
+"""Load strict, escaping HTML templates, and format their values."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -11,11 +11,11 @@ from segline.errors import printable, shown
 
 
 def environment(packages: Sequence[str]) -> jinja2.Environment:
-    """Strict, escaping templates from the `templates` folders of `packages`, the first that has the file."""
+    """Make strict, escaping templates from the `templates` folders of `packages`; the first that has a file wins."""
     made = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([jinja2.FunctionLoader(partial(_source, package)) for package in packages]),
+        loader=jinja2.ChoiceLoader([jinja2.FunctionLoader(partial(_read_template, package)) for package in packages]),
         autoescape=True,
-        finalize=_visible,
+        finalize=_make_visible,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -24,18 +24,18 @@ def environment(packages: Sequence[str]) -> jinja2.Environment:
     return made
 
 
-def _visible(value: Any) -> Any:
-    """Make text printable on its way into a page; HTML that was made here is `jinja2`'s own kind of text."""
+def _make_visible(value: Any) -> Any:
+    """Make text printable on its way into a page. HTML made here is of `jinja2`'s own type and stays as it is."""
     return printable(value, but="\n\u00a0") if type(value) is str else value
 
 
-def _source(package: str, name: str) -> str | None:
+def _read_template(package: str, name: str) -> str | None:
     file = files(package).joinpath("templates", name)
     return file.read_text("utf-8") if file.is_file() else None
 
 
 def percent(share: float | None) -> str:
-    """A share for a person to read: 34 %, 0.7 %, 0.002 %."""
+    """Write a share, 0..1, for a person to read: 34 %, 0.7 %, 0.002 %; "none" for None."""
     if share is None:
         return "none"
     if share >= 0.9995:

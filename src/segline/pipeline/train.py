@@ -107,11 +107,11 @@ def train(
     client = tracking.connect(project)
     experiment = tracking.experiment(client, project, versions.model_name(load_definition(project, params).model))
     with tracking.reporting_tracking(project.tracking_uri), alone(project, key):
-        finished = [run for run in tracking.runs_with_key(client, experiment, key) if tracking.is_finished(run)]
         begun = tracking.unfinished(client, experiment, key)
-        if finished and not retrain and begun is None:
-            progress.report(f"run {finished[0].info.run_name} has the same data, code and parameters: reused")
-            return run_summary.of_run(client, finished[0], reused=True)
+        done = None if retrain or begun else run_summary.find_finished(client, experiment, key)
+        if done:
+            progress.report(f"run {done.run} has the same data, code and parameters: reused")
+            return done
         tracking.end_abandoned(client, experiment, project)
         run = begun or tracking.open_parent(client, experiment, key=key, name=f"{params.dataset}-{key[:8]}")
         with tracking.closing(client, run) as tracker:
@@ -128,7 +128,7 @@ def train(
             )
             _run(work, steps)
         shutil.rmtree(work.scratch, ignore_errors=True)
-        return run_summary.of_run(client, client.get_run(run.info.run_id), reused=False)
+        return run_summary.of_run(client, tracker.run_id, reused=False)
 
 
 def _run(work: Work, steps: Steps) -> None:

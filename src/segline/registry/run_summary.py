@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from rich.markup import escape
 from rich.table import Table
 
@@ -12,7 +11,7 @@ from segline.core.statistics.trust import caveat, method
 from segline.errors import TrackingError
 from segline.evaluation.summary import Ends, Summary
 from segline.project import Tags
-from segline.registry import versions
+from segline.registry import tracking, versions
 from segline.registry.gate.rules import Decision
 
 _IDENTITY = ("confidence", "baseline_miou", "images", "groups")
@@ -61,12 +60,19 @@ class RunSummary:
     groups: int | None
 
 
-def of_run(client: MlflowClient, run: Run, *, reused: bool) -> RunSummary:
+def find_finished(client: MlflowClient, experiment_id: str, key: str) -> RunSummary | None:
+    """Summarise the newest finished run of this key; None where there is none."""
+    finished = [run for run in tracking.runs_with_key(client, experiment_id, key) if tracking.is_finished(run)]
+    return of_run(client, finished[0].info.run_id, reused=True) if finished else None
+
+
+def of_run(client: MlflowClient, run_id: str, *, reused: bool) -> RunSummary:
     """Read figures, decision and present champion of a finished run.
 
     Raises:
         TrackingError: the run lacks one of them, or it is not what this version writes.
     """
+    run = client.get_run(run_id)
     model = client.get_experiment(run.info.experiment_id).name
     champion = versions.champion(client, model)
     figures, tags = run.data.metrics, run.data.tags

@@ -186,8 +186,8 @@ def calibration(before, after):
 def test_a_report_gets_plain_values_and_what_must_be_said():
     found = calibration(confident(0.9, right=0.6), confident(0.65, right=0.6))
     assert found.statement == (
-        "Softmax outputs are no probabilities: on test they are off by 0.300 (ECE); "
-        "divided by the temperature 1.60, fitted on validation, by 0.050."
+        "Softmax outputs are not probabilities. On test their calibration error (ECE) is 0.300, "
+        "and 0.050 with the temperature 1.60 that was fitted on validation."
     )
     plain = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert plain["before"]["overall"]["ece"] == pytest.approx(0.3, abs=1e-6)
@@ -202,13 +202,14 @@ def test_it_is_said_which_errors_a_temperature_made_worse():
     losses = [scored(counts, temperature=1).log_loss for counts in (good, bad)]
     briers = [scored(counts, temperature=1).brier for counts in (good, bad)]
     assert calibration(good, bad).statement == (
-        "Softmax outputs are no probabilities: on test they are off by 0.050 (ECE); divided by the temperature 1.60, "
-        "fitted on validation, by 0.300. On test the temperature made it worse: ECE 0.050 to 0.300, "
+        "Softmax outputs are not probabilities. On test their calibration error (ECE) is 0.050, and 0.300 with the "
+        "temperature 1.60 that was fitted on validation. On test the temperature made some errors worse: "
+        "ECE 0.050 to 0.300, "
         f"log loss {losses[0]:.3f} to {losses[1]:.3f}, Brier score {briers[0]:.3f} to {briers[1]:.3f}."
     )
     mixed = replace(calibration(good, good), after=replace(scored(bad, temperature=1.6), log_loss=0.5, brier=briers[0]))
     assert mixed.statement.endswith(
-        f"On test the temperature made it worse: ECE 0.050 to 0.300; better: log loss {losses[0]:.3f} to 0.500."
+        f"the temperature made some errors worse: ECE 0.050 to 0.300; better: log loss {losses[0]:.3f} to 0.500."
     )
     unseen = replace(calibration(good, good), after=replace(scored(good, temperature=1.6), brier=briers[0] + 1e-9))
     assert "worse" not in unseen.statement

@@ -97,7 +97,7 @@ def test_mistakes_are_refused():
         histogram(np.zeros(SHAPE[::-1], np.uint8), logits)
     with pytest.raises(ValueError, match="id 2"):
         histogram(np.full(SHAPE, 2, np.uint8), logits)
-    with pytest.raises(ValueError, match="there are 3"):
+    with pytest.raises(ValueError, match="classes, found 3"):
         above(np.zeros((*SHAPE, 3), np.float32), 0.5)
     with pytest.raises(ValueError, match="no labelled pixel"):
         best(histogram(np.full(SHAPE, VOID, np.uint8), logits))

@@ -57,7 +57,7 @@ def test_nothing_heavy_is_imported(project, tmp_path):
 def test_doctor_says_where_own_data_are_and_where_they_are_not(project, tmp_path):
     draw_ids(tmp_path / "mine")
     project.run("init", str(tmp_path / "mine"))
-    assert f"folder        good: {tmp_path / 'mine'}" in project.run("doctor", fails=True)  # no git here
+    assert f"folder        ok: {tmp_path / 'mine'}" in project.run("doctor", fails=True)  # no git here
     (tmp_path / "mine").rename(tmp_path / "away")
     assert "no such folder" in project.run("doctor", fails=True)
 

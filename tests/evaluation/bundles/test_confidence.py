@@ -6,6 +6,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+from calibrated import calibrate
 
 from segline.core.labels import VOID, label_map
 from segline.core.metrics.calibration import abstention, count, none
@@ -76,7 +77,7 @@ def fitted_elsewhere(temperature):
 
 def judged(bundle, split, temperature=None):
     fitted = fitted_elsewhere(temperature) if temperature else None
-    return calibration.calibrate(bundle, split, fitted=fitted, progress=quiet)
+    return calibrate(bundle, split, fitted=fitted, progress=quiet)
 
 
 def test_a_temperature_fitted_on_validation_mends_an_overconfident_network_on_test(bundle):
@@ -85,12 +86,12 @@ def test_a_temperature_fitted_on_validation_mends_an_overconfident_network_on_te
     assert told == [(1,)] * 4
     assert (fitted.split, fitted.digest) == ("validation", "validation 1")
     assert fitted.temperature > 1.5
-    found = calibration.calibrate(bundle, Split(), fitted=fitted, progress=quiet)
+    found = calibrate(bundle, Split(), fitted=fitted, progress=quiet)
     assert found.before.overall.ece > 0.1
     assert found.after.overall.ece < 0.5 * found.before.overall.ece
     assert found.after.log_loss < found.before.log_loss
     assert found.after.temperature == fitted.temperature
-    assert f"temperature {fitted.temperature:.2f}, fitted on validation" in found.statement
+    assert f"temperature {fitted.temperature:.2f} that was fitted on validation" in found.statement
     json.dumps(found.as_json(), allow_nan=False)
 
 
@@ -160,7 +161,7 @@ def test_averages_over_mirror_images_are_judged_as_probabilities(bundle):
 def test_what_was_fitted_where_it_is_reported_is_refused(bundle):
     fitted = calibration.fit(bundle, Split(), progress=quiet)
     with pytest.raises(ValueError, match="fitted on test"):
-        calibration.calibrate(bundle, Split(), fitted=fitted, progress=quiet)
+        calibrate(bundle, Split(), fitted=fitted, progress=quiet)
     with pytest.raises(ValueError, match="fitted on test"):  # under another name
         calibration.Judge(bundle, Split(), fitted=replace(fitted, split="validation"))
 

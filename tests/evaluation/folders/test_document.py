@@ -57,7 +57,7 @@ def test_a_score_says_over_how_many_groups_its_interval_was_drawn(project, root)
     content = document(score(root, truth=truth, prediction=truth, only="test", published=known))
     jsonschema.validate(json.loads(json.dumps(content, allow_nan=False)), json.loads(SCHEMA.read_text()))
     assert (content["images"], content["groups"], content["interval_method"]) == (4, 3, "bootstrap over images")
-    assert "4 images in 3 groups, too few to draw" in content["caveat"]
+    assert "4 images in 3 groups: too few groups" in content["caveat"]
     content = document(score(root))
     assert (content["images"], content["groups"], content["interval_method"]) == (7, None, "bootstrap over images")
 

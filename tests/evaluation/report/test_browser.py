@@ -57,7 +57,16 @@ EVALUATION_PROBE = """
   const hidden = () => getComputedStyle(view.querySelector(".safe")).display;
   const before = hidden();
   document.getElementById("palette-safe").click();
+  const bars = [...document.querySelectorAll("#classes tbody tr")].filter((row) => row.querySelector(".gauge i"));
+  const scales = bars.map((row) => {
+    const at = (name) => row.querySelector(name).getBoundingClientRect(), track = at(".gauge");
+    const [iou, low, high] = [...row.querySelectorAll(".value data")].map((found) => Number(found.value));
+    const x = (share) => track.left + share * track.width, bar = at(".gauge i"), line = at(".gauge s");
+    return [bar.left - x(0), bar.right - x(iou), line.left - x(low), line.right - x(high)];
+  });
+  const column = (stage) => stage.getBoundingClientRect().width / stage.parentElement.getBoundingClientRect().width;
   tell("evaluation", {
+    scales, columns: [...document.querySelectorAll(".stage")].map(column),
     words: slider.getAttribute("aria-valuetext"),
     opened, later, shown: getComputedStyle(view.querySelector(".half")).display,
     truth: clip(".truth"), answer: clip(".answer"), mask_errors: clip(".errors"), before, after: hidden(),
@@ -105,6 +114,10 @@ def test_a_browser_draws_both_pages_without_an_error_or_a_sideways_scroll(writte
         assert told[name]["scroll"] <= width
         assert len(np.unique(picture.astype(np.int64) @ [1, 256, 65536])) > 100  # colours
     check_slider(told["evaluation"])
+    # A bar and its interval share one scale, to the pixel.
+    assert len(told["evaluation"]["scales"]) == 3
+    assert np.abs(told["evaluation"]["scales"]).max() < 1
+    assert told["evaluation"]["columns"] == [1] * 8  # pictures are as wide as their column
     assert told["comparison"]["heads"] == [1 if width > 640 else 0] * 9  # in one line; a phone has none
     assert told["comparison"]["names"][::2] == [1, 1]  # short ones are not broken
     assert told["comparison"]["intervals"] == [True] * 5

@@ -91,7 +91,7 @@ def test_the_cost_says_how_busy_the_machine_was_and_leaves_out_a_percentile_of_f
         for name in ("tensor_bytes", "added_bytes", "resident_before_bytes", "resident_peak_bytes"):
             size = content[key][name]  # not every build of TensorFlow counts its tensors
             assert size is None or size_text(size).replace(" ", "\u00a0") in words, (key, name)
-    assert "a GPU's is not counted" in words
+    assert "a GPU's memory is not counted" in words
     calm, words = shown(False, 12.5)
     assert "too long" not in words
     assert words.count("at the 95th percentile") == percentiles + 1
@@ -151,14 +151,14 @@ def test_the_abstention_curve_says_what_its_mean_is_over_and_where_the_first_cla
 
     text = " ".join(page.text)
     assert "always over the 3 classes" in text
-    assert "scored as void is" in text
+    assert "ignored like void" in text
     assert marks(page) == []  # here all are answered somewhere with full confidence
     assert "first class lost" not in text
     rare = {"threshold": [0, 0.5, 0.9], "answered": [1, 0.8, 0.25], "classes": [3, 3, 2]}
     rare |= {"pixel_accuracy": [0.7, 0.8, 1], "miou_lost_as_0": [0.5, 0.6, 2 / 3]}
     shown = Page(page_with(written, abstention=rare))
     text = " ".join(shown.text)
-    assert "counts 0, the first where 25\u00a0% are answered" in text
+    assert "counts as 0; the first class is lost where 25\u00a0% are predicted" in text
     assert "first class lost" in text
     assert marks(shown) == ["M25.0 0V100"]
     assert "100.00,50.00 80.00,40.00 25.00,33.33" in [found.get("points") for found in shown.all("polyline")]

@@ -1,10 +1,10 @@
-"""The two ways to score MIT DriveSeg's sample clip: as its tutorial does, and strictly.
+"""Score MIT DriveSeg's sample clip in two ways: as its tutorial does, and strictly.
 
-The tutorial is ``tutorial_driving_scene_segmentation`` of lexfridman/mit-deep-learning. Networks answer
-Cityscapes' 19 classes; the truth tells ten of them apart, so some answers are joined before they are
-compared. The tutorial then drops what was predicted outside the ten (sky, bicycle), as if those pixels
-had no truth, which raises the IoU; and it rounds each class's IoU before the mean. Strictly, such a
-prediction is a miss of the true class, and nothing is rounded.
+The tutorial is ``tutorial_driving_scene_segmentation`` of lexfridman/mit-deep-learning. Networks predict Cityscapes'
+19 classes, but the truth distinguishes only ten, so some predicted classes are merged before the comparison. The
+tutorial then ignores pixels predicted outside the ten classes (sky, bicycle), as if they had no truth, which raises
+the IoU. It also rounds each class's IoU before the mean. The strict score counts such a prediction as a miss of the
+true class, and rounds nothing.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ import numpy as np
 from segline.core.metrics.confusion import Counts, Ratios, accuracy, iou, mean_iou, merged
 
 JOINED = {0: [0], 1: [1], 2: [2, 3, 4], 5: [5], 6: [6], 7: [7], 8: [8], 9: [9], 11: [11, 12], 13: [13, 14, 15]}
-"""Scored class -> the predictions that count as it, in Cityscapes' train ids."""
+"""Scored class -> the predicted classes that count as it, in Cityscapes' train ids."""
 
 CLASSES = 19
-"""Cityscapes' classes, which masks and counts are of."""
+"""Number of Cityscapes' classes, which masks and counts are of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +25,9 @@ class DriveSegScores:
     """Scores of a clip.
 
     Args:
-        pixel_accuracy: as the protocol means it.
+        pixel_accuracy: as the protocol defines it.
         iou: float64 (10,), in the order of `JOINED`.
-        miou: their mean.
+        miou: mean of `iou`.
     """
 
     pixel_accuracy: float
@@ -36,7 +36,7 @@ class DriveSegScores:
 
 
 def strict(frames: Counts) -> DriveSegScores:
-    """Predictions outside the scored classes are misses; absent classes are left out of the mean.
+    """Score a clip strictly: predictions outside the scored classes are misses, and the mean skips absent classes.
 
     Args:
         frames: int64 (N, 19, 20), one confusion matrix a frame.
@@ -46,10 +46,10 @@ def strict(frames: Counts) -> DriveSegScores:
 
 
 def tutorial(frames: Counts) -> DriveSegScores:
-    """What the tutorial prints: its accuracy averaged over frames, its IoU rounded per class before the mean.
+    """Compute the tutorial's scores: accuracy averaged over frames, IoU rounded per class before the mean.
 
-    IoUs are rounded to 5 digits for one frame and to 4 for a clip. A class that is absent from a clip makes
-    the mean NaN, and so does a frame without labels the accuracy.
+    IoUs are rounded to 5 digits for one frame and to 4 for a clip. A class that is absent from a clip makes the mean
+    NaN. A frame without labels makes the accuracy NaN.
 
     Args:
         frames: int64 (N, 19, 20), one confusion matrix a frame.

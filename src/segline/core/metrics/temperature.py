@@ -1,7 +1,7 @@
-"""Temperature scaling: one number that all logits are divided by, so that confidences come nearer to probabilities.
+"""Fit a temperature: one divisor of all logits that brings confidences closer to probabilities.
 
-Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4. It leaves every answer as it
-is. It is fitted on a split that nothing is reported of.
+Guo et al., On Calibration of Modern Neural Networks, ICML 2017, section 4. Temperature scaling changes no predicted
+class. It is fitted on a split whose scores are not reported.
 """
 
 import math
@@ -17,16 +17,16 @@ Logits = npt.NDArray[np.float32]
 Probabilities = npt.NDArray[np.float32]
 
 TEMPERATURES = (0.05, 20.0)
-"""Temperatures are looked for between these."""
+"""Lowest and highest temperature that `fit` returns."""
 
-_AT_ONCE = 1 << 14  # pixels whose logits are float64 at a time
+_PIXELS_AT_A_TIME = 1 << 14  # whose logits are converted to float64
 
 
 def softmax(logits: Logits, *, temperature: float = 1.0) -> Probabilities:
-    """Probabilities float32 (..., C) of logits float32 (..., C), divided by `temperature` first.
+    """Divide logits, float32 (..., C), by `temperature` and convert them to probabilities, float32 (..., C).
 
-    The highest logit has the highest probability whatever the temperature, to the last bit; others can be
-    rounded to the same, which is why answers are taken from logits and never from probabilities.
+    The highest logit has the highest probability at every temperature, to the last bit. Others can be rounded to the
+    same value, which is why classes are predicted from logits and never from probabilities.
     """
     _refuse_temperature(temperature)
     shifted: Probabilities = logits - logits.max(axis=-1, keepdims=True)
@@ -38,12 +38,12 @@ def softmax(logits: Logits, *, temperature: float = 1.0) -> Probabilities:
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
-    """Some labelled pixels, to fit a temperature on.
+    """Sample of labelled pixels to fit a temperature on.
 
     Args:
         logits: float32 (P, C).
         truth: uint8 (P,), train ids.
-        weights: float64 (P,), how many labelled pixels each stands for.
+        weights: float64 (P,), number of labelled pixels that each one represents.
     """
 
     logits: Logits
@@ -52,7 +52,7 @@ class Pixels:
 
 
 def drawn(truth: Mask, logits: Logits, *, most: int, generator: np.random.Generator) -> Pixels:
-    """At most `most` labelled pixels of one image, without replacement, each standing for equally many.
+    """Draw at most `most` labelled pixels of one image, without replacement and with equal weights.
 
     Args:
         truth: uint8 (H, W), train ids and `VOID`.
@@ -77,7 +77,7 @@ def drawn(truth: Mask, logits: Logits, *, most: int, generator: np.random.Genera
 
 
 def joined(parts: Sequence[Pixels]) -> Pixels:
-    """The pixels of all `parts`, at least one."""
+    """Join the pixels of all `parts`; there is at least one part."""
     return Pixels(
         logits=np.concatenate([part.logits for part in parts]),
         truth=np.concatenate([part.truth for part in parts]),
@@ -86,13 +86,13 @@ def joined(parts: Sequence[Pixels]) -> Pixels:
 
 
 def fit(pixels: Pixels) -> float:
-    """The temperature with the lowest log loss within `TEMPERATURES`, of equally low ones the highest.
+    """Find the temperature with the lowest log loss within `TEMPERATURES`; of equally low ones the highest.
 
-    The loss is convex in the inverse temperature b: its slope is the mean, under softmax(b z), of the
-    logits z, less the true class's logit, and rises with b. The root is found by halving, to 1e-7 of itself.
+    The loss is convex in the inverse temperature b. Its slope is the mean of the logits z under softmax(b z), minus
+    the true class's logit, and rises with b. The root is found by bisection, to 1e-7 of its value.
 
     Raises:
-        ValueError: no pixel, or a true id that is no class.
+        ValueError: there is no pixel, or a true id is not a class.
     """
     if not pixels.truth.size:
         raise ValueError("a temperature needs at least one labelled pixel")
@@ -101,17 +101,17 @@ def fit(pixels: Pixels) -> float:
     lowest, highest = (math.log(1 / temperature) for temperature in reversed(TEMPERATURES))
     while highest - lowest > 1e-7:
         middle = (lowest + highest) / 2
-        lowest, highest = (middle, highest) if _slope(pixels, math.exp(middle)) < 0 else (lowest, middle)
+        lowest, highest = (middle, highest) if _compute_slope(pixels, math.exp(middle)) < 0 else (lowest, middle)
     return math.exp(-(lowest + highest) / 2)
 
 
-def _slope(pixels: Pixels, inverse: float) -> float:
-    """The derivative of the log loss, summed by weight, at an inverse temperature."""
+def _compute_slope(pixels: Pixels, inverse: float) -> float:
+    """Compute the derivative of the weighted log loss at an inverse temperature."""
     total = 0.0
-    for start in range(0, len(pixels.truth), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
+    for start in range(0, len(pixels.truth), _PIXELS_AT_A_TIME):
+        part = slice(start, start + _PIXELS_AT_A_TIME)
         truth = pixels.truth[part]
-        # Classes first: with three of them on the last axis NumPy takes four times as long.
+        # Classes first: with three classes on the last axis NumPy takes four times as long.
         logits = pixels.logits[part].T.astype(np.float64, order="C")
         logits -= logits.max(axis=0)
         shares = np.exp(inverse * logits)
@@ -123,4 +123,4 @@ def _slope(pixels: Pixels, inverse: float) -> float:
 
 def _refuse_temperature(temperature: float) -> None:
     if not (math.isfinite(temperature) and temperature > 0):
-        raise ValueError(f"temperature {temperature}, but it must be above 0")
+        raise ValueError(f"temperature is {temperature}, but must be above 0")

@@ -1,8 +1,8 @@
-"""The foreground threshold of a binary task, chosen from counts.
+"""Choose the foreground threshold of a binary task from counts.
 
-Logits are (..., 2): background, foreground. A pixel is foreground where the foreground's probability is
-above the threshold, which is where the logits differ by more than the threshold's log-odds. Compared
-that way, a threshold of 0.5 is argmax to the last bit: no probability is rounded on the way.
+Logits are (..., 2): background, foreground. A pixel is foreground where the foreground's probability is above the
+threshold, that is, where the logits differ by more than the threshold's log-odds. Comparing logits makes a threshold
+of 0.5 equal to argmax to the last bit, because no probability is rounded.
 """
 
 import math
@@ -18,44 +18,44 @@ from segline.core.metrics.confusion import Counts, mean_iou
 Logits = npt.NDArray[np.float32]
 
 BINS = 256
-"""Thresholds are looked for among 1/256, 2/256 .. 255/256; 0.5 is one of them."""
+"""The candidate thresholds are 1/256, 2/256 .. 255/256; 0.5 is one of them."""
 
-_GRID = np.arange(1, BINS) / BINS
+_THRESHOLDS = np.arange(1, BINS) / BINS
 
 
 def log_odds(threshold: float) -> np.float32:
-    """The difference of logits at which the foreground's probability is `threshold`, within 0..1; 0.0 for 0.5."""
+    """Compute the difference of logits where the foreground's probability is `threshold`, within 0..1; 0.0 for 0.5."""
     return np.float32(math.log(threshold / (1 - threshold)))
 
 
-_EDGES = np.array([log_odds(float(threshold)) for threshold in _GRID])
+_EDGES = np.array([log_odds(float(threshold)) for threshold in _THRESHOLDS])
 
 
 def above(logits: Logits, threshold: float) -> Mask:
-    """Train ids uint8 (...) of logits float32 (..., 2): the foreground where its probability is above `threshold`."""
-    return np.asarray(_margin(logits) > log_odds(threshold), dtype=np.uint8)
+    """Convert logits, float32 (..., 2), to train ids, uint8 (...): foreground above the probability `threshold`."""
+    return np.asarray(_subtract_background(logits) > log_odds(threshold), dtype=np.uint8)
 
 
-def _margin(logits: Logits) -> npt.NDArray[Any]:
-    """Foreground minus background."""
+def _subtract_background(logits: Logits) -> npt.NDArray[Any]:
+    """Compute the foreground's logit minus the background's."""
     if logits.shape[-1] != BINARY:
-        raise ValueError(f"a threshold is for two classes, but there are {logits.shape[-1]}")
-    with np.errstate(over="ignore"):  # beyond the largest number is still above every threshold
+        raise ValueError(f"a threshold needs logits of {BINARY} classes, found {logits.shape[-1]}")
+    with np.errstate(over="ignore"):  # infinity is above every threshold, as it should be
         return np.asarray(logits[..., FOREGROUND] - logits[..., 1 - FOREGROUND])
 
 
 def histogram(truth: Mask, logits: Logits) -> Counts:
-    """Count the labelled pixels of one image by truth and by how many of the thresholds they are above.
+    """Count the labelled pixels of one image by their truth and by the number of thresholds they are above.
 
     Args:
         truth: uint8 (H, W), train ids 0 and 1, and `VOID`.
         logits: float32 (H, W, 2).
 
     Returns:
-        int64 (2, BINS); sums over images are sums of these, whatever the number of images.
+        int64 (2, BINS). The counts of several images are added.
 
     Raises:
-        ValueError: sizes differ, or `truth` holds another id.
+        ValueError: sizes differ, or `truth` contains another id.
     """
     if truth.shape != logits.shape[:-1]:
         raise ValueError(f"truth is {truth.shape}, but logits are {logits.shape}")
@@ -63,13 +63,15 @@ def histogram(truth: Mask, logits: Logits) -> Counts:
     ids = truth[labelled].astype(np.int64)
     if ids.size and int(ids.max()) >= BINARY:
         raise ValueError(f"truth holds id {int(ids.max())}, but there are {BINARY} classes")
-    passed = np.searchsorted(_EDGES, _margin(logits)[labelled], side="left")  # edges that are strictly below
+    passed = np.searchsorted(
+        _EDGES, _subtract_background(logits)[labelled], side="left"
+    )  # number of edges strictly below
     return np.bincount(ids * BINS + passed, minlength=BINARY * BINS).reshape(BINARY, BINS).astype(np.int64)
 
 
 def confusions(counts: Counts) -> Counts:
-    """The confusion matrix at each threshold, int64 (BINS - 1, 2, 3), of a `histogram` (2, BINS)."""
-    claimed = counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]  # pixels above the first threshold, the second ..
+    """Compute the confusion matrix at each threshold, int64 (BINS - 1, 2, 3), from a `histogram` (2, BINS)."""
+    claimed = counts[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]  # pixels above the first threshold, above the second ..
     left = counts.sum(axis=1, keepdims=True) - claimed
     columns = [left, claimed, np.zeros_like(claimed)]  # nothing is predicted outside the two classes
     return np.stack(columns, axis=-1).swapaxes(0, 1)
@@ -77,12 +79,12 @@ def confusions(counts: Counts) -> Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """A threshold and what it brings.
+    """A threshold and its effect on the mean IoU.
 
     Args:
-        value: above which a probability means foreground, within 0..1.
-        miou: mean IoU of the two classes with it.
-        miou_at_half: the same with 0.5, which is argmax.
+        value: probability above which a pixel is foreground, within 0..1.
+        miou: mean IoU of the two classes with this threshold.
+        miou_at_half: mean IoU with 0.5, which is argmax.
     """
 
     value: float
@@ -91,10 +93,10 @@ class Threshold:
 
 
 def best(counts: Counts) -> Threshold:
-    """The threshold with the highest mean IoU over both classes, of equal ones that nearest to 0.5.
+    """Choose the threshold with the highest mean IoU of both classes; of equal ones the one nearest to 0.5.
 
-    The mean over both is what models are chosen and promoted by, and does not care which of the two
-    classes is called the foreground.
+    Models are chosen and promoted by this mean, and it does not depend on which of the two classes is called the
+    foreground.
 
     Args:
         counts: a `histogram`, int64 (2, BINS).
@@ -105,7 +107,7 @@ def best(counts: Counts) -> Threshold:
     if not counts.any():
         raise ValueError("no labelled pixel to choose a threshold by")
     scores = mean_iou(confusions(counts))
-    order = np.argsort(np.abs(_GRID - 0.5), kind="stable")  # argmax takes the first of equal ones
+    order = np.argsort(np.abs(_THRESHOLDS - 0.5), kind="stable")  # argmax takes the first of equal scores
     chosen = order[np.argmax(scores[order])]
     half = BINS // 2 - 1
-    return Threshold(value=float(_GRID[chosen]), miou=float(scores[chosen]), miou_at_half=float(scores[half]))
+    return Threshold(value=float(_THRESHOLDS[chosen]), miou=float(scores[chosen]), miou_at_half=float(scores[half]))

@@ -1,7 +1,8 @@
-"""Tell whether two models differ by more than chance on the same images, and give the difference its interval.
+"""Test whether two models differ on the same images by more than chance, and compute the difference's interval.
 
-The p-value is of Fisher's randomisation test (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter
-15): the two models' counts of an image, or of a whole group of images, change places. The interval is `bootstrap`'s.
+The p-value is that of Fisher's randomisation test (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+chapter 15): the two models' counts of an image, or of a whole group of images, are swapped at random. The interval
+is `bootstrap`'s.
 """
 
 import math
@@ -17,12 +18,12 @@ from segline.core.statistics.resampling import Floats, Score, Scores, chunks, dr
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Two models on the same images.
+    """Result of comparing two models on the same images.
 
     Args:
-        difference: score of the first less that of the second.
+        difference: score of the first minus score of the second.
         interval: of the difference.
-        p: how often chance alone makes a difference as large, in either direction.
+        p: how often chance alone gives a difference at least as large, in either direction.
     """
 
     difference: float
@@ -41,28 +42,27 @@ def compare(
     confidence: float,
     seed: int,
 ) -> Comparison:
-    """Compare two models by the same images, which takes out that some images are hard for both.
+    """Compare two models on the same images; pairing removes the effect of images that are hard for both.
 
-    The interval draws images, the same for both models. The p-value swaps the two models' counts of
-    each image by the toss of a coin, which changes nothing but chance where they are equally good
-    (Fisher's randomisation test; Good, Permutation, Parametric and Bootstrap Tests, 2005). Groups are
-    drawn, and swapped, whole.
+    The interval draws the same images for both models. The p-value swaps the two models' counts of each image
+    with probability 0.5, which has no effect beyond chance if the models are equally good (Fisher's randomisation
+    test; Good, Permutation, Parametric and Bootstrap Tests, 2005). Groups are drawn and swapped whole.
 
     Args:
         first: int64 (N, *shape), for the mean IoU (N, C, C + 1): one confusion matrix an image.
-        second: the same of the other model, in the same order of images. Where sums over the last axis, which
-            are of the truth alone, differ, the images do.
+        second: the same for the other model, in the same order of images. Sums over the last axis depend on the
+            truth alone: if they differ, the images differ.
         groups: as in `bootstrap`.
         limits: of `score`, as in `bootstrap`.
 
     Raises:
-        ValueError: no image, not the same images, or not as many names of groups.
+        ValueError: there is no image, the images differ, or the number of group names differs from N.
     """
     if not np.array_equal(first.sum(axis=-1), second.sum(axis=-1)):
         raise ValueError("a comparison needs counts of the same images, in the same order")
-    both, images, grouped = _paired(first, second, groups)
+    both, images, grouped = _pair_units(first, second, groups)
     generator = np.random.default_rng(seed)
-    ((low, high),) = _difference_limits(
+    ((low, high),) = _compute_difference_limits(
         both, lambda counts: score(counts)[..., np.newaxis], limits, resamples, confidence, generator
     )
     ours, theirs = both[:, 0], both[:, 1]
@@ -71,7 +71,7 @@ def compare(
     swapped = weighted_sums(swaps, ours - theirs, once=theirs)
     total = both.sum(axis=(0, 1))
     differences = np.concatenate([score(counts) - score(total - counts) for counts in swapped])
-    # Rounding must not tell a model from itself.
+    # Rounding must not make a model differ from itself.
     extreme = int(np.count_nonzero(np.abs(differences) >= abs(found) - 1e-12))
     p = math.nan if math.isnan(found) else (1 + extreme) / (1 + resamples)
     interval = Interval(low=low, high=high, confidence=confidence, images=images, groups=grouped)
@@ -89,27 +89,27 @@ def differences(
     confidence: float,
     seed: int,
 ) -> list[Interval]:
-    """Find an interval of each of `scores`, the first's less the second's, as `compare` does, of one set of resamples.
+    """Compute an interval for each difference of `scores`, first minus second, from one set of resamples.
 
-    Each is of its score by itself, as in `bootstraps`. NaN where a score is undefined for either. That the images
-    are the same is not seen from counts of every kind: callers see to it.
+    Each interval is for its difference alone, as in `bootstraps`. It is NaN where a score is undefined for either
+    model. The caller must make sure that the images are the same: not every kind of counts shows it.
     """
-    both, images, grouped = _paired(first, second, groups)
-    ends = _difference_limits(both, scores, limits, resamples, confidence, np.random.default_rng(seed))
+    both, images, grouped = _pair_units(first, second, groups)
+    ends = _compute_difference_limits(both, scores, limits, resamples, confidence, np.random.default_rng(seed))
     return [Interval(low=low, high=high, confidence=confidence, images=images, groups=grouped) for low, high in ends]
 
 
 def least_p(units: int) -> float:
-    """Find the lowest p-value that `compare` can give: of all ways to swap units, none and all leave the difference."""
+    """Compute the lowest p-value that `compare` can give: swapping no unit, or all, leaves the difference as it is."""
     return 2.0 ** (1 - units)
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Correct p-values of several comparisons, so that they hold for all of them at once, in the same order.
+    """Correct the p-values of several comparisons for their number; the order stays.
 
-    Where no two models differ, the lowest of these is below 0.05 in at most 5 % of such families of comparisons,
-    however they depend on each other (Holm, Scandinavian Journal of Statistics 1979): the lowest counts as many
-    times as there are comparisons, the next one time less, and none is lower than one that was lower before.
+    If no two models differ, the lowest corrected p is below 0.05 in at most 5 % of such families of comparisons,
+    however the comparisons depend on each other (Holm, Scandinavian Journal of Statistics 1979). The lowest p is
+    multiplied by the number of comparisons, the next by one less, and so on; none becomes lower than the one before.
     """
     corrected, highest = [1.0] * len(ps), 0.0
     for rank, place in enumerate(sorted(range(len(ps)), key=lambda place: ps[place])):
@@ -118,14 +118,14 @@ def holm(ps: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _paired(first: Counts, second: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
-    """Stack both models' counts of what is drawn, (N, 2, *shape); images and groups are as `drawn_units` has them."""
+def _pair_units(first: Counts, second: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
+    """Stack both models' counts of the drawn units, (N, 2, *shape); images and groups are those of `drawn_units`."""
     if first.shape != second.shape:
         raise ValueError(f"a comparison needs counts of the same images, found {first.shape} and {second.shape}")
     return drawn_units(np.stack([first, second], axis=1), groups)
 
 
-def _difference_limits(
+def _compute_difference_limits(
     both: Counts,
     scores: Scores,
     limits: tuple[float, float],
@@ -133,12 +133,12 @@ def _difference_limits(
     confidence: float,
     generator: np.random.Generator,
 ) -> list[tuple[float, float]]:
-    """Find `interval_limits` of the first model's scores less the second's; `limits` are of the scores."""
+    """Compute `interval_limits` of the first model's scores minus the second's; `limits` are those of the scores."""
     widest = limits[1] - limits[0]
 
     def difference(counts: Counts) -> Floats:
         return scores(counts[:, 0]) - scores(counts[:, 1])
 
-    if np.array_equal(both[:, 0], both[:, 1]):  # even of a single image
+    if np.array_equal(both[:, 0], both[:, 1]):  # also for a single image
         return [(value, value) for value in difference(both.sum(axis=0)[None])[0].tolist()]
     return interval_limits(both, difference, (-widest, widest), resamples, confidence, generator)

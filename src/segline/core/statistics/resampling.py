@@ -1,6 +1,6 @@
-"""What is drawn, and its sums: images or whole groups of them, resampled a bounded number of counts at a time.
+"""Resample images, or whole groups of them, and sum their counts with bounded memory.
 
-Images that show the same place, drive or animal are no separate evidence: where groups are named, whole groups are
+Images that show the same place, drive or animal are not independent: where groups are named, whole groups are
 drawn. `bootstrap` draws with replacement, `permutation` swaps the counts of two models.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.core.metrics.confusion import Counts
-from segline.core.statistics.trust import FEWEST_GROUPS
+from segline.core.statistics.trust import MIN_GROUPS_TO_DRAW
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,40 +21,47 @@ Score = Callable[[Counts], Floats]
 Scores = Callable[[Counts], Floats]
 """The same -> float64 (..., K), e.g. `iou`."""
 
-NUMBERS_AT_ONCE = 1 << 20
-"""Of resampled counts: memory is this, whatever the resamples."""
+MAX_NUMBERS_AT_ONCE = 1 << 20
+"""Numbers of resampled counts held in memory, whatever the number of resamples."""
 
 
 def group_places(groups: Sequence[str]) -> tuple[int, ...]:
-    """Tell which images belong together: of each, the place of the first of its group.
+    """Give each image the index of the first image of its group.
 
     Args:
-        groups: names, one an image; an image without a name ("") is a group of its own.
+        groups: one name an image. An image without a name ("") is a group of its own.
     """
     first: dict[str, int] = {}
     return tuple(first.setdefault(name, place) if name else place for place, name in enumerate(groups))
 
 
 def drawn_units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
-    """Sum counts to what is drawn; also images, and groups: None where every image stands for itself.
+    """Sum counts to the units that are drawn.
 
-    Images without anything counted (all void) tell nothing, and are not among them, unless all are such.
+    Images without any count (all void) carry no information and are left out, unless all images are such.
+
+    Returns:
+        Counts of the units, the number of images, and the number of groups: None where every image stands for
+        itself.
+
+    Raises:
+        ValueError: there is no image, or the number of group names differs.
     """
     if not len(per_image):
         raise ValueError("an interval needs at least one image")
     if groups is not None and len(groups) != len(per_image):
-        raise ValueError(f"{len(per_image)} images, but {len(groups)} names of groups")
-    telling = np.asarray(per_image.reshape(len(per_image), -1).any(axis=1))
-    if telling.any() and not telling.all():
-        per_image = per_image[telling]
-        groups = None if groups is None else [name for name, told in zip(groups, telling.tolist(), strict=True) if told]
+        raise ValueError(f"found {len(groups)} group names for {len(per_image)} images, expected one for each")
+    counted = np.asarray(per_image.reshape(len(per_image), -1).any(axis=1))
+    if counted.any() and not counted.all():
+        per_image = per_image[counted]
+        groups = None if groups is None else [name for name, kept in zip(groups, counted.tolist(), strict=True) if kept]
     images = len(per_image)
     if groups is None:
         return per_image, images, None
     firsts, unit_of = np.unique(group_places(groups), return_inverse=True)
     if len(firsts) == images:
         return per_image, images, None
-    if len(firsts) < FEWEST_GROUPS:
+    if len(firsts) < MIN_GROUPS_TO_DRAW:
         return per_image, images, len(firsts)
     units = np.zeros((len(firsts), *per_image.shape[1:]), dtype=np.int64)
     np.add.at(units, unit_of, per_image)
@@ -62,21 +69,21 @@ def drawn_units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts
 
 
 def chunks(resamples: int, units: Counts) -> Iterator[int]:
-    """Yield how many resamples to hold at a time, until there are `resamples`."""
-    most = max(1, NUMBERS_AT_ONCE // max(len(units), math.prod(units.shape[1:])))
+    """Split `resamples` into numbers that fit into memory at a time."""
+    most = max(1, MAX_NUMBERS_AT_ONCE // max(len(units), math.prod(units.shape[1:])))
     for start in range(0, resamples, most):
         yield min(most, resamples - start)
 
 
 def draws(units: Counts, resamples: int, generator: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
-    """Draw how often each unit is in each resample, (r, N) a chunk."""
+    """Draw how often each unit occurs in each resample, int64 (r, N) a chunk."""
     even = np.full(len(units), 1 / len(units))
     for rows in chunks(resamples, units):
         yield generator.multinomial(len(units), even, size=rows)
 
 
 def parts(units: Counts) -> Iterator[slice]:
-    """Yield slices over all units, each of as many as are held at a time."""
+    """Yield slices over all units, each as long as fits into memory at a time."""
     start = 0
     for rows in chunks(len(units), units):
         yield slice(start, start + rows)
@@ -86,7 +93,7 @@ def parts(units: Counts) -> Iterator[slice]:
 def weighted_sums(
     weights: Iterator[npt.NDArray[np.int64]], units: Counts, once: Counts | None = None
 ) -> Iterator[Counts]:
-    """Sum units times their weights, and `once` as it is: counts (r, *shape) of each chunk of weights (r, N)."""
+    """Sum units times their weights, plus `once` unweighted: counts (r, *shape) for each chunk of weights (r, N)."""
     # float64 products of integers are exact up to 2^53 pixels, and BLAS is far faster than int64.
     flat = units.reshape(len(units), -1).astype(np.float64)
     added = 0 if once is None else once.sum(axis=0)

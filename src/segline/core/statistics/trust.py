@@ -1,46 +1,49 @@
-"""How far an interval over so many images, in so many groups, can be trusted: what a person must be told."""
+"""Say how far to trust an interval over so many images, in so many groups."""
 
-HONEST_FROM = 200
-"""Below this many images an interval is too narrow to be taken at its word (PROTOCOLS, rule 6)."""
+MIN_IMAGES = 200
+"""From this many images up an interval is stated without a caution (PROTOCOLS, rule 6)."""
 
-HONEST_GROUPS = 20
-"""The same of groups, where images are grouped."""
+MIN_GROUPS = 20
+"""The same for groups, where images are grouped."""
 
-FEWEST_GROUPS = 5
-"""Below this many groups (Cityscapes' test has 3 cities) nothing can be told of others: images are drawn."""
+MIN_GROUPS_TO_DRAW = 5
+"""Below this many groups, as Cityscapes' test with its 3 cities, images are drawn instead of groups."""
 
-# Up to how many, and what share of 95 % intervals then holds the truth: `benchmarks/intervals.py`, street scenes.
-_HELD_BY_IMAGES: tuple[tuple[int, str], ...] = ((20, "fewer than 92"), (50, "about 92"), (HONEST_FROM, "about 94"))
-_HELD_BY_GROUPS: tuple[tuple[int, str], ...] = ((10, "about 90"), (HONEST_GROUPS, "about 93"))
+# Up to how many there are, and what percentage of 95 % intervals then contains the true score:
+# measured by `benchmarks/intervals.py` on street scenes.
+_COVERAGE_BY_IMAGES: tuple[tuple[int, str], ...] = ((20, "less than 92"), (50, "about 92"), (MIN_IMAGES, "about 94"))
+_COVERAGE_BY_GROUPS: tuple[tuple[int, str], ...] = ((10, "about 90"), (MIN_GROUPS, "about 93"))
 
 
 def counted(number: int, what: str) -> str:
-    """`number` of `what`, in words: 1 image, 2 images."""
+    """Write a number with its noun in the right form: 1 image, 2 images."""
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def caveat(images: int, groups: int | None = None) -> str:
-    """What must be said beside an interval over `images` images in `groups` groups; empty where nothing must.
+    """Word the caution that an interval over `images` images in `groups` groups needs; empty where it needs none.
 
-    Where there are few groups, they are what limits it, however many images they hold.
+    Few groups limit an interval, however many images they hold.
 
     Args:
         groups: None where images are not grouped.
     """
-    if groups is not None and groups < FEWEST_GROUPS:
-        few = f"{counted(images, 'image')} in {counted(groups, 'group')}"
-        return f"{few}, too few to draw: the interval tells of other images of these alone"
-    if groups is not None and groups < HONEST_GROUPS:
-        count, what, held, limit = groups, f"{images} images in {groups} groups", _HELD_BY_GROUPS, " groups"
+    if groups is not None and groups < MIN_GROUPS:
+        number = f"{counted(images, 'image')} in {counted(groups, 'group')}"
+        if groups < MIN_GROUPS_TO_DRAW:
+            return f"{number}: too few groups, so the interval says nothing about images of other groups"
+        count, enough, table = groups, f"{MIN_GROUPS} groups", _COVERAGE_BY_GROUPS
     else:
-        count, what, held, limit = images, counted(images, "image"), _HELD_BY_IMAGES, ""
-    share = next((share for below, share in held if count < below), None)
-    if share is None:
+        count, number, enough, table = images, counted(images, "image"), f"{MIN_IMAGES} images", _COVERAGE_BY_IMAGES
+    coverage = next((share for below, share in table if count < below), None)
+    if coverage is None:
         return ""
-    honest = f"{what}: intervals are honest only from about {held[-1][0]}{limit} up"
-    return f"{honest} (of 95 % ones {share} % held the truth in simulations)"
+    held = f"{coverage} % of simulated 95 % intervals held the truth"
+    return f"{number}: treat the interval as approximate ({held}; {enough} are enough)"
 
 
 def method(groups: int | None) -> str:
-    """How an interval over images in `groups` groups is made, for a person to read."""
-    return "bootstrap over images" if groups is None or groups < FEWEST_GROUPS else f"bootstrap over {groups} groups"
+    """Name for a person how an interval over images in `groups` groups is made."""
+    return (
+        "bootstrap over images" if groups is None or groups < MIN_GROUPS_TO_DRAW else f"bootstrap over {groups} groups"
+    )

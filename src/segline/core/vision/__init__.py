@@ -1,1 +1,1 @@
-"""What is seen in images and masks: components, outlines, look-alikes, how far two sets lie apart."""
+"""Connected components, polygons, perceptual hashes, and distances between sets of images."""

@@ -1,10 +1,10 @@
-"""How far two sets of images lie apart, and how far chance alone would put them.
+"""Measure how far two sets of images differ, and how far they would differ by chance.
 
-A distance between two splits says little by itself: two random halves of one small dataset lie apart
-too. So each distance comes with its permutation reference (Good, "Permutation, Parametric and Bootstrap
-Tests of Hypotheses", 2005): the same distance after the images were dealt out again at random.
-Images count as exchangeable one by one; where neighbours show one place, as in frames of a drive,
-chance would in truth put splits further apart than is said here.
+A distance between two splits means little by itself: two random halves of a small dataset differ too. So each
+distance comes with a permutation reference (Good, "Permutation, Parametric and Bootstrap Tests of Hypotheses", 2005):
+the same distance after the images were assigned to the two sets at random. Images are treated as exchangeable. Where
+neighbouring images show one place, as frames of a drive do, this reference is too small: random splits by drive
+would differ more.
 """
 
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_AT_A_TIME = 64  # images in one product: memory stays at some MiB for any number of them
-_DEALT_AT_A_TIME = 16  # dealings in one product; each is a number an image
-_TIE = 1e-9  # distances closer than this are equal: sums of floats differ by their order
+_IMAGES_AT_A_TIME = 64  # in one matrix product: memory stays at some MiB for any number of images
+_DEALINGS_AT_A_TIME = 16  # in one matrix product; each dealing is one number an image
+_TOLERANCE = 1e-9  # closer distances are equal: sums of floats differ by their order
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A figure and what chance says of it.
+    """A measured value, and its distribution by chance.
 
     Args:
         value: as measured.
-        chance_median: median of it by chance alone.
-        chance_extreme: what chance alone passes in one of twenty cases.
-        p: share of chance's cases at least as extreme as the value, the value's own counted in.
+        chance_median: median of the random cases.
+        chance_extreme: value that one of twenty random cases passes.
+        p: share of the random cases that are at least as extreme as the value; the value itself counts as one.
     """
 
     value: float
@@ -37,38 +37,40 @@ class Judged:
 
 
 def jensen_shannon(one: Floats, other: Floats) -> Floats:
-    """Jensen-Shannon distance, 0 (alike) to 1 (disjoint): the root of the divergence in bits.
+    """Compute the Jensen-Shannon distance, 0 (equal) to 1 (disjoint): the root of the divergence in bits.
 
     Args:
-        one: float64 (..., C) counts or shares, not all zero; each is normalised.
-        other: the same shape.
+        one: float64 (..., C) counts or shares, not all zero; they are normalised here.
+        other: the same, of the same shape.
     """
     first, second = (counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1e-300) for counts in (one, other))
     middle = (first + second) / 2
-    return np.asarray(np.sqrt(np.maximum(_kullback(first, middle) + _kullback(second, middle), 0) / 2))
+    return np.asarray(
+        np.sqrt(np.maximum(_compute_kullback_leibler(first, middle) + _compute_kullback_leibler(second, middle), 0) / 2)
+    )
 
 
-def _kullback(shares: Floats, of: Floats) -> Floats:
+def _compute_kullback_leibler(shares: Floats, of: Floats) -> Floats:
     ratio = np.divide(shares, of, out=np.ones_like(shares), where=shares > 0)
     return np.asarray((shares * np.log2(ratio)).sum(axis=-1))
 
 
 def shifts(counts: Floats, features: Floats, second: npt.NDArray[np.bool_], *, dealings: int) -> list[Judged]:
-    """Distances between two sets of images, with their permutation references.
+    """Measure distances between two sets of images, with their permutation references.
 
     Args:
-        counts: float64 (N, C), pixels a class an image: their sums are compared by `jensen_shannon`.
-        features: float64 (N, F), figures of an image: their means are compared, in standard
-            deviations of all N images.
-        second: (N,) which images are of the second set; both sets hold some.
-        dealings: how often chance deals.
+        counts: float64 (N, C), pixels of each class in each image. Their sums are compared by `jensen_shannon`.
+        features: float64 (N, F), features of each image. Their means are compared, in standard deviations of all
+            N images.
+        second: (N,) which images are of the second set; neither set is empty.
+        dealings: how often images are assigned to the sets at random.
 
     Returns:
-        1 + F figures, the first of `counts`.
+        1 + F distances, the first for `counts`.
     """
     values = np.concatenate([counts, features], axis=1)
     deviation = features.std(axis=0)
-    scale = np.where(deviation > _TIE, deviation, np.inf)  # what never varies is nowhere apart
+    scale = np.where(deviation > _TOLERANCE, deviation, np.inf)  # a constant feature has distance 0
 
     def apart(members: Floats) -> Floats:
         there = members @ values
@@ -81,20 +83,20 @@ def shifts(counts: Floats, features: Floats, second: npt.NDArray[np.bool_], *, d
     observed = apart(second[None].astype(np.float64))[0]
     generator = np.random.default_rng(0)
     dealt = []
-    for begin in range(0, dealings, _DEALT_AT_A_TIME):
-        members = np.tile(second.astype(np.float64), (min(_DEALT_AT_A_TIME, dealings - begin), 1))
+    for begin in range(0, dealings, _DEALINGS_AT_A_TIME):
+        members = np.tile(second.astype(np.float64), (min(_DEALINGS_AT_A_TIME, dealings - begin), 1))
         dealt.append(apart(generator.permuted(members, axis=1)))
-    return [_judged(value, chance) for value, chance in zip(observed, np.concatenate(dealt).T, strict=True)]
+    return [_judge(value, chance) for value, chance in zip(observed, np.concatenate(dealt).T, strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Symmetry:
-    """How much of a layout a mirror leaves in place.
+    """Overlap of a layout with its mirror image.
 
     Args:
-        overlap: of all classes together, 0 (nothing) to 1 (all), with what chance says: the same of a
-            dataset each of whose images was mirrored by the toss of a coin, which has no preferred side.
-        by_class: (C,) the same a class, without reference; NaN where a class is nowhere.
+        overlap: for all classes together, 0 (none) to 1 (full). Its reference is the same dataset with each image
+            mirrored with probability 0.5, so that no side is preferred.
+        by_class: (C,) overlap of each class, without a reference; NaN where a class does not occur.
     """
 
     overlap: Judged
@@ -102,20 +104,20 @@ class Symmetry:
 
 
 def symmetry(layouts: npt.NDArray[np.uint8], *, classes: int, axis: int, tosses: int) -> Symmetry:
-    """Whether classes lie where their mirror images lie.
+    """Measure how far classes lie where their mirror images lie.
 
     Args:
-        layouts: uint8 (N, G, G), each image's train ids at a grid of points; others are left out.
-        classes: how many train ids there are.
+        layouts: uint8 (N, G, G), each image's train ids at a grid of points; other ids are ignored.
+        classes: number of train ids.
         axis: 2 mirrors left and right, 1 up and down.
-        tosses: how often chance tosses a coin for every image.
+        tosses: number of random references; each mirrors every image with probability 0.5.
     """
     generator = np.random.default_rng(0)
     cells = layouts[0].size if len(layouts) else 0
     differences = np.zeros((tosses + 1, classes, cells), dtype=np.float32)  # whole numbers below 2^24: exact
     total = np.zeros(classes)
-    for begin in range(0, len(layouts), _AT_A_TIME):
-        part = layouts[begin : begin + _AT_A_TIME]
+    for begin in range(0, len(layouts), _IMAGES_AT_A_TIME):
+        part = layouts[begin : begin + _IMAGES_AT_A_TIME]
         placed = part[:, None] == np.arange(classes, dtype=np.uint8)[:, None, None]
         total += placed.sum(axis=(0, 2, 3))
         lopsided = placed.astype(np.float32) - np.flip(placed, axis=axis + 1)
@@ -127,12 +129,12 @@ def symmetry(layouts: npt.NDArray[np.uint8], *, classes: int, axis: int, tosses:
     overlaps = 1 - moved.sum(axis=1) / max(total.sum(), 1)
     with np.errstate(invalid="ignore"):
         by_class = 1 - moved[0] / np.where(total > 0, total, np.nan)
-    return Symmetry(overlap=_judged(overlaps[0], overlaps[1:], low=True), by_class=by_class)
+    return Symmetry(overlap=_judge(overlaps[0], overlaps[1:], low=True), by_class=by_class)
 
 
-def _judged(value: float, chance: Floats, *, low: bool = False) -> Judged:
+def _judge(value: float, chance: Floats, *, low: bool = False) -> Judged:
     sign = -1 if low else 1
-    extreme = np.count_nonzero(sign * chance >= sign * value - _TIE)
+    extreme = np.count_nonzero(sign * chance >= sign * value - _TOLERANCE)
     return Judged(
         value=float(value),
         chance_median=float(np.median(chance)),

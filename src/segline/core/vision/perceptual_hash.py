@@ -1,8 +1,8 @@
-"""Perceptual hashes: images that look alike have hashes that differ in few bits.
+"""Compute perceptual hashes: hashes of images that look alike differ in few bits.
 
-The hash is the sign of the lowest frequencies of a small grey copy (pHash: Zauner, "Implementation
-and Benchmarking of Perceptual Image Hash Functions", 2010), so it outlives scaling, recompression
-and slight changes of light, and differs for another picture in about half of its 64 bits.
+The hash is the sign of the lowest frequencies of a small grey copy (pHash: Zauner, "Implementation and Benchmarking
+of Perceptual Image Hash Functions", 2010). Scaling, recompression and small changes of brightness leave it almost as
+it is; another image differs in about half of the 64 bits.
 """
 
 from collections.abc import Sequence
@@ -16,44 +16,44 @@ from segline.core.labels import Image
 SIDE = 32
 """Height and width of the small copy that is hashed."""
 
-_LARGE = 8 * SIDE  # the shorter side, from which an image is halved
+_HALVED_FROM = 8 * SIDE  # shorter side, pixels
 _CHANNELS = np.arange(3)
-_LOW = 8  # lowest frequencies kept in each direction
-_COMPARED = 1 << 19  # pairs compared at a time: memory stays at a few MiB for any number of hashes
+_FREQUENCIES = 8  # the lowest ones, in each direction
+_PAIRS_AT_A_TIME = 1 << 19  # memory stays at a few MiB for any number of hashes
 
 
 def reduce(image: Image) -> Image:
-    """Uint8 (H, W, 3) -> uint8 (SIDE, SIDE, 3), by pixel area, whatever the proportions.
+    """Scale an image, uint8 (H, W, 3), to uint8 (SIDE, SIDE, 3) by pixel area; its proportions are not kept.
 
-    Large images are halved first: OpenCV does that ten times as fast as any other factor, and it
-    moves 0.4 of the 64 bits on average. An odd last row or column is dropped.
+    Large images are halved first, because OpenCV halves ten times as fast as it scales by any other factor. That
+    changes 0.4 of the 64 bits on average. An odd last row or column is dropped.
     """
-    while min(image.shape[:2]) >= _LARGE:
+    while min(image.shape[:2]) >= _HALVED_FROM:
         height, width = image.shape[0] // 2, image.shape[1] // 2
         image = cv2.resize(image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def hash_of(small: Image) -> int:
-    """The 64-bit hash of a copy made by `reduce`."""
+    """Compute the 64-bit hash of a copy made by `reduce`."""
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    low = cv2.dct(grey)[:_LOW, :_LOW].ravel()
-    bits = low > np.median(low[1:])  # the first is the mean brightness, which says nothing about the picture
+    low = cv2.dct(grey)[:_FREQUENCIES, :_FREQUENCIES].ravel()
+    bits = low > np.median(low[1:])  # the first is the mean brightness, which says nothing about the content
     return int(np.packbits(bits).view(">u8")[0])
 
 
 def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int, most: int) -> npt.NDArray[np.int64]:
-    """Pairs of positions whose hashes differ in at most `distance` bits.
+    """Find pairs of positions whose hashes differ in at most `distance` bits.
 
     Args:
-        most: later positions that each position is paired with, the first ones: a thousand blank
-            images are half a million pairs, and a chain of a few of them joins all of them as well.
+        most: limit of the later positions that one position is paired with; the first ones are kept. A thousand
+            blank images are half a million pairs, and a chain of a few of these joins all of them as well.
 
     Returns:
         int64 (P, 2), first below second, in ascending order.
     """
     found = []
-    rows = max(1, _COMPARED // max(1, len(hashes)))
+    rows = max(1, _PAIRS_AT_A_TIME // max(1, len(hashes)))
     for start in range(0, len(hashes), rows):
         block = hashes[start : start + rows, None]
         bits = np.bitwise_count(block ^ hashes[None, start:])
@@ -66,19 +66,20 @@ def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int, most: int) -> n
 
 
 def explained(small: Image, masks: Sequence[npt.NDArray[np.uint8] | None], *, void: int) -> list[float | None]:
-    """How much of a picture's colour variance each mask's classes explain (eta squared), 0..1.
+    """Compute which share of an image's colour variance each mask's classes explain (eta squared), 0..1.
 
-    A mask that belongs to another picture explains less. Picture and masks are (SIDE, SIDE).
+    A mask that belongs to another image explains less. Image and masks are (SIDE, SIDE).
 
     Returns:
-        None for a mask that is none, or labels too little; and where nothing varies.
+        One share a mask. None where the mask is None, where it labels fewer than SIDE pixels, and where the
+        colours do not vary.
     """
     colours = small.reshape(-1, 3).astype(np.float64)
     flat, squares = colours.ravel(), np.einsum("ij,ij->i", colours, colours)
-    return [None if mask is None else _explained(flat, squares, mask.ravel(), void) for mask in masks]
+    return [None if mask is None else _explain(flat, squares, mask.ravel(), void) for mask in masks]
 
 
-def _explained(
+def _explain(
     colours: npt.NDArray[np.float64], squares: npt.NDArray[np.float64], mask: npt.NDArray[np.uint8], void: int
 ) -> float | None:
     classes = mask.astype(np.int64)
@@ -90,7 +91,7 @@ def _explained(
     sums = np.bincount((3 * classes[:, None] + _CHANNELS).ravel(), weights=colours, minlength=3 * 256).reshape(-1, 3)
     sums[void] = 0
     labelled = float(np.bincount(classes, weights=squares, minlength=256)[counts > 0].sum())
-    # Whole numbers below 2^53 all of them, so nothing is lost by squaring before subtracting.
+    # All are whole numbers below 2^53, so squaring before subtracting loses nothing.
     mean = float((sums.sum(axis=0) ** 2).sum()) / count
     total = labelled - mean
     between = float(((sums**2).sum(axis=1) / np.maximum(counts, 1)).sum()) - mean

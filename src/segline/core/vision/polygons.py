@@ -1,11 +1,10 @@
-"""Outlines and run lengths -> the pixels of an area.
+"""Rasterise polygons and run lengths.
 
-A pixel belongs to an outline's area where its centre lies inside (even-odd rule), so areas have no
-bias: a square from 0 to 10 covers 10 pixels a side. OpenCV's ``fillPoly`` paints the outline too,
-which makes everything a pixel wider.
+A pixel belongs to a polygon if its centre lies inside (even-odd rule), so areas have no bias: a square from 0 to 10
+covers 10 pixels a side. OpenCV's ``fillPoly`` also paints the outline, which makes everything a pixel wider.
 
-Coordinates are continuous, (x, y) from the image's upper left corner, as in COCO and LabelMe: pixel
-(row, column) spans column..column+1 and row..row+1.
+Coordinates are continuous, (x, y) from the image's upper left corner, as in COCO and LabelMe: pixel (row, column)
+spans column..column+1 and row..row+1.
 """
 
 from collections.abc import Sequence
@@ -17,9 +16,9 @@ import numpy.typing as npt
 from segline.core.labels import Mask
 
 Points = npt.NDArray[np.float64]
-"""(N, 2) corners of an outline, x and y; the last one is joined to the first."""
+"""(N, 2) corners of a polygon, x and y; the last corner is joined to the first."""
 Area = npt.NDArray[np.bool_]
-"""(H, W), true inside."""
+"""(H, W), true inside the area."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +26,10 @@ class Shape:
     """One labelled area.
 
     Args:
-        raw: the id that its pixels get.
-        outlines: its parts; a pixel in any of them belongs to it.
-        runs: lengths of alternating runs, outside first, down the columns of the whole image (COCO's
-            RLE); they may leave holes. Empty where there are outlines.
+        raw: raw id that its pixels get.
+        outlines: its polygons; a pixel inside any of them belongs to the area.
+        runs: lengths of alternating runs, outside first, down the columns of the whole image (COCO's RLE). They can
+            leave holes. Empty where there are outlines.
         stamp: a small area, and the row and column of its upper left pixel; None where there is none.
     """
 
@@ -47,15 +46,15 @@ def draw(shapes: Sequence[Shape], *, height: int, width: int, background: int) -
         uint8 (height, width) raw ids; `background` where no shape is.
 
     Raises:
-        ValueError: run lengths that do not make up the image.
+        ValueError: run lengths do not cover the image exactly.
     """
     mask = np.full((height, width), background, dtype=np.uint8)
     for shape in shapes:
         for outline in shape.outlines:
-            part, area = _covered(outline, height=height, width=width)
+            part, area = _rasterise(outline, height=height, width=width)
             mask[part][area] = shape.raw
         if shape.runs:
-            mask[unroll(shape.runs, height=height, width=width)] = shape.raw
+            mask[_unroll(shape.runs, height=height, width=width)] = shape.raw
         if shape.stamp is not None:
             area, row, column = shape.stamp
             rows, columns = np.nonzero(area)
@@ -65,25 +64,17 @@ def draw(shapes: Sequence[Shape], *, height: int, width: int, background: int) -
 
 
 def leaves(shape: Shape, *, height: int, width: int, tolerance: float = 1.0) -> bool:
-    """Whether an outline goes further out of the image than `tolerance` pixels, where it is cut off."""
+    """Return whether an outline reaches more than `tolerance` pixels beyond the image, where it is cut off."""
     return any(
         bool((outline < -tolerance).any() or (outline > np.array([width, height]) + tolerance).any())
         for outline in shape.outlines
     )
 
 
-def inside(outline: Points, *, height: int, width: int) -> Area:
-    """The pixels whose centres lie inside one outline; what is outside the image is cut off."""
-    full = np.zeros((height, width), dtype=bool)
-    part, area = _covered(outline, height=height, width=width)
-    full[part] = area
-    return full
-
-
-def _covered(outline: Points, *, height: int, width: int) -> tuple[tuple[slice, slice], Area]:
-    """The part of an image that holds all of an outline, and the area in it."""
+def _rasterise(outline: Points, *, height: int, width: int) -> tuple[tuple[slice, slice], Area]:
+    """Find the part of the image that contains all of an outline, and the area within that part."""
     start, end = outline, np.roll(outline, -1, axis=0)
-    # Each edge from its upper end down: an edge that is walked there and back is then crossed twice at one place.
+    # Each edge goes downward: an edge that occurs in both directions is then crossed twice at the same place.
     down = (start[:, 1] <= end[:, 1])[:, None]
     start, end = np.where(down, start, end), np.where(down, end, start)
     lowest = np.clip(np.ceil(outline.min(axis=0) - 0.5), 0, (width, height)).astype(np.int64)
@@ -91,7 +82,7 @@ def _covered(outline: Points, *, height: int, width: int) -> tuple[tuple[slice, 
     (left, top), (right, bottom) = lowest.tolist(), highest.tolist()
     first = np.clip(np.ceil(start[:, 1] - 0.5), top, bottom).astype(np.int64)
     after = np.clip(np.ceil(end[:, 1] - 0.5), top, bottom).astype(np.int64)
-    # One entry for each row that an edge crosses: where it crosses, inside turns to outside or back.
+    # One entry for each row that an edge crosses. At the crossing, inside changes to outside or back.
     edge = np.repeat(np.arange(len(outline)), after - first)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(after - first) - after, after - first)
     slope = (end - start)[edge]
@@ -103,34 +94,33 @@ def _covered(outline: Points, *, height: int, width: int) -> tuple[tuple[slice, 
     return (slice(top, bottom), slice(left, right)), area
 
 
-def unroll(runs: Sequence[int], *, height: int, width: int) -> Area:
-    """Run lengths down the columns -> area.
+def _unroll(runs: Sequence[int], *, height: int, width: int) -> Area:
+    """Turn run lengths down the columns into an area.
 
     Raises:
-        ValueError: they do not make up the image.
+        ValueError: they do not cover the image exactly.
     """
     if sum(runs) != height * width or min(runs) < 0:
-        raise ValueError(f"runs of {sum(runs)} pixels for an image of {height} x {width} = {height * width}")
+        raise ValueError(f"runs of {sum(runs)} pixels for an image of {height} x {width} = {height * width} pixels")
     values = np.arange(len(runs)) % 2 == 1
     return np.repeat(values, runs).reshape(width, height).T
 
 
 def runs_of(text: str) -> tuple[int, ...]:
-    """COCO's compressed run lengths -> run lengths.
+    """Decode COCO's compressed run lengths (``rleFrString`` of the COCO API).
 
-    Each number is written in groups of five bits, lowest first, a sixth bit saying that more follow, 48
-    added to make it a letter; from the fourth number on, only its difference to the last but one is
-    (``rleFrString`` of the COCO API).
+    Each number is written in groups of five bits, lowest first. A sixth bit says that more groups follow, and 48 is
+    added to make a letter. From the fourth number on, the difference to the number two places before is written.
 
     Raises:
-        ValueError: a letter that cannot stand there, or a text that ends within a number.
+        ValueError: a letter is not allowed, or the text ends within a number.
     """
     runs: list[int] = []
     value = shift = 0
     for letter in text:
         bits = ord(letter) - 48
         if not 0 <= bits < 64:
-            raise ValueError(f"letter {letter!r} in compressed run lengths")
+            raise ValueError(f"letter {letter!r} is not allowed in compressed run lengths")
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:
@@ -140,5 +130,5 @@ def runs_of(text: str) -> tuple[int, ...]:
         runs.append(value + runs[-2] if len(runs) > 2 else value)
         value = shift = 0
     if shift:
-        raise ValueError("compressed run lengths that end within a number")
+        raise ValueError("compressed run lengths end within a number")
     return tuple(runs)

@@ -12,12 +12,12 @@ from segline.progress import Advance
 
 @dataclass(frozen=True, kw_only=True)
 class Mirrors:
-    """The flips to average over, and what they bring.
+    """The flips to average over, and their effect on the mean IoU.
 
     Args:
-        flips: all that were legal, or none.
-        miou: mean IoU on validation with all of them.
-        miou_without: and with none.
+        flips: all legal flips, or none.
+        miou: mean IoU on validation with all legal flips.
+        miou_without: mean IoU on validation with none.
     """
 
     flips: tuple[Flip, ...]
@@ -26,13 +26,13 @@ class Mirrors:
 
 
 def choose(bundle: Bundle, split: PreparedSplit, *, flips: tuple[Flip, ...], progress: Advance) -> Mirrors:
-    """Whether averaging over mirror images gives `bundle` a higher mean IoU on `split`, at the prepared scale.
+    """Average over mirror images if that raises the mean IoU of `bundle` on `split`, at the prepared scale.
 
     Args:
-        bundle: its own mirrors and threshold are not looked at.
-        split: the one that chose the weights, never the one that is reported.
-        flips: the legal ones, at least one.
-        progress: called with 1 after each image of either pass.
+        bundle: its own mirrors and threshold are ignored.
+        split: the split that chose the weights, never the one whose scores are reported.
+        flips: the legal flips, at least one.
+        progress: called with 1 after each image of each of the two passes.
     """
     scaled = AtTrainingScale(split)
 

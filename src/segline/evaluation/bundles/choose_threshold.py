@@ -11,13 +11,13 @@ from segline.progress import Advance
 
 
 def choose(bundle: Bundle, split: PreparedSplit, *, progress: Advance) -> Threshold:
-    """The threshold that gives `bundle` the highest mean IoU on `split`, at the prepared scale.
+    """Choose the threshold that gives `bundle` the highest mean IoU on `split`, at the prepared scale.
 
-    One pass, whatever the number of thresholds and images: pixels are counted by truth and probability.
+    One pass is enough for all thresholds, because pixels are counted by truth and probability.
 
     Args:
-        bundle: of two classes; a threshold that it has already is not looked at.
-        split: the one that chose the weights, never the one that is reported.
+        bundle: of two classes; its own threshold is ignored.
+        split: the split that chose the weights, never the one whose scores are reported.
         progress: called with 1 after each image.
 
     Raises:
@@ -31,7 +31,7 @@ def choose(bundle: Bundle, split: PreparedSplit, *, progress: Advance) -> Thresh
         raise TrainingError(
             f"{split.dataset} {split.name} split",
             found="no labelled pixel",
-            expected="some to choose the threshold by",
-            remedy="give a number as training.threshold, or look at the masks",
+            expected="labelled pixels to choose the threshold by",
+            remedy="set training.threshold in params.yaml to a number, or correct the masks",
         )
     return best(counts)

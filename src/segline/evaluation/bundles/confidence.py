@@ -1,4 +1,4 @@
-"""How far a network's confidences can be taken for probabilities, on prepared splits at the labels' native size."""
+"""Fit a temperature and measure calibration on prepared splits, at the labels' native size."""
 
 from dataclasses import dataclass
 
@@ -15,14 +15,14 @@ from segline.inference.bundle import Bundle
 from segline.progress import Advance
 
 PIXELS = 1 << 18
-"""Labelled pixels that a temperature is fitted on, drawn over all images alike."""
+"""Number of labelled pixels to fit a temperature on, drawn evenly from all images."""
 
 SEED = 21
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A temperature, and the split that it was fitted on, by name and digest."""
+    """A temperature, and name and digest of the split that it was fitted on."""
 
     temperature: float
     split: str
@@ -30,12 +30,13 @@ class Fitted:
 
 
 def fit(bundle: Bundle, split: ScoredSplit, *, progress: Advance) -> Fitted:
-    """The temperature that `bundle`'s logits are to be divided by.
+    """Fit the temperature that the logits of `bundle` are divided by.
 
-    One pass; memory does not grow with the number of images, because as many fewer pixels of each are kept.
+    This takes one pass. Memory does not grow with the number of images: the more images, the fewer pixels of each are
+    kept.
 
     Args:
-        split: validation, never the one that is reported.
+        split: validation, never the split whose scores are reported.
         progress: called with 1 after each image.
 
     Raises:
@@ -53,20 +54,20 @@ def fit(bundle: Bundle, split: ScoredSplit, *, progress: Advance) -> Fitted:
         raise DataError(
             f"{split.dataset} {split.name} split",
             found="no labelled pixel",
-            expected="some to fit the temperature on",
-            remedy="look at the masks",
+            expected="labelled pixels to fit the temperature on",
+            remedy="correct the masks",
         )
     return Fitted(temperature=temperature.fit(pixels), split=split.name, digest=split.digest)
 
 
 class Judge:
-    """Counts, image by image, what a network's confidences are worth, before and after a temperature.
+    """Count image by image how well a network's confidences are calibrated, before and after a temperature.
 
-    Answers are those of `evaluate`: a binary task's threshold decides as it does there, and confidence is
-    the probability of the class that was answered. A bundle with mirrors has its averaged probabilities judged.
+    Predicted classes are those of `evaluate`: a binary task's threshold decides as it does there. Confidence is the
+    probability of the predicted class. For a bundle with mirrors, the averaged probabilities are judged.
 
     Args:
-        fitted: what `fit` gave on another split; None for the softmax alone.
+        fitted: from `fit` on another split; None to judge the softmax alone.
 
     Raises:
         ValueError: the temperature was fitted on `split` itself.
@@ -75,13 +76,13 @@ class Judge:
 
     def __init__(self, bundle: Bundle, split: ScoredSplit, *, fitted: Fitted | None) -> None:
         if fitted and (fitted.split == split.name or fitted.digest == split.digest):
-            raise ValueError(f"the temperature was fitted on {split.name}, so its calibration there says nothing")
+            raise ValueError(f"the temperature was fitted on {split.name}, so it cannot be judged there")
         refuse_mismatch(bundle, split)
         self._bundle, self._split, self._fitted = bundle, split, fitted
         self._before = self._after = calibration.none(len(bundle.labels))
 
     def see(self, truth: Mask, answer: Mask, logits: Logits) -> None:
-        """Count one image: label and answer, uint8 (H, W), and logits, float32 (H, W, C)."""
+        """Count one image: label and predicted mask, uint8 (H, W), and logits, float32 (H, W, C)."""
         self._before += calibration.count(truth, answer, temperature.softmax(logits))
         if self._fitted is not None:
             self._after += calibration.count(
@@ -89,7 +90,7 @@ class Judge:
             )
 
     def judged(self) -> Calibration:
-        """What all images say, once each was seen."""
+        """Compute the calibration over all images, once `see` took each of them."""
         before, after, fitted = self._before, self._after, self._fitted
         return Calibration(
             dataset=self._split.dataset,
@@ -105,22 +106,3 @@ class Judge:
             fitted_on=fitted.split if fitted else None,
             abstention=calibration.abstention(before if fitted is None else after),
         )
-
-
-def calibrate(
-    bundle: Bundle,
-    split: ScoredSplit,
-    *,
-    fitted: Fitted | None,
-    progress: Advance,
-) -> Calibration:
-    """What a `Judge` says after a pass of its own over `split`; `evaluate` can have one see in its pass.
-
-    Args:
-        progress: called with 1 after each image.
-    """
-    judge = Judge(bundle, split, fitted=fitted)
-    for index in range(len(split)):
-        judge.see(*answered(bundle, split, index))
-        progress(1)
-    return judge.judged()

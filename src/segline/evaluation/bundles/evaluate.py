@@ -11,13 +11,12 @@ from segline.core.metrics.confusion import Counts, confusion
 from segline.core.metrics.threshold import Logits
 from segline.errors import DataError
 from segline.evaluation.bundles.scored_split import ScoredSplit
-from segline.evaluation.results import BOOTSTRAP_SEED, Evaluation, grouping, load, save
+from segline.evaluation.results import Evaluation, grouping, load, save
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, mask_of, resized
 from segline.progress import Advance
 
 __all__ = [
-    "BOOTSTRAP_SEED",
     "Evaluation",
     "answered",
     "evaluate",
@@ -40,13 +39,13 @@ def evaluate(
     Where the split's dataset declares scores of the road's probabilities, these are counted in the same pass.
 
     Args:
-        boundary: count along the boundaries too, which takes time: two filters of the image a pair of masks.
+        boundary: count along the boundaries, too; this costs two filters of the image for each pair of masks.
         progress: called with 1 after each image.
-        also: takes each image's label and answer, uint8 (H, W), and the logits, float32 (H, W, C): to count
-            something else in the same pass.
+        also: called with each image's label and predicted mask, uint8 (H, W), and its logits, float32 (H, W, C), to
+            count something else in the same pass.
 
     Raises:
-        DataError: the network answers other classes than the split's labels have, or no labelled pixel is there.
+        DataError: the network predicts other classes than those of the split's labels, or no pixel is labelled.
     """
     refuse_mismatch(bundle, split)
     classes = len(bundle.labels)
@@ -87,7 +86,11 @@ def evaluate(
 
 
 def answered(bundle: Bundle, split: ScoredSplit, index: int) -> tuple[Mask, Mask, Logits]:
-    """A label and the answer to it, uint8 (H, W), and the logits at the label's size, float32 (H, W, C)."""
+    """Predict one image of a split.
+
+    Returns:
+        Its label and the predicted mask, uint8 (H, W), and the logits at that size, float32 (H, W, C).
+    """
     label = split.label(index)
     height, width = label.shape
     logits = resized(logits_of(bundle, split.image(index)), height=height, width=width)
@@ -99,23 +102,24 @@ def _refuse_unlabelled(split: ScoredSplit, per_image: Counts) -> None:
         raise DataError(
             f"{split.dataset} {split.name} split",
             found="no labelled pixel",
-            expected="some to score by",
-            remedy="look at the masks",
+            expected="labelled pixels to score by",
+            remedy="correct the masks",
         )
 
 
 def refuse_mismatch(bundle: Bundle, split: ScoredSplit) -> None:
-    """See, before the first image, that `bundle` can be judged on `split`.
+    """Check that `bundle` can be scored on `split`, before the first image is predicted.
 
     Raises:
-        DataError: it answers other classes than the labels have, images are at another scale, or there is none.
+        DataError: the network predicts other classes than the labels have, the images are at another scale, or there
+            is no image.
     """
     if bundle.labels.digest != split.label_map:
         raise DataError(
             f"{split.dataset} {split.name} split",
             found=f"label map {split.label_map}",
             expected=f"{bundle.labels.digest}, that of the network, which was trained on {bundle.dataset}",
-            remedy="score it on data of its own label map, or train again",
+            remedy="score it on data with its own label map, or train again",
         )
     if bundle.short_side != split.short_side:
         raise DataError(

@@ -1,4 +1,4 @@
-"""The split that a network is scored on: prepared data, at the scale the network was trained on."""
+"""Choose the split that a network is scored on, at the scale that the network was trained on."""
 
 from pathlib import Path
 from typing import get_args
@@ -11,9 +11,9 @@ from segline.inference.bundle import Bundle
 
 
 class AtTrainingScale:
-    """A prepared split labelled by the masks of its own scale, as training sees it: to look at, not to publish.
+    """A prepared split with masks of its own scale, as training sees it, for scores that are not published.
 
-    Its protocol says at which scale, so that its scores are never compared with those of native labels.
+    Its protocol names the scale, so that its scores are never compared with those of native labels.
     """
 
     def __init__(self, split: PreparedSplit) -> None:
@@ -28,36 +28,37 @@ class AtTrainingScale:
         return len(self._split)
 
     def image(self, index: int) -> Image:
-        """Scaled image, uint8 (h, w, 3)."""
+        """Read a scaled image, uint8 (h, w, 3)."""
         return self._split.image(index)
 
     def label(self, index: int) -> Mask:
-        """Scaled mask, uint8 (h, w) train ids."""
+        """Read a scaled mask, uint8 (h, w) train ids."""
         return self._split.mask(index)
 
 
 ScoredSplit = PreparedSplit | RescaledSplit | AtTrainingScale
-"""Images and labels to score a model by, whatever scale they are kept at."""
+"""Images and labels to score a model on, at any scale."""
 
 
 def fitting(bundle: Bundle, prepared: Prepared, *, name: str, raw: Path, manifest_folder: Path) -> ScoredSplit:
-    """The split `name` for `bundle`: native labels, images at its scale, decoded anew where they were not kept.
+    """Find the split `name` with native labels and images at the scale of `bundle`.
 
-    The training split keeps no native labels: it is scored at the prepared scale, and its protocol says so.
+    Images of another scale than the prepared one are decoded again. The training split keeps no native labels: it is
+    scored at the prepared scale, and its protocol says so.
 
     Args:
         raw: the dataset's extracted archives, read only where the scale differs.
-        manifest_folder: of the dataset, read in the same case.
+        manifest_folder: the dataset's manifest, read only where the scale differs.
 
     Raises:
-        DataError: there is no such split, or the network's scale is another and cannot be made.
+        DataError: there is no such split, or images at the network's scale cannot be made.
     """
     if name not in get_args(Split):
         raise DataError(
             f"{prepared.meta['dataset']} {name} split",
             found="no such split",
             expected=f"one of {', '.join(get_args(Split))}",
-            remedy="name one of them with --split",
+            remedy="give one of them as --split",
         )
     split = prepared.split(name)
     if name in SCORED and split.short_side == bundle.short_side:
@@ -66,7 +67,7 @@ def fitting(bundle: Bundle, prepared: Prepared, *, name: str, raw: Path, manifes
         if split.short_side != bundle.short_side:
             raise DataError(
                 f"{prepared.meta['dataset']} {name} split",
-                found=f"images at short side {split.short_side}, and no native labels to score another scale by",
+                found=f"images at short side {split.short_side}, and no native labels to score another scale with",
                 expected=f"{bundle.short_side}, the scale this network was trained on",
                 remedy=f"score {' or '.join(SCORED)} instead, or prepare the data at that scale",
             )
@@ -74,8 +75,8 @@ def fitting(bundle: Bundle, prepared: Prepared, *, name: str, raw: Path, manifes
     if not (raw.is_dir() and manifest_folder.is_dir()):
         raise DataError(
             raw,
-            found="no raw data to take images of another scale from",
-            expected=f"the {prepared.meta['dataset']} images, to bring them to short side {bundle.short_side}",
+            found="no raw data to make images of another scale from",
+            expected=f"the {prepared.meta['dataset']} images, to scale them to short side {bundle.short_side}",
             remedy="run dvc repro (or dvc pull), then the same command",
         )
     return split.rescaled(raw=raw, manifest_folder=manifest_folder, short_side=bundle.short_side)

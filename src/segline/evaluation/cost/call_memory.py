@@ -1,9 +1,8 @@
-"""Memory that calls take, whatever their process did before.
+"""Measure the memory that calls take, independently of what their process did before.
 
-Two figures, because TensorFlow's allocator keeps what its tensors leave and gives it to the next ones: memory
-of tensors that a process has once had is in no later growth of its resident memory. That allocator counts the
-kept pieces that it gives, which may be larger than what was asked for: a small U-Net's tensors took 27 MiB in
-a new process and 36 MiB in one that had trained.
+There are two figures, because TensorFlow's allocator keeps freed memory for its next tensors, so that reused memory
+does not show as growth of the process's resident memory. The allocator counts the pieces that it gives out, which
+can be larger than requested: a small U-Net's tensors took 27 MiB in a new process, and 36 MiB in one that had trained.
 """
 
 import ctypes
@@ -18,21 +17,21 @@ from pathlib import Path
 import keras
 import psutil
 
-_GLANCE = 0.005  # seconds between two looks, where the kernel does not watch
-_SECONDS = 20 * _GLANCE  # that calls go on for, so that looks see short ones too
+_INTERVAL = 0.005  # seconds between two samples, where the kernel keeps no high-water mark
+_SECONDS = 20 * _INTERVAL  # for which the call is repeated, so that samples hit short peaks, too
 _DEVICE = "CPU:0"
 _RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Memory of this process around some calls, bytes; that of a GPU is not counted.
+    """Memory of this process during some calls, bytes; a GPU's memory is not counted.
 
     Args:
-        tensor_bytes: the most that TensorFlow's tensors took at once, above what they held before; None where
-            it does not count them, as another backend or allocator, whose tensors are then resident growth.
-        resident_before_bytes: as they begin: libraries, the network, and whatever else the process holds.
-        resident_peak_bytes: the greatest while they run.
+        tensor_bytes: peak of TensorFlow's tensors, above what they held before. None where tensors are not counted,
+            as with another backend or allocator; they are then part of the resident growth.
+        resident_before_bytes: resident memory at the start: libraries, the network, and all else.
+        resident_peak_bytes: highest resident memory during the calls.
     """
 
     tensor_bytes: int | None
@@ -41,40 +40,39 @@ class Memory:
 
     @property
     def added_bytes(self) -> int:
-        """Growth of resident memory meanwhile: what the calls take besides tensors that find kept memory."""
+        """Growth of resident memory: what the calls take besides tensors that reuse kept memory."""
         return self.resident_peak_bytes - self.resident_before_bytes
 
 
 def taken(call: Callable[[], object]) -> Memory:
-    """Memory that `call` takes; it is called once or more, for 0.1 s.
+    """Measure the memory that `call` takes; it is repeated for 0.1 s.
 
-    It has been called before: what a first call sets up and keeps is then not counted. Memory that was
-    freed is handed back to the system first, as calls that find it again would seem to take none. The peak
-    is the kernel's high-water mark where it can be reset (Linux, proc(5): clear_refs), and else the greatest
-    of looks every 5 ms, which a shorter peak escapes.
+    Call it once before, so that what a first call sets up and keeps is not counted. Freed memory is first returned to
+    the system, because calls that reuse it would seem to take none. The peak is the kernel's high-water mark where
+    that can be reset (Linux, proc(5): clear_refs). Elsewhere memory is sampled every 5 ms, which misses shorter peaks.
     """
-    _hand_back()
-    _reset_tensors()
-    with _watching() as peak:
-        before = _resident()
+    _return_freed_memory()
+    _reset_tensor_peak()
+    with _watch_resident() as peak:
+        before = _read_resident()
         begun = time.perf_counter()
         call()
         while time.perf_counter() - begun < _SECONDS:
             call()
         most = peak()
-    return Memory(tensor_bytes=_tensors(), resident_before_bytes=before, resident_peak_bytes=max(before, most))
+    return Memory(tensor_bytes=_read_tensor_peak(), resident_before_bytes=before, resident_peak_bytes=max(before, most))
 
 
-def _reset_tensors() -> None:
-    """Let the peak of tensors be what they take now."""
+def _reset_tensor_peak() -> None:
+    """Set the peak of tensors to what they take now."""
     if _counts_tensors():
         import tensorflow
 
         tensorflow.config.experimental.reset_memory_stats(_DEVICE)
 
 
-def _tensors() -> int | None:
-    """Bytes: the peak since, less what tensors take now, when those of the calls are gone."""
+def _read_tensor_peak() -> int | None:
+    """Read the peak since the reset, minus what tensors take now, bytes; those of the calls are freed by now."""
     if not _counts_tensors():
         return None
     import tensorflow
@@ -95,49 +93,49 @@ def _counts_tensors() -> bool:
     return True
 
 
-def _hand_back() -> None:
+def _return_freed_memory() -> None:
     gc.collect()
     try:
-        trim = ctypes.CDLL(None).malloc_trim  # glibc's
+        trim = ctypes.CDLL(None).malloc_trim  # exists in glibc alone
     except (AttributeError, OSError, TypeError):
         return
     trim(0)
 
 
 @contextmanager
-def _watching() -> Iterator[Callable[[], int]]:
-    """Yield a function that tells the greatest resident memory since, bytes."""
-    if _kernel_watches():
-        yield _high_water
+def _watch_resident() -> Iterator[Callable[[], int]]:
+    """Yield a function that returns the highest resident memory since, bytes."""
+    if _reset_high_water():
+        yield _read_high_water
         return
-    stop, most = threading.Event(), [_resident()]
+    stop, most = threading.Event(), [_read_resident()]
 
-    def look() -> None:
-        while not stop.wait(_GLANCE):
-            most[0] = max(most[0], _resident())
+    def sample() -> None:
+        while not stop.wait(_INTERVAL):
+            most[0] = max(most[0], _read_resident())
 
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
     try:
         yield lambda: most[0]
     finally:
         stop.set()
-        watcher.join()
+        sampler.join()
 
 
-def _kernel_watches() -> bool:
-    """Whether there is a high-water mark, and it is now set to the present memory."""
+def _reset_high_water() -> bool:
+    """Set the kernel's high-water mark to the present memory; return False where there is none."""
     try:
         _RESET.write_text("5", encoding="ascii")
-        return _high_water() > 0
+        return _read_high_water() > 0
     except OSError:
         return False
 
 
-def _high_water() -> int:
+def _read_high_water() -> int:
     lines = _STATUS.read_text(encoding="utf-8", errors="replace").splitlines()
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:")), 0)
 
 
-def _resident() -> int:
+def _read_resident() -> int:
     return int(psutil.Process().memory_info().rss)

@@ -1,4 +1,4 @@
-"""Where something is measured, and how busy that machine is meanwhile."""
+"""Describe the machine that something is measured on, and how busy it is meanwhile."""
 
 import os
 import platform
@@ -11,19 +11,19 @@ import keras
 import psutil
 
 _PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless")
-_NOT_BUSY = {"idle", "iowait", "guest", "guest_nice"}  # guests' time is in user's and nice's already
-_UNNOTICED = 0.1  # share of the cores used that others may take before times are in doubt
+_IDLE_TIMES = {"idle", "iowait", "guest", "guest_nice"}  # guests' time is already part of user's and nice's
+_TOLERATED_SHARE = 0.1  # of the used cores, which others may take before times count as disturbed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Where something was measured.
+    """The machine that something was measured on.
 
     Args:
-        cores: logical ones that this process may use.
-        threads: that the arithmetic was limited to; None: it was not.
-        devices: what Keras computes on.
-        versions: package -> version, Python's too.
+        cores: number of logical cores that this process may use.
+        threads: number of threads that the arithmetic was limited to; None where it was not limited.
+        devices: devices that Keras computes on.
+        versions: package -> version, Python's included.
     """
 
     processor: str
@@ -39,11 +39,11 @@ class Load:
     """How busy the machine was while something was measured.
 
     Args:
-        average: load average of the minute before, in which this process's own earlier work counts;
-            None: the system has none.
-        cores: logical ones of the whole machine.
-        used: of them, those that the measured calls may use.
-        others: cores that all but this process kept busy meanwhile, a host's other guests included.
+        average: load average of the minute before, which includes this process's earlier work; None on a system
+            without one.
+        cores: number of logical cores of the whole machine.
+        used: number of these cores that the measured calls may use.
+        others: number of cores that other processes kept busy meanwhile, a host's other guests included.
     """
 
     average: float | None
@@ -53,19 +53,19 @@ class Load:
 
     @property
     def disturbed(self) -> bool:
-        """Whether others needed cores that the measured calls use, so that times came out too long."""
-        return self.others > self.cores - self.used + _UNNOTICED * self.used
+        """Whether other processes needed cores that the measured calls use, so that the times are too long."""
+        return self.others > self.cores - self.used + _TOLERATED_SHARE * self.used
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One look at the clocks.
+    """Times read at one moment.
 
     Args:
-        wall: seconds.
-        busy: core seconds that anything has computed for on the machine.
-        own: core seconds of this process, all threads; its children are others.
-        average: load average of the last minute.
+        wall: wall-clock time, seconds.
+        busy: core seconds that all processes of the machine have computed.
+        own: core seconds of this process, all threads; its children count as others.
+        average: load average of the last minute; None on a system without one.
     """
 
     wall: float
@@ -75,7 +75,7 @@ class Reading:
 
 
 def here(*, threads: int | None = None) -> Machine:
-    """Name the machine that this runs on."""
+    """Describe the machine that this process runs on."""
     versions = {"python": platform.python_version(), "backend": keras.backend.backend()}
     for package in _PACKAGES:
         try:
@@ -84,7 +84,7 @@ def here(*, threads: int | None = None) -> Machine:
             continue
     affinity = getattr(os, "sched_getaffinity", None)
     return Machine(
-        processor=_processor(),
+        processor=_name_processor(),
         cores=len(affinity(0)) if affinity else os.cpu_count() or 1,
         threads=threads,
         devices=tuple(sorted(str(device) for device in keras.distribution.list_devices())),
@@ -94,21 +94,21 @@ def here(*, threads: int | None = None) -> Machine:
 
 
 def read() -> Reading:
-    """Look at the clocks now."""
+    """Read the times now."""
     times, own = psutil.cpu_times()._asdict(), psutil.Process().cpu_times()
     return Reading(
         wall=time.perf_counter(),
-        busy=sum(value for name, value in times.items() if name not in _NOT_BUSY),
+        busy=sum(value for name, value in times.items() if name not in _IDLE_TIMES),
         own=own.user + own.system,
         average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     )
 
 
 def load(first: Reading, last: Reading, *, machine: Machine, cores: int | None = None) -> Load:
-    """Between two readings, of calls that use what `machine` lets them.
+    """Compute the load between two readings, while the measured calls may use all that `machine` allows.
 
     Args:
-        cores: of the whole machine; None: this one's.
+        cores: number of cores of the whole machine; None for this machine's.
     """
     whole = cores or psutil.cpu_count() or machine.cores
     others = (last.busy - first.busy) - (last.own - first.own)
@@ -116,12 +116,12 @@ def load(first: Reading, last: Reading, *, machine: Machine, cores: int | None =
         average=first.average,
         cores=whole,
         used=min(machine.threads or machine.cores, machine.cores, whole),
-        others=max(0.0, others / (last.wall - first.wall)),  # below 0 by the clocks' ticks alone
+        others=max(0.0, others / (last.wall - first.wall)),  # below 0 only because clocks tick
     )
 
 
-def _processor() -> str:
-    """The processor's name; what Python knows of it where the system does not say."""
+def _name_processor() -> str:
+    """Find the processor's name, from Python where the system does not tell it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,9 +1,9 @@
-"""What a network costs: parameters, multiply-adds, bytes, time and memory, on the machine that is named.
+"""Measure what a network costs: parameters, multiply-adds, file size, time and memory, on the machine it names.
 
-Multiply-adds are counted layer by layer from the shapes, for one image: convolutions (ordinary, grouped,
-depthwise, separable, transposed) and dense layers. Biases, normalisation, activations, pooling, resizing
-and sums are left out, as in the papers whose figures one compares with (MobileNetV2's 300 M at 224 pixels:
-Sandler et al. 2018, arXiv:1801.04381, table 4).
+Multiply-adds are counted layer by layer from the shapes, for one image: convolutions (ordinary, grouped, depthwise,
+separable, transposed) and dense layers. Biases, normalisation, activations, pooling, resizing and sums are left out,
+as in the papers that one compares with (MobileNetV2's 300 M at 224 pixels: Sandler et al. 2018, arXiv:1801.04381,
+table 4).
 """
 
 import math
@@ -27,27 +27,27 @@ from segline.inference.bundle import Bundle
 from segline.inference.predict import predict
 
 REAL_TIME = 25.0
-"""Frames per second that a film needs."""
+"""Images per second from which a network counts as real-time."""
 
 BATCH = 8
-"""Images at a time, where the throughput of many is measured."""
+"""Number of images in a batch, to measure throughput."""
 
 SECONDS = 2.0
-"""That each of the times may be measured for, once it has its fewest calls."""
+"""Limit of each of the three timings, once it has the minimum of calls."""
 
-_WARM_UP = 3  # calls that are not counted: the first traces the network
-_FEWEST, _MOST = 5, 200  # calls that are
-_FOR_P95 = 20  # calls, below which one alone is more than 5 %
-_COUNTED = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
+_WARM_UP_CALLS = 3  # not counted: the first call traces the network
+_MIN_CALLS, _MAX_CALLS = 5, 200
+_MIN_CALLS_FOR_P95 = 20  # with fewer, a single call is more than 5 %
+_COUNTED_LAYERS = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
-    """How long a call takes, over `calls` calls after the warm-up.
+    """Duration of a call, over `calls` calls after the warm-up.
 
     Args:
         median: milliseconds.
-        p95: milliseconds that 95 % of the calls stay within; None of fewer than 20.
+        p95: 95th percentile, milliseconds; None for fewer than 20 calls.
     """
 
     median: float
@@ -56,28 +56,28 @@ class Latency:
 
     @property
     def per_second(self) -> float:
-        """Calls a second, by the median."""
+        """Calls a second, from the median."""
         return 1000.0 / self.median
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What answering images takes.
+    """Cost of predicting images.
 
     Args:
-        parameters: weights, those that are not trained included.
+        parameters: number of weights, untrained ones included.
         multiply_adds: for one image, all its mirror views included.
         views: how often the network sees one image.
-        file_bytes: of the network's file; None where there is none.
-        input_size: height and width that the network is given.
+        file_bytes: size of the network's file; None where there is none.
+        input_size: height and width of the network's input.
         image_size: height and width of the image, before it is scaled down.
-        single: the network on one image with its views.
-        batch: images of the batched figure.
-        batched: the network on that many images, without mirror views.
-        whole: from a decoded image to its mask at the image's own size, scaling and views included.
-        whole_memory: around the calls of `whole`.
-        batched_memory: around those of `batched`.
-        load: while the times were measured.
+        single: time of the network on one image with its views.
+        batch: number of images in `batched`.
+        batched: time of the network on that many images, without mirror views.
+        whole: time from a decoded image to its mask at the image's own size, scaling and views included.
+        whole_memory: memory during the calls of `whole`.
+        batched_memory: memory during the calls of `batched`.
+        load: load of the machine during the timings.
     """
 
     parameters: int
@@ -97,12 +97,12 @@ class Cost:
 
     @property
     def frames_per_second(self) -> float:
-        """Images a second, one after the other, by the median of `whole`."""
+        """Images a second, one after the other, from the median of `whole`."""
         return self.whole.per_second
 
     @property
     def real_time(self) -> bool:
-        """Whether that is enough for a film."""
+        """Whether that is at least `REAL_TIME`."""
         return self.frames_per_second >= REAL_TIME
 
 
@@ -116,14 +116,14 @@ def measure(
     threads: int | None = None,
     seconds: float = SECONDS,
 ) -> Cost:
-    """Count and time `bundle` here and now; it takes about ``3 * seconds``.
+    """Count and time `bundle` on this machine; it takes about ``3 * seconds``.
 
     Args:
-        image: an already scaled one, uint8 (h, w, 3); what it shows changes nothing.
-        size: height and width that such an image has before it is scaled.
-        file: the network's, for its size.
-        threads: that the arithmetic is limited to, for the record.
-        seconds: that each of the three times may take, once it has its fewest calls.
+        image: an already scaled image, uint8 (h, w, 3); its content does not matter.
+        size: height and width of such an image before it is scaled.
+        file: the network's file, for its size.
+        threads: number of threads that the arithmetic is limited to, for the record.
+        seconds: limit of each of the three timings, once it has the minimum of calls.
     """
     padded = pad_image(image, multiple=bundle.stride)
     height, width = padded.shape[:2]
@@ -160,35 +160,35 @@ def measure(
 
 
 def multiply_adds(network: keras.Model, *, height: int, width: int) -> int:
-    """Multiply-adds of `network` for one image (height, width, 3); see above for what counts."""
+    """Count the multiply-adds of `network` for one image (height, width, 3); the module says what counts."""
     total = 0
 
     def call(layer: Any, *arguments: Any, **options: Any) -> Any:
         nonlocal total
         given = layer(*arguments, **options)
         if isinstance(layer, keras.Model):
-            total += counted(layer, keras.tree.map_structure(_input_like, arguments[0]))
+            total += count_model(layer, keras.tree.map_structure(_make_input_like, arguments[0]))
         else:
-            total += _of_layer(layer, arguments, given)
+            total += _count_layer(layer, arguments, given)
         return given
 
-    def counted(model: keras.Model, inputs: Any) -> int:
+    def count_model(model: keras.Model, inputs: Any) -> int:
         nonlocal total
         before, total = total, 0
-        # A copy, because calling the layers themselves would add to the network's own graph.
+        # A copy, because calling the layers themselves would extend the network's own graph.
         keras.models.clone_model(model, input_tensors=inputs, call_function=call)
         found, total = total, before
         return found
 
-    return counted(network, keras.Input(batch_shape=(1, height, width, 3)))
+    return count_model(network, keras.Input(batch_shape=(1, height, width, 3)))
 
 
-def _input_like(tensor: Any) -> Any:
+def _make_input_like(tensor: Any) -> Any:
     return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)
 
 
-def _of_layer(layer: Any, arguments: tuple[Any, ...], given: Any) -> int:
-    if not isinstance(layer, _COUNTED):
+def _count_layer(layer: Any, arguments: tuple[Any, ...], given: Any) -> int:
+    if not isinstance(layer, _COUNTED_LAYERS):
         return 0
     taken, made = (tuple(map(int, tensor.shape[1:])) for tensor in (arguments[0], given))
     if isinstance(layer, layers.Dense):
@@ -205,7 +205,7 @@ def _of_layer(layer: Any, arguments: tuple[Any, ...], given: Any) -> int:
 
 
 def summary(cost: Cost) -> dict[str, Any]:
-    """Plain values for JSON."""
+    """Convert `cost` to plain values for JSON."""
     content = asdict(cost) | {"frames_per_second": cost.frames_per_second, "real_time": cost.real_time}
     content["load"]["disturbed"] = cost.load.disturbed
     for key, found in (("whole_memory", cost.whole_memory), ("batched_memory", cost.batched_memory)):
@@ -214,14 +214,14 @@ def summary(cost: Cost) -> dict[str, Any]:
 
 
 def timed(call: Callable[[], object], *, seconds: float, clock: Callable[[], float] = time.perf_counter) -> Latency:
-    """Time `call` for `seconds`, but 5 to 200 times; three calls before those are not counted."""
-    for _ in range(_WARM_UP):
+    """Time `call` for `seconds`, but 5 to 200 times, after three calls that are not counted."""
+    for _ in range(_WARM_UP_CALLS):
         call()
     times: list[float] = []
     begun = clock()
-    while len(times) < _FEWEST or (len(times) < _MOST and clock() - begun < seconds):
+    while len(times) < _MIN_CALLS or (len(times) < _MAX_CALLS and clock() - begun < seconds):
         start = clock()
         call()
         times.append(1000 * (clock() - start))
-    p95 = float(np.percentile(times, 95)) if len(times) >= _FOR_P95 else None
+    p95 = float(np.percentile(times, 95)) if len(times) >= _MIN_CALLS_FOR_P95 else None
     return Latency(median=float(np.median(times)), p95=p95, calls=len(times))

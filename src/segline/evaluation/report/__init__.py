@@ -1,1 +1,1 @@
-"""Scores for people: pages, pictures, tables."""
+"""Show scores to people: pages, pictures and tables."""

@@ -1,4 +1,4 @@
-"""The page that puts evaluations side by side."""
+"""Render the page that compares evaluations."""
 
 from segline.core.metrics import table
 from segline.evaluation.compare import ComparisonSummary
@@ -7,7 +7,7 @@ from segline.pages import charts
 
 
 def page(summary: ComparisonSummary) -> str:
-    """Write the page as one HTML document that loads nothing else."""
+    """Render the comparison as one HTML document that loads nothing else."""
     runs = summary.runs
     against = [run.against_first for run in runs]
     ends = charts.axis([value for run in runs for value in (run.miou, run.miou_low, run.miou_high)])
@@ -28,13 +28,13 @@ def page(summary: ComparisonSummary) -> str:
             for row in table.rows(axis="all", place="comparison")
             if any(row.key in run.figures for run in runs)
         },
-        whiskers=[_whisker(run.miou_low, run.miou, run.miou_high, ends) for run in runs],
+        whiskers=[_place_interval(run.miou_low, run.miou, run.miou_high, ends) for run in runs],
         ends=ends,
-        paired=[one and _whisker(one.low, one.difference, one.high, apart) for one in against],
+        paired=[one and _place_interval(one.low, one.difference, one.high, apart) for one in against],
         zero=charts.place(0.0, apart),
         largest=max(changes, default=0.0) or 1.0,
     )
 
 
-def _whisker(low: float, middle: float, high: float, ends: tuple[float, float]) -> dict[str, float]:
+def _place_interval(low: float, middle: float, high: float, ends: tuple[float, float]) -> dict[str, float]:
     return {name: charts.place(value, ends) for name, value in (("low", low), ("middle", middle), ("high", high))}

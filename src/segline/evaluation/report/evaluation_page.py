@@ -1,4 +1,4 @@
-"""The page of one evaluation: scores, classes, confusion, confidence, cost and pictures."""
+"""Render the page of one evaluation: scores, classes, confusion, confidence, cost and images."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,6 +7,7 @@ import numpy as np
 
 from segline.core.labels import LabelMap
 from segline.core.metrics import table
+from segline.core.metrics.confusion import mean_iou
 from segline.core.metrics.table import Axis
 from segline.evaluation.report import rendering
 from segline.evaluation.results import Evaluation
@@ -17,9 +18,9 @@ from segline.pages.environment import percent
 if TYPE_CHECKING:
     from segline.evaluation.report.image_slider import Exhibit  # which needs Keras, and the page does not
 
-_SMALLEST_SHARE_WRITTEN = 0.005
-# On a cell of this share black and white text have the same contrast, 4.5; above it white has more.
-_SHARE_OF_WHITE_TEXT = 0.875
+_MIN_SHARE_SHOWN = 0.005  # below it a cell of the confusion matrix stays empty
+_MIN_SHARE_DARK = 0.875  # from here on white text is readable: black and white both have a contrast of 4.5 there
+_MAX_IMAGES_LISTED = 20
 
 
 def page(
@@ -31,34 +32,42 @@ def page(
     pictures: "Sequence[Exhibit]",
     cost: Mapping[str, Any] | None = None,
     calibration: Mapping[str, Any] | None = None,
+    origin: Mapping[str, str] | None = None,
+    warnings: Sequence[str] = (),
 ) -> str:
-    """Write the page as one HTML document that loads nothing else.
+    """Render the evaluation as one HTML document that loads nothing else.
 
     Args:
-        summary: of `evaluation`, whose figures are the ones shown.
-        model: what a person calls the network.
-        cost: of `cost.summary`.
-        calibration: of `core.metrics.calibration.Calibration.as_json`.
+        summary: of `evaluation`.
+        model: name of the network, or of the label maps, for a person.
+        pictures: images to show; without any, the worst images are listed by name.
+        cost: from `cost.summary`.
+        calibration: from `core.metrics.calibration.Calibration.as_json`.
+        origin: further rows about what was scored, by their titles.
+        warnings: what a reader of the scores should know, besides the summary's caveat.
     """
     _, *over_split = table.rows(axis="all", place="page")  # the main one has a place of its own
     return rendering.render(
         "evaluation.html",
-        title=f"{summary.dataset} {summary.split}: mIoU {summary.miou:.3f}",
+        title=f"{' '.join(filter(None, (summary.dataset, summary.split)))}: mIoU {summary.miou:.3f}",
         model=model,
         summary=summary,
         swatches=rendering.swatches(labels),
         tiles=[row for row in over_split if not row.group and summary.value(row) is not None],
         declared=[row for row in over_split if row.group and summary.counted(row)],
-        classes=_own_figures(evaluation, summary, "class"),
-        categories=_own_figures(evaluation, summary, "category"),
-        confusion=_confusion(evaluation),
+        classes=_collect_own_figures(evaluation, summary, "class"),
+        categories=_collect_own_figures(evaluation, summary, "category"),
+        confusion=_lay_out_confusion(evaluation),
         pictures=pictures,
+        images=[] if pictures else _list_worst_images(evaluation),
         cost=cost,
-        calibration=calibration and _calibration(calibration, evaluation.names),
+        calibration=calibration and _lay_out_calibration(calibration, evaluation.names),
+        origin=origin or {},
+        warnings=warnings,
     )
 
 
-def _own_figures(evaluation: Evaluation, summary: Summary, axis: Axis) -> dict[str, Any]:
+def _collect_own_figures(evaluation: Evaluation, summary: Summary, axis: Axis) -> dict[str, Any]:
     """Collect the metrics that each class or category has a value of, for one table.
 
     Returns:
@@ -90,8 +99,8 @@ def _own_figures(evaluation: Evaluation, summary: Summary, axis: Axis) -> dict[s
     }
 
 
-def _confusion(evaluation: Evaluation) -> dict[str, Any]:
-    """Compute rows of shares of each true class; the column of predictions outside the classes only if used."""
+def _lay_out_confusion(evaluation: Evaluation) -> dict[str, Any]:
+    """Lay out rows of shares of a true class; the column "outside" is left out where it is empty."""
     counts = evaluation.counts
     outside = bool(counts[:, -1].any())
     shown = counts if outside else counts[:, :-1]
@@ -105,10 +114,10 @@ def _confusion(evaluation: Evaluation) -> dict[str, Any]:
             "cells": [
                 {
                     "share": round(float(share), 4),
-                    "words": f"{100 * share:.0f}" if share >= _SMALLEST_SHARE_WRITTEN else "",
-                    "title": f"{name} taken for {head}: {percent(float(share))}, {int(shown[place, column])} pixels",
+                    "words": f"{100 * share:.0f}" if share >= _MIN_SHARE_SHOWN else "",
+                    "title": f"{name} predicted as {head}: {percent(float(share))}, {int(shown[place, column])} pixels",
                     "right": place == column,
-                    "dark": share > _SHARE_OF_WHITE_TEXT,
+                    "dark": share > _MIN_SHARE_DARK,
                 }
                 for column, (head, share) in enumerate(zip(heads, shares[place], strict=True))
             ],
@@ -118,7 +127,13 @@ def _confusion(evaluation: Evaluation) -> dict[str, Any]:
     return {"heads": heads, "rows": rows}
 
 
-def _calibration(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _list_worst_images(evaluation: Evaluation) -> list[dict[str, Any]]:
+    scores = mean_iou(evaluation.per_image)
+    order = np.argsort(scores, kind="stable")[: int(np.isfinite(scores).sum())].tolist()
+    return [{"id": evaluation.ids[index], "miou": float(scores[index])} for index in order[:_MAX_IMAGES_LISTED]]
+
+
+def _lay_out_calibration(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     diagrams = [
         {
             "title": title,
@@ -128,7 +143,7 @@ def _calibration(content: Mapping[str, Any], names: Sequence[str]) -> dict[str, 
             "brier": content[key]["brier"],
             **charts.reliability(content[key]["overall"]),
         }
-        for key, title in (("before", "softmax as it is"), ("after", "with the temperature"))
+        for key, title in (("before", "plain softmax"), ("after", "with the temperature"))
         if content[key]
     ]
     return {

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: the confusion matrix, and images beside truth, answer and error."""
+"""Draw pictures of an evaluation: the confusion matrix, and images beside truth, prediction and errors."""
 
 from pathlib import Path
 
@@ -18,15 +18,15 @@ from segline.inference.predict import predict_scaled
 from segline.storage import atomic_file
 
 _ERROR = (220, 20, 60)
-_HEIGHT = 220  # pixels of a panel
-_LETTERS = 0.48  # OpenCV's scale of the titles
-_TITLE_WIDTH = 640  # pixels that a title may take where its panel is narrower
-_LABEL_LENGTH = 48  # characters of a class's name beside the confusion matrix
-_FILE_LENGTH = 55  # characters of a picture's name: with four bytes each, and what is added, a file system takes them
+_PANEL_HEIGHT = 220  # pixels
+_TITLE_SCALE = 0.48  # OpenCV's font scale
+_MAX_TITLE_WIDTH = 640  # pixels, where the panel is narrower
+_MAX_LABEL_LENGTH = 48  # characters of a class name beside the confusion matrix
+_MAX_FILE_NAME = 55  # characters: at four bytes each, with prefix and ending, below a file system's limit of 255 bytes
 
 
 def confusion_picture(evaluation: Evaluation, path: Path) -> None:
-    """Draw the split's confusion matrix, each row as shares of its true class."""
+    """Draw the split's confusion matrix; each row holds shares of its true class."""
     counts = evaluation.counts
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
@@ -35,8 +35,8 @@ def confusion_picture(evaluation: Evaluation, path: Path) -> None:
     axes = figure.subplots()
     picture = axes.imshow(shares, vmin=0, vmax=1, cmap="cividis")
     figure.colorbar(picture, ax=axes, label="share of the true class's pixels", shrink=0.8)
-    names = [shown(name, limit=_LABEL_LENGTH) for name in evaluation.names]
-    # Matplotlib would take what is between dollars for a formula.
+    names = [shown(name, limit=_MAX_LABEL_LENGTH) for name in evaluation.names]
+    # Matplotlib would read text between dollar signs as a formula.
     axes.set_xticks(range(len(names) + 1), [*names, "outside"], rotation=90, parse_math=False)
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_xlabel("predicted")
@@ -53,23 +53,23 @@ def confusion_picture(evaluation: Evaluation, path: Path) -> None:
 
 
 def example_pictures(bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write image, truth, answer and error of the worst, the median and the best image.
+    """Write image, truth, prediction and errors of the worst, the median and the best image.
 
     Returns:
         The files, worst first.
     """
     order = np.argsort(np.nan_to_num(mean_iou(evaluation.per_image), nan=1.0), kind="stable")
     chosen = {"1_worst": order[0], "2_median": order[len(order) // 2], "3_best": order[-1]}
-    return [_picture(bundle, split, evaluation, int(index), folder, name) for name, index in chosen.items()]
+    return [_write_picture(bundle, split, evaluation, int(index), folder, name) for name, index in chosen.items()]
 
 
 def extreme_pictures(
     bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, folder: Path, *, count: int
 ) -> list[Path]:
-    """Write the same of the `count` worst and the `count` best images; none twice, and none without a label.
+    """Write the same for the `count` worst and `count` best images; none twice, and none without labelled pixels.
 
     Returns:
-        The files, worst first, then the best, the very best first.
+        The files: the worst images, worst first, then the best ones, best first.
     """
     scores = mean_iou(evaluation.per_image)
     order = np.argsort(scores, kind="stable")[: int(np.isfinite(scores).sum())].tolist()
@@ -80,18 +80,20 @@ def extreme_pictures(
         for kind, found in (("worst", worst), ("best", best))
         for place, index in enumerate(found, 1)
     ]
-    return [_picture(bundle, split, evaluation, index, folder, name) for name, index in named]
+    return [_write_picture(bundle, split, evaluation, index, folder, name) for name, index in named]
 
 
-def _picture(bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, index: int, folder: Path, name: str) -> Path:
-    path = folder / f"{shown(f'{name}_{evaluation.ids[index]}', limit=_FILE_LENGTH)}.png"
+def _write_picture(
+    bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, index: int, folder: Path, name: str
+) -> Path:
+    path = folder / f"{shown(f'{name}_{evaluation.ids[index]}', limit=_MAX_FILE_NAME)}.png"
     score = float(mean_iou(evaluation.per_image[index]))
     with atomic_file(path) as partial:
-        write_png(partial, _panels(bundle, split, index, score=score))
+        write_png(partial, _draw_panels(bundle, split, index, score=score))
     return path
 
 
-def _panels(bundle: Bundle, split: ScoredSplit, index: int, *, score: float) -> Image:
+def _draw_panels(bundle: Bundle, split: ScoredSplit, index: int, *, score: float) -> Image:
     label = split.label(index)
     height, width = label.shape
     image = cv2.resize(split.image(index), (width, height), interpolation=cv2.INTER_LINEAR)
@@ -100,16 +102,16 @@ def _panels(bundle: Bundle, split: ScoredSplit, index: int, *, score: float) -> 
     error = np.where(wrong[..., None], np.array(_ERROR, dtype=np.uint8), image // 3 + 150)
     panels = [image, overlay(image, label, bundle.labels), overlay(image, predicted, bundle.labels), error]
     titles = [split.ids[index], "truth", f"prediction, mIoU {score:.3f}", "errors"]
-    row = np.concatenate([_titled(panel, title) for panel, title in zip(panels, titles, strict=True)], axis=1)
+    row = np.concatenate([_add_title(panel, title) for panel, title in zip(panels, titles, strict=True)], axis=1)
     return with_legend(row, present(label, predicted), bundle.labels)
 
 
-def _titled(panel: Image, title: str) -> Image:
-    width = round(panel.shape[1] * _HEIGHT / panel.shape[0])
-    scaled = cv2.resize(panel, (width, _HEIGHT), interpolation=cv2.INTER_AREA)
-    title = fitted(title, max(width, _TITLE_WIDTH), letters=_LETTERS)
-    missing = written_width(title, _LETTERS) + 8 - width
+def _add_title(panel: Image, title: str) -> Image:
+    width = round(panel.shape[1] * _PANEL_HEIGHT / panel.shape[0])
+    scaled = cv2.resize(panel, (width, _PANEL_HEIGHT), interpolation=cv2.INTER_AREA)
+    title = fitted(title, max(width, _MAX_TITLE_WIDTH), letters=_TITLE_SCALE)
+    missing = written_width(title, _TITLE_SCALE) + 8 - width
     scaled = np.pad(scaled, ((0, 0), (0, max(0, missing)), (0, 0)), constant_values=255)
     strip = np.full((22, scaled.shape[1], 3), 255, dtype=np.uint8)
-    cv2.putText(strip, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, _LETTERS, (30, 30, 30), 1, cv2.LINE_AA)
+    cv2.putText(strip, title, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, _TITLE_SCALE, (30, 30, 30), 1, cv2.LINE_AA)
     return np.pad(np.concatenate([strip, scaled]), ((0, 0), (0, 6), (0, 0)), constant_values=255)

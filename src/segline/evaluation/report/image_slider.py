@@ -1,7 +1,7 @@
-"""The images that a page shows, each as layers that the reader slides between.
+"""Encode the images that a page shows, each as layers that the reader slides between.
 
-A photograph is a WebP, all that lies over it are PNGs of few colours, transparent where nothing is to be
-seen; truth and prediction come in the official colours and in the colour-blind-safe ones.
+The image is a WebP. The layers over it are PNGs with few colours, transparent where they show nothing. Truth and
+prediction come in the official and in the colour-blind-safe colours.
 """
 
 import base64
@@ -23,28 +23,28 @@ from segline.inference.bundle import Bundle
 from segline.inference.overlay import present
 from segline.inference.predict import predict_scaled
 
-_WIDTH, _HEIGHT = 720, 480  # greatest sides, pixels
-_STRIPES = (VOID - 1, VOID)  # palette places of void's two greys; there are never that many classes
-_STRIPE = 4  # pixels
+_MAX_WIDTH, _MAX_HEIGHT = 720, 480  # pixels
+_STRIPE_IDS = (VOID - 1, VOID)  # palette entries of void's two greys; no class has such an id
+_STRIPE_WIDTH = 4  # pixels
 _GREYS = ((96, 96, 96), (176, 176, 176))
 _RIGHT, _WRONG, _UNLABELLED = 0, 1, 2
-_ERRORS = ((255, 255, 255), (200, 0, 70), (120, 120, 120))
-_ERRORS_SEEN = (150, 255, 190)  # of 255, how much of those covers the image
+_ERROR_COLOURS = ((255, 255, 255), (200, 0, 70), (120, 120, 120))
+_ERROR_OPACITIES = (150, 255, 190)  # of 255
 
 
 @dataclass(frozen=True, kw_only=True)
 class Exhibit:
-    """One image.
+    """One image of the page.
 
     Args:
         kind: why it is shown: worst or median.
-        place: among all images, 1 for the worst.
-        miou: of this image alone.
-        wrong: share of its labelled pixels that are.
+        place: rank among all images; 1 is the worst.
+        miou: mean IoU of this image alone.
+        wrong: share of its labelled pixels that are wrong.
         width: pixels, as height.
-        layers: name -> ``data:`` address: image, errors, and truth and answer in either colours.
+        layers: name -> ``data:`` address: image, errors, and truth and answer in both sets of colours.
         classes: train ids in truth or prediction.
-        void: whether some of it is unlabelled.
+        void: whether some pixels are unlabelled.
     """
 
     id: str
@@ -60,7 +60,7 @@ class Exhibit:
 
 
 def chosen(evaluation: Evaluation, *, worst: int, median: int) -> list[tuple[str, int, int]]:
-    """Which images are shown: (kind, place among all from the worst, index); none twice, none without a label."""
+    """Choose the images to show as (kind, rank from the worst, index); none twice, none without labelled pixels."""
     scores = mean_iou(evaluation.per_image)
     order = np.argsort(scores, kind="stable")[: int(np.isfinite(scores).sum())].tolist()
     first = min(worst, len(order))
@@ -73,31 +73,31 @@ def chosen(evaluation: Evaluation, *, worst: int, median: int) -> list[tuple[str
 def exhibits(
     bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, *, worst: int = 5, median: int = 3
 ) -> list[Exhibit]:
-    """The worst images and those in the middle, answered again."""
+    """Predict the worst and the median images again, and encode their layers."""
     return [
-        _exhibit(bundle, split, evaluation, kind=kind, place=place, index=index)
+        _make_exhibit(bundle, split, evaluation, kind=kind, place=place, index=index)
         for kind, place, index in chosen(evaluation, worst=worst, median=median)
     ]
 
 
-def _exhibit(
+def _make_exhibit(
     bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, *, kind: str, place: int, index: int
 ) -> Exhibit:
     label, scaled = split.label(index), split.image(index)
     answer = predict_scaled(bundle, scaled, height=label.shape[0], width=label.shape[1])
     counts = evaluation.per_image[index]
-    scale = min(_WIDTH / label.shape[1], _HEIGHT / label.shape[0], 1.0)
+    scale = min(_MAX_WIDTH / label.shape[1], _MAX_HEIGHT / label.shape[0], 1.0)
     size = max(1, round(label.shape[1] * scale)), max(1, round(label.shape[0] * scale))
     wrong = (answer != label) & (label != VOID)
-    truth, given = _nearest(label, size), _nearest(answer, size)
-    errors = np.where(truth == VOID, _UNLABELLED, _nearest(wrong.astype(np.uint8), size)).astype(np.uint8)
+    truth, given = _resize_mask(label, size), _resize_mask(answer, size)
+    errors = np.where(truth == VOID, _UNLABELLED, _resize_mask(wrong.astype(np.uint8), size)).astype(np.uint8)
     palettes = {
         "official": bundle.labels.colours[: len(bundle.labels)].tolist(),
         "safe": safe_colours(len(bundle.labels)),
     }
     layers = {
-        "image": uri(np.asarray(cv2.resize(scaled, size, interpolation=_towards(scaled, size)))),
-        "errors": _flat_uri(errors, _ERRORS, _ERRORS_SEEN),
+        "image": uri(np.asarray(cv2.resize(scaled, size, interpolation=_choose_interpolation(scaled, size)))),
+        "errors": _encode_png(errors, _ERROR_COLOURS, _ERROR_OPACITIES),
     }
     for name, colours in palettes.items():
         layers[f"truth_{name}"] = mask_uri(truth, bundle.labels, colours)
@@ -117,25 +117,25 @@ def _exhibit(
 
 
 def mask_uri(mask: Mask, labels: LabelMap, colours: Sequence[Sequence[int]]) -> str:
-    """A mask's colours as a PNG in a ``data:`` address; void is striped in two greys.
+    """Encode a mask's colours as a PNG in a ``data:`` address; void is striped in two greys.
 
     Raises:
-        ValueError: `mask` holds an id beyond `labels`, or `colours` are not as many as the classes.
+        ValueError: `mask` contains an id beyond `labels`, or the number of `colours` is not that of the classes.
     """
     ids = present(mask)
     if ids and ids[-1] >= len(labels):
-        raise ValueError(f"mask holds train id {ids[-1]}, but there are {len(labels)} colours")
+        raise ValueError(f"mask contains train id {ids[-1]}, but there are {len(labels)} classes")
     if len(colours) != len(labels):
         raise ValueError(f"there are {len(labels)} classes, but {len(colours)} colours")
-    stripes = np.add.outer(*(np.arange(side) for side in mask.shape)) // _STRIPE % 2
-    filled = np.where(mask == VOID, np.take(_STRIPES, stripes), mask).astype(np.uint8)
-    table = [*colours, *[(0, 0, 0)] * (_STRIPES[0] - len(colours)), *_GREYS]
-    return _flat_uri(filled, table, [255] * len(table))
+    stripes = np.add.outer(*(np.arange(side) for side in mask.shape)) // _STRIPE_WIDTH % 2
+    filled = np.where(mask == VOID, np.take(_STRIPE_IDS, stripes), mask).astype(np.uint8)
+    table = [*colours, *[(0, 0, 0)] * (_STRIPE_IDS[0] - len(colours)), *_GREYS]
+    return _encode_png(filled, table, [255] * len(table))
 
 
-def _flat_uri(picture: Mask, colours: Sequence[Sequence[int]], opacities: Sequence[int]) -> str:
-    """Palette places uint8 (H, W) -> a PNG as a ``data:`` address."""
-    # Places that do not occur would cost some hundred bytes a picture.
+def _encode_png(picture: Mask, colours: Sequence[Sequence[int]], opacities: Sequence[int]) -> str:
+    """Encode palette entries, uint8 (H, W), as a PNG in a ``data:`` address."""
+    # Palette entries that do not occur would cost some hundred bytes a picture.
     used, dense = np.unique(picture, return_inverse=True)
     flat = PIL.Image.fromarray(dense.reshape(picture.shape).astype(np.uint8), mode="P")
     flat.putpalette([value for place in used for value in colours[place]])
@@ -144,9 +144,9 @@ def _flat_uri(picture: Mask, colours: Sequence[Sequence[int]], opacities: Sequen
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-def _nearest(mask: Mask, size: tuple[int, int]) -> Mask:
+def _resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), dtype=np.uint8)
 
 
-def _towards(image: Image, size: tuple[int, int]) -> int:
+def _choose_interpolation(image: Image, size: tuple[int, int]) -> int:
     return cv2.INTER_AREA if size[0] < image.shape[1] else cv2.INTER_LINEAR

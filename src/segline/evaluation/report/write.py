@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind in one folder: counts, figures, cost and the page that shows them."""
+"""Write an evaluation into one folder: counts, scores, cost, calibration and the page that shows them."""
 
 from pathlib import Path
 
@@ -29,23 +29,23 @@ def write(
     cost_seconds: float = measure.SECONDS,
     calibration: Calibration | None = None,
 ) -> tuple[Path, ...]:
-    """Measure the cost, answer the images that are shown, and write all files.
+    """Measure the cost, predict the images to show, and write all files.
 
     Args:
         summary: of `evaluation`.
-        model: what a person calls the network.
-        file: the network's, for its size.
-        threads: that the arithmetic is limited to, for the record.
-        cost_seconds: that each time may be measured for.
-        calibration: of its confidences on `split`.
+        model: name of the network for a person.
+        file: the network's file, for its size.
+        threads: number of threads that the arithmetic is limited to, for the record.
+        cost_seconds: limit of each timing.
+        calibration: of the network on `split`.
 
     Returns:
-        The files: counts, scores, cost, where it is given calibration, and the page, last.
+        The files: counts, scores, cost, calibration where it is given, and the page, last.
 
     Raises:
         StorageError: no room or no right to write.
     """
-    measured = measure.summary(_cost(bundle, split, file=file, threads=threads, seconds=cost_seconds))
+    measured = measure.summary(_measure_cost(bundle, split, file=file, threads=threads, seconds=cost_seconds))
     page = evaluation_page.page(
         evaluation,
         summary,
@@ -65,9 +65,9 @@ def write(
     return tuple(folder / name for name in (Files.COUNTS, *contents, Files.EVALUATION_PAGE))
 
 
-def _cost(
+def _measure_cost(
     bundle: Bundle, split: ScoredSplit, *, file: Path | None, threads: int | None, seconds: float
 ) -> measure.Cost:
-    """Measured on the first image."""
+    """Measure on the first image."""
     image, (height, width) = np.asarray(split.image(0)), split.label(0).shape
     return measure.measure(bundle, image, size=(height, width), file=file, threads=threads, seconds=seconds)

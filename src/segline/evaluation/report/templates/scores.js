@@ -20,12 +20,13 @@
     for (const button of buttons) button.addEventListener("click", () => { slider.value = button.value; show(); });
     show();
   }
+  document.getElementById("settings").addEventListener("submit", (event) => event.preventDefault());
   const opacity = document.getElementById("opacity");
+  if (!opacity) return;
   const tint = () => {
     document.documentElement.style.setProperty("--opacity", opacity.value);
     document.getElementById("opacity-value").textContent = opacity.value;
   };
   opacity.addEventListener("input", tint);
-  document.getElementById("settings").addEventListener("submit", (event) => event.preventDefault());
   tint();
 })();

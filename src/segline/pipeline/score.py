@@ -1,0 +1,169 @@
+"""Score a folder of label maps, from any tool, and write its scores, its counts and its page."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from segline import config
+from segline.errors import ConfigError, StorageError
+from segline.pipeline.definition import load_definition
+from segline.progress import Report
+from segline.project import Files, Project, workers
+from segline.storage import write_json, write_text
+
+if TYPE_CHECKING:
+    from segline.datasets.base import Dataset, Split
+    from segline.evaluation.folders.document import ScoreDocument
+    from segline.evaluation.folders.score import FolderScore
+
+_WITHOUT_PROJECT = config.EvaluationRules(resamples=1000, confidence=0.95)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """The scores of a folder.
+
+    Args:
+        page: where it was written; None where no place was given and there is no project.
+        page_problem: why the page that nobody asked for was not written; empty where it was.
+    """
+
+    document: "ScoreDocument"
+    page: Path | None
+    page_problem: str
+
+
+def score_folder(
+    project: Project | None,
+    dataset: str,
+    *,
+    truth: Path,
+    prediction: Path,
+    task: str | None = None,
+    split: "Split | None" = None,
+    ids: Literal["raw", "train"] | None = None,
+    truth_ids: Literal["raw", "train"] | None = None,
+    resamples: int | None = None,
+    boundary: bool = False,
+    json: Path | None = None,
+    counts: Path | None = None,
+    page: Path | None = None,
+    report: Report,
+) -> Scored:
+    """Score the label maps under `prediction` against the labels under `truth`.
+
+    Args:
+        project: None where there is none: then the definition is as published, and no split is known.
+        split: score its images alone.
+        json: file for all scores; `counts` for the counts of each image, `page` for the page.
+
+    Raises:
+        ConfigError: the dataset, task or split is unknown, or two outputs have one place.
+        DataError: anything is wrong with the folders; it names all of it.
+    """
+    from segline.parallel import forking
+
+    _refuse_one_file({"--json": json, "--counts": counts, "--page": page})
+    if _has_many_files(truth):
+        forking.begin("segline.evaluation.folders.count_pairs")
+    from segline.evaluation import results
+    from segline.evaluation.folders import published_splits, score
+    from segline.evaluation.folders.document import document
+
+    config.refuse_unknown("--dataset", dataset, config.dataset_names())
+    params = config.load(project.params) if project else None
+    definition = load_definition(project, params, dataset, task=task)
+    rules = params.evaluation if params else _WITHOUT_PROJECT
+    published = (
+        published_splits.read(project.manifest(dataset), raw=project.raw(dataset))
+        if project
+        else published_splits.Published()
+    )
+    found = score.score_folders(
+        definition,
+        truth=truth,
+        prediction=prediction,
+        ids=ids,
+        truth_ids=truth_ids,
+        only=split,
+        published=published,
+        workers=project.workers if project else workers(),
+        report=report,
+        boundary=boundary,
+    )
+    content = document(
+        found,
+        definition,
+        truth=truth,
+        prediction=prediction,
+        resamples=resamples or rules.resamples,
+        confidence=rules.confidence,
+    )
+    if counts:
+        results.save(found.evaluation, counts)
+    if json:
+        write_json(json, content.as_json())
+    place = page or (_default_page(project, content) if project else None)
+    problem = ""
+    if place:
+        try:
+            _write_page(place, found, content, definition)
+        except StorageError as error:
+            if page:
+                raise
+            # Nobody asked for it: a project on a disk that is full or read-only still gets its scores.
+            place, problem = None, str(error)
+    return Scored(document=content, page=place, page_problem=problem)
+
+
+def _default_page(project: Project, content: "ScoreDocument") -> Path:
+    name = "-".join(filter(None, ("score", Path(content.prediction).absolute().name or "predictions", content.split)))
+    return project.evaluation_report(content.dataset, name) / Files.EVALUATION_PAGE
+
+
+def _write_page(place: Path, found: "FolderScore", content: "ScoreDocument", dataset: "Dataset") -> None:
+    from segline.evaluation.report import evaluation_page
+
+    prediction = Path(content.prediction).absolute()
+    html = evaluation_page.page(
+        found.evaluation,
+        content,
+        labels=dataset.label_map,
+        model=f"Label maps in {prediction.name or prediction}",
+        pictures=[],
+        origin={
+            "task": content.task,
+            "split known by": content.split_because,
+            "prediction ids": f"{content.prediction_ids}: {content.prediction_ids_because}",
+            "predictions": content.prediction,
+            "labels": content.truth,
+        },
+        warnings=content.warnings,
+    )
+    write_text(place, html)
+
+
+def _refuse_one_file(files: Mapping[str, Path | None]) -> None:
+    """Refuse two outputs in one file, where the second would overwrite the first; the null device takes all."""
+    seen: dict[str, str] = {}
+    for option, path in files.items():
+        if path is None or (real := os.path.realpath(path)) == os.path.realpath(os.devnull):
+            continue
+        if real in seen:
+            raise ConfigError(
+                f"{seen[real]} {option} {path}",
+                found="one place for both",
+                expected="a file of its own for each output",
+                remedy="name another file: .json for the scores, .npz for the counts, .html for the page",
+            )
+        seen[real] = f"{option} {path}"
+
+
+def _has_many_files(folder: Path) -> bool:
+    """Return whether a folder has more files than one process would handle alone."""
+    from segline.parallel.forking import FEW
+
+    return next(islice(folder.rglob("*"), FEW, None), None) is not None
