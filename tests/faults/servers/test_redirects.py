@@ -109,9 +109,9 @@ def test_a_redirect_to_no_address_is_refused(project: Project) -> None:
 
 def _as_public(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
     """Let names, and addresses of this machine, be taken for those of public hosts."""
-    real = redirects.resolved
+    real = redirects.resolve
     told = {host: ["93.184.216.34"] for host in hosts} | {"inside.example.org": ["93.184.216.34", "10.0.0.1"]}
-    monkeypatch.setattr(redirects, "resolved", lambda host: told.get(host) or real(host))
+    monkeypatch.setattr(redirects, "resolve", lambda host: told.get(host) or real(host))
 
 
 @pytest.mark.parametrize("host", INSIDE)
