@@ -161,7 +161,7 @@ def test_a_place_where_no_folder_can_be_made_is_named(write):
 @pytest.mark.parametrize("write", [atomic_file, atomic_folder])
 def test_a_folder_that_takes_no_file_is_named(write):
     with (
-        pytest.raises(StorageError, match=r"/proc/file\.json: cannot be written: nothing"),
+        pytest.raises(StorageError, match=r"/proc/file\.json: cannot be written: no file can be created there"),
         write(Path("/proc/file.json")),
     ):
         pass

@@ -103,7 +103,7 @@ INSIDE = [
 
 def test_a_redirect_to_no_address_is_refused(project: Project) -> None:
     project.server.fault = _redirected(f"http://0177.0.0.1{PLACE}")
-    with pytest.raises(SourceError, match=r"127\.0\.0\.1 redirects to what is no address"):
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1 redirects to an address that is not valid"):
         project.bring()
 
 
