@@ -1,1 +1,1 @@
-"""What `make up` starts on this machine."""
+"""The local servers and the worker that `make up` starts."""

@@ -1,6 +1,6 @@
-"""``make up``: MLflow, a Prefect server and a worker on loopback, all of it ended by Ctrl-C.
+"""Run ``make up``: start MLflow, a Prefect server and a worker on loopback; Ctrl-C ends all of them.
 
-The processes are those of ``infra/Procfile``; MLFLOW_PORT and PREFECT_PORT move them to other ports.
+The processes are listed in ``infra/Procfile``. MLFLOW_PORT and PREFECT_PORT set other ports.
 """
 
 import os
@@ -21,14 +21,15 @@ PORTS = {"MLFLOW_PORT": 5000, "PREFECT_PORT": 4200}
 
 
 def main() -> int:
-    """Check the ports, start the processes, wait for them; returns the exit code."""
+    """Check the ports, start the processes, wait for them; return the exit code."""
     root = Path(__file__).resolve().parent.parent
-    ports = {name: _port(name, default) for name, default in PORTS.items()}
+    ports = {name: _read_port(name, default) for name, default in PORTS.items()}
     for name, port in ports.items():
         if _is_taken(port):
             sys.stderr.write(
-                f"error: {name}: port {port} of 127.0.0.1 is taken, expected a free one\n"
-                f"  remedy: end what listens there (another `make up`?), or choose another: make up {name}={port + 1}\n"
+                f"error: {name}: port {port} of 127.0.0.1 is in use, expected a free port\n"
+                f"  remedy: end the program that listens there (another `make up`?), or choose another port: "
+                f"make up {name}={port + 1}\n"
             )
             return 1
     try:
@@ -36,24 +37,24 @@ def main() -> int:
     except SeglineError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    # A terminal that is closed must take everything with it, as Ctrl-C does.
+    # Closing the terminal must end all processes, as Ctrl-C does.
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     manager = Manager(Printer(sys.stdout))
     for name, command in commands(root).items():
         manager.add_process(name, command, env=environment, cwd=str(root))
     manager.loop()
-    # Ctrl-C is how this is meant to end.
+    # Ctrl-C is the normal end.
     return 0 if manager.returncode in {0, 130} else int(manager.returncode)
 
 
 def environment_of(root: Path, ports: dict[str, int]) -> dict[str, str]:
-    """What the processes of the project at `root` are told; the login is in a file, and nowhere here.
+    """Return the environment for the processes of the project at `root`; it names the file of the login, not the login.
 
     Args:
-        ports: of `PORTS`.
+        ports: port by name, as in `PORTS`.
 
     Raises:
-        ConfigError: the file of the login is damaged.
+        ConfigError: the login file is damaged.
         StorageError: it cannot be written.
     """
     prefect = f"http://127.0.0.1:{ports['PREFECT_PORT']}"
@@ -63,28 +64,28 @@ def environment_of(root: Path, ports: dict[str, int]) -> dict[str, str]:
         "SEGLINE_ROOT": str(root),
         "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),
         "PREFECT_API_URL": f"{prefect}/api",
-        "PREFECT_UI_API_URL": "/api",  # of whichever name the page was opened by
+        "PREFECT_UI_API_URL": "/api",  # on the host name by which the page was opened
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": prefect,
-        "MLFLOW_BACKEND_STORE_URI": _database(root),  # here, because command lines can be seen by everybody
+        "MLFLOW_BACKEND_STORE_URI": _choose_store(root),  # not an argument: all users can see command lines
         "PYTHONUNBUFFERED": "1",
     }
 
 
 def commands(root: Path) -> dict[str, str]:
-    """The processes of ``infra/Procfile``: name -> shell command."""
+    """Read the processes in ``infra/Procfile``: name -> shell command."""
     text = (root / "infra" / "Procfile").read_text(encoding="utf-8")
     return dict(parse_procfile(text).processes)
 
 
-def _port(name: str, default: int) -> int:
+def _read_port(name: str, default: int) -> int:
     text = os.environ.get(name, str(default))
     if not text.isdecimal() or len(text) > len("65535") or not 0 < int(text) < 65536:
         sys.exit(f"error: {name}: found {text!r}, expected a port from 1 to 65535\n  remedy: make up {name}={default}")
     return int(text)
 
 
-def _database(root: Path) -> str:
-    """What MLflow's server keeps its tables in: a server's address is none, though clients may be told one."""
+def _choose_store(root: Path) -> str:
+    """Return the database of MLflow's server; MLFLOW_TRACKING_URI does not count if it is the address of a server."""
     stated = os.environ.get("MLFLOW_TRACKING_URI", "")
     return embedded_store(root) if not stated or stated.startswith("http") else stated
 

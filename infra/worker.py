@@ -13,35 +13,35 @@ POOL = "segline"
 
 
 @retry(retry=retry_if_exception_type(httpx.HTTPError), wait=wait_fixed(0.5), stop=stop_after_delay(180), reraise=True)
-def _wait_for(address: str) -> None:
+def _wait_until_healthy(address: str) -> None:
     httpx.get(address, timeout=5).raise_for_status()
 
 
 def _refuse_open_server(api: str) -> None:
-    """End where Prefect answers without the login: a worker runs whatever the server says."""
+    """Exit if Prefect answers without the login: a worker runs every command that the server sends."""
     answer = httpx.get(f"{api}/admin/version", timeout=5)
     if answer.status_code != httpx.codes.UNAUTHORIZED:
         sys.exit(
             f"error: {api}: answers {answer.status_code} without a login, expected {httpx.codes.UNAUTHORIZED}\n"
-            f"  remedy: unset what overrides {login.PLACE}: the PREFECT_ variables of the shell, or a .env file here"
+            f"  remedy: unset PREFECT_ variables of the shell or in a .env file here: they override {login.PLACE}"
         )
 
 
 def main() -> None:
-    """Never returns: the process turns into ``prefect worker``."""
+    """Register the deployments, then replace this process by ``prefect worker``."""
     api = os.environ["PREFECT_API_URL"]
     mlflow = f"http://127.0.0.1:{os.environ['MLFLOW_PORT']}"
-    _wait_for(f"{api}/health")
+    _wait_until_healthy(f"{api}/health")
     _refuse_open_server(api)
     prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
     subprocess.run([*prefect, "work-pool", "create", POOL, "--type", "process", "--overwrite"], check=True)
     subprocess.run([*prefect, "deploy", "--all"], check=True)
-    _wait_for(f"{mlflow}/health")
+    _wait_until_healthy(f"{mlflow}/health")
     sys.stdout.write(
         "\n"
         f"  MLflow   {mlflow}\n"
         f"  Prefect  {api.removesuffix('/api')}\n"
-        "           its page asks once for the login: what stands in quotes after\n"
+        "           the page asks once for the login: the quoted text after\n"
         f"           PREFECT_API_AUTH_STRING in {login.PLACE}\n\n"
         "  in another terminal, in this folder:\n"
         f"    PREFECT_API_URL={api} .venv/bin/prefect deployment run 'training/local' -p dataset=kitti\n"

@@ -95,7 +95,10 @@ def test_a_full_disk_is_named(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="move what is in the way"), atomic_file(tmp_path / "file" / "x"):
+    with (
+        pytest.raises(StorageError, match="move the file or folder"),
+        atomic_file(tmp_path / "file" / "x"),
+    ):
         pass
 
 
@@ -149,7 +152,7 @@ def test_text_is_written_as_it_is_in_utf_8(tmp_path):
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc here")
 @pytest.mark.parametrize("write", [atomic_file, atomic_folder])
 def test_a_place_where_no_folder_can_be_made_is_named(write):
-    said = "/proc/nowhere: cannot be written: nothing can be made there"
+    said = "/proc/nowhere: cannot be written: no file can be created there"
     with pytest.raises(StorageError, match=said), write(Path("/proc/nowhere/file")):
         pass
 
@@ -158,7 +161,7 @@ def test_a_place_where_no_folder_can_be_made_is_named(write):
 @pytest.mark.parametrize("write", [atomic_file, atomic_folder])
 def test_a_folder_that_takes_no_file_is_named(write):
     with (
-        pytest.raises(StorageError, match=r"/proc/file\.json: cannot be written: nothing"),
+        pytest.raises(StorageError, match=r"/proc/file\.json: cannot be written: no file can be created there"),
         write(Path("/proc/file.json")),
     ):
         pass
@@ -193,7 +196,7 @@ def test_a_link_to_a_file_that_nobody_may_write_is_replaced_and_the_file_kept(tm
 def test_links_in_a_circle_are_named(tmp_path):
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
-    with pytest.raises(StorageError, match="move what is in the way"):
+    with pytest.raises(StorageError, match="move the file or folder"):
         write_text(tmp_path / "a", "new")
     assert (tmp_path / "a").is_symlink()
 

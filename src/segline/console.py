@@ -1,6 +1,6 @@
-"""Speak to the person at the terminal: lines, tables, and a problem that ends the command.
+"""Print lines, tables and errors to the terminal, for commands and flows.
 
-Commands and flows share it. Whatever is said is printable, bounded, and without secrets.
+Everything printed is made printable, limited in length, and masked.
 """
 
 import errno
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def say(line: str) -> None:
-    """Print `line`; names of files in it may hold anything, and no secret comes out."""
+    """Print `line` to stdout, escaped and masked: file names in it may hold any character."""
     _write(sys.stdout, line)
 
 
 def complain(line: str) -> None:
-    """Say `line` on stderr, as `say` does."""
+    """Print `line` to stderr, escaped and masked."""
     _write(sys.stderr, line)
 
 
@@ -43,22 +43,22 @@ def show(*tables: "Table") -> None:
 
 
 def console() -> "Console":
-    """Where tables go: as wide as the terminal, or wide enough for a file."""
+    """Return the console for tables: as wide as the terminal, or 160 characters in a file."""
     from rich.console import Console
     from rich.text import Text
 
     class Visible(Console):
-        """Makes all text of a table printable before it is measured; tables escape what could pass for markup."""
+        """A console that makes all text of a table printable before it is measured."""
 
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(printable(text, but="\n\t"), **options)
 
-    # A class may be called ":car:"; and the table of emoji takes a sixth of a second to load.
+    # A class may be called ":car:". Besides, loading the table of emoji takes a sixth of a second.
     return Visible(width=None if sys.stdout.isatty() else 160, emoji=False)
 
 
 def run_reporting(action: Callable[[], object], *, debug: bool) -> None:
-    """Call `action`; print a reported problem, with its traceback only for `debug`, and exit 1."""
+    """Call `action`. On a problem that the user can solve, print it (`debug`: with traceback) and exit with 1."""
     startup.quieten()
     mask_process()
     try:
@@ -66,14 +66,14 @@ def run_reporting(action: Callable[[], object], *, debug: bool) -> None:
     except SeglineError as error:
         _fail(error, debug=debug)
     except OSError as error:
-        reported = _reported(error)
-        if reported is None:
+        explained = _explain(error)
+        if explained is None:
             raise
-        _fail(reported, debug=debug)
+        _fail(explained, debug=debug)
 
 
-def _reported(error: OSError) -> StorageError | None:
-    """What a person can do about what the operating system said; None for what is a fault of Segline's."""
+def _explain(error: OSError) -> StorageError | None:
+    """Turn an error of the operating system into one with a remedy; return None if it is a fault of Segline."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageError(
             error.filename or "disk",
@@ -86,30 +86,30 @@ def _reported(error: OSError) -> StorageError | None:
             error.filename or "disk",
             found=f"cannot be used: {error.strerror}",
             expected="a file or folder that this user may read and write",
-            remedy="change its owner or mode, or the mount that it is on; or work on a copy of the project",
+            remedy="change its owner or mode, or how its disk is mounted; or work on a copy of the project",
         )
     if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:
         return StorageError(
             error.filename or "a path",
             found=f"cannot be opened: {error.strerror}",
             expected="a path that leads to a file or a folder",
-            remedy="correct the path, or take the links away that lead in a circle",
+            remedy="correct the path, or remove links that lead in a circle",
         )
     if isinstance(error, FileNotFoundError):
-        return _lacking_folder()
+        return _find_missing_folder()
     return None
 
 
-def _lacking_folder() -> StorageError | None:
-    """Which of the folders that any program needs is not there."""
+def _find_missing_folder() -> StorageError | None:
+    """Report the current folder or the folder for temporary files if it is missing; return None if both exist."""
     try:
         Path.cwd()
     except FileNotFoundError:
         return StorageError(
             "the current folder",
             found="it was deleted",
-            expected="a folder that is there",
-            remedy="change to one (cd), then run the command there",
+            expected="a folder that exists",
+            remedy="change to an existing folder (cd), then run the command there",
         )
     try:
         tempfile.gettempdir()
@@ -117,15 +117,15 @@ def _lacking_folder() -> StorageError | None:
         return StorageError(
             "TMPDIR",
             found="no folder for temporary files that this user may write to",
-            expected="some room in one, such as /tmp",
-            remedy="set TMPDIR to a folder of yours",
+            expected="free space in such a folder, for example /tmp",
+            remedy="set TMPDIR to a folder that you may write to",
         )
     return None
 
 
 def _fail(error: SeglineError, *, debug: bool) -> None:
     if debug:
-        # Not `complain`, which bounds what it says: of a traceback all is wanted.
+        # Not `complain`, which limits the length: a traceback must be complete.
         sys.stderr.write(printable(masked("".join(traceback.format_exception(error))), but="\n\t"))
     complain(f"error: {error}")
     raise SystemExit(1)

@@ -1,7 +1,7 @@
-"""Pictures that others made, opened by Pillow: the documented formats only, and no more pixels than are allowed.
+"""Open images that others made with Pillow: the documented formats only, up to a limit of pixels.
 
-Pillow knows some fifty formats, and guesses by the first bytes, whatever a file is called. One of them is
-PostScript, for which it starts Ghostscript. So every picture is opened here.
+Pillow knows some fifty formats, and chooses by the first bytes, whatever the file name is. For one of them,
+PostScript, it starts Ghostscript. So every image is opened here.
 """
 
 import io
@@ -9,7 +9,7 @@ import struct
 import warnings
 from pathlib import Path
 
-# Only formats whose plugins are imported can be asked for without importing all fifty.
+# `Pillow.open(formats=...)` imports all fifty plugins, unless those of the named formats have been imported.
 from PIL import (
     BmpImagePlugin,  # noqa: F401
     GifImagePlugin,  # noqa: F401
@@ -25,29 +25,27 @@ from segline.errors import DataError
 from segline.project import image_bytes, image_pixels
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
-"""What Pillow may take a file for; MPO, which some cameras write, is a kind of JPEG to it."""
+"""Formats that Pillow may read; it reads MPO, which some cameras write, as JPEG."""
 
 REMEDY = "restore the file from its archive (`dvc repro` extracts it anew), or correct the source"
 
-_PREFIX = 16  # bytes that Pillow knows formats by
-_TIFF_TILE_SIDES = (322, 323)  # tags
+_PREFIX_BYTES = 16
+"""Bytes by which Pillow recognises a format."""
+_TIFF_TILE_SIDE_TAGS = (322, 323)
 
-# Where there are too many pixels we say it, as an error that names the setting.
+# Segline's own error about too many pixels names the setting.
 warnings.filterwarnings("ignore", category=Pillow.DecompressionBombWarning)
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of an image's file.
+    """Return the bytes of an image file.
 
     Raises:
         DataError: it cannot be read, is no regular file, or has more than SEGLINE_IMAGE_BYTES.
     """
     try:
         return reading.read_bytes(
-            path,
-            limit=image_bytes(),
-            expected="an image in a regular file",
-            setting="SEGLINE_IMAGE_BYTES",
+            path, limit=image_bytes(), expected="an image in a regular file", setting="SEGLINE_IMAGE_BYTES"
         )
     except OSError as error:
         raise DataError(
@@ -56,32 +54,33 @@ def read_bytes(path: Path) -> bytes:
 
 
 def open_picture(data: bytes, *, place: Path) -> Pillow.Image:
-    """The picture that `data` holds, its header read and its pixels not.
+    """Open the image in `data`: read its header, but not its pixels.
 
     Args:
-        place: names it in errors.
+        place: its name in errors.
 
     Raises:
-        DataError: it is none, is of another format, or has more than SEGLINE_IMAGE_PIXELS.
+        DataError: `data` are no image, are of another format, or have more than SEGLINE_IMAGE_PIXELS.
     """
     limit = image_pixels()
-    Pillow.MAX_IMAGE_PIXELS = limit  # Pillow's own is for pages of the web: legal aerial images have more
+    Pillow.MAX_IMAGE_PIXELS = limit  # Pillow's own limit is for web pages: aerial images have more
     try:
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
     except MemoryError:
         raise
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
         raise _too_many_pixels(place, str(error).partition(" exceeds ")[0]) from error
-    except Exception as error:  # what a decoder raises on hostile bytes is not a closed set
-        raise _no_picture(data, place, error) from error
+    except Exception as error:  # on hostile bytes a decoder may raise any exception
+        raise _unreadable(data, place, error) from error
     refuse_large(opened.width, opened.height, place=place)
-    tile = [_number(opened.tag_v2.get(tag)) for tag in _TIFF_TILE_SIDES] if hasattr(opened, "tag_v2") else [0, 0]
-    refuse_large(*tile, place=place)  # one is decoded whole, however little of it is seen
+    tags = getattr(opened, "tag_v2", {})
+    height, width = (side if isinstance(side := tags.get(tag), int) else 0 for tag in _TIFF_TILE_SIDE_TAGS)
+    refuse_large(width, height, place=place)  # a tile is decoded whole, however little of it is in the image
     return opened
 
 
 def load_picture(opened: Pillow.Image, *, place: Path) -> Pillow.Image:
-    """Decode the pixels of what `open_picture` opened.
+    """Decode the pixels of an image that `open_picture` returned.
 
     Raises:
         DataError: they are damaged.
@@ -98,7 +97,7 @@ def load_picture(opened: Pillow.Image, *, place: Path) -> Pillow.Image:
 
 
 def refuse_large(width: int, height: int, *, place: Path) -> None:
-    """Refuse a picture of more than SEGLINE_IMAGE_PIXELS.
+    """Refuse an image of more than SEGLINE_IMAGE_PIXELS.
 
     Raises:
         DataError: it has more.
@@ -111,40 +110,35 @@ def _too_many_pixels(place: Path, found: str) -> DataError:
     limit = image_pixels()
     return DataError(
         place,
-        found=f"too many pixels to be decoded: {found}, of SEGLINE_IMAGE_PIXELS {limit}",
+        # Findings and lists of files show `found` alone, so it names the setting.
+        found=f"too many pixels: {found}, more than SEGLINE_IMAGE_PIXELS {limit}",
         expected=f"at most {limit} pixels",
-        remedy="cut it into tiles; or, if the memory suffices (some 10 bytes a pixel), "
+        remedy="cut the image into tiles; or, if the memory suffices (about 10 bytes a pixel), "
         f"set SEGLINE_IMAGE_PIXELS to more than {limit}",
     )
 
 
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
-
-
-def _no_picture(data: bytes, place: Path, error: Exception) -> DataError:
-    kind = _other_format(data[:_PREFIX])
-    if kind:
+def _unreadable(data: bytes, place: Path, error: Exception) -> DataError:
+    name = _recognise_format(data[:_PREFIX_BYTES])
+    if name and name not in FORMATS:
         return DataError(
             place,
-            found=f"a picture in the format {kind}, by its first bytes",
-            expected="JPEG, PNG, GIF, BMP, TIFF or WebP, whatever the file is called",
-            remedy="convert it to PNG, or take it away",
+            found=f"an image in the format {name}, by its first bytes",
+            expected="JPEG, PNG, GIF, BMP, TIFF or WebP, whatever the file name is",
+            remedy="convert it to PNG, or remove it",
         )
-    known = _other_format(data[:_PREFIX], FORMATS)
-    found = f"a damaged {known}: {error}" if known else f"no image: it starts with {data[:8]!r}"
+    found = f"a damaged {name}: {error}" if name else f"no image: it starts with {data[:8]!r}"
     return DataError(place, found=found, expected="an image", remedy=REMEDY)
 
 
-def _other_format(prefix: bytes, among: tuple[str, ...] | None = None) -> str:
-    """The format that Pillow would take a file for by its first bytes: one of `among`, or one that we do not read."""
-    Pillow.init()  # the names of all formats; `open_picture` states which may be opened
-    names = among or tuple(name for name in Pillow.OPEN if name not in FORMATS)
-    for name in names:
+def _recognise_format(prefix: bytes) -> str:
+    """Return the format that Pillow recognises by the first bytes, those that Segline refuses first; "" for none."""
+    Pillow.init()  # imports all formats; `open_picture` states which may be opened
+    for name in sorted(Pillow.OPEN, key=lambda name: name in FORMATS):
         accept = Pillow.OPEN[name][1]
         try:
             if accept is not None and accept(prefix):
                 return name
         except (IndexError, struct.error, TypeError):
-            continue  # fewer bytes than it looks at
+            continue  # fewer bytes than it needs
     return ""

@@ -1,6 +1,6 @@
-"""Report how far long work has come: a bar where a terminal is watched, lines elsewhere, and lines for a flow.
+"""Report the progress of long work: bars on a terminal, lines elsewhere and in a flow.
 
-Steps report through `Progress`. Who calls them chooses the door: `showing` for a command, `FlowLines` for a flow.
+Library code reports through `Progress`. Its caller chooses how: `showing` for a command, `FlowLines` for a flow.
 """
 
 import threading
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
 Report = Callable[[str], None]
-"""Takes one line for a person; the caller decides where it goes."""
+"""Takes one line for a person; the caller decides where it is printed."""
 
 Unit = Literal["bytes", "samples", "images", "batches"]
 
@@ -26,33 +26,33 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Advance(Protocol):
-    """Takes how much more of one piece of work is done; may be called from any thread."""
+    """Reports that more of one task is done. Thread-safe."""
 
     def __call__(self, amount: int, note: str = "") -> None:
-        """Take the amount, and what a bar says in place of the time left."""
+        """Add `amount` to what is done; a bar shows `note` in place of the time left."""
 
 
 class Progress(Protocol):
-    """Shows how far long work has come, within a ``with`` block; it may be entered again."""
+    """Shows the progress of long work within a ``with`` block, which may be entered again."""
 
     def report(self, line: str) -> None:
-        """Say one line."""
+        """Report a line."""
 
     def start(self, description: str, total: int | None, *, unit: Unit = "samples", done: int = 0) -> Advance:
-        """Take up one piece of work, or take it up anew where it has that description already.
+        """Start a task, or restart the one of that description.
 
         Args:
-            description: what is done; several pieces may run at the same time.
-            total: None where it is unknown.
+            description: name of the task; several tasks may run at the same time.
+            total: None if unknown.
             unit: what is counted.
-            done: how much of it was done earlier, which no rate counts.
+            done: amount that was done earlier, which does not count for the rate.
         """
 
     def __enter__(self) -> Self:
-        """Make room for bars."""
+        """Begin to show progress."""
 
     def __exit__(self, *_: object) -> None:
-        """Let go of them."""
+        """Stop showing progress."""
 
 
 def silent(line: str) -> None:
@@ -60,18 +60,18 @@ def silent(line: str) -> None:
 
 
 def unseen(amount: int, note: str = "") -> None:
-    """Advance, and show nothing."""
+    """Advance without showing anything."""
 
 
 def showing(report: Report, *, console: "Console | None" = None, transient: bool = False) -> Progress:
-    """Choose the door of a command: bars where stderr is a terminal, lines elsewhere.
+    """Return bars if stderr is a terminal, else lines.
 
     Args:
         report: takes the lines.
         console: where bars are drawn; default: stderr.
         transient: erase bars at the end.
     """
-    # Worker processes import this module, and draw no bars: they start a fifth of a second sooner.
+    # Imported here, because worker processes import this module and draw no bars: they start 0.2 s sooner.
     import rich.console
 
     console = console or rich.console.Console(stderr=True)
@@ -79,7 +79,7 @@ def showing(report: Report, *, console: "Console | None" = None, transient: bool
 
 
 class Bars:
-    """A bar for each piece of work, with the time left."""
+    """A bar for each task, with the time left."""
 
     def __init__(self, report: Report, *, console: "Console", transient: bool = False) -> None:
         self._report, self._console, self._transient = report, console, transient
@@ -87,7 +87,7 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def report(self, line: str) -> None:
-        """Say one line, above the bars."""
+        """Report a line, above the bars."""
         self._report(line)
 
     def __enter__(self) -> Self:
@@ -95,18 +95,18 @@ class Bars:
         import rich.progress
 
         self._tasks = {}
-        self._drawn = rich.progress.Progress(*_columns(), console=self._console, transient=self._transient)
+        self._drawn = rich.progress.Progress(*_make_columns(), console=self._console, transient=self._transient)
         self._drawn.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the bars as they are, or erase them."""
+        """Stop drawing; leave the bars as they are, or erase them."""
         if self._drawn is not None:
             self._drawn.stop()
             self._drawn = None
 
     def start(self, description: str, total: int | None, *, unit: Unit = "samples", done: int = 0) -> Advance:
-        """Draw a bar, or draw it anew; see `Progress.start`."""
+        """Draw a bar, or reset the bar of that description; see `Progress.start`."""
         assert self._drawn is not None, "bars are drawn in a with block"
         name = shown(description)
         if name in self._tasks:
@@ -120,13 +120,12 @@ def _advance_bar(drawn: "Drawn", task: "TaskID", amount: int, note: str = "") ->
     drawn.update(task, advance=amount, note=note)
 
 
-def _columns() -> "list[ProgressColumn]":
-    """What a bar consists of, whatever is counted."""
+def _make_columns() -> "list[ProgressColumn]":
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
     class Figures(ProgressColumn):
-        """How much is done; of bytes also how many a second."""
+        """Amount done; for bytes also the rate."""
 
         def render(self, task: Any) -> Text:
             if task.fields["unit"] != "bytes":
@@ -135,49 +134,49 @@ def _columns() -> "list[ProgressColumn]":
             of = "" if task.total is None else f" of {size_text(task.total)}"
             return Text(f"{size_text(task.completed)}{of}" + (f", {size_text(rate)}/s" if rate else ""))
 
-    class Left(ProgressColumn):
-        """The note of a piece of work; without one the time left."""
+    class NoteOrTimeLeft(ProgressColumn):
+        """Note of the task; without one the time left."""
 
         def render(self, task: Any) -> Text:
             return Text(task.fields["note"]) if task.fields["note"] else TimeRemainingColumn().render(task)
 
-    return [TextColumn("{task.description}", markup=False), BarColumn(), Figures(), Left()]
+    return [TextColumn("{task.description}", markup=False), BarColumn(), Figures(), NoteOrTimeLeft()]
 
 
 class Lines:
-    """A plain line every ten seconds; what is done sooner says none."""
+    """A plain line every ten seconds; a task that ends sooner has none."""
 
     def __init__(self, report: Report) -> None:
         self._report = report
 
     def report(self, line: str) -> None:
-        """Say one line."""
+        """Report a line."""
         self._report(line)
 
     def __enter__(self) -> Self:
-        """Need nothing."""
+        """Do nothing."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Hold nothing."""
+        """Do nothing."""
 
     def start(self, description: str, total: int | None, *, unit: Unit = "samples", done: int = 0) -> Advance:
         """Start the clock; see `Progress.start`."""
-        return _Timed(description, total, done, unit=unit, report=self._report).advance
+        return _TimedLines(description, total, done, unit=unit, report=self._report).advance
 
 
 class FlowLines(Lines):
-    """A plain line each quarter of the work: logs of flows are kept, and read when all is over."""
+    """A plain line for each quarter of a task: the logs of flows are stored, and read later."""
 
     def start(self, description: str, total: int | None, *, unit: Unit = "samples", done: int = 0) -> Advance:
-        """Count; see `Progress.start`."""
+        """Start to count; see `Progress.start`."""
         if total is None:
             return super().start(description, total, unit=unit, done=done)
-        return _Quarters(description, total, done, unit=unit, report=self._report).advance
+        return _QuarterLines(description, total, done, unit=unit, report=self._report).advance
 
 
-class _Quarters:
-    """One piece of work, told in four lines."""
+class _QuarterLines:
+    """Four lines about one task."""
 
     def __init__(self, description: str, total: int, done: int, *, unit: Unit, report: Report) -> None:
         self._description, self._total, self._unit, self._report = description, total, unit, report
@@ -191,49 +190,45 @@ class _Quarters:
             done = self._done
         if done // quarter == before // quarter and done != self._total:
             return
-        if self._unit == "bytes":
-            self._report(f"{self._description}: {size_text(done)} of {size_text(self._total)}")
-        else:
-            self._report(f"{self._description}: {done} of {self._total} {self._unit}")
+        amounts = f"{_format_amount(done, self._unit)} of {_format_amount(self._total, self._unit)}"
+        self._report(f"{self._description}: {amounts}" + ("" if self._unit == "bytes" else f" {self._unit}"))
 
 
-class _Timed:
-    """One piece of work, told in a line now and then."""
+class _TimedLines:
+    """Lines about one task, with at least `_SECONDS_BETWEEN_LINES` between them."""
 
     def __init__(self, description: str, total: int | None, done: int, *, unit: Unit, report: Report) -> None:
         self._description, self._total, self._unit, self._report = description, total, unit, report
         self._lock = threading.Lock()
         self._done = self._earlier = done
-        self._start = self._told = time.monotonic()
+        self._start = self._last_line = time.monotonic()
 
     def advance(self, amount: int, note: str = "") -> None:  # noqa: ARG002
         with self._lock:
             self._done += amount
             now = time.monotonic()
-            if now - self._told < _SECONDS_BETWEEN_LINES:
+            if now - self._last_line < _SECONDS_BETWEEN_LINES:
                 return
-            self._told = now
-            line = self._line(now - self._start)
+            self._last_line = now
+            line = self._write_line(now - self._start)
         self._report(line)
 
-    def _line(self, seconds: float) -> str:
+    def _write_line(self, seconds: float) -> str:
         rate = max(self._done - self._earlier, 1) / seconds
-        done = self._amount(self._done)
+        done, speed = _format_amount(self._done, self._unit), f"{_format_amount(rate, self._unit)}/s"
         if not self._total:
-            return f"{self._description}: {done}, {self._amount(rate)}/s"
-        left = (self._total - self._done) / rate
-        share = 100 * self._done / self._total
-        return (
-            f"{self._description}: {done} of {self._amount(self._total)} ({share:.0f} %), "
-            f"{self._amount(rate)}/s, {left:.0f} s left"
-        )
+            return f"{self._description}: {done}, {speed}"
+        share, left = 100 * self._done / self._total, (self._total - self._done) / rate
+        total = _format_amount(self._total, self._unit)
+        return f"{self._description}: {done} of {total} ({share:.0f} %), {speed}, {left:.0f} s left"
 
-    def _amount(self, value: float) -> str:
-        return size_text(value) if self._unit == "bytes" else f"{value:.0f}"
+
+def _format_amount(value: float, unit: Unit) -> str:
+    return size_text(value) if unit == "bytes" else f"{value:.0f}"
 
 
 def duration(seconds: float) -> str:
-    """Write minutes and seconds for a person."""
+    """Format seconds as hours and minutes, or minutes and seconds: 1h05m, 3m20s."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"

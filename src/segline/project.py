@@ -1,6 +1,6 @@
-"""Say where everything lies: the environment's settings, every place, file name and tag name of a project.
+"""Define the places of a project: the environment's settings, and the names of all its files, folders and tags.
 
-The environment never changes a result; what does is in ``params.yaml``.
+The environment never changes a result; ``params.yaml`` does.
 
 | variable              | meaning                                    | default                          |
 |-----------------------|--------------------------------------------|----------------------------------|
@@ -21,125 +21,128 @@ from urllib.parse import unquote, urlsplit
 from segline.errors import ConfigError
 
 IMAGE_PIXELS = 1 << 29
-"""Pixels that an image may have: more than the largest of public aerial data sets (DOTA's 20 000 x 20 000).
+"""Default limit of an image's pixels: more than the largest public aerial dataset has (DOTA: 20 000 x 20 000).
 
-They take 1.5 GiB as RGB, and three times that while they are decoded: what a machine of 8 GiB bears.
+As RGB they take 1.5 GiB, and three times that while they are decoded: a machine with 8 GiB can do that.
 """
 
 IMAGE_BYTES = 2 << 30
-"""Bytes that an image's file may have: those of as many pixels without compression, RGB and alpha."""
+"""Default limit of an image file's bytes: as many pixels without compression, RGB and alpha."""
+
+MAX_DIGITS = 18
+"""Digits that a number in the environment may have."""
 
 
 class Files:
-    """Names of files and folders, of those that Segline writes and reads by name."""
+    """Names of the files and folders that Segline writes and reads by name."""
 
     PARAMS: Final = "params.yaml"
-    """What changes a result."""
+    """Parameters: everything that changes a result."""
     LOCK: Final = "dvc.lock"
     """DVC's record of what each data stage read and wrote."""
     PINS: Final = "pins.yaml"
     """Digests of archives whose publisher states none."""
 
     SUMS: Final = "SHA256SUMS"
-    """Digests of the archives beside it; or of one's own files."""
+    """Digests of the archives in its folder; or of the user's own files."""
     SOURCE: Final = "SOURCE.json"
-    """Where archives came from, and on what terms."""
+    """Addresses and terms of the downloaded archives."""
     OWN: Final = "_segline"
-    """The folder, among one's own files, of what Segline says of them."""
+    """Folder of the files that Segline adds to a copy of the user's own data."""
     CLASSES: Final = "classes.yaml"
-    """The class table of one's own data."""
+    """Class table of the user's own data."""
     SAMPLES: Final = "samples.json"
-    """The pairs of images and masks of one's own data."""
+    """Pairs of images and masks of the user's own data."""
     RECIPE: Final = "recipe.json"
-    """How one's own data are copied, and their masks painted."""
+    """How masks of the user's own data are encoded, and which polygons they are painted from."""
     MASKS: Final = "masks"
-    """The folder of masks that were painted from polygons."""
+    """Folder of the masks painted from polygons."""
 
     MANIFEST: Final = "manifest.parquet"
-    """One row a sample, of those that are good."""
+    """One row for each sample that passed validation."""
     VERDICT: Final = "validation.json"
-    """What the validate stage found."""
+    """Findings of the validate stage."""
     FINGERPRINT: Final = "fingerprint.json"
-    """The figures of a dataset, which plans are made from."""
+    """Figures of a dataset, from which plans are derived."""
     META: Final = "meta.json"
-    """What the splits of prepared data are."""
+    """Description of the prepared splits."""
     INDEX: Final = "index.arrow"
-    """Where each sample lies in the prepared splits."""
+    """Position of each sample in the prepared splits."""
 
     RESULT_PAGE: Final = "index.html"
-    """What the validate stage found, as a page."""
+    """Page of the validate stage's findings."""
     GALLERY_PAGE: Final = "gallery.html"
-    """The pictures of its findings."""
+    """Page of the images with findings."""
     FINGERPRINT_PAGE: Final = "fingerprint.html"
-    """The fingerprint as a page."""
+    """Page of the fingerprint."""
     EXPECTATIONS_PAGE: Final = "expectations.html"
-    """The rules that data are judged by."""
+    """Page of the validation rules."""
 
     BUNDLE: Final = "bundle"
-    """The folder of a trained network, in a run's scratch and in the registry."""
+    """Folder of a trained network, in a run's scratch and in the registry."""
     NETWORK: Final = "network.keras"
-    """The network in it."""
+    """The network in a bundle."""
     DESCRIPTION: Final = "segline.json"
-    """What the network is of, beside it."""
+    """Dataset, labels and input size of the network in a bundle."""
 
     COUNTS: Final = "evaluation.npz"
-    """The counts of each image, which all scores come from."""
+    """Counts of each image, from which all scores are computed."""
     EVALUATION: Final = "evaluation.json"
-    """The scores."""
+    """Scores."""
     COST: Final = "cost.json"
-    """Time and memory that an answer takes."""
+    """Time and memory of a prediction."""
     CALIBRATION: Final = "calibration.json"
-    """How far confidences are probabilities."""
+    """Calibration of the predicted confidences."""
     EVALUATION_PAGE: Final = "evaluation.html"
-    """All three for a person, with pictures."""
+    """Page of scores, cost and calibration, with pictures."""
     COMPARISON: Final = "comparison.json"
-    """Scores side by side."""
+    """Comparison of scores."""
     COMPARISON_PAGE: Final = "comparison.html"
-    """The same for a person."""
+    """Page of the comparison."""
 
 
 class Scratch:
-    """Names in the scratch folder of an unfinished training, beside those of its bundle and evaluation."""
+    """Names in the scratch folder of an unfinished training, besides those of its bundle and evaluation."""
 
     PLAN: Final = "plan.json"
-    """What gave the parameters their values."""
+    """Source of each parameter's value."""
     CLASSIFICATION: Final = "classification"
-    """The folder of pre-trained encoders."""
+    """Folder of pre-trained encoders."""
     TUNER: Final = "tuner"
-    """The folder of the search's trials."""
+    """Folder of the search's trials."""
     CHOICE: Final = "choice.json"
-    """What the search chose."""
+    """Hyper-parameters that the search chose."""
     CHECKPOINT: Final = "checkpoint.npz"
-    """The fit after its last whole epoch."""
+    """State of the fit after its last complete epoch."""
     AUGMENTATION: Final = "augmentation.json"
-    """What is done to training images."""
+    """Augmentation of training images."""
     BATCHES: Final = "batches"
-    """The folder of pictures of the first batches."""
+    """Folder of pictures of the first batches."""
     CONFUSION: Final = "confusion.png"
-    """The confusion matrix, drawn."""
+    """Drawing of the confusion matrix."""
     EXAMPLES: Final = "examples"
-    """The folder of test images and answers."""
+    """Folder of test images and predictions."""
     VALIDATION_COUNTS: Final = "validation.npz"
-    """The counts of the validation split."""
+    """Counts of the validation split."""
     VALIDATION: Final = "validation"
-    """The folder of the validation images that are answered worst and best."""
+    """Folder of the validation images with the worst and the best predictions."""
     CHAMPION: Final = "champion"
-    """The folder that the champion is brought to."""
+    """Folder that the champion is downloaded to."""
 
 
 class Artifacts:
-    """Folders of an MLflow run."""
+    """Artifact folders of an MLflow run."""
 
     PLAN: Final = "plan"
-    """The plan that the run follows."""
+    """Source of each parameter's value."""
     LINEAGE: Final = "lineage"
-    """What was done to training images."""
+    """Augmentation of training images."""
     BATCHES: Final = "batches"
     """Pictures of the first batches."""
     EVALUATION: Final = "evaluation"
-    """What the training itself found on the test split."""
+    """Evaluation on the test split, made by the training itself."""
     EXAMPLES: Final = "examples"
-    """Test images and answers."""
+    """Test images and predictions."""
     VALIDATION: Final = "validation"
     """Validation images and counts."""
     EVALUATIONS: Final = "evaluations"
@@ -152,19 +155,19 @@ class Tags:
     RUN_KEY: Final = "segline.run_key"
     """Equal keys mean the same training."""
     CHILD: Final = "segline.child"
-    """Which part of its parent a child run is."""
+    """Part of the parent run that a child run is."""
     DECISION: Final = "segline.decision"
-    """The gate's; set last of all: a parent run without it is unfinished, whatever its status says."""
+    """Decision of the gate. It is set last: a parent run without it is unfinished, whatever its status is."""
     FLOW_RUN: Final = "segline.flow_run"
     """Id of Prefect's flow run, or ``none``."""
     NETWORK: Final = "segline.network"
-    """The family of the network."""
+    """Family of the network."""
     AUGMENTATION: Final = "segline.augmentation"
-    """What is done to training images."""
+    """Augmentation of training images."""
     DATASET: Final = "segline.dataset"
-    """What was trained on."""
+    """Dataset that was trained on."""
     PROTOCOL: Final = "segline.protocol"
-    """The rules of its scores."""
+    """Rules by which it is scored."""
     DVC_LOCK: Final = "segline.dvc_lock"
     """Digest of the dataset's stages in ``dvc.lock``."""
     RAW_MD5: Final = "segline.raw_md5"
@@ -176,38 +179,38 @@ class Tags:
     TEST_SPLIT: Final = "segline.test_split"
     """Digest of the test split."""
     VALIDATION: Final = "segline.validation"
-    """The verdict of the validate stage."""
+    """Result of the validate stage."""
     TERMS: Final = "segline.terms"
-    """The publisher's terms of use."""
+    """Publisher's terms of use."""
     GIT_COMMIT: Final = "segline.git_commit"
-    """The commit that is checked out."""
+    """Commit that is checked out."""
     GIT_DIRTY: Final = "segline.git_dirty"
-    """Whether anything differs from it."""
+    """Whether any file differs from it."""
     GIT_CHANGES: Final = "segline.git_changes"
-    """Digest of what differs in code; or ``none``."""
+    """Digest of the changes of code; or ``none``."""
     PARAMS: Final = "segline.params"
     """All parameters, as JSON."""
     MACHINE: Final = "segline.machine"
-    """What of the machine last digits depend on."""
+    """Properties of the machine that change the last digits of results."""
     PACKAGES: Final = "segline.packages"
-    """Releases of the packages that results depend on."""
+    """Versions of the packages that results depend on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """Resolved places of one project."""
+    """Settings and paths of one project."""
 
     root: Path
     tracking_uri: str = field(repr=False)
-    """Without a login where it is a server's; a database's has its password."""
+    """Address of the MLflow store: a server's without login, a database's with its password."""
     workers: int
 
     @classmethod
     def load(cls) -> "Project":
-        """Read the environment.
+        """Read the environment, and find the project.
 
         Raises:
-            ConfigError: no ``params.yaml`` here or above, or a variable with an impossible value.
+            ConfigError: no ``params.yaml`` here or above, or a variable has an impossible value.
         """
         project = cls.find()
         if project is None:
@@ -221,102 +224,97 @@ class Project:
 
     @classmethod
     def find(cls) -> "Project | None":
-        """As `load`, for what needs no project: None where none is here or above, and none is stated.
+        """Do as `load`, but return None if there is no project here or above, and SEGLINE_ROOT is not set.
 
         Raises:
             ConfigError: SEGLINE_ROOT is no project, or a variable has an impossible value.
         """
-        root = _root()
+        root = _find_root()
         if root is None:
             return None
-        return cls(root=root, tracking_uri=_tracking_uri() or embedded_store(root), workers=workers())
+        return cls(root=root, tracking_uri=_read_tracking_uri() or embedded_store(root), workers=workers())
 
     @property
     def params(self) -> Path:
-        """The file that holds what changes a result."""
+        """Return the path of the parameters."""
         return self.root / Files.PARAMS
 
     @property
     def dvc_lock(self) -> Path:
-        """DVC's record of what each data stage read and wrote."""
+        """Return the path of DVC's record of what each data stage read and wrote."""
         return self.root / Files.LOCK
 
     @property
     def artifacts(self) -> Path:
-        """Where the embedded MLflow store keeps artifacts."""
+        """Return the folder in which the embedded MLflow store keeps artifacts."""
         return self.root / "mlartifacts"
 
     @property
     def runs(self) -> Path:
-        """Scratch of unfinished training runs, one folder per MLflow parent run."""
+        """Return the folder of unfinished training runs' scratch, one folder for each MLflow parent run."""
         return self.root / ".segline" / "runs"
 
     def scratch(self, run_id: str) -> Path:
-        """Scratch of one unfinished training run; names in it are `Scratch`'s."""
+        """Return the scratch folder of one unfinished training run; its files are named in `Scratch`."""
         return self.runs / run_id
 
     def run_lock(self, key: str) -> Path:
-        """Lock that a training of this run key holds."""
+        """Return the path of the lock that a training with this run key holds."""
         return self.runs / f"{key}.lock"
 
     def gate_lock(self, model: str) -> Path:
-        """Lock that whoever judges versions of `model` holds."""
+        """Return the path of the lock that the gate of `model` holds."""
         return self.runs / f"{model}.gate.lock"
 
     @property
     def tracking_lock(self) -> Path:
-        """Lock that whoever may create the tracking store holds."""
+        """Return the path of the lock that a process holds while it may create the tracking store."""
         return self.runs / "tracking.lock"
 
     @property
-    def pins(self) -> Path:
-        """Digests of archives whose publisher states none."""
-        return self.root / Files.PINS
-
-    def data_report(self, dataset: str) -> Path:
-        """Folder of the pages about a dataset itself."""
-        return self.reports / "data" / dataset
-
-    @property
     def reports(self) -> Path:
-        """Pages for people; nothing reads them back."""
+        """Return the folder of pages for people; Segline never reads them."""
         return self.root / "reports"
 
+    def data_report(self, dataset: str) -> Path:
+        """Return the folder of the pages about a dataset."""
+        return self.reports / "data" / dataset
+
     def evaluation_report(self, dataset: str, name: str) -> Path:
-        """Folder of one evaluation's files: a training run's id, or ``<model>-<split>``."""
+        """Return the folder of one evaluation; `name` is a training run's id, or ``<model>-<split>``."""
         return self.reports / dataset / name
 
     def comparison_report(self, dataset: str) -> Path:
-        """Folder of the page that puts scores side by side."""
+        """Return the folder of the page that compares scores."""
         return self.reports / dataset / "comparison"
 
     def archives(self, dataset: str) -> Path:
-        """Folder of a dataset's downloaded archives."""
+        """Return the folder of a dataset's downloaded archives."""
         return self.root / "data" / "archives" / dataset
 
     def own(self, dataset: str) -> Path:
-        """File that changes when the user's own data do."""
+        """Return the path of the file that changes when the user's own data do."""
         return self.root / "own" / f"{dataset}.txt"
 
     def raw(self, dataset: str) -> Path:
-        """Folder of a dataset's extracted archives."""
+        """Return the folder of a dataset's extracted archives."""
         return self.root / "data" / "raw" / dataset
 
     def manifest(self, dataset: str) -> Path:
-        """Folder of a dataset's judged manifest."""
+        """Return the folder of a dataset's validated manifest."""
         return self.root / "data" / "manifest" / dataset
 
     def prepared(self, dataset: str) -> Path:
-        """Folder of a dataset's prepared, memory-mapped splits."""
+        """Return the folder of a dataset's prepared, memory-mapped splits."""
         return self.root / "data" / "prepared" / dataset
 
 
 def embedded_store(root: Path) -> str:
-    """Address of the MLflow store that needs no server."""
+    """Return the address of the MLflow store that needs no server."""
     return f"sqlite:///{root / 'mlflow.db'}"
 
 
-def _root() -> Path | None:
+def _find_root() -> Path | None:
     stated = os.environ.get("SEGLINE_ROOT")
     start = Path(stated) if stated else Path.cwd()
     for folder in (start.absolute(), *(() if stated else start.absolute().parents)):
@@ -332,8 +330,8 @@ def _root() -> Path | None:
     return None
 
 
-def _tracking_uri() -> str | None:
-    """MLFLOW_TRACKING_URI; a server's login moves to MLflow's variables for it, so that no address holds it."""
+def _read_tracking_uri() -> str | None:
+    """Return MLFLOW_TRACKING_URI. Move a server's login to MLflow's variables for it, so that no address holds it."""
     stated = os.environ.get("MLFLOW_TRACKING_URI")
     if not stated or not stated.lower().startswith(("http://", "https://")):
         return stated
@@ -342,14 +340,14 @@ def _tracking_uri() -> str | None:
         user, password, _ = parts.username, parts.password, parts.port
     except ValueError:
         raise _wrong_tracking(
-            f"{stated}, which is no address", "an address; in its login, %40 for @, %2F for / and %3A for :"
+            f"{stated}, which is no address", "an address, in its login %40 for @, %2F for / and %3A for :"
         ) from None
     if parts.query or parts.fragment:
         raise _wrong_tracking(stated, "an address without query and fragment")
     if "@" not in parts.netloc:
         return stated
     if not user or not password:
-        raise _wrong_tracking(f"{stated} with half a login", "user name and password, or neither")
+        raise _wrong_tracking(f"{stated} with an incomplete login", "user name and password, or neither")
     address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(user), unquote(password)
     os.environ["MLFLOW_TRACKING_URI"] = address
@@ -361,46 +359,43 @@ def _wrong_tracking(found: str, expected: str) -> ConfigError:
         "MLFLOW_TRACKING_URI",
         found=found,
         expected=expected,
-        remedy="correct it; what lets you in may stand in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-        "in MLFLOW_TRACKING_TOKEN",
+        remedy="correct it; the login may also be in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or in "
+        "MLFLOW_TRACKING_TOKEN",
     )
 
 
 def workers() -> int:
-    """Processes for per-sample data work.
+    """Return the number of processes for per-sample data work.
 
     Raises:
         ConfigError: SEGLINE_WORKERS is no whole number from 1 up.
     """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return _whole_number("SEGLINE_WORKERS", available)
+    return _read_number("SEGLINE_WORKERS", available)
 
 
 def image_pixels() -> int:
-    """Pixels that an image may have: it is refused by its header, before anything is decoded.
+    """Return the limit of an image's pixels; its header is checked against it before pixels are decoded.
 
     Raises:
         ConfigError: SEGLINE_IMAGE_PIXELS is no whole number from 1 up.
     """
-    return _whole_number("SEGLINE_IMAGE_PIXELS", IMAGE_PIXELS)
+    return _read_number("SEGLINE_IMAGE_PIXELS", IMAGE_PIXELS)
 
 
 def image_bytes() -> int:
-    """Bytes that an image's file may have.
+    """Return the limit of an image file's bytes.
 
     Raises:
         ConfigError: SEGLINE_IMAGE_BYTES is no whole number from 1 up.
     """
-    return _whole_number("SEGLINE_IMAGE_BYTES", IMAGE_BYTES)
+    return _read_number("SEGLINE_IMAGE_BYTES", IMAGE_BYTES)
 
 
-_LONGEST_NUMBER = 18  # digits
-
-
-def _whole_number(name: str, default: int) -> int:
+def _read_number(name: str, default: int) -> int:
     text = os.environ.get(name, "")
     if not text:
         return default
-    if not text.isdecimal() or len(text) > _LONGEST_NUMBER or int(text) < 1:
+    if not text.isdecimal() or len(text) > MAX_DIGITS or int(text) < 1:
         raise ConfigError(name, found=repr(text), expected="a whole number from 1 up", remedy="unset it, or correct it")
     return int(text)

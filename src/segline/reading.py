@@ -1,7 +1,7 @@
-"""Files that others made: opened without waiting, regular ones only, and read up to a limit.
+"""Open files that others made: regular ones only, without waiting, up to a size limit.
 
-A FIFO lets its reader wait for ever. A device may never end, or act when it is opened. A link leads to
-either of them, or out of the folder that was named. So whatever a user, a data set or a mirror names is
+The reader of a FIFO may wait for ever. A device may never end, or do something when it is opened. A link may lead
+to either of them, or out of the folder that was named. So every file that a user, a dataset or a mirror names is
 opened here.
 """
 
@@ -14,17 +14,17 @@ from pathlib import Path
 from segline.errors import DataError, LinkError, SeglineError
 
 TEXT_BYTES = 64 << 20
-"""The longest list, table or YAML file: a million lines of 64 bytes."""
+"""Size limit of lists, tables and YAML files: a million lines of 64 bytes."""
 
 JSON_BYTES = 2 << 30
-"""The longest annotation file: those of the largest public data sets (LVIS) have 1.2 GB."""
+"""Size limit of annotation files: those of the largest public dataset (LVIS) have 1.2 GB."""
 
 FOLDER, NOTHING = "a folder", "no such file or folder"
-"""Two of the answers of `kind_of`."""
+"""Two of the results of `kind_of`."""
 
 _BLOCK = 1 << 20
 _REGULAR = "a regular file"
-_REMEDY = "put a regular file in its place, or take it away"
+_REMEDY = "replace it by a regular file, or remove it"
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOCTTY", 0)
 _KINDS = {
     stat.S_IFIFO: "a FIFO (a named pipe)",
@@ -36,7 +36,7 @@ _KINDS = {
 
 
 def kind_of(path: Path) -> str:
-    """Name what is at `path`, links followed: "a regular file", "a FIFO (a named pipe)", "no such file or folder"."""
+    """Say what is at `path`, links followed: "a regular file", "a FIFO (a named pipe)", "no such file or folder"."""
     try:
         return _kind(path.stat())
     except (FileNotFoundError, NotADirectoryError):
@@ -46,12 +46,12 @@ def kind_of(path: Path) -> str:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether a regular file is at `path`, links followed; False, too, where that cannot be known."""
+    """Return whether a regular file is at `path`, links followed; False also if that cannot be known."""
     return kind_of(path) == _REGULAR
 
 
 def refuse_device(path: Path) -> None:
-    """Refuse a FIFO, a device or a socket, links followed; that nothing is there is left to whoever reads it.
+    """Refuse a FIFO, a device or a socket, links followed. A missing file is no error here: its reader reports it.
 
     Raises:
         DataError: it is one.
@@ -65,11 +65,11 @@ def refuse_device(path: Path) -> None:
 def require_regular(
     path: Path, *, expected: str = _REGULAR, remedy: str = _REMEDY, error: type[SeglineError] = DataError
 ) -> None:
-    """Refuse what is no regular file, for libraries that open `path` themselves.
+    """Refuse everything but a regular file, for libraries that open `path` themselves.
 
     Raises:
-        DataError, or what `error` says: it is something else.
-        OSError: there is nothing, or no right to look.
+        DataError, or the class `error`: it is something else.
+        OSError: there is no file, or no right to read the folder.
     """
     _refuse_irregular(path, path.stat(), expected=expected, remedy=remedy, error=error)
 
@@ -83,21 +83,22 @@ def open_file(
     limit: int | None = None,
     within: Path | None = None,
 ) -> BufferedReader:
-    """Open a regular file to be read; a link to one is followed.
+    """Open a regular file for reading; links are followed.
 
     Args:
         expected: what should be there, for the error.
-        remedy: what to do where it is no regular file.
-        error: the class of that error.
-        limit: bytes that it may have.
-        within: the folder that links must not lead out of; None for wherever they lead.
+        remedy: what to do if it is no regular file.
+        error: class of that error.
+        limit: bytes that the file may have.
+        within: folder that links must not lead out of; None to follow them anywhere.
 
     Raises:
-        DataError, or what `error` says: it is no regular file, or has too many bytes.
+        DataError, or the class `error`: it is no regular file, or has too many bytes.
         LinkError: a link leads out of `within`.
         OSError: it cannot be opened.
     """
-    # Before it is opened, as opening a device may do something; and after, as something else may have taken its place.
+    # Checked before it is opened, because opening a device may do something; and after, because the file may have
+    # been replaced meanwhile.
     _refuse_irregular(path, path.stat(), expected=expected, remedy=remedy, error=error)
     descriptor = os.open(path, _FLAGS)
     try:
@@ -106,7 +107,7 @@ def open_file(
         if within is not None:
             _refuse_outside(path, opened, within)
         if limit is not None and opened.st_size > limit:
-            raise _too_long(path, limit, error, setting="")
+            raise _make_size_error(path, limit, error, setting="")
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
@@ -123,11 +124,11 @@ def read_bytes(
     error: type[SeglineError] = DataError,
     within: Path | None = None,
 ) -> bytes:
-    """The content of a regular file, which may grow while it is read.
+    """Return the content of a regular file, which may grow while it is read.
 
     Args:
-        limit: bytes that it may have.
-        setting: the environment's variable that says so; empty for none.
+        limit: bytes that the file may have.
+        setting: environment variable that sets the limit; empty for none.
         expected, remedy, error, within: as for `open_file`.
 
     Raises:
@@ -137,19 +138,19 @@ def read_bytes(
     with open_file(path, expected=expected, remedy=remedy, error=error, within=within) as handle:
         size = os.fstat(handle.fileno()).st_size
         if size > limit:
-            raise _too_long(path, limit, error, setting=setting)
+            raise _make_size_error(path, limit, error, setting=setting)
         while part := handle.read(size + 1 - length if length <= size else _BLOCK):
             parts.append(part)
             length += len(part)
             if length > limit:
-                raise _too_long(path, limit, error, setting=setting)
+                raise _make_size_error(path, limit, error, setting=setting)
     return b"".join(parts)
 
 
 def read_text(
     path: Path, *, limit: int = TEXT_BYTES, remedy: str = _REMEDY, error: type[SeglineError] = DataError
 ) -> str:
-    """The text of a UTF-8 file, a byte order mark aside, with its lines ended by a line feed.
+    """Return the text of a UTF-8 file, without byte order mark, its lines ended by a line feed.
 
     Raises:
         UnicodeDecodeError: it is not UTF-8.
@@ -160,7 +161,7 @@ def read_text(
 
 
 def refuse_leaving(folder: Path, paths: Iterable[str]) -> None:
-    """Refuse links among `paths`, which count from `folder`, that lead out of it.
+    """Refuse links among `paths`, which are relative to `folder`, that lead out of it.
 
     Raises:
         LinkError: one does.
@@ -173,28 +174,28 @@ def refuse_leaving(folder: Path, paths: Iterable[str]) -> None:
             continue
         target = os.path.realpath(whole)
         if not Path(target).is_relative_to(real):
-            raise _leaving(whole, folder, target)
+            raise _make_link_error(whole, folder, target)
         if not whole.is_symlink():
             inside.add(whole.parent)
 
 
 def _refuse_outside(path: Path, opened: os.stat_result, folder: Path) -> None:
-    """Refuse an open file that is not in `folder`, or is not what is in its place there now."""
+    """Refuse an open file that is not in `folder`, or has been replaced since it was opened."""
     target = os.path.realpath(path)
     try:
         same = os.path.samestat(Path(target).stat(), opened)
     except OSError:
         same = False
     if not same or not Path(target).is_relative_to(os.path.realpath(folder)):
-        raise _leaving(path, folder, target)
+        raise _make_link_error(path, folder, target)
 
 
-def _leaving(path: Path, folder: Path, target: str) -> LinkError:
+def _make_link_error(path: Path, folder: Path, target: str) -> LinkError:
     return LinkError(
         path,
         found=f"a link that leads out of the folder, to {target}",
         expected=f"files that are in {folder} itself",
-        remedy=f"copy into the folder what belongs there; or, if such links are meant (DVC makes some), "
+        remedy=f"copy the file into the folder; or, if links are intended (DVC makes some), run "
         f"segline init {folder} --follow-links",
     )
 
@@ -211,12 +212,12 @@ def _refuse_irregular(
         raise error(path, found=_kind(state) + link, expected=expected, remedy=remedy)
 
 
-def _too_long(path: Path, limit: int, error: type[SeglineError], *, setting: str) -> SeglineError:
+def _make_size_error(path: Path, limit: int, error: type[SeglineError], *, setting: str) -> SeglineError:
     return error(
         path,
-        found=f"more than the {limit} bytes" + (f" of {setting}" if setting else " that are read at most"),
-        expected="a file that fits into the memory",
-        remedy=f"set {setting} to more than {limit}, if it is meant to be so large"
+        found=f"more than {limit} bytes" + (f", the limit that {setting} sets" if setting else ", the limit"),
+        expected="a smaller file",
+        remedy=f"if the file is right, set {setting} to more than {limit}"
         if setting
-        else "see what wrote so much, and take it away",
+        else "check which program wrote it, then shorten or remove it",
     )

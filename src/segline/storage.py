@@ -1,8 +1,8 @@
-"""Files and folders that are either whole or not there.
+"""Write files and folders so that they are either complete or not there.
 
-Everything Segline writes and later reads again goes through `atomic_file` or `atomic_folder`:
-the content is written beside its final place and renamed into it, so that a kill leaves the
-old content or the new, never half of either.
+Everything that Segline writes and later reads again goes through `atomic_file` or `atomic_folder`: the content
+is written beside its final place and renamed. So a killed process leaves the old content or the new, never a
+part of either.
 """
 
 import errno
@@ -22,7 +22,7 @@ from typing import Any, Literal
 from segline.errors import StorageError
 
 SPARE = 64 << 20
-"""Bytes that stay free on every disk."""
+"""Bytes that must stay free on every disk."""
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _IN_THE_WAY = {
@@ -34,17 +34,17 @@ _IN_THE_WAY = {
     errno.ENXIO,  # a socket, or a pipe that nobody can open
 }
 NO_RIGHT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-"""What the operating system says where this user may not write."""
+"""The operating system's errors where this user may not write."""
 
 
 def size_text(count: float, *, unit: Literal["GiB"] | None = None) -> str:
-    """Write so many bytes for a person: 12.0 MiB, or 3.25 GiB.
+    """Format a number of bytes: 12.0 MiB, or 3.25 GiB.
 
-    It stands here, below `progress`, because errors about a full disk write sizes, too.
+    The function is here, below `progress`, because errors about a full disk need it, too.
 
     Args:
-        count: how many bytes.
-        unit: GiB for what is compared with a budget in GiB; else what suits.
+        count: bytes.
+        unit: GiB to compare with a budget in GiB; None to choose by the size.
     """
     return f"{count / 2**30:.2f} GiB" if unit or count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
@@ -60,7 +60,7 @@ def reporting_storage(place: Path) -> Iterator[None]:
             raise StorageError(
                 place,
                 found=f"the disk is full ({size_text(free)} free): {error.strerror}",
-                expected="room for the whole result",
+                expected="room for the complete result",
                 remedy="free some space (`dvc gc --workspace` drops data of earlier states), then run the same command",
             ) from error
         if error.errno in NO_RIGHT:
@@ -74,21 +74,21 @@ def reporting_storage(place: Path) -> Iterator[None]:
             raise StorageError(
                 error.filename or place,
                 found="a name that is too long for this disk",
-                expected="some 30 bytes less than it takes, for what is added while the file is written",
-                remedy="shorten the name, or that of the file which it is made from",
+                expected="a name 30 bytes below the disk's limit: a suffix is added while it is written",
+                remedy="shorten the name, or the name of the file that it is derived from",
             ) from error
         if error.errno in _IN_THE_WAY:
             raise StorageError(
                 error.filename or place,
-                found=f"cannot be made: {error.strerror}",
-                expected="a place for it, with folders above it",
-                remedy="move what is in the way, or name another place",
+                found=f"cannot be created: {error.strerror}",
+                expected="a free path, with only folders above it",
+                remedy="move the file or folder that is there, or choose another path",
             ) from error
         raise
 
 
 def check_writable(folder: Path) -> None:
-    """See that something can be made in `folder`.
+    """Check that a file can be created in `folder`.
 
     Raises:
         StorageError: no room or no right to write.
@@ -98,7 +98,7 @@ def check_writable(folder: Path) -> None:
             with tempfile.NamedTemporaryFile(dir=folder, prefix=".segline."):
                 pass
         except OSError as error:
-            error.filename = str(folder)  # instead of a name that nobody knows
+            error.filename = str(folder)  # instead of a random name
             raise
 
 
@@ -106,25 +106,25 @@ def check_writable(folder: Path) -> None:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; rename it to `path` on success, remove it on failure.
 
-    A link stays, and the file it points to is replaced; but where nobody may write to that file, the link is
-    replaced: DVC links its cache so. What is no file (a device, a pipe, the process's own output) stays, and the
-    whole content goes into it at the end.
+    A link stays, and the file that it points to is replaced. A link to a read-only file is itself replaced: it
+    leads into DVC's cache. A device, a pipe or the process's own output stays, and gets the whole content at the
+    end.
 
     Raises:
         StorageError: no room or no right to write, or a folder is there.
     """
     with reporting_storage(path):
-        held = _held(path)
-        if held is not None and stat.S_ISDIR(held.st_mode):
+        present = _stat(path)
+        if present is not None and stat.S_ISDIR(present.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        if held is not None and (not stat.S_ISREG(held.st_mode) or _own_output(held) is not None):
-            with _poured(path, held) as partial:
+        if present is not None and (not stat.S_ISREG(present.st_mode) or _find_own_output(present) is not None):
+            with _copying_at_end(path, present) as partial:
                 yield partial
             return
-        protected = held is not None and not held.st_mode & stat.S_IWUSR
+        protected = present is not None and not present.st_mode & stat.S_IWUSR
         place = path if protected else Path(os.path.realpath(path))
         _make_parent(place)
-        partial = _partial(place)
+        partial = _choose_partial(place)
         with _creating(place):
             partial.touch()
         try:
@@ -138,25 +138,25 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; put it in the place of `path` on success, remove it on failure.
+    """Yield an empty folder to fill; rename it to `path` on success, remove it on failure.
 
     Raises:
         StorageError: no room or no right to write.
     """
     with reporting_storage(path):
         _make_parent(path)
-        partial = _partial(path)
+        partial = _choose_partial(path)
         with _creating(path):
             partial.mkdir()
         try:
             yield partial
-            _exchange(partial, path)
+            _replace_folder(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all.
+    """Write a text file, completely or not at all.
 
     Raises:
         StorageError: no room or no right to write.
@@ -166,10 +166,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write plain values as JSON that any parser reads, whole or not at all.
+    """Write plain values as standard JSON, completely or not at all.
 
     Raises:
-        ValueError: a number is NaN or infinite, which JSON has no word for.
+        ValueError: a number is NaN or infinite, which JSON does not have.
         StorageError: no room or no right to write.
     """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
@@ -181,12 +181,12 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _exchange(partial: Path, path: Path) -> None:
-    """Put `partial` in the place of `path`, which is moved away first: removing it takes time, and a kill may come."""
+def _replace_folder(partial: Path, path: Path) -> None:
+    """Rename `partial` to `path`. An old folder there is renamed first and removed last, because that takes time."""
     if not path.exists():
         partial.rename(path)
         return
-    old = path.parent / f".{path.name}.old.{os.getpid()}.partial"  # a name that `_partial` clears away
+    old = path.parent / f".{path.name}.old.{os.getpid()}.partial"  # after a kill, `_choose_partial` removes it
     path.rename(old)
     try:
         partial.rename(path)
@@ -197,10 +197,10 @@ def _exchange(partial: Path, path: Path) -> None:
 
 
 def check_room(folder: Path, *, gibibytes: float) -> int:
-    """Bytes free where `folder` is.
+    """Return the bytes that are free on `folder`'s disk.
 
     Raises:
-        StorageError: fewer than `gibibytes`.
+        StorageError: they are fewer than `gibibytes`.
     """
     free = shutil.disk_usage(folder).free
     if free < gibibytes * 2**30:
@@ -214,40 +214,40 @@ def check_room(folder: Path, *, gibibytes: float) -> int:
 
 
 def require_room(folder: Path, needed: int, *, purpose: str) -> int:
-    """Bytes that `folder`'s disk can take, `SPARE` aside.
+    """Return the bytes that are free on `folder`'s disk, less `SPARE`.
 
     Args:
-        needed: bytes that are needed.
+        needed: bytes.
         purpose: what they are needed for.
 
     Raises:
-        StorageError: fewer than `needed`.
+        StorageError: fewer than `needed` are free.
     """
     room = shutil.disk_usage(_existing(folder)).free - SPARE
     if needed > room:
         raise StorageError(
             folder,
             found=f"{size_text(max(0, room + SPARE))} free",
-            expected=f"{size_text(needed)} {purpose}, and {size_text(SPARE)} to spare",
+            expected=f"{size_text(needed)} {purpose}, and {size_text(SPARE)} that stay free",
             remedy="free some space (`dvc gc --workspace` drops data of earlier states), or move the project to "
             "another disk",
         )
     return room
 
 
-def _held(path: Path) -> os.stat_result | None:
-    """What is at `path`, or where it links to; None for nothing."""
+def _stat(path: Path) -> os.stat_result | None:
+    """Return the state of the file at `path`, links followed; None if there is none."""
     try:
         return path.stat()
     except FileNotFoundError:
         return None
 
 
-def _own_output(held: os.stat_result) -> int | None:
-    """The descriptor, of standard output or standard error, that is open on `held`."""
+def _find_own_output(present: os.stat_result) -> int | None:
+    """Return the descriptor of standard output or standard error if that is the file `present`."""
     for descriptor in (1, 2):
         try:
-            if os.path.samestat(os.fstat(descriptor), held):
+            if os.path.samestat(os.fstat(descriptor), present):
                 return descriptor
         except OSError:  # closed
             continue
@@ -255,15 +255,15 @@ def _own_output(held: os.stat_result) -> int | None:
 
 
 @contextmanager
-def _poured(path: Path, held: os.stat_result) -> Iterator[Path]:
-    """Yield a path to write to; its content goes into `path`, which is `held`, once it is whole."""
+def _copying_at_end(path: Path, present: os.stat_result) -> Iterator[Path]:
+    """Yield a path to write to; at the end copy its content into `path`, whose state is `present`."""
     with tempfile.TemporaryDirectory() as folder:
         partial = Path(folder, path.name)
         yield partial
-        own = _own_output(held)
+        own = _find_own_output(present)
         if own is None:
             descriptor = os.open(path, os.O_WRONLY)
-        else:  # opened anew it would be written from its start, over what is there
+        else:  # opened anew it would be overwritten from its start
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             descriptor = os.dup(own)
@@ -273,11 +273,11 @@ def _poured(path: Path, held: os.stat_result) -> Iterator[Path]:
 
 @contextmanager
 def _creating(path: Path) -> Iterator[None]:
-    """Turn "not found", which is what /proc and its like answer, into the missing right that it means at `path`."""
+    """Turn "not found" into "no permission" at `path`: file systems like /proc give the first and mean the second."""
     try:
         yield
     except FileNotFoundError as error:
-        raise PermissionError(errno.EPERM, "nothing can be made there", str(path)) from error
+        raise PermissionError(errno.EPERM, "no file can be created there", str(path)) from error
 
 
 def _make_parent(path: Path) -> None:
@@ -285,8 +285,8 @@ def _make_parent(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _partial(path: Path) -> Path:
-    """The place to write `path` first; what killed processes left there is removed."""
+def _choose_partial(path: Path) -> Path:
+    """Return the path at which `path` is written first; remove what killed processes left there."""
     left = re.compile(rf"\.{re.escape(path.name)}\.(?:old\.)?(\d+)\.partial")
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         named = left.fullmatch(stale.name)

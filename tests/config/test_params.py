@@ -58,7 +58,7 @@ def test_the_projects_own_params_are_good_and_name_what_exists():
         ("{kitti: 0.15", "{kity: 0.15", "promotion.floor.kity", "'kity'", "'kitti'?"),
         ("kitti: {}", "kitti: {tsk: road}", "options.kitti.tsk", "unknown key", "'task'?"),
         ("kitti: {}", "kity: {}", "options.kity", "'kity'", "'kitti'?"),
-        ("seed: 1", "seed: 1\ndatasets: [kitti]", "datasets", "already given", "each key once"),
+        ("seed: 1", "seed: 1\ndatasets: [kitti]", "datasets", "the same key as in line", "each key once"),
         ("weight_decay: 0.01", "weight_decay: 1e-2", "training.weight_decay", "write 1.0e-3, not 1e-3", "number"),
         (
             "threshold: validation",

@@ -180,7 +180,7 @@ def test_a_taken_port_is_named(project_copy, ports):
         project_copy.environment["MLFLOW_PORT"] = str(ports[0])
         answer = project_copy.run(sys.executable, "-m", "infra.up", check=False)
     assert answer.returncode == 1
-    assert f"port {ports[0]} of 127.0.0.1 is taken" in answer.stderr
+    assert f"port {ports[0]} of 127.0.0.1 is in use" in answer.stderr
     project_copy.environment["MLFLOW_PORT"] = "abc"
     answer = project_copy.run(sys.executable, "-m", "infra.up", check=False)
     assert "MLFLOW_PORT: found 'abc'" in answer.stderr

@@ -139,7 +139,7 @@ def _appended(path: Path, content: bytes) -> None:
     path.write_bytes(path.read_bytes() + content)
 
 
-HOSTILE = "plain files and folders that stay inside"
+HOSTILE = "plain files and folders inside"
 UNUSED = "do not use this archive"
 AGAIN = "run the download again"
 
@@ -183,14 +183,14 @@ FAULTS = {
             ],
         ),
         "compression",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
     "zip: two names for one member": (
         "t.zip",
         lambda path: _edited(path, lambda data: data.__setitem__(data.index(b"images/a") + 7, ord("b"))),
         "cannot be extracted",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
     "zip: a bomb": (
@@ -205,64 +205,64 @@ FAULTS = {
         "t.zip",
         lambda path: _lying_size(path, claimed=1000),
         "cannot be extracted (Bad CRC-32",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
     "zip: claims more than it holds": (
         "t.zip",
         lambda path: _lying_size(path, claimed=3_000_500),
         "has 3000000 of 3000500 bytes",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
     "zip: a flipped byte": (
         "t.zip",
         lambda path: _edited(path, lambda data: data.__setitem__(5000, data[5000] ^ 1)),
         "cannot be extracted",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
     "zip: cut short": (
         "t.zip",
         lambda path: _edited(path, lambda data: data.__delitem__(slice(30_000, None))),
         "not a zip file",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
-    "zip: strange bytes behind its end": (
+    "zip: foreign bytes behind its end": (
         "t.zip",
         lambda path: _edited(path, lambda data: data.extend(b"<html>")),
-        "strange bytes behind its end",
-        "a whole archive",
+        "foreign bytes behind its end",
+        "a complete archive",
         AGAIN,
     ),
-    "zip: strange bytes before its start": (
+    "zip: foreign bytes before its start": (
         "t.zip",
         lambda path: _edited(path, lambda data: data.__setitem__(slice(0, 0), b"#!/bin/sh\n")),
-        "10 strange bytes before its first member",
-        "a whole archive",
+        "10 foreign bytes before its first member",
+        "a complete archive",
         AGAIN,
     ),
     "zip: two in one": (
         "t.zip",
         lambda path: _edited(path, lambda data: data.extend(bytes(data))),
-        "strange bytes before its first member",
-        "a whole archive",
+        "foreign bytes before its first member",
+        "a complete archive",
         AGAIN,
     ),
     "a page": (
         "t.zip",
         lambda path: path.write_bytes(b"<!DOCTYPE html><title>Please log in"),
         "starts with b'<!DOCTYPE html>",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
-    "an empty file": ("t.tar.gz", lambda path: path.write_bytes(b""), "it has 0 bytes", "a whole archive", AGAIN),
+    "an empty file": ("t.tar.gz", lambda path: path.write_bytes(b""), "it has 0 bytes", "a complete archive", AGAIN),
     "not there": ("t.zip", lambda path: None, "no such file", "a downloaded archive", "run the download stage first"),
     "no folder": (
         "t.zip",
         lambda path: (_zip(path), path.write_bytes(path.read_bytes().replace(b"masks/", b"other/"))),
-        "no folder masks; at the top are: images/, other/",
+        "no folder masks; at the top level are: images/, other/",
         "the folders images, masks",
         "not repacked",
     ),
@@ -270,14 +270,14 @@ FAULTS = {
         "t.zip",
         lambda path: _zip(path, {"images/a.png/b.png": b"x"}),
         "cannot be extracted",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
     "a name too long": (
         "t.zip",
         lambda path: _zip(path, {"images/" + "a" * 300: b"x"}),
         "name too long",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
     "tar: absolute path": ("t.tar.gz", lambda path: _tar(path, _info("/evil")), "outside", HOSTILE, UNUSED),
@@ -329,32 +329,32 @@ FAULTS = {
     ),
     "tar: a header that fills the memory": ("t.tar.gz", _long_header, "a header of 67108864 bytes", HOSTILE, UNUSED),
     "tar: zeros without end": ("t.tar.gz", _zeros_behind_the_end, "a bomb: its", HOSTILE, UNUSED),
-    "tar: strange bytes behind its end": (
+    "tar: foreign bytes behind its end": (
         "t.tar",
         lambda path: (_tar(path, mode="w"), _appended(path, b"\0" * 20_000 + b"more")),
-        "strange bytes behind its end",
-        "a whole archive",
+        "foreign bytes behind its end",
+        "a complete archive",
         AGAIN,
     ),
-    "tar: strange bytes behind its compression": (
+    "tar: foreign bytes behind its compression": (
         "t.tar.gz",
         lambda path: (_tar(path), _appended(path, b"<html>")),
         "cannot be extracted",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
     "tar: cut short": (
         "t.tar.gz",
         lambda path: (_tar(path), path.write_bytes(path.read_bytes()[:-9])),
         "cannot be extracted",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
     "tar: cut between two members": (
         "t.tar",
         lambda path: (_tar(path, mode="w"), path.write_bytes(path.read_bytes()[: 512 + 20_480])),
         "cut short or damaged at byte",
-        "a whole tar",
+        "a complete tar",
         AGAIN,
     ),
     "tar: a damaged header": (
@@ -364,14 +364,14 @@ FAULTS = {
             path.write_bytes(path.read_bytes().replace(b"masks/a.png", b"masks/b.png")),
         ),
         "cut short or damaged at byte 20992",
-        "a whole tar",
+        "a complete tar",
         AGAIN,
     ),
     "tar: another compression, cut short": (
         "t.tar.bz2",
         lambda path: (_tar(path, mode="w"), path.write_bytes(bz2.compress(path.read_bytes())[:-30])),
         "cannot be extracted",
-        "a whole archive",
+        "a complete archive",
         AGAIN,
     ),
 }
@@ -433,7 +433,7 @@ def test_the_limit_comes_from_the_known_size(before: Path) -> None:
 
 
 def test_too_many_members_are_a_bomb(before: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(members, "MEMBERS", 3)
+    monkeypatch.setattr(members, "MAX_MEMBERS", 3)
     _zip(before / "archives" / "t.zip", {f"images/{number}.png": b"" for number in range(2)})
     around = _state(before)
     with pytest.raises(ArchiveError, match="more than 3 members: a bomb"):
@@ -453,7 +453,7 @@ def test_room_is_looked_for_before_the_first_byte(before: Path, monkeypatch: pyt
 def test_names_that_some_disks_cannot_tell_apart_are_told(before: Path) -> None:
     _zip(before / "archives" / "t.zip", {"images/A.png": b"x", "images/\u00e9.png": b"x", "images/e\u0301.png": b"x"})
     lines = _extract(before, "t.zip")
-    assert any("images/a.png and images/A.png are one name" in line for line in lines)
-    assert sum("are one name" in line for line in lines) == 2
+    assert any("images/a.png and images/A.png are the same name" in line for line in lines)
+    assert sum("are the same name" in line for line in lines) == 2
     assert (before / "raw/tiny/images/A.png").read_bytes() == b"x"
     assert (before / "raw/tiny/images/a.png").read_bytes() == NOISE

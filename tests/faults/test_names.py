@@ -175,10 +175,10 @@ HOSTILE_CLASSES = [
     pytest.param("a\nb", "without \\n", id="a line's end: a broken table"),
     pytest.param("a\u200b", "without \\u200b", id="no width: two classes of one name"),
     pytest.param("a\U000e0041", "without \\U000e0041", id="a tag that nobody sees"),
-    pytest.param("\u3000 ", "shows something", id="blanks: a row without a name"),
+    pytest.param("\u3000 ", "a name with visible characters", id="blanks: a row without a name"),
     pytest.param("\u3164", "without \\u3164", id="a blank that Python calls printable"),
     pytest.param("a\u2800", "without \\u2800", id="blank Braille"),
-    pytest.param("\ufe0f", "shows something", id="a shape of no sign"),
+    pytest.param("\ufe0f", "a name with visible characters", id="a shape of no sign"),
 ]
 
 YAML_SAYS = {"a\x1b[31m": "the character U+001B"}  # which no YAML of ours may hold

@@ -321,9 +321,9 @@ def test_a_mirrors_login_comes_from_the_environment(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(f"SEGLINE_SOURCE_{name}", value)
-    assert source_login.authorization("https://mirror/x") == header
-    assert source_login.authorization("s3://mirror/x") is None
-    assert source_login.authorization("/mirror/x") is None
+    assert source_login.read_authorization("https://mirror/x") == header
+    assert source_login.read_authorization("s3://mirror/x") is None
+    assert source_login.read_authorization("/mirror/x") is None
 
 
 @pytest.mark.parametrize(
@@ -345,7 +345,7 @@ def test_variables_that_cannot_be_a_login_are_refused(
     for name, value in variables.items():
         monkeypatch.setenv(f"SEGLINE_SOURCE_{name}", value)
     with pytest.raises(ConfigError, match=r"^SEGLINE_SOURCE_\w+: ") as caught:
-        source_login.authorization("https://mirror/x")
+        source_login.read_authorization("https://mirror/x")
     assert PLAIN not in str(caught.value)
 
 

@@ -1,1 +1,1 @@
-"""Files that strangers may have written, read within bounds: each fault is one clear error, none takes long."""
+"""Strict readers for files that anybody may have written: size and depth are limited, each fault is one clear error."""

@@ -1,4 +1,4 @@
-"""NumPy's ``.npy`` and ``.npz`` files: what their arrays take is known before any memory is."""
+"""Read NumPy's ``.npy`` and ``.npz`` files; the size of each array is checked before memory is allocated for it."""
 
 import io
 import struct
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib import format as npy
 
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-_DAMAGED = (
+_HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_DAMAGE_ERRORS = (
     OSError,
     EOFError,
     KeyError,
@@ -31,27 +31,27 @@ _DAMAGED = (
 
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Array name -> shape, each with as many bytes behind it as it says.
+    """Return array name -> shape; check that each array has as many bytes as its header says.
 
     Raises:
-        ValueError: `path` is no such archive, or an array's header says what is not there.
+        ValueError: `path` is no ``.npz`` file, or an array is shorter than its header says.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return {info.filename.removesuffix(".npy"): _member(archive, info) for info in archive.infolist()}
-    except _DAMAGED as error:
+            return {info.filename.removesuffix(".npy"): _read_shape_of(archive, info) for info in archive.infolist()}
+    except _DAMAGE_ERRORS as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
+def _read_shape_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, ...]:
     with archive.open(info) as member:
-        return _shape(member, size=info.file_size)
+        return _read_shape(member, size=info.file_size)
 
 
-def _shape(stream: IO[bytes], *, size: int) -> tuple[int, ...]:
-    read_header = _HEADERS.get(npy.read_magic(stream))
+def _read_shape(stream: IO[bytes], *, size: int) -> tuple[int, ...]:
+    read_header = _HEADER_READERS.get(npy.read_magic(stream))
     if read_header is None:
-        raise ValueError("an array of a later NumPy")
+        raise ValueError("an array in the format of a later NumPy")
     shape, _, dtype = read_header(stream)
     if dtype.hasobject:
         raise ValueError("an array of Python objects")
@@ -61,20 +61,20 @@ def _shape(stream: IO[bytes], *, size: int) -> tuple[int, ...]:
 
 
 def parse(data: bytes) -> npt.NDArray[Any]:
-    """The array in the bytes of a ``.npy`` file.
+    """Return the array in the bytes of a ``.npy`` file.
 
     Raises:
-        ValueError: they are none, or it is larger than they are.
+        ValueError: they are no such file, or fewer than the header says.
     """
     try:
-        _shape(io.BytesIO(data), size=len(data))
+        _read_shape(io.BytesIO(data), size=len(data))
         return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
-    except _DAMAGED as error:
+    except _DAMAGE_ERRORS as error:
         raise ValueError(str(error) or type(error).__name__) from error
 
 
 def load(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Array name -> array.
+    """Return array name -> array.
 
     Raises:
         ValueError: as for `shapes`, or an array is damaged.
@@ -83,5 +83,5 @@ def load(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
             return dict(content)
-    except _DAMAGED as error:
+    except _DAMAGE_ERRORS as error:
         raise ValueError(str(error) or type(error).__name__) from error

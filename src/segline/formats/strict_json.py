@@ -1,4 +1,4 @@
-"""JSON as its standard has it: no NaN, no key twice, no nesting without end."""
+"""Read JSON strictly: no NaN, no duplicate keys, no nesting without end."""
 
 import json
 import math
@@ -11,20 +11,22 @@ from segline.reading import JSON_BYTES, read_bytes
 
 
 def loads(text: str | bytes) -> Any:
-    """Read `text`, of which any fault is one kind of error.
+    """Parse JSON.
 
     Raises:
-        ValueError: it is no JSON, is not UTF-8, gives a key twice, holds NaN, infinity or a whole number of thousands
+        ValueError: it is no JSON, is not UTF-8, has a duplicate key, holds NaN, infinity or an integer of thousands
             of digits, or is nested deeper than Python can follow.
     """
     try:
-        return json.loads(text, object_pairs_hook=_each_once, parse_constant=_refuse_constant, parse_float=_finite)
+        return json.loads(
+            text, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_constant, parse_float=_parse_finite
+        )
     except RecursionError as error:
         raise ValueError("lists or objects nested too deep") from error
 
 
 def read(path: Path, *, remedy: str) -> Any:
-    """The content of a file that Segline wrote.
+    """Return the content of a JSON file that Segline wrote.
 
     Raises:
         DataError: it cannot be read, or is no JSON.
@@ -35,27 +37,26 @@ def read(path: Path, *, remedy: str) -> Any:
         raise DataError(
             path,
             found=f"cannot be read ({shortened(str(error))})",
-            expected="the JSON that Segline wrote",
+            expected="the JSON file that Segline wrote",
             remedy=remedy,
         ) from error
 
 
-def _each_once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    pairs = list(pairs)
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice[:80]!r} twice in one object")
+def _refuse_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in content:
+            raise ValueError(f"the key {name[:80]!r} twice in one object")
+        content[name] = value
     return content
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:80]}, which is more than a number can be")
+        raise ValueError(f"{text[:80]}, which is larger than the largest float64")
     return number
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name}, which is no JSON")
+    raise ValueError(f"{name}, which is not allowed in JSON")

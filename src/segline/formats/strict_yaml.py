@@ -1,7 +1,7 @@
-"""YAML as settings are written in it: one document of plain values, whose keys are text.
+"""Read YAML strictly, for settings: one document of plain values, whose keys are text.
 
-PyYAML composes and constructs recursively and follows every alias, so the events, which it parses without
-recursion, are bounded before anything is built of them.
+PyYAML builds values by recursion and follows every alias. Its parser yields events without recursion. So depth,
+number and length of the values are limited at the events, before anything is built from them.
 """
 
 import re
@@ -20,24 +20,25 @@ MAX_CHARACTERS = 1 << 18
 MAX_TEXT_CHARACTERS = 1 << 14
 MAX_NUMBER_CHARACTERS = 64
 MAX_VALUES = 10_000
-"""Keys and values with every alias counted as often as it is used."""
+"""Keys and values; an alias counts as many values as it repeats."""
 MAX_DEPTH = 32
 
 _PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map"))
 _NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
-_NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_TYPING = ValueError, TypeError, KeyError, AttributeError, OverflowError  # PyYAML on a value that its tag does not fit
+_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_WRONG_TYPE_ERRORS = ValueError, TypeError, KeyError, AttributeError, OverflowError
+"""What PyYAML raises on a value that does not fit its tag."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """What a YAML file says.
+    """Content of a YAML file.
 
     Args:
         content: plain values; None for an empty file.
-        node: the same with the places of its parts; None for an empty file.
+        node: the same, with the position of each part; None for an empty file.
     """
 
     content: Any
@@ -45,27 +46,25 @@ class Document:
 
 
 def parse(text: str, *, place: object, remedy: str = "correct that line") -> Document:
-    """Read `text` within the bounds of this module.
+    """Parse YAML within the limits of this module.
 
     Args:
         place: the file, for errors.
-        remedy: what to do where it is no such YAML.
+        remedy: what to do if parsing fails.
 
     Raises:
-        ConfigError: it is not one YAML document of plain values, gives a key twice, or is larger than settings are;
+        ConfigError: `text` is not one YAML document of plain values, has a duplicate key, or exceeds a limit;
             the line is named.
     """
     if len(text) > MAX_CHARACTERS:
-        raise ConfigError(
-            place, found=f"{len(text)} characters", expected=f"at most {MAX_CHARACTERS} of settings", remedy=remedy
-        )
+        raise ConfigError(place, found=f"{len(text)} characters", expected=f"at most {MAX_CHARACTERS}", remedy=remedy)
     try:
-        reader = _Reader(list(_bounded(text)))
-        node = reader.get_single_node()
+        builder = _Builder(list(_limited_events(text)))
+        node = builder.get_single_node()
         if node is None:
             return Document(content=None, node=None)
         _check_keys(node, place)
-        return Document(content=reader.construct_document(node), node=node)
+        return Document(content=builder.construct_document(node), node=node)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(
@@ -85,8 +84,8 @@ def _refusal(found: str, expected: str, mark: Any) -> ConstructorError:
     return ConstructorError(problem=found, problem_mark=mark, note=expected)
 
 
-class _Reader(Composer, SafeConstructor, Resolver):  # as PyYAML's own loaders are made
-    """Builds nodes and values of events that were parsed, and checked, before."""
+class _Builder(Composer, SafeConstructor, Resolver):  # the bases of PyYAML's own loaders
+    """Builds nodes and values from events that have been parsed and checked."""
 
     def __init__(self, events: list[yaml.Event]) -> None:
         Composer.__init__(self)
@@ -109,14 +108,20 @@ class _Reader(Composer, SafeConstructor, Resolver):  # as PyYAML's own loaders a
             raise _refusal(found, f"at most {MAX_NUMBER_CHARACTERS}", node.start_mark)
         try:
             return super().construct_object(node, deep=deep)
-        except _TYPING as error:
+        except _WRONG_TYPE_ERRORS as error:
             kind = node.tag.rpartition(":")[2]
             raise _refusal(f"{shortened(repr(node.value))}, which is no {kind}", "a value", node.start_mark) from error
 
 
 @dataclass
-class _Open:
-    """A collection whose end is still to come, or, once it has, what an alias of it repeats."""
+class _Part:
+    """A value or collection of the document: what an alias of it repeats.
+
+    Args:
+        values: keys and values in it, itself included.
+        height: levels in it, itself included.
+        closed: whether its end has been parsed.
+    """
 
     anchor: str | None
     values: int = 1
@@ -124,15 +129,14 @@ class _Open:
     closed: bool = False
 
 
-def _bounded(text: str) -> Iterator[yaml.Event]:
-    """The events of `text`, up to the first that leads out of the bounds.
+def _limited_events(text: str) -> Iterator[yaml.Event]:
+    """Yield the events of `text`, up to the first that exceeds a limit.
 
     Raises:
-        MarkedYAMLError, ReaderError: it does, or `text` is no YAML.
+        MarkedYAMLError, ReaderError: one does, or `text` is no YAML.
     """
-    anchors: dict[str, _Open] = {}
-    whole = _Open(None)
-    opened = [whole]
+    anchors: dict[str, _Part] = {}
+    opened = [_Part(None)]
     documents = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         match event:
@@ -141,15 +145,15 @@ def _bounded(text: str) -> Iterator[yaml.Event]:
                 if documents > 1:
                     raise _refusal("a second document", "one", event.start_mark)
             case yaml.AliasEvent():
-                _add(opened, _aliased(anchors, event), event.start_mark)
+                _add(opened, _find_anchored(anchors, event), event.start_mark)
             case yaml.ScalarEvent():
                 _check_text(event)
                 _check_tag(event)
-                _enter(anchors, scalar := _Open(event.anchor, closed=True), event.start_mark)
+                _register(anchors, scalar := _Part(event.anchor, closed=True), event.start_mark)
                 _add(opened, scalar, event.start_mark)
             case yaml.CollectionStartEvent():
                 _check_tag(event)
-                _enter(anchors, collection := _Open(event.anchor), event.start_mark)
+                _register(anchors, collection := _Part(event.anchor), event.start_mark)
                 opened.append(collection)
                 if len(opened) > MAX_DEPTH:
                     raise _too_deep(event.start_mark)
@@ -160,52 +164,52 @@ def _bounded(text: str) -> Iterator[yaml.Event]:
         yield event
 
 
-def _enter(anchors: dict[str, _Open], named: _Open, mark: Any) -> None:
-    if named.anchor is not None:
-        if named.anchor in anchors:
-            raise _refusal(f"a second anchor &{shortened(named.anchor)}", "a name of its own", mark)
-        anchors[named.anchor] = named
+def _register(anchors: dict[str, _Part], part: _Part, mark: Any) -> None:
+    if part.anchor is not None:
+        if part.anchor in anchors:
+            raise _refusal(f"a second anchor &{shortened(part.anchor)}", "each anchor once", mark)
+        anchors[part.anchor] = part
 
 
-def _aliased(anchors: dict[str, _Open], event: yaml.AliasEvent) -> _Open:
-    known = anchors.get(event.anchor or "")
+def _find_anchored(anchors: dict[str, _Part], event: yaml.AliasEvent) -> _Part:
+    part = anchors.get(event.anchor or "")
     name = shortened(event.anchor or "")
-    if known is None:
+    if part is None:
         raise _refusal(f"*{name}, but no &{name} before it", "the anchor first", event.start_mark)
-    if not known.closed:
-        raise _refusal(f"*{name} inside &{name}: it would hold itself", "an end", event.start_mark)
-    return known
+    if not part.closed:
+        raise _refusal(f"*{name} inside &{name}", "an alias outside its own anchor", event.start_mark)
+    return part
 
 
-def _add(opened: list[_Open], part: _Open, mark: Any) -> None:
-    holder = opened[-1]
-    holder.values += part.values
-    holder.height = max(holder.height, part.height + 1)
+def _add(opened: list[_Part], part: _Part, mark: Any) -> None:
+    parent = opened[-1]
+    parent.values += part.values
+    parent.height = max(parent.height, part.height + 1)
     if sum(each.values for each in opened) > MAX_VALUES:
-        raise _refusal(f"more than {MAX_VALUES} values, aliases followed", "fewer, as in any settings", mark)
+        raise _refusal(f"more than {MAX_VALUES} values, aliases followed", "fewer values", mark)
     if len(opened) + part.height > MAX_DEPTH + 1:
         raise _too_deep(mark)
 
 
 def _too_deep(mark: Any) -> ConstructorError:
-    return _refusal(f"lists or mappings more than {MAX_DEPTH} deep", "fewer, as in any settings", mark)
+    return _refusal(f"lists or mappings nested more than {MAX_DEPTH} deep", "fewer levels", mark)
 
 
 def _check_tag(event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
     if event.tag is not None and event.tag not in {*_PLAIN, "!"}:
-        raise _refusal(f"the tag {shortened(event.tag)}", "a plain value without it", event.start_mark)
+        raise _refusal(f"the tag {shortened(event.tag)}", "a plain value without a tag", event.start_mark)
 
 
 def _check_text(event: yaml.ScalarEvent) -> None:
     if len(event.value) > MAX_TEXT_CHARACTERS:
         raise _refusal(f"a text of {len(event.value)} characters", f"at most {MAX_TEXT_CHARACTERS}", event.start_mark)
-    found = _NO_TEXT.search(event.value)
+    found = _CONTROL_CHARACTERS.search(event.value)
     if found:
         raise _refusal(f"the character U+{ord(found[0]):04X}", "text", event.start_mark)
 
 
 def _check_keys(node: yaml.Node, place: object) -> None:
-    """PyYAML fails on keys that are no plain values, and would take the last of equal ones in silence."""
+    """Refuse keys that are not text, on which PyYAML fails, and duplicate keys, of which it would take the last."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _check_keys(item, place)
@@ -217,14 +221,14 @@ def _check_keys(node: yaml.Node, place: object) -> None:
         if key.tag not in {_TEXT, _MERGE}:
             raise ConfigError(
                 f"{place}:{line}",
-                found=f"a key that is {_described(key)}",
+                found=f"a key that is {_describe(key)}",
                 expected="text as a key",
                 remedy="put the key in quotes, or correct the line",
             )
         if key.value in lines:
             raise ConfigError(
                 f"{place}:{line} {shortened(key.value)}",
-                found=f"a key that line {lines[key.value]} has already given",
+                found=f"the same key as in line {lines[key.value]}",
                 expected="each key once",
                 remedy="delete one of them",
             )
@@ -232,7 +236,7 @@ def _check_keys(node: yaml.Node, place: object) -> None:
         _check_keys(value, place)
 
 
-def _described(key: yaml.Node) -> str:
+def _describe(key: yaml.Node) -> str:
     kind = key.tag.rpartition(":")[2]
     kinds = {"seq": "a list", "map": "a mapping", "null": "null", "bool": "true or false", "int": "a number"}
     name = kinds.get(kind, f"a {kind}")

@@ -1,7 +1,7 @@
-"""Per-sample work on several processes: the one place that makes the executor.
+"""Run per-sample work on several processes.
 
-It is a pool of processes on this machine, unless `using` has put another in its place: a Dask
-cluster's (``client.get_executor()``), where the raw and prepared folders are on a shared disk::
+The executor is a pool of processes on this machine, unless `using` replaces it: by that of a Dask cluster
+(``client.get_executor()``), for example, if the raw and prepared folders are on a shared disk::
 
     with parallel.using(client.get_executor()):
         validate(...)
@@ -31,34 +31,34 @@ from segline.progress import Report, showing, silent
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_LARGEST_CHUNK = 16
-_KEPT = 16 << 20  # bytes
+_MAX_CHUNK = 16
+_KEPT_BYTES = 16 << 20
 
 _Context: Any = type(multiprocessing.get_context(forking.METHOD))
 _Process: Any = _Context.Process
 
-_given: ContextVar[Executor | None] = ContextVar("executor", default=None)
+_replacement: ContextVar[Executor | None] = ContextVar("executor", default=None)
 _starting = threading.Lock()
 
 
 @contextmanager
 def using(executor: Executor) -> Iterator[None]:
-    """Have `executor` do the per-sample work of everything that is called meanwhile; it stays open."""
-    token = _given.set(executor)
+    """Run all per-sample work in the context on `executor`; do not close it."""
+    token = _replacement.set(executor)
     try:
         yield
     finally:
-        _given.reset(token)
+        _replacement.reset(token)
 
 
 @contextmanager
 def processes(workers: int) -> Iterator[Executor]:
-    """A pool of processes, gone when the block is left, however it is left.
+    """Start a pool of processes; end them when the context ends, for whatever reason.
 
-    They ignore Ctrl-C, which is the parent's to act on, and end with the parent even where that is
-    killed. What they are to call must be importable: not of the program's main module.
+    They ignore Ctrl-C, on which the parent acts, and end with the parent even if it is killed. Functions that
+    they call must be importable: they cannot be defined in the program's main module.
     """
-    pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_begin)
+    pool = ProcessPoolExecutor(workers, mp_context=_make_context(), initializer=_prepare_worker)
     try:
         yield pool
     finally:
@@ -73,7 +73,7 @@ def map_samples(
     description: str,
     report: Report = silent,
 ) -> list[Result]:
-    """``[function(item) for item in items]`` on `workers` processes; see `stream_samples`."""
+    """Return ``[function(item) for item in items]``, computed on `workers` processes; see `stream_samples`."""
     return list(stream_samples(function, items, workers=workers, description=description, report=report))
 
 
@@ -85,32 +85,33 @@ def stream_samples(
     description: str,
     report: Report = silent,
 ) -> Iterator[Result]:
-    """Yield ``function(item)`` in the order of `items`, with only a few chunks in memory at a time.
+    """Yield ``function(item)`` in the order of `items`; hold only a few chunks of results in memory.
 
-    `function`, items and results must be picklable unless `workers` is 1. What `function` raises
-    is raised here, at its item's place, and the work not yet begun is dropped.
+    `function`, items and results must be picklable unless `workers` is 1. An exception of `function` is raised
+    here when its item's turn comes, and work that has not begun is cancelled.
 
     Raises:
         SeglineError: a worker process was killed.
     """
     with showing(report) as progress:
         advance = progress.start(description, len(items))
-        for result in _results(function, items, workers, description):
+        for result in _compute(function, items, workers, description):
             advance(1)
             yield result
 
 
-def _results(
+def _compute(
     function: Callable[[Item], Result], items: Sequence[Item], workers: int, description: str
 ) -> Iterator[Result]:
-    given = _given.get()
-    if given is None and (workers == 1 or len(items) <= forking.FEW):
+    replacement = _replacement.get()
+    if replacement is None and (workers == 1 or len(items) <= forking.FEW):
         yield from map(function, items)
         return
-    size = max(1, min(_LARGEST_CHUNK, len(items) // (workers * 4)))
+    size = max(1, min(_MAX_CHUNK, len(items) // (workers * 4)))
     chunks = (items[start : start + size] for start in range(0, len(items), size))
     waiting: deque[Future[list[Result]]] = deque()
-    with nullcontext(given) if given else processes(workers) as executor, reporting_loss(description, workers=workers):
+    pool = nullcontext(replacement) if replacement else processes(workers)
+    with pool as executor, reporting_loss(description, workers=workers):
         try:
             for chunk in chunks:
                 waiting.append(executor.submit(_apply, function, chunk))
@@ -129,29 +130,30 @@ def _apply(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Re
 
 @contextmanager
 def reporting_loss(description: str, *, workers: int) -> Iterator[None]:
-    """Turn the loss of a worker process into a `SeglineError` at `description`."""
+    """Turn the loss of a worker process into a `SeglineError` about `description`."""
     try:
         yield
     except BrokenExecutor as error:
         raise SeglineError(
             description,
             found="a worker process ended abruptly",
-            expected=f"{workers} workers to live until the end",
-            remedy="most often memory ran out: set SEGLINE_WORKERS to a smaller number and run the same command",
+            expected=f"{workers} workers that run until the end",
+            remedy="memory has probably run out: set SEGLINE_WORKERS to a smaller number and run the same command",
         ) from error
 
 
-def _context() -> BaseContext:
-    context: BaseContext = _Context()  # of our own: nobody else's processes are changed
+def _make_context() -> BaseContext:
+    context: BaseContext = _Context()  # a new one, so that processes of other code do not change
     vars(context)["Process"] = _Worker
     return context
 
 
 class _Worker(_Process):
-    """A process that does not import the parent's main module: with Prefect and MLflow that is 8 s and 250 MB."""
+    """A process that does not import the parent's main module: with Prefect and MLflow that takes 8 s and 250 MB."""
 
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802
+        # `multiprocessing` finds the main module by these two names, and imports none if they are None.
         main = vars(sys.modules["__main__"])
         with _starting:
             kept: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
@@ -162,14 +164,13 @@ class _Worker(_Process):
                 main.update(kept)
 
 
-def _begin() -> None:
-    """What a worker process does first."""
+def _prepare_worker() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)  # the processes are the parallelism
-    # glibc gives what a sample took back to the system, and fetches it page by page for the next: a fifth of
-    # the time that counting a Cityscapes pair takes. Once a block of this size was freed, twice as much is kept.
-    np.empty(_KEPT, np.uint8)
+    # glibc returns the memory of a sample to the system, and gets it back page by page for the next one: a fifth of
+    # the time of counting a Cityscapes pair. After a block of this size was freed once, glibc keeps twice as much.
+    np.empty(_KEPT_BYTES, np.uint8)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

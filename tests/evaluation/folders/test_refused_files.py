@@ -142,7 +142,7 @@ def test_more_pixels_than_any_image_has_are_not_called_no_image(root):
     end = b"IEND"
     framed = (struct.pack(">I", len(one) - 4) + one + struct.pack(">I", zlib.crc32(one)) for one in (chunk, end))
     (root / "prediction" / "image_0.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(framed))
-    assert "image_0.png: too many pixels to be decoded" in refused(root)
+    assert "image_0.png: too many pixels" in refused(root)
 
 
 @pytest.mark.parametrize("folder", ["truth", "prediction"])

@@ -55,13 +55,13 @@ def test_what_is_no_regular_file_is_told_and_not_read(tmp_path, make, said, read
     assert caught.value.place == str(path)
     assert caught.value.found.startswith(said)
     assert "regular file" in caught.value.expected
-    assert caught.value.remedy == "put a regular file in its place, or take it away"
+    assert caught.value.remedy == "replace it by a regular file, or remove it"
 
 
 def test_a_file_without_end_is_read_up_to_the_limit():
     """Hung: one of /proc's that says it has no bytes, and gives some, stands for one that grows."""
     assert Path("/proc/self/maps").stat().st_size == 0
-    with pytest.raises(DataError, match="more than the 100 bytes"):
+    with pytest.raises(DataError, match="more than 100 bytes"):
         reading.read_bytes(Path("/proc/self/maps"), limit=100)
     assert len(reading.read_bytes(Path("/proc/self/maps"), limit=1 << 24)) > 100
 
@@ -83,7 +83,7 @@ def test_init_refuses_a_fifo_by_name(project, name):
     os.mkfifo(project.data / name)
     said = project.init(fails=True)
     assert f"{project.data / name}: a FIFO" in said
-    assert "remedy: put a regular file in its place, or take it away" in said
+    assert "remedy: replace it by a regular file, or remove it" in said
 
 
 def test_a_fifo_that_came_later_stops_each_stage(project):

@@ -198,7 +198,7 @@ TOLD = {
         SourceError,
         "could not be read in 4 attempts: HTTP 500",
         "the whole file",
-        "see that the server is up",
+        "check that the server is up",
     ),
     "416 always": (
         always(lambda server, request: request.answer(b"", status=416)),

@@ -25,7 +25,7 @@ def test_a_publisher_that_changes_a_pinned_file_is_told_with_both_digests(projec
         project.bring(dataset, "official")
     assert caught.value.found == "sha256:" + hashlib.sha256(project.server.content).hexdigest()
     assert first in caught.value.expected
-    assert "delete this address's line in pins.yaml" in caught.value.remedy
+    assert "delete the line of this address in pins.yaml" in caught.value.remedy
     assert project.state() == before
     assert project.parts() == []
     assert (project.root / "pins.yaml").read_text() == pins

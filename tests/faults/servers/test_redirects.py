@@ -103,15 +103,15 @@ INSIDE = [
 
 def test_a_redirect_to_no_address_is_refused(project: Project) -> None:
     project.server.fault = _redirected(f"http://0177.0.0.1{PLACE}")
-    with pytest.raises(SourceError, match=r"127\.0\.0\.1 redirects to what is no address"):
+    with pytest.raises(SourceError, match=r"127\.0\.0\.1 redirects to an address that is not valid"):
         project.bring()
 
 
 def _as_public(monkeypatch: pytest.MonkeyPatch, *hosts: str) -> None:
     """Let names, and addresses of this machine, be taken for those of public hosts."""
-    real = redirects.resolved
+    real = redirects.resolve
     told = {host: ["93.184.216.34"] for host in hosts} | {"inside.example.org": ["93.184.216.34", "10.0.0.1"]}
-    monkeypatch.setattr(redirects, "resolved", lambda host: told.get(host) or real(host))
+    monkeypatch.setattr(redirects, "resolve", lambda host: told.get(host) or real(host))
 
 
 @pytest.mark.parametrize("host", INSIDE)

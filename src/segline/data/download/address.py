@@ -1,6 +1,6 @@
-"""An address opened from a byte on: ``http(s)://`` through httpx, which tells more, and all else through fsspec.
+"""Open an address from a byte on: ``http(s)://`` through httpx, which reports more, and all else through fsspec.
 
-What the client libraries raise becomes one of ours: an error that may pass, or one to report.
+Each exception of a client library becomes either a `BrokenOffError`, which may pass, or a `SourceError`.
 """
 
 import email.utils
@@ -23,10 +23,10 @@ from segline.errors import SourceError
 from segline.reading import open_file, require_regular
 
 TIMEOUT = httpx.Timeout(30.0, read=60.0)
-"""Seconds; a long transfer is fine as long as bytes come."""
+"""Seconds to connect, and of silence; a long transfer is fine as long as bytes come."""
 
 _BLOCK = 1 << 20
-_LASTING = (
+_LASTING_ERRORS = (
     FileNotFoundError,
     PermissionError,
     IsADirectoryError,
@@ -38,23 +38,25 @@ _LASTING = (
     httpx.InvalidURL,
     redirects.RefusedRedirectError,
 )
-_BUSY = {408, 425, 429}  # HTTP answers that ask for another try, besides 5xx
+_RETRY_STATUSES = {408, 425, 429}
+"""HTTP statuses that ask for another attempt, besides 5xx."""
 
 
 class BrokenOffError(Exception):
     """Reading broke off for a reason that may pass.
 
     Args:
+        reason: what happened.
         wait: seconds after which the server wants to be asked again.
     """
 
-    def __init__(self, said: str, *, wait: float = 0.0) -> None:
+    def __init__(self, reason: str, *, wait: float = 0.0) -> None:
         self.wait = wait
-        super().__init__(said)
+        super().__init__(reason)
 
 
 class RefusedRangeError(BrokenOffError):
-    """The server does not go on where it was asked to: the next attempt starts over."""
+    """The server does not resume where it was asked to: the next attempt starts from byte 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +64,9 @@ class Body:
     """Bytes that come from an address.
 
     Args:
-        start: how many of the file's bytes come before them.
-        total: size of the whole file, where it is known.
-        validator: changes when the file does; empty where nothing says so.
+        start: offset of the first of them in the file.
+        total: size of the whole file in bytes; None if unknown.
+        validator: changes when the file does; empty if the server gives none.
     """
 
     blocks: Iterator[bytes]
@@ -74,80 +76,94 @@ class Body:
 
 
 @contextmanager
-def opened(
+def open_address(
     address: str, *, shown: str, start: int = 0, validator: str = "", authorization: str | None = None
 ) -> Iterator[Body]:
-    """Open an address; what comes begins at byte `start` if the file still has this validator, else at 0.
+    """Open an address at byte `start` if the file still has this validator, else at byte 0.
 
     Args:
-        authorization: the header that its server wants; those to which it redirects are not sent it.
+        authorization: value of the ``Authorization`` header; servers that are redirected to do not get it.
 
     Raises:
-        BrokenOffError: now, or while its blocks are read: it may go better next time.
-        SourceError: likewise: it will not.
+        BrokenOffError: at once, or while the blocks are read: another attempt may succeed.
+        SourceError: likewise: another attempt will not.
     """
     with ExitStack() as stack:
-        with _explaining(address, shown):
+        with _translating_errors(address, shown):
             ways = {"head": False, "authorization": authorization}
             body = stack.enter_context(_opener(address)(address, start, validator, **ways))
-        yield replace(body, blocks=_explained_blocks(body.blocks, address, shown))
+        yield replace(body, blocks=_translated_blocks(body.blocks, address, shown))
 
 
-def size(address: str, *, shown: str, authorization: str | None = None) -> int | None:
-    """Bytes at an address; None where its server does not say, or does not answer: the copy itself will tell."""
+def get_size(address: str, *, shown: str, authorization: str | None = None) -> int | None:
+    """Return the bytes at an address; None if the server does not say, or fails: the copy itself will report that."""
     try:
         opener = _opener(address)
-        with _explaining(address, shown), opener(address, 0, "", head=True, authorization=authorization) as body:
+        with (
+            _translating_errors(address, shown),
+            opener(address, 0, "", head=True, authorization=authorization) as body,
+        ):
             return body.total
     except (BrokenOffError, SourceError):
         return None
 
 
+def new_client() -> httpx.Client:
+    """Return an HTTP client with this module's time limits, to which a body must be sent uncompressed."""
+    # A .tar.gz that is sent compressed must stay what was digested.
+    return httpx.Client(timeout=TIMEOUT, verify=_certificates(), headers={"Accept-Encoding": "identity"})
+
+
+def read_answer(answer: httpx.Response, *, start: int, validator: str | None, head: bool = False) -> Body:
+    """Read from the headers of an answer what its body is.
+
+    Args:
+        start: the byte that was asked for.
+        validator: what the file must still have if the answer starts there; None if the caller knows its digest.
+
+    Raises:
+        RefusedRangeError: the answer starts elsewhere, or is of another version of the file.
+        httpx.HTTPStatusError: the status is no success.
+    """
+    if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if not start or answer.headers.get("Content-Range") != f"bytes */{start}":
+            raise RefusedRangeError("HTTP 416")
+        # A kill came after the last byte: nothing is missing.
+        return Body(blocks=iter(()), start=start, total=start, validator=validator or "")
+    answer.raise_for_status()
+    begin, total = _read_range(answer)
+    seen = "" if validator is None else _read_validator(answer)
+    if begin not in (0, start) or (begin and seen != (validator or "")):
+        sent = f"{answer.headers.get('Content-Range')!r} of {seen or 'a file without a validator'}"
+        raise RefusedRangeError(f"asked for byte {start} of {validator or 'the file'}, was sent {sent}")
+    return Body(blocks=iter(()) if head else answer.iter_raw(), start=begin, total=total, validator=seen)
+
+
 def _opener(address: str) -> Callable[..., AbstractContextManager[Body]]:
-    return _http if address.startswith(("http://", "https://")) else _files
-
-
-def _explained_blocks(blocks: Iterator[bytes], address: str, shown: str) -> Iterator[bytes]:
-    with _explaining(address, shown):
-        yield from blocks
+    return _open_http if address.startswith(("http://", "https://")) else _open_files
 
 
 @contextmanager
-def _http(address: str, start: int, validator: str, *, head: bool, authorization: str | None) -> Iterator[Body]:
-    headers = {"Accept-Encoding": "identity"}  # a .tar.gz sent compressed must stay what was digested
+def _open_http(address: str, start: int, validator: str, *, head: bool, authorization: str | None) -> Iterator[Body]:
+    headers: dict[str, str] = {}
     if start:
         headers |= {"Range": f"bytes={start}-"} | ({"If-Range": validator} if validator else {})
     headers |= {"Authorization": authorization} if authorization else {}
-    auth = None if authorization else _netrc()
-    with (
-        httpx.Client(timeout=TIMEOUT, verify=_certificates()) as client,
-        redirects.following(
-            client, client.build_request("HEAD" if head else "GET", address, headers=headers), auth=auth
-        ) as answer,
-    ):
-        if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            if not start or answer.headers.get("Content-Range") != f"bytes */{start}":
-                raise RefusedRangeError("HTTP 416")
-            # A kill came after the last byte: nothing is missing.
-            yield Body(blocks=iter(()), start=start, total=start, validator=validator)
-            return
-        answer.raise_for_status()
-        begin, total = _range(answer)
-        seen = _validator(answer)
-        if begin not in (0, start) or (begin and seen != validator):
-            told = f"{answer.headers.get('Content-Range')!r} of {seen or 'a file without a validator'}"
-            raise RefusedRangeError(f"asked for byte {start} of {validator}, was sent {told}")
-        yield Body(blocks=iter(()) if head else answer.iter_raw(), start=begin, total=total, validator=seen)
+    auth = None if authorization else _read_netrc()
+    with new_client() as client:
+        request = client.build_request("HEAD" if head else "GET", address, headers=headers)
+        with redirects.send_following(client, request, auth=auth) as answer:
+            yield read_answer(answer, start=start, validator=validator, head=head)
 
 
-def _validator(answer: httpx.Response) -> str:
-    """The strong ETag, else the time of the last change: a weak ETag may stay when bytes change."""
+def _read_validator(answer: httpx.Response) -> str:
+    """Return the strong ETag, else the time of the last change: a weak ETag may stay when bytes change."""
     tag: str = answer.headers.get("ETag", "")
     return tag if tag.isascii() and tag.startswith('"') else answer.headers.get("Last-Modified", "")
 
 
-def _range(answer: httpx.Response) -> tuple[int, int | None]:
-    """First byte that is sent, and the size of the whole file."""
+def _read_range(answer: httpx.Response) -> tuple[int, int | None]:
+    """Return the first byte that is sent, and the size of the whole file."""
     if answer.status_code == httpx.codes.PARTIAL_CONTENT:
         found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
         if found is None:
@@ -162,7 +178,7 @@ def _certificates() -> ssl.SSLContext:
     return httpx.create_ssl_context()  # reading them takes longer than a small answer
 
 
-def _netrc() -> httpx.Auth | None:
+def _read_netrc() -> httpx.Auth | None:
     try:
         return httpx.NetRCAuth()
     except FileNotFoundError:
@@ -170,7 +186,7 @@ def _netrc() -> httpx.Auth | None:
 
 
 @contextmanager
-def _files(address: str, start: int, validator: str, *, head: bool, authorization: str | None) -> Iterator[Body]:  # noqa: ARG001
+def _open_files(address: str, start: int, validator: str, *, head: bool, authorization: str | None) -> Iterator[Body]:  # noqa: ARG001
     files, path = fsspec.core.url_to_fs(address, skip_instance_cache=True)
     facts = files.info(path)
     if facts.get("type") == "directory":
@@ -189,28 +205,34 @@ def _files(address: str, start: int, validator: str, *, head: bool, authorizatio
         yield Body(blocks=iter(lambda: stream.read(_BLOCK), b""), start=begin, total=total, validator=seen)
 
 
+def _translated_blocks(blocks: Iterator[bytes], address: str, shown: str) -> Iterator[bytes]:
+    with _translating_errors(address, shown):
+        yield from blocks
+
+
 @contextmanager
-def _explaining(address: str, shown: str) -> Iterator[None]:
+def _translating_errors(address: str, shown: str) -> Iterator[None]:
     try:
         yield
     except (BrokenOffError, SourceError):
         raise
-    except Exception as error:  # each client library has its own exceptions; all are told below
-        raise _explained(error, address, shown) from error
+    except Exception as error:  # each client library has its own exceptions; all of them are reported below
+        raise _translate(error, address, shown) from error
 
 
-def _explained(error: Exception, address: str, shown: str) -> Exception:
+def _translate(error: Exception, address: str, shown: str) -> Exception:
     answer = error.response if isinstance(error, httpx.HTTPStatusError) else None
     status = None if answer is None else answer.status_code
-    said = f"HTTP {status}" if status else _words(error)
+    reason = f"HTTP {status}" if status else describe(error)
     if "://" in address and not address.startswith("file:") and _may_pass(error, status):
-        return BrokenOffError(said, wait=0.0 if answer is None else retry_after(answer.headers.get("Retry-After", "")))
+        return BrokenOffError(reason, wait=0.0 if answer is None else read_retry_after(answer))
     missing = isinstance(error, FileNotFoundError) or status in (404, 410)
-    found = "no such file" if missing else f"cannot be read: {said}"
-    return SourceError(shown, found=found, expected="a readable file", remedy=_remedy(error, missing=missing))
+    found = "no such file" if missing else f"cannot be read: {reason}"
+    return SourceError(shown, found=found, expected="a readable file", remedy=_choose_remedy(error, missing=missing))
 
 
-def _words(error: Exception) -> str:
+def describe(error: Exception) -> str:
+    """Say what an exception of a client library means."""
     if isinstance(error, httpx.TimeoutException):
         return f"nothing came for {TIMEOUT.read:g} s ({type(error).__name__})"
     if isinstance(error, redirects.RefusedRedirectError):
@@ -219,21 +241,24 @@ def _words(error: Exception) -> str:
 
 
 def _may_pass(error: Exception, status: int | None) -> bool:
-    return busy(status) if status is not None else not isinstance(error, _LASTING) and not _lacks_login(error)
+    if status is not None:
+        return is_busy(status)
+    return not isinstance(error, _LASTING_ERRORS) and not _lacks_login(error)
 
 
 def _lacks_login(error: Exception) -> bool:
-    """Whether S3's client found no credentials; botocore is an extra, so it is known by name."""
+    """Return whether S3's client found no credentials; botocore is an extra, so it is known by name."""
     return type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
 
 
-def busy(status: int) -> bool:
-    """Whether an HTTP status says that another try may go better."""
-    return status >= 500 or status in _BUSY
+def is_busy(status: int) -> bool:
+    """Return whether another attempt may succeed after this HTTP status."""
+    return status >= 500 or status in _RETRY_STATUSES
 
 
-def retry_after(text: str) -> float:
-    """Seconds that a ``Retry-After`` asks for, which may also be a date; 0 where it is neither."""
+def read_retry_after(answer: httpx.Response) -> float:
+    """Return the seconds that the header ``Retry-After`` asks for, which may also be a date; 0 if it is neither."""
+    text = answer.headers.get("Retry-After", "")
     if text.isdecimal():
         return float(text)
     try:
@@ -243,15 +268,15 @@ def retry_after(text: str) -> float:
     return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
-def _remedy(error: Exception, *, missing: bool) -> str:
+def _choose_remedy(error: Exception, *, missing: bool) -> str:
     if isinstance(error, ImportError):
-        return "install what reads such addresses: pip install 'segline[s3]'"
+        return "install the support for S3 addresses: pip install 'segline[s3]'"
     if isinstance(error, netrc.NetrcParseError):
         return "correct ~/.netrc"
     if _lacks_login(error):
         return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (~/.aws)"
     if isinstance(error, redirects.RefusedRedirectError):
-        return "ask who runs the server; or, if it is right, name the address that it redirects to"
+        return "ask the operator of the server; or, if the redirect is right, name the address that it redirects to"
     if missing:
         return "correct `source` in params.yaml, or put the file there"
-    return "see that these credentials, or this user, may read it (README: SEGLINE_SOURCE_TOKEN, or ~/.netrc)"
+    return "check that these credentials, or this user, may read it (README: SEGLINE_SOURCE_TOKEN, or ~/.netrc)"

@@ -1,22 +1,29 @@
-"""Archives behind the Cityscapes login, through the publisher's own downloader.
+"""Fetch archives behind the login of Cityscapes' publisher.
 
-Credentials come from the environment (`Dataset.credentials`), never from ``params.yaml``, and are
-kept nowhere. The downloader goes on with a part of a file and compares the publisher's MD5; what it
-lacks is here: time limits, further attempts, progress, and care for what the server answers.
+Log in with a form, keep the session's cookies, look up the number of the package, then read its MD5 digest and
+its bytes: the requests of ``cityscapesscripts.download.downloader``. Credentials come from the environment
+(`Dataset.credentials`), never from ``params.yaml``, and are stored nowhere.
 """
 
-import functools
 import os
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import requests
+import httpx
 
 from segline.data.download import transfer
-from segline.data.download.address import BrokenOffError, RefusedRangeError, busy, retry_after
+from segline.data.download.address import (
+    Body,
+    BrokenOffError,
+    describe,
+    is_busy,
+    new_client,
+    read_answer,
+    read_retry_after,
+)
 from segline.data.download.transfer import Digests
 from segline.datasets.base import Dataset
 from segline.errors import ChecksumError, ConfigError, SourceError
@@ -24,15 +31,11 @@ from segline.progress import Advance, Report
 
 ADDRESS = "https://www.cityscapes-dataset.com/"
 
-TIMEOUT = (30.0, 60.0)
-"""Seconds to connect, and of silence."""
-
-_BLOCK = 1 << 16
 _MIRROR = "or put the archives, with a SHA256SUMS, into a mirror folder and name it as `source`"
 
 
-def credentials(dataset: Dataset) -> tuple[str, str]:
-    """User name and password from the environment.
+def read_credentials(dataset: Dataset) -> tuple[str, str]:
+    """Return user name and password from the environment.
 
     Raises:
         ConfigError: one is not set.
@@ -58,7 +61,7 @@ def fetch(
     report: Report,
     stop: threading.Event,
 ) -> Digests:
-    """Write the archive that `partial` is named after, going on with what an earlier run left of it.
+    """Write the archive of the name of `partial` into it; resume what an earlier run left there.
 
     Args:
         partial: its file name is the archive's.
@@ -66,55 +69,79 @@ def fetch(
 
     Raises:
         ConfigError: no credentials, or wrong ones.
-        SourceError: the downloader is not installed, or failed.
+        SourceError: the publisher cannot be reached, or does not send the archive.
         ChecksumError: the archive is not what the publisher's MD5, or `check`, says.
     """
-    shown, account, downloader = ADDRESS + partial.name, credentials(dataset), _downloader(dataset)
+    shown, account = ADDRESS + partial.name, read_credentials(dataset)
     published = ""
 
-    def bring() -> tuple[Digests, bool]:
+    @contextmanager
+    def open_archive(*, start: int, validator: str) -> Iterator[Body]:  # noqa: ARG001 (the MD5 holds it)
         nonlocal published
-        reach = transfer.Reach(partial)
+        with _translating_errors(partial.name), new_client() as client:
+            _log_in(client, *account, dataset=dataset)
+            package = _find_package(client, partial.name)
+            published = _read_md5(client, package, partial.name)
+            with _open_package(client, package, partial.name, start=start) as body:
+                yield body
 
-        def attempt() -> _Session:
-            session = _Session(partial, track=track, stop=stop, reach=reach)
-            session.log_in(*account, dataset=dataset)
-            _bring(downloader, session, partial)
-            return session
-
-        session = transfer.patiently(attempt, shown=shown, report=report, got_on=reach.got_on, stop=stop)
-        published = session.md5
-        return transfer.digest(partial), session.pieced
-
-    def checked(digests: Digests) -> None:
+    def check_both(digests: Digests) -> None:
         _check_md5(shown, digests, published)
         check(digests)
 
     report(f"{shown}: as the account of {dataset.credentials[0]}")
-    return transfer.until_right(bring, partial, shown=shown, check=checked, report=report)
+    return transfer.copy(
+        open_archive, partial, shown=shown, track=track, check=check_both, held=True, report=report, stop=stop
+    )
 
 
-def _bring(downloader: Any, session: "_Session", partial: Path) -> None:
-    """Let the downloader go on, and turn what it raises into errors of ours."""
-    try:
-        downloader.download_packages(
-            session=session, package_names=[partial.name], destination_path=str(partial.parent), resume=True
+def _log_in(client: httpx.Client, user: str, password: str, *, dataset: Dataset) -> None:
+    _check_status(client.get(ADDRESS + "login"))  # sets the cookies that the form is sent with
+    form = {"username": user, "password": password, "submit": "Login"}
+    answer = client.post(ADDRESS + "login", data=form)
+    _check_status(answer)
+    if answer.status_code != httpx.codes.FOUND:  # the site redirects after a successful login
+        raise ConfigError(
+            ADDRESS + "login",
+            found="the user name or password was refused",
+            expected="an account that may download",
+            remedy=f"correct {' and '.join(dataset.credentials)}, {_MIRROR}",
         )
-    except RefusedRangeError:
-        if transfer.digest(partial).md5 == session.md5:
-            return  # a kill came after the last byte
-        transfer.forget(partial)
-        raise
-    except (BrokenOffError, SourceError, InterruptedError):
-        raise
-    except requests.RequestException as error:
-        raise _told(partial.name, error) from error
-    except OSError:
-        raise  # the disk's: those of the network are all above
-    except Exception as error:  # it raises bare Exception for a package or a digest that is not there
-        if session.md5 and session.brought:
-            return  # it compared digests; so does `fetch`, which tells both
-        raise _failed(partial.name, str(error) or type(error).__name__) from error
+
+
+def _find_package(client: httpx.Client, name: str) -> str:
+    answer = client.get(ADDRESS + "downloads/?list")
+    _check_status(answer)
+    try:
+        packages = {str(item["name"]): str(item["packageID"]) for item in answer.json()}
+    except (ValueError, KeyError, TypeError) as error:
+        raise _failure(name, f"HTTP {answer.status_code} without a list of packages ({error!r})") from error
+    if name not in packages:
+        raise _failure(name, f"no package {name} in the list of this account")
+    return packages[name]
+
+
+def _read_md5(client: httpx.Client, package: str, name: str) -> str:
+    answer = client.get(ADDRESS + "md5-sum/", params={"packageID": package})
+    _check_status(answer)
+    digest = (answer.text.split() or [""])[0].lower()
+    if not re.fullmatch(r"[0-9a-f]{32}", digest):
+        raise _failure(name, f"{answer.text[:80]!r} instead of its MD5 digest")
+    return digest
+
+
+@contextmanager
+def _open_package(client: httpx.Client, package: str, name: str, *, start: int) -> Iterator[Body]:
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    with client.stream("GET", ADDRESS + "file-handling/", params={"packageID": package}, headers=headers) as answer:
+        if answer.status_code < 400 and answer.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
+            raise _failure(name, f"HTTP {answer.status_code} instead of the file: is this account's licence accepted?")
+        yield read_answer(answer, start=start, validator=None)
+
+
+def _check_status(answer: httpx.Response) -> None:
+    if answer.is_error:  # `raise_for_status` alone would refuse redirects, too
+        answer.raise_for_status()
 
 
 def _check_md5(shown: str, digests: Digests, published: str) -> None:
@@ -122,125 +149,28 @@ def _check_md5(shown: str, digests: Digests, published: str) -> None:
         raise ChecksumError(
             shown,
             found=f"md5 {digests.md5}",
-            expected=f"md5 {published}, as the publisher says",
-            remedy=f"run the same command again; if it stays, tell the publisher, {_MIRROR}",
+            expected=f"md5 {published}, as published",
+            remedy=f"run the same command again; if the error stays, report it to the publisher, {_MIRROR}",
         )
 
 
-def _told(name: str, error: requests.RequestException) -> Exception:
-    status = None if error.response is None else error.response.status_code
-    if status is None and not isinstance(error, requests.exceptions.JSONDecodeError):
-        return BrokenOffError(f"{type(error).__name__}: {error}")
-    if status is not None and busy(status):
-        assert error.response is not None
-        return BrokenOffError(f"HTTP {status}", wait=retry_after(error.response.headers.get("Retry-After", "")))
-    return _failed(name, f"HTTP {status}" if status is not None else str(error))
+@contextmanager
+def _translating_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.HTTPStatusError as error:
+        reason = f"HTTP {error.response.status_code}"
+        if is_busy(error.response.status_code):
+            raise BrokenOffError(reason, wait=read_retry_after(error.response)) from error
+        raise _failure(name, f"{reason} at {error.request.url.path}") from error
+    except httpx.RequestError as error:
+        raise BrokenOffError(describe(error)) from error
 
 
-def _failed(name: str, said: str) -> SourceError:
+def _failure(name: str, reason: str) -> SourceError:
     return SourceError(
         ADDRESS + name,
-        found=f"the publisher's downloader failed: {said}",
+        found=f"the publisher does not send it: {reason}",
         expected="the whole archive",
-        remedy=f"see with a browser that this account may download it, then run the same command again, {_MIRROR}",
+        remedy="check with a browser that this account may download it, then run the same command again, " + _MIRROR,
     )
-
-
-def _downloader(dataset: Dataset) -> Any:
-    try:
-        from cityscapesscripts.download import downloader
-    except ImportError as error:
-        raise SourceError(
-            f"{dataset.name} from the publisher",
-            found=f"its downloader is not installed ({error})",
-            expected="the package cityscapesscripts",
-            remedy=f"pip install 'segline[cityscapes]', {_MIRROR}",
-        ) from error
-    # It prints, and draws a bar of its own; `_Session` tells of progress in our way.
-    downloader.print = lambda *_: None
-    downloader.tqdm = functools.partial(downloader.tqdm, disable=True)
-    return downloader
-
-
-class _Session(requests.Session):
-    """A session of the downloader that looks at what it is answered.
-
-    Args:
-        partial: the file that the downloader appends to.
-    """
-
-    def __init__(
-        self,
-        partial: Path,
-        *,
-        track: Callable[[int | None, int], Advance],
-        stop: threading.Event,
-        reach: transfer.Reach,
-    ) -> None:
-        super().__init__()
-        self.headers["Accept-Encoding"] = "identity"
-        self._partial, self._track, self._stop, self._reach = partial, track, stop, reach
-        self.md5 = ""
-        self.pieced = self.brought = False
-
-    def log_in(self, user: str, password: str, *, dataset: Dataset) -> None:
-        """Do as `downloader.login` does, without its questions at the keyboard."""
-        form = {"username": user, "password": password, "submit": "Login"}
-        try:
-            self.get(ADDRESS + "login", allow_redirects=False).raise_for_status()
-            answer = self.post(ADDRESS + "login", data=form, allow_redirects=False)
-            answer.raise_for_status()
-        except requests.RequestException as error:
-            raise _told("login", error) from error
-        if answer.status_code != requests.codes.found:  # the site redirects whom it lets in
-            raise ConfigError(
-                ADDRESS + "login",
-                found="the user name or password was refused",
-                expected="an account that may download",
-                remedy=f"correct {' and '.join(dataset.credentials)}, {_MIRROR}",
-            )
-
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        """Ask, with a time limit; what the downloader asks for is remembered on the way."""
-        answer = super().send(request, **options | {"timeout": TIMEOUT})
-        if "/md5-sum/" in str(request.url) and answer.ok:
-            self.md5 = (answer.text.split() or [""])[0].lower()
-        if "/file-handling/" in str(request.url):
-            self._look_at(answer)
-        return answer
-
-    def _look_at(self, answer: requests.Response) -> None:
-        """See that the answer goes on where the file ends, and follow its progress."""
-        have = self._partial.stat().st_size
-        status = answer.status_code
-        if status == requests.codes.requested_range_not_satisfiable:
-            raise RefusedRangeError(f"HTTP {status}")
-        if status == requests.codes.partial:
-            found = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-            if found is None or int(found[1]) != have:
-                raise RefusedRangeError(f"asked for byte {have}, was sent {answer.headers.get('Content-Range')!r}")
-        elif status == requests.codes.ok:
-            os.truncate(self._partial, 0)  # it sends the whole file, and the downloader appends
-            have = 0
-        elif answer.ok:
-            raise _failed(self._partial.name, f"HTTP {status} instead of the file: is this account's licence accepted?")
-        length = answer.headers.get("Content-Length", "")
-        total = have + int(length) if length.isdecimal() else None
-        self.pieced = have > 0 or total is None
-        self._reach.total = total
-        if answer.ok:
-            self._follow(answer, self._track(total, have))
-
-    def _follow(self, answer: requests.Response, advance: Advance) -> None:
-        content = answer.iter_content
-
-        def followed(chunk_size: int | None = None, decode_unicode: bool = False) -> Iterator[bytes]:  # noqa: ARG001
-            pace = transfer.Pace()
-            for block in content(_BLOCK):  # the downloader's 1 KiB at a time is slow
-                transfer.heed(self._stop, self._partial.name)
-                yield block
-                advance(len(block))
-                pace.see(len(block))
-            self.brought = True
-
-        answer.iter_content = followed  # type: ignore[method-assign]

@@ -1,7 +1,7 @@
-"""Archives of a dataset, from the publisher, a mirror, or drawn here, into one folder.
+"""Download the archives of a dataset into one folder.
 
-They grow in a folder beside it (`wanted.staging`), which keeps what came across runs. Once all are whole and
-their digests right, they are moved into place, and the two record files (`SUMS`, `RECORD`) are written
+They are written to a folder beside it (`wanted.staging`), which keeps partial files between runs. Once all are
+complete and their digests right, they are moved into place. The two record files (`SUMS`, `RECORD`) are written
 last: a folder that has them is complete, and until then it stays as it was.
 """
 
@@ -20,8 +20,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from segline import datasets as definitions
-from segline.data.download import address, pins, transfer
-from segline.data.download import cityscapes_login as login
+from segline.data.download import cityscapes_login, pins, transfer
+from segline.data.download.address import get_size, open_address
 from segline.data.download.sources import find_archives
 from segline.data.download.transfer import Digests
 from segline.data.download.wanted import SUMS, WantedArchive, staging
@@ -39,8 +39,8 @@ RECORD = Files.SOURCE
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Got:
-    """One line of `RECORD`."""
+class _Fetched:
+    """A complete archive: one entry of `RECORD`."""
 
     name: str
     sha256: str
@@ -51,46 +51,46 @@ class _Got:
 def download(
     dataset: Dataset, *, source: str, root: Path, folder: Path, workers: int = 4, report: Report = silent
 ) -> None:
-    """Bring every archive of `dataset` into `folder`, and write there `SUMS` and `RECORD`.
+    """Download every archive of `dataset` into `folder`, and write `SUMS` and `RECORD` there.
 
-    Whole archives that are already there are kept; files that do not belong are removed.
+    Complete archives that are already there are kept; other files in the folder are removed.
 
     Args:
-        dataset: what to bring.
+        dataset: its archives are downloaded.
         source: ``official``, ``sample``, or a mirror; a relative folder counts from `root`.
-        root: the project's folder; ``pins.yaml`` lies there.
+        root: the project's folder, which holds ``pins.yaml``.
         folder: where the archives go; made if missing, and left as it was if anything fails.
-        workers: how many archives are brought at the same time.
+        workers: how many archives are downloaded at the same time.
         report: takes lines for a person; the first one is the licence terms.
 
     Raises:
-        SourceError: the source cannot be reached, lacks a file, or sends what is no archive.
-        ChecksumError: an archive is not the one that was published, or first seen.
+        SourceError: the source cannot be reached, lacks a file, or sends something that is not an archive.
+        ChecksumError: an archive differs from its published digest, or from its pin.
         ConfigError: the publisher wants a login, and the environment has no right credentials.
         StorageError: no room or no right to write.
     """
     report(f"{dataset.name}: {dataset.title}. Terms: {dataset.terms}")
     finding = find_archives(dataset, source=source, root=root, folder=folder, report=report)
-    with _alone(folder, report), finding as items:
+    with _locking(folder, report), finding as items:
         with reporting_storage(folder):
-            _tidy(staging(folder), {item.origin for item in items})
-        got = _bring(dataset, items, folder, workers=workers, report=report)
-        seen = {item.shown: item.seen_pin(item.whole, one.sha256) for item, one in got.items() if item.wants_pin}
-        pins.add(root / Files.PINS, seen, report=report)
+            _remove_others(staging(folder), {item.origin for item in items})
+        fetched = _fetch_missing(dataset, items, folder, workers=workers, report=report)
+        new_pins = {item.shown: item.pin_of(item.whole, one.sha256) for item, one in fetched.items() if item.wants_pin}
+        pins.add(root / Files.PINS, new_pins, report=report)
         with reporting_storage(folder):
-            _install(dataset, got, folder, source=masked(source).rstrip("/") or source)
+            _install(dataset, fetched, folder, source=masked(source).rstrip("/") or source)
 
 
 @contextmanager
-def _alone(folder: Path, report: Report) -> Iterator[None]:
-    """Let one download at a time into `folder`; the lock lies beside it, for DVC takes all that is in it."""
+def _locking(folder: Path, report: Report) -> Iterator[None]:
+    """Let one download at a time write to `folder`; the lock lies beside it, because DVC takes every file inside."""
     with reporting_storage(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.with_name(f".{folder.name}.lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            report(f"{folder}: another download is at work here; waiting for it")
+            report(f"{folder}: another download is at work here; waiting until it ends")
             lock.acquire()
     try:
         yield
@@ -101,14 +101,14 @@ def _alone(folder: Path, report: Report) -> Iterator[None]:
 def check_source(
     source: str, *, datasets: Sequence[str], root: Path, archives: Callable[[str], Path] | None = None
 ) -> None:
-    """See, without fetching an archive, whether `source` can serve `datasets`.
+    """Check, without downloading an archive, that `source` has `datasets`.
 
     Args:
-        archives: dataset -> folder of what was downloaded earlier, to be compared with the mirror's lists.
+        archives: dataset -> folder of the archives downloaded earlier, to compare with the mirror's lists.
 
     Raises:
         SourceError: a mirror, or one of its lists, is missing or unreadable.
-        ChecksumError: the mirror's archives, or the pins, are not those downloaded from there earlier.
+        ChecksumError: the mirror's list, or the pins, differ from the archives downloaded from there earlier.
         ConfigError: the publisher wants a login, and the environment has no credentials; or the pins cannot be read.
     """
     if source == "sample":
@@ -116,15 +116,15 @@ def check_source(
     for name in datasets:
         dataset = definitions.load(name)
         if source == "official" and any(archive.url is None for archive in dataset.archives):
-            login.credentials(dataset)
-        folder = root if archives is None else archives(name)  # nothing is put there
+            cityscapes_login.read_credentials(dataset)
+        folder = root if archives is None else archives(name)  # nothing is written there
         with find_archives(dataset, source=source, root=root, folder=folder) as items:
             if archives is not None:
-                _refuse_change(items, _earlier(folder), name)
+                _refuse_change(items, _read_record(folder), name)
 
 
-def _refuse_change(items: Sequence[WantedArchive], earlier: Mapping[str, _Got], dataset: str) -> None:
-    """DVC looks at `source` and not at what lies there, so a mirror's new content must be told; likewise a new pin."""
+def _refuse_change(items: Sequence[WantedArchive], earlier: Mapping[str, _Fetched], dataset: str) -> None:
+    """Refuse a mirror's new content, or a new pin: DVC notices a change of `source`, but not of the files there."""
     for item in items:
         before = earlier.get(item.name)
         wanted = item.sha256 or (item.pin or "").removeprefix("sha256:")
@@ -139,79 +139,79 @@ def _refuse_change(items: Sequence[WantedArchive], earlier: Mapping[str, _Got], 
             )
 
 
-def _tidy(folder: Path, belonging: set[str]) -> None:
+def _remove_others(folder: Path, kept: set[str]) -> None:
+    """Remove everything from `folder` but the names in `kept`."""
     for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.name not in belonging:
+        if entry.name not in kept:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
-def _bring(
+def _fetch_missing(
     dataset: Dataset, items: Sequence[WantedArchive], folder: Path, *, workers: int, report: Report
-) -> dict[WantedArchive, _Got]:
-    earlier = _earlier(folder)
-    got = {item: kept for item in items if (kept := _kept(item, earlier)) is not None}
-    for item in got:
+) -> dict[WantedArchive, _Fetched]:
+    earlier = _read_record(folder)
+    fetched = {item: present for item in items if (present := _find_present(item, earlier)) is not None}
+    for item in fetched:
         report(f"{item.name}: already here, its digest is right")
-    missing = [item for item in items if item not in got]
+    missing = [item for item in items if item not in fetched]
     if missing:
         _check_room(missing, folder, report)
-        got |= _fetch_all(dataset, missing, workers=workers, report=report)
-    return {item: got[item] for item in items}
+        fetched |= _fetch_all(dataset, missing, workers=workers, report=report)
+    return {item: fetched[item] for item in items}
 
 
 def _check_room(items: Sequence[WantedArchive], folder: Path, report: Report) -> None:
-    """Compare what is still to come with the room there is, before the first byte.
+    """Compare the bytes still to come with the free space, before the first byte.
 
     Raises:
-        StorageError: it would not fit.
+        StorageError: they would not fit.
     """
     needed = unpacked = 0
     for item in items:
         archive = item.archive
-        login = item.authorization
-        said = None if item.address is None else address.size(item.address, shown=item.shown, authorization=login)
-        size = said or archive.size or archive.about or 0
-        needed += max(0, size - transfer.size_of(item.partial))
+        announced = item.address and get_size(item.address, shown=item.shown, authorization=item.authorization)
+        size = announced or archive.size or archive.about or 0
+        needed += max(0, size - transfer.partial_size(item.partial))
         unpacked += members.expected_size(archive, size)
     room = require_room(folder, needed, purpose="for the archives still to come")
     report(f"{size_text(needed)} to come, {size_text(room)} free; about {size_text(unpacked)} more when extracted")
     if needed + unpacked > room:
         report(
-            f"mind: there is room for the archives, but hardly for extracting them: free {size_text(unpacked)} before"
+            f"note: there is room for the archives, but not for extracting them: free {size_text(unpacked)} before that"
         )
 
 
-def _earlier(folder: Path) -> Mapping[str, _Got]:
-    """What an earlier download recorded; a missing or damaged record vouches for nothing."""
+def _read_record(folder: Path) -> Mapping[str, _Fetched]:
+    """Return the record of an earlier download; empty if it is missing or damaged: the archives are then fetched."""
     try:
         entries = strict_json.loads(read_text(folder / RECORD))["archives"]
-        return {entry["name"]: _Got(**entry) for entry in entries}
+        return {entry["name"]: _Fetched(**entry) for entry in entries}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
 
 
-def _kept(item: WantedArchive, earlier: Mapping[str, _Got]) -> _Got | None:
-    """The archive that is already here, in its folder or waiting beside it, where it is certainly the wanted one."""
+def _find_present(item: WantedArchive, earlier: Mapping[str, _Fetched]) -> _Fetched | None:
+    """Return the archive that is installed or staged already, if it is certainly the wanted one."""
     path = item.whole
     if not path.is_file():
         return None
-    digests = transfer.digest(path)
+    digests = transfer.hash_file(path)
     if item.wants_pin and item.pin is None:
         before = earlier.get(item.name)
         recorded = before is not None and (before.url, before.sha256) == (item.shown, digests.sha256)
         right = recorded or path == item.staged
     else:
         right = item.is_right(path, digests)
-    return _got(item, digests) if right else None
+    return _describe(item, digests) if right else None
 
 
-def _got(item: WantedArchive, digests: Digests) -> _Got:
-    return _Got(name=item.name, sha256=digests.sha256, size=digests.size, url=item.shown)
+def _describe(item: WantedArchive, digests: Digests) -> _Fetched:
+    return _Fetched(name=item.name, sha256=digests.sha256, size=digests.size, url=item.shown)
 
 
 def _fetch_all(
     dataset: Dataset, items: Sequence[WantedArchive], *, workers: int, report: Report
-) -> dict[WantedArchive, _Got]:
+) -> dict[WantedArchive, _Fetched]:
     stop = threading.Event()
     with showing(report) as progress, ThreadPoolExecutor(min(workers, len(items))) as executor:
         fetch = partial(_fetch, dataset, progress=progress, stop=stop, report=report)
@@ -219,62 +219,63 @@ def _fetch_all(
         try:
             return {futures[future]: future.result() for future in as_completed(futures)}
         except BaseException:
-            stop.set()  # the executor waits for the others, so they must learn that it is over
+            stop.set()  # the executor waits for the other downloads, so they must end
             raise
 
 
-def _fetch(dataset: Dataset, item: WantedArchive, *, progress: Progress, stop: threading.Event, report: Report) -> _Got:
+def _fetch(
+    dataset: Dataset, item: WantedArchive, *, progress: Progress, stop: threading.Event, report: Report
+) -> _Fetched:
     path = item.partial
     with reporting_storage(path), _clearing_a_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if item.address is None:
-            bring = partial(login.fetch, dataset, path)
+            fetch = partial(cityscapes_login.fetch, dataset, path)
         else:
-            copy = partial(transfer.copy, item.address, path, shown=item.shown, authorization=item.authorization)
-            bring = partial(copy, held=item.is_held)
-        check = partial(item.verify, path)
+            opener = partial(open_address, item.address, shown=item.shown, authorization=item.authorization)
+            fetch = partial(transfer.copy, opener, path, shown=item.shown, held=item.is_held)
 
         def track(total: int | None, done: int) -> Advance:
             return progress.start(path.name, total, unit="bytes", done=done)
 
-        digests = bring(track=track, check=check, report=report, stop=stop)
+        digests = fetch(track=track, check=partial(item.verify, path), report=report, stop=stop)
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
         path.replace(item.staged)
-        transfer.forget(path)
+        transfer.remove_partial(path)
     report(f"{path.name}: {size_text(digests.size)} from {item.shown}")
-    return _got(item, digests)
+    return _describe(item, digests)
 
 
 @contextmanager
 def _clearing_a_full_disk(path: Path) -> Iterator[None]:
-    """A part of an archive must not itself be what fills the disk."""
+    """Remove the partial archive `path` if the disk is full: it may itself be what fills the disk."""
     try:
         yield
     except (OSError, StorageError) as error:
         if isinstance(error, StorageError) or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            transfer.forget(path)
+            transfer.remove_partial(path)
         raise
 
 
-def _install(dataset: Dataset, got: Mapping[WantedArchive, _Got], folder: Path, *, source: str) -> None:
-    """Move the whole archives into place; the records of what was there go first and the new ones come last."""
+def _install(dataset: Dataset, fetched: Mapping[WantedArchive, _Fetched], folder: Path, *, source: str) -> None:
+    """Move the staged archives into place; old records are removed before that, and new ones are written after it."""
     folder.mkdir(exist_ok=True)
-    staged = [item for item in got if item.staged.is_file()]
+    staged = [item for item in fetched if item.staged.is_file()]
     for name in (SUMS, RECORD) if staged else ():
         (folder / name).unlink(missing_ok=True)
     for item in staged:
         item.staged.replace(item.installed)
-    _tidy(folder, {item.name for item in got} | {SUMS, RECORD})
-    _record(dataset, list(got.values()), folder, source=source)
+    _remove_others(folder, {item.name for item in fetched} | {SUMS, RECORD})
+    _write_records(dataset, list(fetched.values()), folder, source=source)
     shutil.rmtree(staging(folder), ignore_errors=True)
 
 
-def _record(dataset: Dataset, got: Sequence[_Got], folder: Path, *, source: str) -> None:
-    """Write `SUMS` and `RECORD`; no times, so that equal archives give an equal folder."""
-    content = {"source": source, "terms": dataset.terms, "archives": [asdict(item) for item in got]}
+def _write_records(dataset: Dataset, fetched: Sequence[_Fetched], folder: Path, *, source: str) -> None:
+    """Write `SUMS` and `RECORD`, without times, so that equal archives give an equal folder."""
+    content = {"source": source, "terms": dataset.terms, "archives": [asdict(item) for item in fetched]}
     texts = {
-        SUMS: "".join(f"{item.sha256}  {item.name}\n" for item in sorted(got, key=lambda item: item.name)),
+        SUMS: "".join(f"{item.sha256}  {item.name}\n" for item in sorted(fetched, key=lambda item: item.name)),
         RECORD: json.dumps(content, indent=2, ensure_ascii=False) + "\n",
     }
     for name, text in texts.items():

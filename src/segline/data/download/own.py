@@ -1,6 +1,6 @@
-"""List which of the user's own files belong to the dataset, and their SHA-256 digests; nothing is copied.
+"""List the user's own files that belong to the dataset, and their SHA-256 digests; copy nothing.
 
-So there is one copy of the data and not two, the one that `segline.data.extract.own` makes.
+So the data are copied once, by `segline.data.extract.own`, and not twice.
 """
 
 import hashlib
@@ -24,40 +24,40 @@ from segline.storage import atomic_folder, size_text
 
 
 def download(options: Options, *, root: Path, folder: Path, report: Report = silent) -> None:
-    """List samples and digests of the user's files in `folder`; copy nothing but the class table.
+    """Write a list of the samples and digests of the user's files into `folder`; copy only the class table.
 
     Raises:
-        ConfigError: ``params.yaml`` or the class table says something impossible.
-        DataError: the folder is missing, its files contradict each other, or a polygon file is wrong.
+        ConfigError: ``params.yaml`` or the class table holds an impossible value.
+        DataError: the user's folder is missing, its files contradict each other, or a polygon file is wrong.
         StorageError: no room or no right to write.
     """
     source = locate(options, root=root)
     within = fence(options, source)
-    table = _table(options, source, within)
+    table = _read_class_table(options, source, within)
     collection = collect(options, source)
     for note in collection.notes:
         report(f"note: {note}")
     pairs = list(collection.pairs)
     if options.encoding in POLYGONS:
         ids = classes.read(source / options.classes, encoding=options.encoding, remedy=LIST_AGAIN).ids()
-        work = paint_polygons.jobs(pairs, source=source, entries=collection.entries, ids=ids)
-        paint_polygons.check(work, ids=ids, report=report)
-    named = sorted({path for pair in pairs for path in (pair.image, pair.mask) if path is not None})
-    sums = _digests(source, named, within, report)
+        jobs = paint_polygons.list_jobs(pairs, source=source, entries=collection.entries, ids=ids)
+        paint_polygons.check(jobs, ids=ids, report=report)
+    names = sorted({path for pair in pairs for path in (pair.image, pair.mask) if path is not None})
+    sums = _hash_files(source, names, within, report)
     with atomic_folder(folder) as partial_folder:
         definition.write_samples(partial_folder / Files.SAMPLES, pairs)
         (partial_folder / Files.CLASSES).write_bytes(table)
         recipe = {"encoding": options.encoding, "entries": dict(sorted(collection.entries.items()))}
         (partial_folder / Files.RECIPE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        ours = {f"{Files.OWN}/{name}": partial_folder / name for name in (Files.SAMPLES, Files.CLASSES, Files.RECIPE)}
-        sums |= {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in ours.items()}
+        for name in (Files.SAMPLES, Files.CLASSES, Files.RECIPE):
+            sums[f"{Files.OWN}/{name}"] = hashlib.sha256((partial_folder / name).read_bytes()).hexdigest()
         lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
         (partial_folder / Files.SUMS).write_text(lines, "utf-8")
-    size = sum((source / name).stat().st_size for name in named)
+    size = sum((source / name).stat().st_size for name in names)
     report(f"{definition.NAME}: {len(pairs)} samples in {source} ({count_splits(pairs)}), {size_text(size)}")
 
 
-def _table(options: Options, source: Path, within: Path | None) -> bytes:
+def _read_class_table(options: Options, source: Path, within: Path | None) -> bytes:
     path = source / options.classes
     classes.read(
         path,
@@ -67,13 +67,13 @@ def _table(options: Options, source: Path, within: Path | None) -> bytes:
     return read_bytes(path, limit=TEXT_BYTES, within=within)
 
 
-def _digests(source: Path, names: Sequence[str], within: Path | None, report: Report) -> dict[str, str]:
+def _hash_files(source: Path, names: Sequence[str], within: Path | None, report: Report) -> dict[str, str]:
     with showing(report) as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
         advance = progress.start(f"digests of {definition.NAME}", len(names))
-        found = {}
+        sums = {}
         for name, digest in zip(
             names, executor.map(lambda name: digest_source(source / name, within), names), strict=True
         ):
-            found[name] = digest
+            sums[name] = digest
             advance(1)
-        return found
+        return sums

@@ -1,8 +1,8 @@
-"""Digests of publishers' files that have no published one: what was first seen is held to.
+"""Pin files whose publisher states no digest: the first download sets the digest that later ones must have.
 
-They stand in ``pins.yaml`` at the project's root, one line an address, and are committed, so that
-everybody who works on the project trains on the same bytes or is told. A pin is ``sha256:`` of the
-file, or ``content:`` of what is packed in it, for archives that their server packs anew.
+The pins are lines of ``pins.yaml`` at the project's root, one for each address, and are committed: so all who
+work on the project train on the same bytes, or get an error. A pin is ``sha256:`` of the file, or ``content:``
+of the files packed in it, for archives that their server packs at each request.
 """
 
 import re
@@ -19,22 +19,22 @@ from segline.project import Files
 from segline.reading import read_text
 from segline.storage import atomic_file, reporting_storage
 
-_HEAD = "# What was first seen at addresses without a published digest. Commit this file.\n"
+_HEAD = "# Digests of files as first downloaded, for addresses without a published digest. Commit this file.\n"
 _PIN = re.compile(r"(sha256|content):[0-9a-f]{64}")
 
 
 def read(path: Path) -> dict[str, str]:
-    """Address -> pin; empty where there is no file.
+    """Return address -> pin; empty if there is no file.
 
     Raises:
-        ConfigError: it is not what `add` wrote.
+        ConfigError: the file is not as `add` writes it.
     """
     try:
         text = read_text(path, error=ConfigError)
     except FileNotFoundError:
         return {}
     except UnicodeDecodeError as error:
-        raise _unreadable(path, f"no text ({error})") from error
+        raise _unreadable(path, f"not UTF-8 text ({error})") from error
     content = strict_yaml.parse(text, place=path, remedy=_remedy(path)).content
     if content is None:
         return {}
@@ -60,23 +60,23 @@ def _remedy(path: Path) -> str:
 
 
 def check(address: str, pin: str, *, pinned: str) -> None:
-    """Compare what is at an address with its pin.
+    """Check that the file at an address still has its pin.
 
     Raises:
-        ChecksumError: it is not what was first seen.
+        ChecksumError: it does not.
     """
     if pin != pinned:
         raise ChecksumError(
             address,
             found=pin,
-            expected=f"{pinned}, pinned in {Files.PINS} when it was first seen",
-            remedy=f"ask the publisher what changed; to accept it, delete this address's line in {Files.PINS} "
-            "and run the download again",
+            expected=f"{pinned}, pinned in {Files.PINS} by the first download",
+            remedy=f"ask the publisher what changed. To accept the new file, delete the line of this address in "
+            f"{Files.PINS} and run the download again",
         )
 
 
 def add(path: Path, seen: Mapping[str, str], *, report: Report) -> None:
-    """Pin addresses that have no pin yet; nobody else's are touched.
+    """Pin addresses that have no pin yet; existing pins stay.
 
     Raises:
         ConfigError: the pins cannot be read.

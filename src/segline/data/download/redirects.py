@@ -1,6 +1,6 @@
-"""Where a server may send us on to: never to another protocol, nor from a public host into a private network.
+"""Follow redirects: never to another protocol, nor from a public host into a private network.
 
-Each hop is judged by the one before it. Of a login nothing is sent after the first one.
+Each redirect is checked against the request before it. A login is sent with the first request alone.
 """
 
 import ipaddress
@@ -11,27 +11,30 @@ from contextlib import contextmanager
 
 import httpx
 
-MOST_HOPS = 20
+MAX_REDIRECTS = 20
 
 _PROTOCOLS = {"http", "https"}
-# What `ipaddress` takes for global: a site's own NAT64 (RFC 8215), the old site-local and IPv4-compatible addresses.
-_LOCAL = [ipaddress.ip_network(each) for each in ("64:ff9b:1::/48", "fec0::/10", "::/96")]
+# `ipaddress` calls these global: a site's own NAT64 (RFC 8215), the old site-local and IPv4-compatible addresses.
+_LOCAL_NETWORKS = [ipaddress.ip_network(each) for each in ("64:ff9b:1::/48", "fec0::/10", "::/96")]
 
 
 class RefusedRedirectError(Exception):
-    """A server sends us where it has no business to."""
+    """A server redirects to a place that it must not redirect to."""
 
 
 @contextmanager
-def following(client: httpx.Client, request: httpx.Request, *, auth: httpx.Auth | None) -> Iterator[httpx.Response]:
-    """The answer to `request` behind all redirects, its body unread.
+def send_following(
+    client: httpx.Client, request: httpx.Request, *, auth: httpx.Auth | None
+) -> Iterator[httpx.Response]:
+    """Send `request` and follow redirects; yield the last answer, its body unread.
 
     Raises:
-        RefusedRedirectError: one leads to another protocol, or from a public host to one that is not.
-        httpx.TooManyRedirects: there are more than `MOST_HOPS`.
+        RefusedRedirectError: one leads to another protocol, or from a public host to a private one.
+        httpx.TooManyRedirects: there are more than `MAX_REDIRECTS`.
     """
-    client.event_hooks = {"response": [_check_location]}  # httpx itself would fail at some of them, without a name
-    for _ in range(MOST_HOPS + 1):
+    # A hook, because httpx itself fails at some locations, and its error does not name the host.
+    client.event_hooks = {"response": [_check_location]}
+    for _ in range(MAX_REDIRECTS + 1):
         answer = client.send(request, stream=True, auth=auth)
         try:
             if answer.next_request is None:
@@ -42,7 +45,7 @@ def following(client: httpx.Client, request: httpx.Request, *, auth: httpx.Auth 
             answer.close()
         request, auth = answer.next_request, None
         request.headers.pop("Authorization", None)
-    raise httpx.TooManyRedirects(f"more than {MOST_HOPS} redirects", request=request)
+    raise httpx.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects", request=request)
 
 
 def _check_location(answer: httpx.Response) -> None:
@@ -55,7 +58,7 @@ def _check_location(answer: httpx.Response) -> None:
     try:
         httpx.URL(location)
     except httpx.InvalidURL as error:
-        raise RefusedRedirectError(f"{host} redirects to what is no address") from error
+        raise RefusedRedirectError(f"{host} redirects to an address that is not valid") from error
 
 
 def _check_network(origin: httpx.URL, target: httpx.URL) -> None:
@@ -64,16 +67,16 @@ def _check_network(origin: httpx.URL, target: httpx.URL) -> None:
 
 
 def is_private(host: str) -> bool:
-    """Whether a host is this machine, or in a network that is no part of the internet.
+    """Return whether a host is this machine, or in a network that is not part of the internet.
 
-    Whatever spelling the system understands is understood, such as 0x7f.1. A name that cannot be
-    resolved counts as public: through a proxy, that is what public names look like.
+    The system resolves the name, so every spelling that it understands is understood, such as 0x7f.1. A name
+    that cannot be resolved counts as public: behind a proxy, public names cannot be resolved.
     """
-    return any(not _is_public(each) for each in resolved(host))
+    return any(not _is_public(each) for each in resolve(host))
 
 
-def resolved(host: str) -> list[str]:
-    """The IP addresses of a host; none where there is no such name."""
+def resolve(host: str) -> list[str]:
+    """Return the IP addresses of a host; none if there is no such name."""
     try:
         return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
     except (OSError, UnicodeError):
@@ -83,12 +86,12 @@ def resolved(host: str) -> list[str]:
 def _is_public(text: str) -> bool:
     address = ipaddress.ip_address(text.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
-        embedded = address.ipv4_mapped or address.sixtofour or _translated(address)
+        embedded = address.ipv4_mapped or address.sixtofour or _embedded_by_nat64(address)
         if embedded is not None:
             return embedded.is_global
-    return address.is_global and not address.is_multicast and not any(address in each for each in _LOCAL)
+    return address.is_global and not address.is_multicast and not any(address in each for each in _LOCAL_NETWORKS)
 
 
-def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """The IPv4 address that a NAT64 gateway makes of it (RFC 6052)."""
+def _embedded_by_nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the IPv4 address that a NAT64 gateway translates it to (RFC 6052)."""
     return ipaddress.IPv4Address(address.packed[-4:]) if address in ipaddress.IPv6Network("64:ff9b::/96") else None

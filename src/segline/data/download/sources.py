@@ -1,7 +1,7 @@
-"""Where the archives of a dataset are: the publisher, a mirror, or drawn here.
+"""Find the archives of a dataset: at the publisher, in a mirror, or in a sample that is drawn first.
 
-A mirror holds ``<dataset>/<archive>`` and ``<dataset>/SHA256SUMS``; it may be a folder or a
-``file://``, ``http(s)://`` or ``s3://`` address. The sample is a mirror that is drawn first.
+A mirror holds ``<dataset>/<archive>`` and ``<dataset>/SHA256SUMS``. It may be a folder or a
+``file://``, ``http(s)://`` or ``s3://`` address. The sample is a mirror, too.
 """
 
 import difflib
@@ -26,27 +26,27 @@ _SCHEMES = ("file://", "http://", "https://", "s3://")
 def find_archives(
     dataset: Dataset, *, source: str, root: Path, folder: Path, report: Report = silent
 ) -> Iterator[list[WantedArchive]]:
-    """Find the archives of `dataset` at `source`; what had to be drawn lasts as long as the context.
+    """Find the archives of `dataset` at `source`; a drawn sample is deleted when the context ends.
 
     Args:
-        folder: where they are to go.
+        folder: where they will be installed.
 
     Raises:
         SourceError: a mirror, or its list, is missing or unreadable.
         ConfigError: the pins cannot be read, or the variables with the mirror's login are wrong.
     """
     if source == "official":
-        yield _published(dataset, pins.read(root / Files.PINS), folder)
+        yield _list_published(dataset, pins.read(root / Files.PINS), folder)
     elif source == "sample":
-        with _drawn(dataset) as mirror:
-            yield _mirrored(dataset, mirror, source, folder, report)
+        with _draw_mirror(dataset) as mirror:
+            yield _list_mirrored(dataset, mirror, source, folder, report)
     else:
-        mirror, shown = _mirror(source, root), masked(source).rstrip("/") or source
-        authorization = source_login.authorization(mirror)
-        yield _mirrored(dataset, mirror, shown, folder, report, authorization=authorization)
+        mirror, shown = _locate_mirror(source, root), masked(source).rstrip("/") or source
+        authorization = source_login.read_authorization(mirror)
+        yield _list_mirrored(dataset, mirror, shown, folder, report, authorization=authorization)
 
 
-def _published(dataset: Dataset, known: dict[str, str], folder: Path) -> list[WantedArchive]:
+def _list_published(dataset: Dataset, known: dict[str, str], folder: Path) -> list[WantedArchive]:
     addresses = [archive.url or f"{cityscapes_login.ADDRESS}{archive.name}" for archive in dataset.archives]
     return [
         WantedArchive(
@@ -57,8 +57,7 @@ def _published(dataset: Dataset, known: dict[str, str], folder: Path) -> list[Wa
 
 
 @contextmanager
-def _drawn(dataset: Dataset) -> Iterator[str]:
-    """A mirror of drawn archives that lasts as long as the context."""
+def _draw_mirror(dataset: Dataset) -> Iterator[str]:
     from segline.datasets.sample import draw  # drawing needs more imports than any other source
 
     with tempfile.TemporaryDirectory(prefix="segline-sample-") as folder, reporting_storage(Path(folder)):
@@ -66,8 +65,8 @@ def _drawn(dataset: Dataset) -> Iterator[str]:
         yield folder
 
 
-def _mirror(source: str, root: Path) -> str:
-    """The mirror's address for `segline.data.download.address`."""
+def _locate_mirror(source: str, root: Path) -> str:
+    """Return the mirror's address as `segline.data.download.address` takes it."""
     scheme, mark, _ = source.partition("://")
     if not mark:
         return str(root / Path(source).expanduser())
@@ -75,24 +74,24 @@ def _mirror(source: str, root: Path) -> str:
         raise SourceError(
             source,
             found=f"an address of kind {scheme}://",
-            expected=f"official, sample, a folder, or an address of kind {', '.join(_SCHEMES)}",
+            expected=f"official, sample, a folder, or an address that begins with {', '.join(_SCHEMES)}",
             remedy="correct `source` in params.yaml",
         )
     return source.rstrip("/")
 
 
-def _mirrored(
+def _list_mirrored(
     dataset: Dataset, mirror: str, source: str, folder: Path, report: Report, *, authorization: str | None = None
 ) -> list[WantedArchive]:
     base, shown = f"{mirror}/{dataset.name}", f"{source}/{dataset.name}"
-    sums = _sums(base, shown, report, authorization)
+    sums = _read_sums(base, shown, report, authorization)
     for archive in dataset.archives:
         if archive.name not in sums:
             raise SourceError(
                 f"{shown}/{SUMS}",
                 found=f"no line for {archive.name}; it lists {', '.join(sorted(sums)) or 'nothing'}",
                 expected=f"a line for each of {', '.join(item.name for item in dataset.archives)}",
-                remedy=f"put the archive there under its official name and run `sha256sum * > {SUMS}` beside it",
+                remedy=f"put the archive there under its official name, then run `sha256sum * > {SUMS}` in that folder",
             )
     return [
         WantedArchive(
@@ -107,11 +106,11 @@ def _mirrored(
     ]
 
 
-def _sums(base: str, shown: str, report: Report, authorization: str | None) -> dict[str, str]:
-    """A mirror's digests by file name."""
+def _read_sums(base: str, shown: str, report: Report, authorization: str | None) -> dict[str, str]:
+    """Return a mirror's digests by file name."""
     if "://" not in base:
         _check_folder(Path(base), shown)
-    text = _listing(base, shown, report, authorization)
+    text = _read_list(base, shown, report, authorization)
     sums: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), start=1):
         digest, _, rest = line.strip().partition(" ")
@@ -123,9 +122,11 @@ def _sums(base: str, shown: str, report: Report, authorization: str | None) -> d
     return sums
 
 
-def _listing(base: str, shown: str, report: Report, authorization: str | None) -> str:
+def _read_list(base: str, shown: str, report: Report, authorization: str | None) -> str:
     try:
-        content = transfer.read(f"{base}/{SUMS}", shown=f"{shown}/{SUMS}", report=report, authorization=authorization)
+        content = transfer.read_small_file(
+            f"{base}/{SUMS}", shown=f"{shown}/{SUMS}", report=report, authorization=authorization
+        )
         return content.decode("utf-8", "replace")
     except SourceError as error:
         if not isinstance(error.__cause__, FileNotFoundError):
@@ -133,8 +134,8 @@ def _listing(base: str, shown: str, report: Report, authorization: str | None) -
         raise SourceError(
             f"{shown}/{SUMS}",
             found="no such file",
-            expected="the digests of the archives beside it",
-            remedy=f"in that folder run `sha256sum * > {SUMS}`; or correct `source` in params.yaml",
+            expected="the digests of the archives in that folder",
+            remedy=f"run `sha256sum * > {SUMS}` in that folder; or correct `source` in params.yaml",
         ) from error
 
 
@@ -142,7 +143,7 @@ def _wrong_line(place: str, found: str) -> SourceError:
     return SourceError(
         place,
         found=found,
-        expected="64 hex digits, two spaces and a file name, one line a file",
+        expected="64 hex digits, two spaces and a file name; one line a file",
         remedy=f"write it with `sha256sum * > {SUMS}`",
     )
 
@@ -160,5 +161,5 @@ def _check_folder(folder: Path, shown: str) -> None:
         shown,
         found=found,
         expected=f"a folder with the archives and their {SUMS}",
-        remedy="correct `source` in params.yaml, or make the mirror (`segline sample DIR` draws a pattern)",
+        remedy="correct `source` in params.yaml, or make the mirror (`segline sample DIR` draws one as an example)",
     )

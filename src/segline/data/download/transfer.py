@@ -1,4 +1,4 @@
-"""Bytes from an address into a file, hashed on the way, tried again, and gone on with after a cut."""
+"""Copy bytes from an address into a file: hashed on the way, retried, and resumed after a break."""
 
 import functools
 import hashlib
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import tenacity
 
-from segline.data.download.address import Body, BrokenOffError, RefusedRangeError, opened
+from segline.data.download.address import Body, BrokenOffError, RefusedRangeError, open_address
 from segline.errors import DataError, SourceError
 from segline.progress import Advance, Report
 from segline.storage import require_room, size_text
@@ -20,27 +20,36 @@ from segline.storage import require_room, size_text
 Result = TypeVar("Result")
 
 ATTEMPTS = 4
-"""Failures in a row, without getting on, after which a copy gives up."""
+"""Failed attempts in a row, none of which made progress, after which a copy gives up."""
 
 WAIT = tenacity.wait_exponential(multiplier=0.5, max=20) + tenacity.wait_random(0, 0.5)
 LONGEST_WAIT = 120.0
-"""Seconds, however long a server asks to wait."""
+"""Seconds. A server that asks for a longer wait is not given it."""
 
 WINDOW = 60.0
-"""Seconds over which at least `SLOWEST` bytes a second must come: drops now and then are a stall, too."""
+"""Seconds over which the average speed must be at least `SLOWEST`: a few bytes now and then are a stall, too."""
 SLOWEST = 1024
+"""Bytes a second."""
 
 ROOM_EVERY = 64 << 20
-"""Bytes after which the room on the disk is looked at again."""
+"""Bytes between two looks at the free space of the disk."""
 
 _BLOCK = 1 << 20
-_SMALL = 16 << 20
-_SHARE = 1000  # getting on by less than this part of the whole does not count: so attempts are bounded, too
+_SMALL_FILE = 16 << 20
+_PROGRESS_PARTS = 1000
+"""An attempt must bring at least this part of the whole file to count as progress: so attempts are bounded, too."""
+
+
+class Opener(Protocol):
+    """Opens a file at a remote place from a byte on; see `segline.data.download.address.open_address`."""
+
+    def __call__(self, *, start: int, validator: str) -> AbstractContextManager[Body]:
+        """Open the file at byte `start` if it still has this validator, else at byte 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Digests:
-    """What a file's bytes amount to."""
+    """SHA-256, MD5 and size in bytes of a file."""
 
     sha256: str
     md5: str
@@ -48,72 +57,46 @@ class Digests:
 
 
 def copy(
-    address: str,
+    opener: Opener,
     partial: Path,
     *,
     shown: str,
     track: Callable[[int | None, int], Advance],
     check: Callable[[Digests], None],
     held: bool = False,
-    authorization: str | None = None,
     report: Report,
     stop: threading.Event,
 ) -> Digests:
-    """Write the bytes at `address` into `partial`, going on where an earlier attempt, or run, broke off.
+    """Write a remote file into `partial`; resume where an earlier attempt, or run, broke off.
 
-    What was there is used only if the file at the address still has the validator (strong ETag, else
-    time of the last change) that lies beside it; or, where the server gives none, if it is `held`.
-    Where the bytes are wrong all the same, the copy is made once more from the start.
+    Existing bytes are used only if the remote file still has the validator (strong ETag, else time of the
+    last change) that lies beside `partial`; or, where the server gives none, if `held`. If resumed bytes do
+    not pass `check`, the file is copied once more from the start.
 
     Args:
-        address: what `segline.data.download.address` opens.
-        partial: file to fill; it is left there, as far as it got, when the address fails.
-        shown: the address as a person may see it (without a secret).
-        track: is given the total size where it is known, and what was there already; again for each attempt.
-        check: raises a `DataError` where it is not what was wanted.
+        opener: opens the remote file.
+        partial: file to fill. If the copy fails, it keeps what has come so far.
+        shown: the address as a person may see it, without secrets.
+        track: called at each attempt with the total size, None if unknown, and the size that is already there.
+        check: raises a `DataError` if the file is not the wanted one.
         held: whether `check` knows the file's digest, so that pieces of two versions cannot pass.
-        authorization: the header that the address wants.
-        report: takes a line before every further attempt.
+        report: takes a line before each further attempt.
         stop: when set, the copy ends with `InterruptedError` at the next block.
 
     Raises:
-        SourceError: there is no such file, or `ATTEMPTS` attempts in a row failed without getting on.
-        DataError: what `check` raises; nothing is left in `partial`.
+        SourceError: there is no such file, or `ATTEMPTS` attempts in a row failed without progress.
+        DataError: what `check` raises; `partial` is then removed.
         StorageError: the disk is nearly full.
     """
-
-    def bring() -> tuple[Digests, bool]:
-        growing = _Growing(partial, held=held)
-        opener = functools.partial(opened, address, shown=shown, authorization=authorization)
-        go_on = functools.partial(growing.go_on, opener, shown=shown, track=track, report=report, stop=stop)
-        return patiently(go_on, shown=shown, report=report, got_on=growing.reach.got_on, stop=stop), growing.pieced
-
-    return until_right(bring, partial, shown=shown, check=check, report=report)
-
-
-def until_right(
-    bring: Callable[[], tuple[Digests, bool]],
-    partial: Path,
-    *,
-    shown: str,
-    check: Callable[[Digests], None],
-    report: Report,
-) -> Digests:
-    """Call `bring`, and once more where what it pieced together does not pass `check`.
-
-    Args:
-        bring: fills `partial`; returns its digests, and whether it may be of several versions, or not whole.
-
-    Raises:
-        DataError: what `check` raises; nothing is left in `partial`.
-    """
     for last in (False, True):
-        digests, pieced = bring()
+        growing = _PartialFile(partial, held=held)
+        attempt = functools.partial(growing.fetch_rest, opener, shown=shown, track=track, report=report, stop=stop)
+        digests = retry(attempt, shown=shown, report=report, made_progress=growing.made_progress, stop=stop)
         try:
             check(digests)
         except DataError as error:
-            forget(partial)
-            if last or not pieced:
+            remove_partial(partial)
+            if last or not growing.pieced:
                 raise
             report(f"{shown}: {error.found}, pieced together from several answers; once more from the start")
         else:
@@ -121,60 +104,76 @@ def until_right(
     raise AssertionError("the last attempt returns or raises")
 
 
-class _Growing:
-    """A partial file, with the hashes of what is in it and the validator of what it is a part of."""
+class _PartialFile:
+    """A partial file, the hashes of its content, and the validator of the remote file."""
 
     def __init__(self, path: Path, *, held: bool) -> None:
         self._path, self._held = path, held
         self._hashes = Hashes()
-        self.reach = Reach(path)
+        self._total: int | None = None
+        self._size_at_progress = partial_size(path)
         self.pieced = False
         """Whether its bytes may be of several versions, or fewer than all."""
 
-    def go_on(
+    def made_progress(self) -> bool:
+        """Return whether the file grew enough since the last True."""
+        size = partial_size(self._path)
+        enough = _BLOCK if self._total is None else max(1, self._total // _PROGRESS_PARTS)
+        if size - self._size_at_progress < enough:
+            return False
+        self._size_at_progress = size
+        return True
+
+    def fetch_rest(
         self,
-        opener: Callable[..., AbstractContextManager[Body]],
+        opener: Opener,
         *,
         shown: str,
         track: Callable[[int | None, int], Advance],
         report: Report,
         stop: threading.Event,
     ) -> Digests:
-        """Add what is missing; raises `BrokenOffError` where it did not come."""
-        heed(stop, shown)
+        """Append the missing bytes.
+
+        Raises:
+            BrokenOffError: some did not come.
+        """
+        _check_stopped(stop, shown)
         validator = _read_validator(self._path)
-        start = size_of(self._path) if validator or self._held else 0
-        with self._starting_over(), opener(start=start, validator=validator) as body:
-            if body.start and self.reach.total not in (None, body.total):
-                raise RefusedRangeError(f"{self.reach.total} bytes in all were announced before, {body.total} now")
+        start = partial_size(self._path) if validator or self._held else 0
+        with self._removed_on_refusal(), opener(start=start, validator=validator) as body:
+            if body.start and self._total not in (None, body.total):
+                raise RefusedRangeError(f"{self._total} bytes in all were announced before, {body.total} now")
             self._begin(body.start, body.validator)
             if body.start:
                 report(f"{shown}: going on after {size_text(body.start)}")
-            self.reach.total = body.total
+            self._total = body.total
             self.pieced = bool(body.start) or body.total is None
-            advance, pace = track(body.total, body.start), Pace()
-            looked = body.start
-            with self._path.open("ab") as target:
-                for block in body.blocks:
-                    heed(stop, shown)
-                    target.write(block)
-                    self._hashes.add(block)
-                    if self._hashes.size - looked > ROOM_EVERY:  # some send without end, and others fill the disk, too
-                        require_room(self._path.parent, 0, purpose="for what is still to come")
-                        looked = self._hashes.size
-                    advance(len(block))
-                    pace.see(len(block))
+            self._append(body, advance=track(body.total, body.start), stop=stop, shown=shown)
         digests = self._hashes.result()
         if body.total is not None and digests.size < body.total:
             raise BrokenOffError(f"{digests.size} of {body.total} bytes came")
         return digests
 
+    def _append(self, body: Body, *, advance: Advance, stop: threading.Event, shown: str) -> None:
+        speed, room_checked_at = SpeedCheck(), body.start
+        with self._path.open("ab") as target:
+            for block in body.blocks:
+                _check_stopped(stop, shown)
+                target.write(block)
+                self._hashes.add(block)
+                if self._hashes.size - room_checked_at > ROOM_EVERY:  # other programs fill the disk, too
+                    require_room(self._path.parent, 0, purpose="for what is still to come")
+                    room_checked_at = self._hashes.size
+                advance(len(block))
+                speed.add(len(block))
+
     @contextmanager
-    def _starting_over(self) -> Iterator[None]:
+    def _removed_on_refusal(self) -> Iterator[None]:
         try:
             yield
         except RefusedRangeError:
-            forget(self._path)
+            remove_partial(self._path)
             raise
 
     def _begin(self, start: int, validator: str) -> None:
@@ -183,97 +182,77 @@ class _Growing:
             self._path.write_bytes(b"")  # before the validator: never old bytes beside a new one
             _validator_file(self._path).write_text(validator, "utf-8")
         elif self._hashes.size != start:
-            self._hashes = hashed(self._path)
+            self._hashes = _hash_content(self._path)
 
 
-def heed(stop: threading.Event, shown: str) -> None:
-    """Raise `InterruptedError` once it is over."""
+def _check_stopped(stop: threading.Event, shown: str) -> None:
     if stop.is_set():
         raise InterruptedError(f"{shown}: given up, because another archive failed")
 
 
-class Reach:
-    """How far a partial file ever came."""
-
-    def __init__(self, partial: Path) -> None:
-        self._partial = partial
-        self._mark = size_of(partial)
-        self.total: int | None = None
-
-    def got_on(self) -> bool:
-        """Whether it came further since this was last said: by a share that bounds how often it can be said."""
-        size = size_of(self._partial)
-        worth = _BLOCK if self.total is None else max(1, self.total // _SHARE)
-        if size - self._mark < worth:
-            return False
-        self._mark = size
-        return True
-
-
-class Pace:
-    """Breaks off what only drips; the read timeout sees silence alone."""
+class SpeedCheck:
+    """Breaks off a transfer that is slower than `SLOWEST`; a read timeout notices silence alone."""
 
     def __init__(self) -> None:
-        self._since, self._came = time.monotonic(), 0
+        self._since, self._bytes = time.monotonic(), 0
 
-    def see(self, amount: int) -> None:
-        """Take how many bytes came.
+    def add(self, amount: int) -> None:
+        """Count `amount` more bytes.
 
         Raises:
-            BrokenOffError: too few over the last `WINDOW`.
+            BrokenOffError: too few came over the last `WINDOW`.
         """
-        self._came += amount
+        self._bytes += amount
         seconds = time.monotonic() - self._since
         if seconds < WINDOW:
             return
-        if self._came < seconds * SLOWEST:
-            raise BrokenOffError(f"only {self._came} bytes came in {seconds:.0f} s")
-        self._since, self._came = time.monotonic(), 0
+        if self._bytes < seconds * SLOWEST:
+            raise BrokenOffError(f"only {self._bytes} bytes came in {seconds:.0f} s")
+        self._since, self._bytes = time.monotonic(), 0
 
 
-def size_of(partial: Path) -> int:
-    """Bytes of it that are there."""
+def partial_size(partial: Path) -> int:
+    """Return the bytes that a partial file has; 0 if it does not exist."""
     return partial.stat().st_size if partial.is_file() else 0
 
 
-def forget(partial: Path) -> None:
+def remove_partial(partial: Path) -> None:
     """Remove a partial file and its validator."""
     partial.unlink(missing_ok=True)
     _validator_file(partial).unlink(missing_ok=True)
 
 
-def read(address: str, *, shown: str, report: Report, authorization: str | None = None) -> bytes:
-    """The bytes of a small file.
+def read_small_file(address: str, *, shown: str, report: Report, authorization: str | None = None) -> bytes:
+    """Return the content of a remote file of at most 16 MiB.
 
     Raises:
-        SourceError: as for `copy`, or it is not small.
+        SourceError: as for `copy`, or the file is larger.
     """
 
     def attempt() -> bytes:
-        content, pace = bytearray(), Pace()
-        with opened(address, shown=shown, authorization=authorization) as body:
+        content, speed = bytearray(), SpeedCheck()
+        with open_address(address, shown=shown, authorization=authorization) as body:
             for block in body.blocks:
                 content += block
-                pace.see(len(block))
-                if len(content) > _SMALL:
+                speed.add(len(block))
+                if len(content) > _SMALL_FILE:
                     raise SourceError(
                         shown,
-                        found=f"more than {size_text(_SMALL)}",
+                        found=f"more than {size_text(_SMALL_FILE)}",
                         expected="a small file",
-                        remedy="see what the server sends there",
+                        remedy="open the address and see what the server sends",
                     )
         return bytes(content)
 
-    return patiently(attempt, shown=shown, report=report)
+    return retry(attempt, shown=shown, report=report)
 
 
-def digest(path: Path) -> Digests:
-    """`Digests` of a file on disk."""
-    return hashed(path).result()
+def hash_file(path: Path) -> Digests:
+    """Return the `Digests` of a file on disk."""
+    return _hash_content(path).result()
 
 
-def hashed(path: Path) -> "Hashes":
-    """`Hashes` of a file on disk, to which more can be added."""
+def _hash_content(path: Path) -> "Hashes":
     hashes = Hashes()
     with path.open("rb") as handle:
         while block := handle.read(_BLOCK):
@@ -282,48 +261,48 @@ def hashed(path: Path) -> "Hashes":
 
 
 class Hashes:
-    """Digests in the making."""
+    """Digests of a growing file."""
 
     def __init__(self) -> None:
         self._sha256, self._md5, self.size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
 
     def add(self, block: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         self._sha256.update(block)
         self._md5.update(block)
         self.size += len(block)
 
     def result(self) -> Digests:
-        """The digests of all bytes so far."""
+        """Return the digests of all bytes so far."""
         return Digests(sha256=self._sha256.hexdigest(), md5=self._md5.hexdigest(), size=self.size)
 
 
-def patiently(
+def retry(
     attempt: Callable[[], Result],
     *,
     shown: str,
     report: Report,
-    got_on: Callable[[], bool] = lambda: False,
+    made_progress: Callable[[], bool] = lambda: False,
     stop: threading.Event | None = None,
 ) -> Result:
     """Call `attempt` until it succeeds, with growing waits after a `BrokenOffError`.
 
     Args:
-        got_on: whether the attempt that failed brought something: then counting starts again.
+        made_progress: whether the failed attempt brought bytes: then attempts are counted anew.
 
     Raises:
-        SourceError: `ATTEMPTS` attempts in a row failed and brought nothing.
+        SourceError: `ATTEMPTS` attempts in a row failed without progress.
     """
 
     def count(state: tenacity.RetryCallState) -> None:
-        if got_on():
+        if made_progress():
             state.attempt_number = 1
 
     def wait(state: tenacity.RetryCallState) -> float:
         asked = getattr(_failure(state), "wait", 0.0)
         return max(WAIT(state), min(asked, LONGEST_WAIT))
 
-    def tell(state: tenacity.RetryCallState) -> None:
+    def announce(state: tenacity.RetryCallState) -> None:
         assert state.next_action is not None
         report(f"{shown}: {_failure(state)}; trying again in {state.next_action.sleep:.0f} s")
 
@@ -332,7 +311,7 @@ def patiently(
         stop=tenacity.stop_after_attempt(ATTEMPTS),
         wait=wait,
         after=count,
-        before_sleep=tell,
+        before_sleep=announce,
         sleep=tenacity.sleep_using_event(stop or threading.Event()),
         reraise=True,
     )
@@ -343,7 +322,7 @@ def patiently(
             shown,
             found=f"could not be read in {ATTEMPTS} attempts: {error}",
             expected="the whole file",
-            remedy="see that the server is up and reachable from here (proxy, firewall), then run the same command: "
+            remedy="check that the server is up and reachable from here (proxy, firewall). Then run the same command: "
             "it goes on where it stopped",
         ) from error
 

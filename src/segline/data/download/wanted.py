@@ -1,4 +1,4 @@
-"""One archive to bring: where it comes from and goes to, and what its bytes are held to."""
+"""One archive to fetch: its source, its place on disk, and the digests that it must have."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,21 +18,21 @@ SUMS = Files.SUMS
 
 
 def staging(folder: Path) -> Path:
-    """Name the folder beside `folder` in which its archives grow, and which keeps what came across runs."""
+    """Return the folder beside `folder` that its archives are downloaded to; it keeps partial ones between runs."""
     return folder.with_name(f".{folder.name}.partial")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WantedArchive:
-    """One archive to bring.
+    """One archive to fetch.
 
     Args:
-        folder: where it goes once all archives of its dataset are whole.
+        folder: where it goes once all archives of its dataset are complete.
         address: where its bytes are; None behind the publisher's login.
-        shown: the same for people and records, without a secret.
-        sha256: what a mirror says it must have; None for the publisher's.
-        pin: what was first seen at the publisher's address, where nothing was published to hold it to.
-        authorization: the header that a mirror wants; None where it wants none, and for the publisher.
+        shown: the same for people and records, without secrets.
+        sha256: digest in the mirror's list; None at the publisher.
+        pin: digest of the first download, if the publisher states none.
+        authorization: header that the mirror wants; None for none, and for the publisher.
     """
 
     archive: Archive
@@ -45,50 +45,50 @@ class WantedArchive:
 
     @property
     def name(self) -> str:
-        """Its official file name."""
+        """Return its official file name."""
         return self.archive.name
 
     @property
     def wants_pin(self) -> bool:
-        """Whether there is no other digest to hold it to."""
+        """Return whether no other digest than a pin can be known."""
         return self.sha256 is None and self.archive.md5 is None
 
     @property
     def is_held(self) -> bool:
-        """Whether a digest of it is known beforehand."""
+        """Return whether a digest is known before the download."""
         return any(known is not None for known in (self.sha256, self.archive.md5, self.pin))
 
     @property
     def origin(self) -> str:
-        """Differs for sources that may differ in their bytes, so that parts of two are never mixed."""
+        """Return a name that differs between sources of different bytes, so that parts of two are never mixed."""
         return hashlib.sha256(f"{self.shown} {self.sha256}".encode()).hexdigest()[:16]
 
     @property
     def partial(self) -> Path:
-        """Where it grows: the place changes with the source, so that no two are ever mixed."""
+        """Return the path that it is downloaded to."""
         return staging(self.folder) / self.origin / self.name
 
     @property
     def staged(self) -> Path:
-        """Where it waits, whole, for the others."""
+        """Return the path at which it waits, complete, for the other archives."""
         return staging(self.folder) / self.origin / f"{self.name}.whole"
 
     @property
     def installed(self) -> Path:
-        """Where it is for the stages that come after."""
+        """Return the path at which later stages read it."""
         return self.folder / self.name
 
     @property
     def whole(self) -> Path:
-        """Where it is, whole, before all are moved into place: waiting, or there from an earlier run."""
+        """Return the path of the complete archive: staged by this download, or installed by an earlier one."""
         return self.staged if self.staged.is_file() else self.installed
 
-    def seen_pin(self, path: Path, sha256: str) -> str:
-        """Say what the file `path` is pinned by: its bytes, or what is packed in it where its server packs it anew."""
-        return f"content:{members.content(self.archive, path)}" if self.archive.volatile else f"sha256:{sha256}"
+    def pin_of(self, path: Path, sha256: str) -> str:
+        """Return the pin of the file `path`: of its bytes, or of its content if the server packs it at each request."""
+        return f"content:{members.digest_content(self.archive, path)}" if self.archive.volatile else f"sha256:{sha256}"
 
     def is_right(self, path: Path, digests: Digests) -> bool:
-        """Say whether `verify` finds nothing."""
+        """Return whether `verify` finds no fault."""
         try:
             self.verify(path, digests)
         except DataError:
@@ -96,11 +96,11 @@ class WantedArchive:
         return True
 
     def verify(self, path: Path, digests: Digests) -> None:
-        """Compare what came, in `path`, with what it must be.
+        """Check the downloaded file `path` against everything that is known of the archive.
 
         Raises:
-            ChecksumError: it is something else.
-            SourceError: it is no whole archive, and no digest was published that would tell.
+            ChecksumError: a digest or the size differs.
+            SourceError: no digest was published, and it is no complete archive.
         """
         official = self.sha256 is None
         expectations: tuple[tuple[Literal["sha256", "md5", "size"], str | int | None], ...] = (
@@ -115,25 +115,26 @@ class WantedArchive:
                     self.shown,
                     found=f"{name} {found}",
                     expected=f"{name} {expected}",
-                    remedy="run it again; if it stays, the publisher changed the file: see README, and tell us"
+                    remedy="run the same command again; if the error stays, the publisher has changed the file: "
+                    "report it as an issue of Segline"
                     if official
                     else f"the archive or {SUMS} beside it is damaged or old: copy both anew into the mirror",
                 )
         if self.wants_pin:
-            with self._telling_where_from():
-                members.look(self.archive, path)
-                pin = self.seen_pin(path, digests.sha256)
+            with self._naming_the_source():
+                members.check_readable(self.archive, path)
+                pin = self.pin_of(path, digests.sha256)
             if self.pin is not None:
                 pins.check(self.shown, pin, pinned=self.pin)
 
     @contextmanager
-    def _telling_where_from(self) -> Iterator[None]:
+    def _naming_the_source(self) -> Iterator[None]:
         try:
             yield
         except ArchiveError as error:
             raise SourceError(
                 self.shown,
                 found=error.found,
-                expected="a whole archive; no published digest tells",
-                remedy="see with a browser what is sent there: a login page, or a notice of a proxy?",
+                expected="a complete archive (the publisher states no digest to compare with)",
+                remedy="see with a browser what the address sends: a login page, or the notice of a proxy?",
             ) from error

@@ -1,4 +1,4 @@
-"""Archives -> one raw folder, which appears whole or not at all."""
+"""Extract archives into one raw folder, which appears whole or not at all."""
 
 from functools import partial
 from pathlib import Path
@@ -28,17 +28,16 @@ def extract(dataset: Dataset, *, archives: Path, folder: Path, report: Report = 
             path = archives / archive.name
             size = path.stat().st_size
             report(f"{dataset.name}: extracting {archive.name} ({size_text(size)})")
+            advance = progress.start(archive.name, size, unit="bytes")
             with reporting_damage(path):
                 own: set[str] = set()
-                for member in members(
-                    archive, path, advance=progress.start(archive.name, size, unit="bytes"), report=report
-                ):
+                for member in members(archive, path, advance=advance, report=report):
                     _write(member, target, room, own)
             _check_folders(archive, path, target)
 
 
 class _Room:
-    """What the disk can take: so a wrong guess, or a bomb below its limit, ends before it is full."""
+    """Room on the disk: extraction stops before the disk is full, however wrong the estimate of the size was."""
 
     def __init__(self, folder: Path, needed: int) -> None:
         self._require = partial(require_room, folder.parent, purpose="for what is unpacked")
@@ -47,19 +46,19 @@ class _Room:
     def take(self, size: int) -> None:
         self._left -= size
         if self._left < 0:
-            self._left = self._require(size)  # others may have made room, or not
+            self._left = self._require(size)  # other programs may have freed space
 
 
 def _write(member: Member, folder: Path, room: _Room, own: set[str]) -> None:
-    """Write one member; `own` are the files of its archive so far, none of which it may replace."""
+    """Write one member. It may replace files of earlier archives, but none of `own`, those of its own archive."""
     target = folder / member.name
     if member.blocks is None:
         target.mkdir(parents=True, exist_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    folded = str(target).casefold()  # one file to some file systems
+    folded = str(target).casefold()  # some file systems ignore capitals
     if target.is_file() and folded not in own:
-        target.unlink()  # of an archive before: both of Cityscapes' hold a README
+        target.unlink()  # both archives of Cityscapes hold a README
     own.add(folded)
     with target.open("xb") as handle:  # never over another member
         for block in member.blocks:
@@ -75,7 +74,7 @@ def _check_folders(archive: Archive, path: Path, folder: Path) -> None:
     listing = ", ".join(top[:10]) + (f" and {len(top) - 10} more" if len(top) > 10 else "")
     raise ArchiveError(
         path,
-        found=f"no folder {', '.join(missing)}; at the top are: {listing or 'nothing'}",
+        found=f"no folder {', '.join(missing)}; at the top level are: {listing or 'nothing'}",
         expected=f"the folders {', '.join(archive.folders)}",
         remedy="use the publisher's archive under its official name, not repacked",
     )

@@ -1,8 +1,9 @@
-"""The members of a zip or tar, without trust in what the archive says of itself.
+"""Read the members of a zip or tar without trusting its headers.
 
-Refused: absolute paths, paths that climb out, links, devices, sparse files, encryption, names twice,
-names with invisible characters, members that overlap, whatever unpacks to far more than it may, and
-anything cut short or with strange bytes around it. Bytes are counted as they come, not as headers claim.
+Refused are absolute paths, paths that lead out of the folder, links, devices, sparse files, encryption,
+duplicate names, names with invisible characters, overlapping members, archives that unpack to far more than
+they may, and archives that are cut short or have foreign bytes around them. Bytes are counted as they are
+read, not as headers claim.
 """
 
 import bz2
@@ -25,19 +26,20 @@ from segline.errors import ArchiveError
 from segline.progress import Advance, Report, silent, unseen
 from segline.storage import size_text
 
-RATIO = 50
-"""Pictures hardly pack at all; what unpacks to more than so many times its own size is a bomb."""
-MEMBERS = 250_000
-"""Cityscapes, the largest, has 25,000."""
+MAX_RATIO = 50
+"""Images hardly compress: an archive that unpacks to more than this many times its own size is a bomb."""
+MAX_MEMBERS = 250_000
+"""The largest archive, Cityscapes', has 25,000."""
 
-_ALLOWANCE = 1 << 20  # bytes, for archives so small that a ratio says nothing
+_SMALL_ARCHIVE_ALLOWANCE = 1 << 20
+"""Bytes that any archive may unpack to: in very small ones the ratio means nothing."""
 _BLOCK = 1 << 20
 _TAR_BLOCK, _TAR_RECORD = 512, 10_240
-_LONGEST_HEADER = 4 << 20
-_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
-# What the operating system says of members that collide or have impossible names; bz2 and gzip give no number.
-_BAD_MEMBER = {None, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL}
-_REMEDY = "delete the archive and run the download again; if it comes back the same, its source is damaged"
+_MAX_HEADER_BYTES = 4 << 20
+_DAMAGE_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+# The operating system's errors for members that collide or have impossible names; bz2 and gzip give no number.
+_BAD_MEMBER_ERRORS = {None, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL}
+_REMEDY = "delete the archive and run the download again; if the error stays, the archive is damaged at its source"
 _HOSTILE_REMEDY = "do not use this archive: get it from the publisher, and tell whoever made the mirror"
 
 
@@ -47,7 +49,7 @@ class Member:
 
     Args:
         name: path inside the archive, safe to be joined to a folder.
-        blocks: the file's bytes, to be read to their end before the next member; None for a folder.
+        blocks: the file's bytes, which must be read to the end before the next member; None for a folder.
     """
 
     name: PurePosixPath
@@ -55,33 +57,33 @@ class Member:
 
 
 def members(archive: Archive, path: Path, *, advance: Advance = unseen, report: Report = silent) -> Iterator[Member]:
-    """Yield every member of the file `path`.
+    """Yield every member of the archive file `path`.
 
     Args:
-        archive: what is known of it; its size unpacked bounds what is read.
-        advance: takes how many bytes of the file itself are done.
-        report: takes a line about names that only some file systems can tell apart.
+        archive: its definition; the unpacked size in it limits the bytes that are read.
+        advance: takes the bytes of the file itself that are done.
+        report: takes a line about names that some file systems cannot tell apart.
 
     Raises:
         ArchiveError: the file is missing, corrupt or hostile.
     """
-    budget = _Budget(path, limit(archive, path))
+    budget = _Budget(path, unpacked_limit(archive, path))
     names = _Names(path, report)
-    read = _zip if _is_zip(archive) else _tar
+    read = _read_zip if _is_zip(archive) else _read_tar
     with reporting_damage(path), closing(read(path, budget, advance)) as found:
         for member in found:
             names.add(member)
             yield member
 
 
-def limit(archive: Archive, path: Path) -> int:
-    """Bytes that the file `path` may unpack to."""
-    by_ratio = RATIO * path.stat().st_size + _ALLOWANCE if path.is_file() else 0
+def unpacked_limit(archive: Archive, path: Path) -> int:
+    """Return the bytes that the file `path` may unpack to."""
+    by_ratio = MAX_RATIO * path.stat().st_size + _SMALL_ARCHIVE_ALLOWANCE if path.is_file() else 0
     return by_ratio if archive.extracted is None else min(by_ratio, 2 * archive.extracted)
 
 
 def unpacked_size(archive: Archive, path: Path) -> int:
-    """About how many bytes the file `path` unpacks to, without unpacking it.
+    """Estimate the bytes that the file `path` unpacks to, without unpacking it.
 
     Raises:
         ArchiveError: it is missing, or no archive.
@@ -93,23 +95,23 @@ def unpacked_size(archive: Archive, path: Path) -> int:
                 size = sum(member.file_size for member in opened.infolist())
         else:
             size = expected_size(archive, size)
-    return min(size, limit(archive, path))
+    return min(size, unpacked_limit(archive, path))
 
 
 def expected_size(archive: Archive, size: int) -> int:
-    """About how many bytes `size` bytes of `archive` unpack to: a mirror may hold a part of the publisher's."""
+    """Estimate the bytes that `size` bytes of `archive` unpack to: a mirror may hold a part of the publisher's."""
     whole = archive.size or archive.about
     return size if archive.extracted is None or whole is None else size * archive.extracted // whole
 
 
-def look(archive: Archive, path: Path) -> None:
-    """See that `path` is a whole archive at all, and no page that says why it is not.
+def check_readable(archive: Archive, path: Path) -> None:
+    """Check that `path` is a complete archive, and not an HTML page about an error.
 
     Raises:
         ArchiveError: it is not.
     """
     if not _is_zip(archive):
-        content(archive, path)
+        digest_content(archive, path)
         return
     with reporting_damage(path), zipfile.ZipFile(path) as opened:
         _check_layout(opened, path)
@@ -119,10 +121,10 @@ def _is_zip(archive: Archive) -> bool:
     return archive.name.endswith(".zip")
 
 
-def content(archive: Archive, path: Path) -> str:
-    """Digest of what is packed in the file `path`: names and bytes of its files.
+def digest_content(archive: Archive, path: Path) -> str:
+    """Return a digest of the names and bytes of the files packed in `path`.
 
-    Their order and times, and the name of the one folder at the top, if there is but one, are left aside:
+    Their order and times do not count, nor does the name of the top folder if there is only one:
     servers that pack repositories on demand change those.
 
     Raises:
@@ -142,7 +144,7 @@ def content(archive: Archive, path: Path) -> str:
 
 @contextmanager
 def reporting_damage(path: Path) -> Iterator[None]:
-    """Turn what the libraries say of a missing or damaged archive into an `ArchiveError`."""
+    """Turn the libraries' errors about a missing or damaged archive into an `ArchiveError`."""
     try:
         yield
     except FileNotFoundError as error:
@@ -151,10 +153,10 @@ def reporting_damage(path: Path) -> Iterator[None]:
         raise ArchiveError(
             path, found="no such file", expected="a downloaded archive", remedy="run the download stage first"
         ) from error
-    except _DAMAGE as error:
+    except _DAMAGE_ERRORS as error:
         raise _damaged(path, f"cannot be extracted ({error or type(error).__name__})") from error
     except OSError as error:
-        if error.errno not in _BAD_MEMBER:
+        if error.errno not in _BAD_MEMBER_ERRORS:
             raise
         raise _damaged(path, f"cannot be extracted ({error})") from error
 
@@ -165,19 +167,19 @@ def _damaged(path: Path, found: str) -> ArchiveError:
     return ArchiveError(
         path,
         found=f"{found}; it has {path.stat().st_size} bytes and starts with {start!r}",
-        expected="a whole archive",
+        expected="a complete archive",
         remedy=_REMEDY,
     )
 
 
 def _hostile(path: Path, found: str) -> ArchiveError:
     return ArchiveError(
-        path, found=found, expected="plain files and folders that stay inside the archive's own", remedy=_HOSTILE_REMEDY
+        path, found=found, expected="plain files and folders inside the target folder", remedy=_HOSTILE_REMEDY
     )
 
 
 class _Budget:
-    """Counts what really comes."""
+    """Counts members and unpacked bytes, and refuses too many."""
 
     def __init__(self, path: Path, limit: int) -> None:
         self._path, self.limit = path, limit
@@ -185,8 +187,8 @@ class _Budget:
 
     def add_member(self) -> None:
         self.members += 1
-        if self.members > MEMBERS:
-            raise _hostile(self._path, f"more than {MEMBERS} members: a bomb")
+        if self.members > MAX_MEMBERS:
+            raise _hostile(self._path, f"more than {MAX_MEMBERS} members: a bomb")
 
     def counted(self, stream: IO[bytes]) -> Iterator[bytes]:
         while block := stream.read(_BLOCK):
@@ -203,7 +205,7 @@ class _Budget:
 
 
 class _Names:
-    """Refuses a name that comes twice, and tells of those that are one on some file systems."""
+    """Refuses duplicate names, and reports names that are the same on some file systems."""
 
     def __init__(self, path: Path, report: Report) -> None:
         self._path, self._report = path, report
@@ -214,17 +216,17 @@ class _Names:
         folded = unicodedata.normalize("NFC", str(member.name)).casefold()
         other = self._seen.setdefault(folded, member.name)
         if member.blocks is not None and member.name in self._files:
-            raise _hostile(self._path, f"member {str(member.name)!r} is in it twice: which one counts?")
+            raise _hostile(self._path, f"member {str(member.name)!r} is in it twice")
         if member.blocks is not None:
             self._files.add(member.name)
         if other != member.name:
             self._report(
-                f"{self._path.name}: {other} and {member.name} are one name where capitals or the coding of accents "
-                "make no difference (macOS, Windows): it cannot be extracted there"
+                f"{self._path.name}: {other} and {member.name} are the same name on file systems that ignore "
+                "capitals or the coding of accents (macOS, Windows): the archive cannot be extracted there"
             )
 
 
-def _zip(path: Path, budget: _Budget, advance: Advance) -> Generator[Member, None, None]:
+def _read_zip(path: Path, budget: _Budget, advance: Advance) -> Generator[Member, None, None]:
     with zipfile.ZipFile(path) as archive:
         _check_layout(archive, path)
         for member in archive.infolist():
@@ -250,23 +252,23 @@ def _zip(path: Path, budget: _Budget, advance: Advance) -> Generator[Member, Non
 
 
 def _check_layout(archive: zipfile.ZipFile, path: Path) -> None:
-    """See that members follow each other, and that nothing is before the first or behind the listing."""
+    """Check that members do not overlap, and that no bytes are before the first or behind the central directory."""
     entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
     ends = [entry.header_offset for entry in entries[1:]] + [archive.start_dir]
     for entry, end in zip(entries, ends, strict=True):
         if entry.header_offset + 30 + len(entry.orig_filename) + entry.compress_size > end:
             raise _hostile(path, f"member {entry.filename!r} overlaps the next one: a bomb")
     if entries and entries[0].header_offset:
-        raise _damaged(path, f"{entries[0].header_offset} strange bytes before its first member")
+        raise _damaged(path, f"{entries[0].header_offset} foreign bytes before its first member")
     size = path.stat().st_size
     with path.open("rb") as handle:
         handle.seek(max(0, size - 22 - len(archive.comment)))
         if handle.read(4) != b"PK\5\6":
-            raise _damaged(path, "strange bytes behind its end")
+            raise _damaged(path, "foreign bytes behind its end")
 
 
-def _tar(path: Path, budget: _Budget, advance: Advance) -> Generator[Member, None, None]:
-    with path.open("rb") as raw, _unpacked(raw) as stream:
+def _read_tar(path: Path, budget: _Budget, advance: Advance) -> Generator[Member, None, None]:
+    with path.open("rb") as raw, _decompressing(raw) as stream:
         bounded = _Bounded(stream, budget, path)
         done = 0
         with tarfile.open(fileobj=bounded, mode="r:") as archive:  # type: ignore[call-overload]
@@ -291,8 +293,8 @@ def _tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, b
 
 
 @contextmanager
-def _unpacked(raw: IO[bytes]) -> Iterator[IO[bytes]]:
-    """The tar in a compressed file, recognised by its first bytes."""
+def _decompressing(raw: IO[bytes]) -> Iterator[IO[bytes]]:
+    """Yield the tar in a file; the compression is recognised by the first bytes."""
     openers: dict[bytes, Callable[..., IO[bytes]]] = {
         b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),  # type: ignore[dict-item, return-value]
         b"BZh": bz2.BZ2File,
@@ -309,7 +311,7 @@ def _unpacked(raw: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 class _Bounded:
-    """What `tarfile` reads from: it sees no more bytes than the budget, and no header that would fill the memory."""
+    """A stream for `tarfile` with no more bytes than the budget, and no header that would fill the memory."""
 
     def __init__(self, stream: IO[bytes], budget: _Budget, path: Path) -> None:
         self._stream, self._budget, self._path = stream, budget, path
@@ -322,42 +324,42 @@ class _Bounded:
         return self._stream.seek(place)
 
     def read(self, size: int) -> bytes:
-        if size > _LONGEST_HEADER:  # files are read in smaller blocks
+        if size > _MAX_HEADER_BYTES:  # files are read in smaller blocks
             raise _hostile(self._path, f"a header of {size} bytes: a bomb")
         block = self._stream.read(size)
         self._check(self._stream.tell())
         return block
 
     def _check(self, place: int) -> None:
-        headers = 4 * _TAR_BLOCK * self._budget.members + _LONGEST_HEADER
+        headers = 4 * _TAR_BLOCK * self._budget.members + _MAX_HEADER_BYTES
         if place > self._budget.limit + headers:
             raise self._budget.bomb()
 
 
 def _check_end(archive: tarfile.TarFile, stream: _Bounded, path: Path) -> None:
-    """`tarfile` takes a damaged header after the first for the end, so make sure that zeros follow."""
+    """Check that only zeros follow the last member: `tarfile` takes a damaged header for the end."""
     stream.seek(archive.offset)
     rest = stream.read(_TAR_BLOCK)
     if len(rest) < _TAR_BLOCK or rest.strip(b"\0"):
         raise ArchiveError(
-            path, found=f"cut short or damaged at byte {archive.offset}", expected="a whole tar", remedy=_REMEDY
+            path, found=f"cut short or damaged at byte {archive.offset}", expected="a complete tar", remedy=_REMEDY
         )
-    stream.read(_TAR_RECORD)  # old writers fill up their last record with anything
+    stream.read(_TAR_RECORD)  # old writers fill their last record with arbitrary bytes
     while block := stream.read(_BLOCK):  # to the end, so that the compression's own checksum is verified
         if block.strip(b"\0"):
-            raise _damaged(path, "strange bytes behind its end")
+            raise _damaged(path, "foreign bytes behind its end")
 
 
 def _safe_name(name: str, path: Path) -> PurePosixPath:
-    """A member's path inside the folder.
+    """Return a member's path inside the folder.
 
     Raises:
-        ArchiveError: it is absolute, climbs out, is a Windows path, or is not what it looks like.
+        ArchiveError: it is absolute, leads out of the folder, is a Windows path, or holds invisible characters.
     """
     inside = PurePosixPath(name)
     if inside.is_absolute() or ".." in inside.parts or "\\" in name or PureWindowsPath(name).drive:
         raise _hostile(path, f"member {name!r} would be written outside the folder")
-    unseen = next((letter for letter in name if unicodedata.category(letter) in {"Cc", "Cf", "Cs"}), None)
-    if unseen is not None:
-        raise _hostile(path, f"member {name!r} has the invisible character U+{ord(unseen):04X} in its name")
+    invisible = next((letter for letter in name if unicodedata.category(letter) in {"Cc", "Cf", "Cs"}), None)
+    if invisible is not None:
+        raise _hostile(path, f"member {name!r} has the invisible character U+{ord(invisible):04X} in its name")
     return inside

@@ -1,7 +1,7 @@
 """Copy the user's own files, checked against the digests that were listed, and paint masks from polygons.
 
-The copy takes no room where the file system can share blocks (btrfs, XFS, APFS: `_share`). Links would not do: DVC
-makes what it tracks read-only, and whoever edits a file in place would change what was validated.
+On file systems that can share blocks (btrfs, XFS), a copy takes no room: see `_share_blocks`. Links would not
+do: DVC makes the files that it tracks read-only, and an edit in place would change validated data.
 """
 
 import hashlib
@@ -27,22 +27,23 @@ from segline.reading import JSON_BYTES, TEXT_BYTES, read_bytes, read_text
 from segline.storage import atomic_folder, check_room
 
 _BLOCK = 1 << 20
-_FICLONE = 0x40049409  # Linux's ioctl that makes a file share another one's blocks
+_FICLONE = 0x40049409
+"""Linux's ioctl that makes a file share another one's blocks."""
 
 
 def extract(
     options: Options, *, root: Path, archives: Path, folder: Path, workers: int, report: Report = silent
 ) -> None:
-    """Copy what `download` listed in `archives` to `folder`, which appears whole or not at all.
+    """Copy the files that the download stage listed in `archives` to `folder`, which appears whole or not at all.
 
     Raises:
-        ChecksumError: a file is not what it was when it was listed.
+        ChecksumError: a file has changed since it was listed.
         DataError: the list is missing, or a polygon file is wrong.
         StorageError: no room or no right to write.
     """
     source = locate(options, root=root)
     within = fence(options, source)
-    sums = _sums(archives / Files.SUMS)
+    sums = _read_sums(archives / Files.SUMS)
     pairs = definition.read_samples(archives / Files.SAMPLES)
     recipe = strict_json.read(archives / Files.RECIPE, remedy=LIST_AGAIN)
     painted = recipe["encoding"] in POLYGONS
@@ -53,10 +54,10 @@ def extract(
         (partial_folder / definition.TABLE).write_bytes(read_bytes(archives / Files.CLASSES, limit=TEXT_BYTES))
         if painted:
             for name in sorted({pair.mask for pair in pairs if pair.mask}):
-                _compare(source / name, digest_source(source / name, within), sums[name])
+                _check_digest(source / name, digest_source(source / name, within), sums[name])
             table = partial_folder / definition.TABLE
             ids = classes.read(table, encoding=recipe["encoding"], remedy=LIST_AGAIN).ids()
-            jobs = paint_polygons.jobs(pairs, source=source, entries=recipe["entries"], ids=ids)
+            jobs = paint_polygons.list_jobs(pairs, source=source, entries=recipe["entries"], ids=ids)
             masks = partial_folder / definition.MASKS
             pairs = paint_polygons.paint(pairs, jobs, folder=masks, ids=ids, workers=workers, report=report)
             pairs = [replace(pair, mask=f"{definition.MASKS}/{pair.mask}" if pair.mask else None) for pair in pairs]
@@ -64,12 +65,12 @@ def extract(
     report(f"{definition.NAME}: {len(copied)} files copied" + (", masks painted from polygons" if painted else ""))
 
 
-def _sums(path: Path) -> dict[str, str]:
+def _read_sums(path: Path) -> dict[str, str]:
     try:
         lines = read_text(path, limit=JSON_BYTES).splitlines()
     except OSError as error:
         raise DataError(
-            path, found="no list of files", expected="what the download stage writes", remedy=LIST_AGAIN
+            path, found="no list of files", expected="the list that the download stage writes", remedy=LIST_AGAIN
         ) from error
     return {line[66:]: line[:64] for line in lines}
 
@@ -77,10 +78,9 @@ def _sums(path: Path) -> dict[str, str]:
 def _copy_all(
     source: Path, folder: Path, names: Sequence[str], sums: dict[str, str], within: Path | None, report: Report
 ) -> None:
-    if names and not _shares(source / names[0], folder, within):
-        check_room(
-            folder, gibibytes=sum((source / name).stat().st_size for name in names if (source / name).exists()) / 2**30
-        )
+    if names and not _can_share_blocks(source / names[0], folder, within):
+        size = sum((source / name).stat().st_size for name in names if (source / name).exists())
+        check_room(folder, gibibytes=size / 2**30)
     for parent in sorted({(folder / name).parent for name in names}):
         parent.mkdir(parents=True, exist_ok=True)
     with showing(report) as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
@@ -88,11 +88,11 @@ def _copy_all(
         for name, digest in zip(
             names, executor.map(lambda name: _copy(source / name, folder / name, within), names), strict=True
         ):
-            _compare(source / name, digest, sums[name])
+            _check_digest(source / name, digest, sums[name])
             advance(1)
 
 
-def _compare(path: Path, found: str, expected: str) -> None:
+def _check_digest(path: Path, found: str, expected: str) -> None:
     if found != expected:
         raise ChecksumError(
             path, found=f"sha256 {found}", expected=f"sha256 {expected}, as when it was listed", remedy=LIST_AGAIN
@@ -100,10 +100,10 @@ def _compare(path: Path, found: str, expected: str) -> None:
 
 
 def _copy(source: Path, target: Path, within: Path | None) -> str:
-    """Copy a file, sharing its blocks where the file system can; its SHA-256."""
+    """Copy a file, sharing its blocks if the file system can; return its SHA-256."""
     digest = hashlib.sha256()
     with open_source(source, within) as reader, target.open("wb") as writer:
-        shared = _share(reader, writer)
+        shared = _share_blocks(reader, writer)
         while block := reader.read(_BLOCK):
             digest.update(block)
             if not shared:
@@ -111,8 +111,8 @@ def _copy(source: Path, target: Path, within: Path | None) -> str:
     return digest.hexdigest()
 
 
-def _share(reader: BufferedReader, writer: BufferedWriter) -> bool:
-    """Make an empty file share another one's blocks; False where the file system cannot."""
+def _share_blocks(reader: BufferedReader, writer: BufferedWriter) -> bool:
+    """Make an empty file share another one's blocks; return False if the file system cannot."""
     try:
         import fcntl
 
@@ -122,10 +122,10 @@ def _share(reader: BufferedReader, writer: BufferedWriter) -> bool:
     return True
 
 
-def _shares(source: Path, folder: Path, within: Path | None) -> bool:
+def _can_share_blocks(source: Path, folder: Path, within: Path | None) -> bool:
     probe = folder / Files.OWN / "probe"
     try:
         with open_source(source, within) as reader, probe.open("wb") as writer:
-            return _share(reader, writer)
+            return _share_blocks(reader, writer)
     finally:
         probe.unlink(missing_ok=True)

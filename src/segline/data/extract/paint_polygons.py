@@ -1,4 +1,4 @@
-"""Polygons -> mask files."""
+"""Paint mask files from polygons."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,20 +15,20 @@ from segline.parallel.pool import stream_samples
 from segline.progress import Report, showing, silent
 
 Job = tuple[str, Drawing | tuple[Path, Path]]
-"""Sample id, and what to paint, or the LabelMe file and the image that say it."""
+"""Sample id, and its drawing, or the LabelMe file and the image to read the drawing from."""
 
-_TOLD = 8  # notes spelt out
+MAX_NOTES_SHOWN = 8
 
 
-def jobs(pairs: Sequence[Pair], *, source: Path, entries: Mapping[str, str], ids: Mapping[str, int]) -> list[Job]:
-    """What is to be painted for `pairs`, whose masks are polygon files under `source`.
+def list_jobs(pairs: Sequence[Pair], *, source: Path, entries: Mapping[str, str], ids: Mapping[str, int]) -> list[Job]:
+    """List the masks to paint for `pairs`, whose masks are polygon files under `source`.
 
     Args:
         entries: sample id -> its name in a COCO file; empty for LabelMe files.
         ids: class name -> raw id.
 
     Raises:
-        DataError: a COCO file is wrong, or names a class that is in no class table.
+        DataError: a COCO file is wrong, or names a class that is not in the class table.
     """
     whole = [(pair.id, pair.image, pair.mask) for pair in pairs if pair.image and pair.mask]
     if not entries:
@@ -37,13 +37,13 @@ def jobs(pairs: Sequence[Pair], *, source: Path, entries: Mapping[str, str], ids
     return [(name, drawings[mask][entries[name]]) for name, _, mask in whole]
 
 
-def check(work: Sequence[Job], *, ids: Mapping[str, int], report: Report = silent) -> None:
-    """Read the polygon files of `work` without painting anything.
+def check(jobs: Sequence[Job], *, ids: Mapping[str, int], report: Report = silent) -> None:
+    """Read the polygon files of `jobs` without painting.
 
     Raises:
-        DataError: one is wrong, or names a class that is in no class table.
+        DataError: one is wrong, or names a class that is not in the class table.
     """
-    files = [what[0] for _, what in work if not isinstance(what, Drawing)]
+    files = [drawing[0] for _, drawing in jobs if not isinstance(drawing, Drawing)]
     with showing(report) as progress:
         advance = progress.start("polygons checked", len(files))
         for file in files:
@@ -53,48 +53,48 @@ def check(work: Sequence[Job], *, ids: Mapping[str, int], report: Report = silen
 
 def paint(
     pairs: Sequence[Pair],
-    work: Sequence[Job],
+    jobs: Sequence[Job],
     *,
     folder: Path,
     ids: Mapping[str, int],
     workers: int,
     report: Report = silent,
 ) -> list[Pair]:
-    """Write ``<id>.png`` into `folder` for each of `work`.
+    """Write ``<id>.png`` into `folder` for each of `jobs`.
 
     Returns:
         `pairs`, whose masks are now those files, relative to `folder`.
 
     Raises:
-        DataError: a LabelMe file is wrong or names a class that is in no class table, or run lengths
-            do not make up their image.
+        DataError: a LabelMe file is wrong or names a class that is not in the class table, or run lengths
+            do not cover their image exactly.
     """
-    job = partial(_paint, folder=folder, ids=ids)
-    notes = [
-        note
-        for told in stream_samples(job, work, workers=workers, description="paint masks", report=report)
-        for note in told
-    ]
-    for note in notes[:_TOLD]:
+    paint_one = partial(_paint, folder=folder, ids=ids)
+    painting = stream_samples(paint_one, jobs, workers=workers, description="paint masks", report=report)
+    notes = [note for notes_of_mask in painting for note in notes_of_mask]
+    for note in notes[:MAX_NOTES_SHOWN]:
         report(f"note: {note}")
-    if len(notes) > _TOLD:
-        report(f"note: and {len(notes) - _TOLD} more of this kind")
-    painted = {name for name, _ in work}
+    if len(notes) > MAX_NOTES_SHOWN:
+        report(f"note: and {len(notes) - MAX_NOTES_SHOWN} more of this kind")
+    painted = {name for name, _ in jobs}
     return [replace(pair, mask=f"{pair.id}.png" if pair.id in painted else None) for pair in pairs]
 
 
 def _paint(job: Job, *, folder: Path, ids: Mapping[str, int]) -> list[str]:
-    """Paint one mask; what a person should know of it."""
+    """Paint one mask; return notes about it for the user."""
     name, drawing = job
     if not isinstance(drawing, Drawing):
         labelme, image = drawing
-        drawing = annotations.read_labelme(labelme, ids=ids, size=partial(_size, image))
+        drawing = annotations.read_labelme(labelme, ids=ids, size=partial(_read_size, image))
     height, width = drawing.height, drawing.width
     try:
         mask = draw(drawing.shapes, height=height, width=width, background=annotations.BACKGROUND)
     except ValueError as error:
         raise DataError(
-            drawing.place, found=str(error), expected="run lengths that make up the image", remedy="export it anew"
+            drawing.place,
+            found=str(error),
+            expected="run lengths that cover the image exactly",
+            remedy="export the annotations again",
         ) from error
     path = folder / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,6 +104,6 @@ def _paint(job: Job, *, folder: Path, ids: Mapping[str, int]) -> list[str]:
     return [*notes, f"{drawing.place}: {cut} outlines leave the image and are cut off at its edge"] if cut else notes
 
 
-def _size(image: Path) -> tuple[int, int]:
+def _read_size(image: Path) -> tuple[int, int]:
     height, width = read_image(image).shape[:2]
     return height, width
