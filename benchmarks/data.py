@@ -108,7 +108,7 @@ def _validation(
         parallel.map_samples(partial(work.decode, raw=raw), pairs, workers=workers, description="decode")
 
     def validation(*, measured: bool) -> None:
-        with sample_statistics.store() as taken:
+        with sample_statistics.open_store() as taken:
             store = taken if measured else None
             build_manifest(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
 
@@ -121,7 +121,7 @@ def _validation(
         "whole": partial(validation, measured=True),
         **apart,
     }
-    with sample_statistics.store() as store:
+    with sample_statistics.open_store() as store:
         table = build_manifest(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
         seconds = interleaved(actions, repetitions=repetitions)
     each = 1e3 * statistics.median(seconds["decode"]) / len(pairs)

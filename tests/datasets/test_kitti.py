@@ -96,10 +96,10 @@ def test_masks_of_train_ids_are_recognised_for_the_task_road_too(raw):
     pairs = road.pairs(raw / "kitti")[:24]
     table = build_manifest(road, pairs, raw=raw / "kitti", splits=assign(pairs, validation_share=0.2), workers=1)
     rows = table.to_pylist()
-    assert mask_checks.patterns(rows, road) == []
+    assert mask_checks.find_patterns(rows, road) == []
     for row in rows:
         row["raw_ids"] = np.unique(LABEL_MAP.encode(np.array(row["raw_ids"], dtype=np.uint8))).tolist()
-    assert [pattern.name for pattern in mask_checks.patterns(rows, road)] == ["masks_are_train_ids"]
+    assert [pattern.name for pattern in mask_checks.find_patterns(rows, road)] == ["masks_are_train_ids"]
 
 
 @pytest.mark.lengthy

@@ -142,21 +142,19 @@ def test_a_browser_makes_no_element_of_a_name(docs, tmp_path):
 
 def test_what_great_expectations_gets_holds_no_sign_it_acts_upon_and_comes_back():
     text = printable("".join(map(chr, range(0x20, 0x7F))) + "\ue03c")
-    given = data_docs.disguised(text)
+    given = data_docs.disguise(text)
     assert not set(given) & set("<>&\"'$`{}|")
-    page = data_docs.page(f"<html><body><p>{given}</p></body></html>", title="", findings=None)
+    page = data_docs.filter_page(f"<html><body><p>{given}</p></body></html>", title="", findings=None)
     assert f"{text}\n" in Page(page).text + "\n"
 
 
 def test_names_that_are_cut_alike_stay_apart():
     """Before, they were handed over whole; cut, two samples would have been one."""
-    from segline.data.validate import expectations
-    from segline.data.validate.manifest_rules import COLUMNS
+    from segline.data.validate.expectations import _make_unique
 
     middle = [f"{'a' * 200}{number}{'b' * 200}" for number in range(3)]
-    rows = [dict.fromkeys(COLUMNS) | {"id": name} for name in (*middle, f"{shown(middle[0])} (2)", "plain")]
-    ids = [row["id"] for row in expectations._handed(rows)]
-    assert len(set(ids)) == len(rows)
+    ids = _make_unique([*middle, f"{shown(middle[0])} (2)", "plain"])
+    assert len(set(ids)) == len(middle) + 2
     assert ids[-1] == "plain"
 
 

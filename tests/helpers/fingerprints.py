@@ -59,7 +59,7 @@ def draw(raw: Path, *, splits: tuple[str, ...] = ("train", "validation", "test")
                 raw / "images" / f"{split}_{number}.png", generator.integers(0, 256, (height, width, 3), np.uint8)
             )
     pairs = _pairs(raw)
-    with sample_statistics.store() as store:
+    with sample_statistics.open_store() as store:
         table = build_manifest(
             DATASET, pairs, raw=raw, splits=assign(pairs, validation_share=0.2), workers=1, measured=store
         )

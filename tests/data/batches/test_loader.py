@@ -12,7 +12,7 @@ from segline.core.labels import VOID
 from segline.data.batches.augment import Augmenter
 from segline.data.batches.loader import Crops, Whole, rare_classes
 from segline.data.images import manifest, split
-from segline.data.prepare.prepare import _places, prepare
+from segline.data.prepare.prepare import _choose_places, prepare
 from segline.data.prepare.prepared import PLACES, Prepared
 from segline.data.validate.build_manifest import build_manifest
 from segline.datasets.base import Dataset, Pair, match
@@ -345,7 +345,7 @@ def speckled():
             return self.masks[index]
 
         def places(self, index):
-            return _places(self.masks[index], 3)
+            return _choose_places(self.masks[index], 3)
 
     return Speckled()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 from places import REAL
 
 from segline.data.images import manifest
@@ -154,6 +155,37 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:50])
 
 
+def _status(out: Path) -> str:
+    """What Great Expectations' part of the result page says first."""
+    text = re.sub(r"<[^>]*>", " ", (out / "docs" / "index.html").read_text())
+    return " ".join(text[text.index("Expectation Suite:") : text.index("Table-Level")].split())
+
+
+@pytest.mark.parametrize("left_out", [0, 1])
+def test_data_that_pass_show_as_passed_whatever_is_noted_or_left_out(
+    validate: Validate, raw: Path, out: Path, left_out: int
+) -> None:
+    Pillow.open(raw / "images/test_1.png").convert("RGBA").save(raw / "images/test_1.png")
+    for number in range(left_out):
+        _cut(raw / f"images/test_{number}.png")
+    validate(quarantine_share=left_out / 6)
+    assert "PNG RGBA read as RGB" in (out / "docs" / "index.html").read_text()
+    assert _status(out) == (
+        "Expectation Suite: tiny Data asset: manifest of tiny Status: Succeeded Statistics Evaluated Expectations 15 "
+        "Successful Expectations 15 Unsuccessful Expectations 0 Success Percent 100%"
+    )
+    checks = {entry["name"]: entry for entry in _verdict(out)["expectations"]}
+    assert (checks["image_usual"]["success"], checks["image_usual"]["unexpected"]) == (False, 1)
+    assert checks["image_readable"]["unexpected"] == left_out
+
+
+def test_more_left_out_than_is_allowed_shows_as_failed(validate: Validate, raw: Path, out: Path) -> None:
+    _cut(raw / "images/test_0.png")
+    with pytest.raises(ValidationError):
+        validate(quarantine_share=0.16)
+    assert "Status: Failed" in _status(out)
+
+
 def _paint(path: Path, value: int) -> None:
     mask = read_mask(path).copy()
     mask[2, 3] = value
@@ -214,7 +246,7 @@ def test_many_findings_are_counted_and_not_all_listed(validate: Validate, raw: P
         shutil.copy(raw / "images/train_0.png", raw / "images" / f"train_{number + 2}.png")
     with pytest.raises(ValidationError) as caught:
         validate()
-    assert "1 that stop, 40 left out" in str(caught.value)
+    assert "1 blocking, 40 left out, 16 notes" in str(caught.value)
     assert "in 46 samples of tiny" in str(caught.value)
     assert "40 of 46 samples cannot be used, expected at most 0 %" in str(caught.value)
     assert str(caught.value).count("has no mask") == 20
@@ -280,7 +312,9 @@ def test_the_data_docs_need_nothing_but_themselves(validate: Validate, raw: Path
 
 
 def test_text_from_file_names_is_escaped() -> None:
-    page = data_docs.page("<html><body><p>&lt;b&gt;</p></body></html>", title="<i>", findings=["<script>x</script>"])
+    page = data_docs.filter_page(
+        "<html><body><p>&lt;b&gt;</p></body></html>", title="<i>", findings=["<script>x</script>"]
+    )
     assert "&lt;script&gt;" in page
     assert "&lt;i&gt;" in page
     assert "<p>&lt;b&gt;</p>" in page

@@ -17,7 +17,7 @@ from segline.core.labels import Image
 from segline.data.images import thumbnails
 from segline.data.images.decode import read_image, read_mask, write_png
 from segline.data.images.split import assign
-from segline.data.images.thumbnails import Album, drawn
+from segline.data.images.thumbnails import Album, draw
 from segline.data.validate import (
     findings_page,
     fingerprint,
@@ -27,8 +27,8 @@ from segline.data.validate import (
     sample_statistics,
 )
 from segline.data.validate.build_manifest import build_manifest
-from segline.data.validate.findings_page import Exhibit
-from segline.data.validate.manifest_rules import Finding, flat, rules_of
+from segline.data.validate.manifest_rules import Finding, Severity, compare_rows, rules_of
+from segline.data.validate.verdict import Check
 from segline.datasets.base import Dataset
 from segline.errors import ValidationError
 
@@ -72,31 +72,37 @@ def _rows(dataset: Dataset, raw: Path) -> tuple[dict[str, Any], list[dict[str, A
     """Fingerprint, flat rows and look-alikes."""
     pairs = dataset.pairs(raw)
     splits = assign(pairs, validation_share=0.2)
-    with sample_statistics.store() as store:
+    with sample_statistics.open_store() as store:
         table = build_manifest(dataset, pairs, raw=raw, splits=splits, workers=1, measured=store)
         rows = table.to_pylist()
-        alike = mask_checks.near_duplicates(rows)
+        alike = mask_checks.find_near_duplicates(rows)
         figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike)
-    return figures, flat(rows, alike=alike), alike
+    return figures, compare_rows(rows, alike=alike), alike
 
 
-def _gallery(dataset: Dataset, raw: Path, exhibits: list[Exhibit], *, passed: bool = False) -> str:
+def _gallery(dataset: Dataset, raw: Path, checks: list[Check], *, passed: bool = False) -> str:
     _, rows, alike = _rows(dataset, raw)
     album = Album(raw, label_map=dataset.label_map, colours=dataset.colours)
-    return findings_page.gallery(exhibits, rows, dataset=dataset, album=album, alike=alike, title="Tiny", passed=passed)
+    return findings_page.render_gallery(
+        checks, rows, dataset=dataset, album=album, alike=alike, title="Tiny", passed=passed
+    )
 
 
 def _portrait(dataset: Dataset, raw: Path, *, passed: bool = True) -> str:
     figures, rows, _ = _rows(dataset, raw)
     album = Album(raw, label_map=dataset.label_map, colours=dataset.colours)
-    return fingerprint_page.portrait(figures, rows, dataset=dataset, album=album, passed=passed)
+    return fingerprint_page.render_fingerprint(figures, rows, dataset=dataset, album=album, passed=passed)
 
 
-def _exhibit(dataset: Dataset, raw: Path, rule: str, *names: str) -> Exhibit:
+def _check(dataset: Dataset, raw: Path, rule: str, *names: str) -> Check:
     by_id = {row["id"]: row for row in _rows(dataset, raw)[1]}
     (chosen,) = (entry for entry in rules_of(dataset) if entry.name == rule)
-    findings = [chosen.finding(by_id[name]) for name in names]
-    return Exhibit(name=rule, severity=chosen.severity, findings=findings)
+    findings = [chosen.describe(by_id[name]) for name in names]
+    return _failed(rule, chosen.severity, findings, duplicates=chosen.duplicates)
+
+
+def _failed(name: str, severity: Severity, findings: list[Finding], **more: object) -> Check:
+    return Check(name=name, expectation="", severity=severity, success=False, findings=tuple(findings), **more)
 
 
 def _is_loud(picture: Image) -> np.ndarray:
@@ -155,23 +161,21 @@ def test_each_planted_fault_is_shown(tiny: Dataset, raw: Path, tmp_path: Path) -
 
 def test_a_shifted_mask_stands_beside_the_one_that_fits(tiny: Dataset, raw: Path) -> None:
     finding = Finding(sample="", file="tiny", found="shifted", expected="not", remedy="pair by name")
-    exhibit = Exhibit(name="masks_are_shifted", severity="stop", findings=[finding], samples=["test_1"], step=1)
-    page = Page(_gallery(tiny, raw, [exhibit]))
+    check = _failed("masks_are_shifted", "stop", [finding], samples=("test_1",), step=1)
+    page = Page(_gallery(tiny, raw, [check]))
     (own, mine), (other, better) = page.pictures["masks_are_shifted"]
     assert own == "test_1 with its own mask"
     assert other == "with the mask of train_0, which fits better"
     image = read_image(raw / "images/test_1.png")
     for shown, mask in ((mine, "test_1"), (better, "train_0")):
-        expected = drawn(image, read_mask(raw / "masks" / f"{mask}.png"), tiny.label_map)
+        expected = draw(image, read_mask(raw / "masks" / f"{mask}.png"), tiny.label_map)
         assert np.abs(shown.astype(int) - expected).mean() < 25  # WebP
 
 
 def test_duplicates_stand_side_by_side_and_once(tiny: Dataset, raw: Path) -> None:
     picture = read_image(raw / "images/train_0.png")
     write_png(raw / "images/test_0.png", np.clip(picture.astype(int) + 2, 0, 255).astype(np.uint8))
-    page = Page(
-        _gallery(tiny, raw, [_exhibit(tiny, raw, "image_looks_like_another", "test_0", "train_0")], passed=True)
-    )
+    page = Page(_gallery(tiny, raw, [_check(tiny, raw, "image_looks_like_another", "test_0", "train_0")], passed=True))
     assert [alt for alt, _ in page.pictures["image_looks_like_another"]] == ["test_0 (test)", "train_0 (train)"]
 
 
@@ -179,11 +183,11 @@ def test_thousands_of_findings_make_a_small_page(tiny: Dataset, raw: Path) -> No
     for number in range(2, 40):
         for kind in ("images", "masks"):
             shutil.copy(raw / kind / "train_0.png", raw / kind / f"train_{number}.png")
-    one = _exhibit(tiny, raw, "sizes_equal", *(f"train_{number}" for number in range(40)))
+    one = _check(tiny, raw, "sizes_equal", *(f"train_{number}" for number in range(40)))
     many = [dataclasses.replace(one, name=f"rule_{number}", findings=one.findings * 100) for number in range(30)]
     text = _gallery(tiny, raw, many)
     page = Page(text)
-    assert len(page.pictures["rule_0"]) == findings_page.SHOWN
+    assert len(page.pictures["rule_0"]) == findings_page.MAX_PICTURED
     assert "and 28 more, not shown; validation.json beside this page lists them all" in page.words["rule_0"]
     assert "4000" in page.words["rule_0"]
     assert sum(len(found) for found in page.pictures.values()) < 120
@@ -204,7 +208,7 @@ def test_masks_of_foreign_ids_are_shown_as_greys(tiny: Dataset, raw: Path) -> No
     mask = np.full((6, 9), 250, np.uint8)
     mask[:3] = 120
     write_png(raw / "masks/test_0.png", mask)
-    page = Page(_gallery(tiny, raw, [_exhibit(tiny, raw, "ids_legal", "test_0")]))
+    page = Page(_gallery(tiny, raw, [_check(tiny, raw, "ids_legal", "test_0")]))
     (_, _), (name, shown) = page.pictures["ids_legal"]
     assert name == "test_0 (test): mask, its ids 120, 250 as greys"
     assert shown[: shown.shape[0] // 2 - 4].mean() < 40
@@ -216,7 +220,7 @@ def test_a_drawn_mask_has_its_colours_void_its_stripes_and_illegal_ids_their_ala
     mask = np.full((40, 60), 3, np.uint8)
     mask[:, 20:40] = 0
     mask[20, 50] = 77
-    shown = drawn(image, mask, tiny.label_map)
+    shown = draw(image, mask, tiny.label_map)
     assert shown.shape == (160, 240, 3)
     assert shown[100, 40].tolist() == [114, 82, 114]  # half road, half image
     assert len(np.unique(shown[:, 100:140].reshape(-1, 3), axis=0)) == 2
@@ -224,7 +228,7 @@ def test_a_drawn_mask_has_its_colours_void_its_stripes_and_illegal_ids_their_ala
     assert 20 < loud.sum() < 400
     assert loud[80:84, 200:204].all()
     assert not loud[:70].any()
-    wide = drawn(np.zeros((100, 3000, 3), np.uint8), None, tiny.label_map)
+    wide = draw(np.zeros((100, 3000, 3), np.uint8), None, tiny.label_map)
     assert wide.shape == (13, thumbnails.WIDTH, 3)
 
 
@@ -259,6 +263,6 @@ def test_an_unreadable_dataset_has_a_portrait_that_says_so(tiny: Dataset, raw: P
 
 def test_names_are_escaped(tiny: Dataset, raw: Path) -> None:
     finding = Finding(sample="", file="<script>alert(1)</script>", found="<b>", expected="&", remedy="none")
-    text = _gallery(tiny, raw, [Exhibit(name="x", severity="stop", findings=[finding])])
+    text = _gallery(tiny, raw, [_failed("x", "stop", [finding])])
     assert "<script>" not in text
     assert "&lt;script&gt;" in text

@@ -23,10 +23,10 @@ def _fingerprint(
 ) -> dict[str, Any]:
     pairs = dataset.pairs(raw)
     splits = assign(pairs, validation_share=0.2)
-    with sample_statistics.store() as store:
+    with sample_statistics.open_store() as store:
         table = build_manifest(dataset, pairs, raw=raw, splits=splits, workers=1, measured=store)
         if alike is None:
-            alike = mask_checks.near_duplicates(table.to_pylist())
+            alike = mask_checks.find_near_duplicates(table.to_pylist())
         figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike, left_out=left_out)
     return json.loads(fingerprint.to_json(figures))
 
@@ -161,16 +161,16 @@ def test_a_sample_stays_small_whatever_its_pixels() -> None:
     noise = generator.integers(0, 20, (375, 1242)).astype(np.uint8)
     for mask in (noise, np.zeros((4000, 3000), np.uint8), noise[:64, :64]):
         image = np.zeros((*mask.shape, 3), np.uint8)
-        facts = sample_statistics.of_mask(mask, classes=19) | sample_statistics.of_image(image)
-        assert set(facts) == {*sample_statistics.FIXED, "components"}
-        assert len(pickle.dumps(facts)) < 32_000
+        statistics = (sample_statistics.measure_mask(mask, classes=19), sample_statistics.measure_image(image))
+        assert {name for one in statistics for name in vars(one)} == {*sample_statistics.FIXED, "components"}
+        assert len(pickle.dumps(statistics)) < 32_000
 
 
 def test_a_histogram_of_a_large_image_is_of_its_rows() -> None:
     image = np.random.default_rng(0).integers(0, 256, (3000, 1000, 3), dtype=np.uint8)
-    facts = sample_statistics.of_image(image)
-    assert facts["channel_mean"] == pytest.approx(image.reshape(-1, 3).mean(axis=0), abs=0.5)
-    assert facts["channel_bins"].sum() == 3 * 1000 * 1000
+    found = sample_statistics.measure_image(image)
+    assert found.channel_mean == pytest.approx(image.reshape(-1, 3).mean(axis=0), abs=0.5)
+    assert found.channel_bins.sum() == 3 * 1000 * 1000
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no development mirror at {REAL}")

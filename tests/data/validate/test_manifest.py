@@ -14,9 +14,9 @@ from PIL import Image
 from segline.core.labels import Mask
 from segline.data.images import manifest
 from segline.data.images.decode import read_mask, write_png
-from segline.data.images.manifest import SCHEMA
+from segline.data.images.manifest import SCHEMA, SampleRow, empty_row
 from segline.data.images.split import assign
-from segline.data.validate.build_manifest import _contents, build_manifest
+from segline.data.validate.build_manifest import build_manifest, count_ids
 from segline.datasets.base import Dataset
 from segline.datasets.kitti import DATASET
 from segline.errors import DataError
@@ -58,6 +58,10 @@ def test_equal_folders_give_equal_bytes_on_any_number_of_workers(
     manifest.write(_build(tiny, tmp_path / "copy", workers=2), tmp_path / "b.parquet")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     assert b"pandas" not in (pq.read_schema(tmp_path / "a.parquet").metadata or {})
+
+
+def test_a_row_has_a_column_for_each_of_its_fields() -> None:
+    assert list(SampleRow.__annotations__) == SCHEMA.names == list(empty_row("s"))
 
 
 def test_what_is_written_is_read(tiny: Dataset, raw: Path, tmp_path: Path) -> None:
@@ -106,10 +110,10 @@ def test_oddities_are_notes(tiny: Dataset, raw: Path) -> None:
 
 @given(mask=arrays.arrays(np.uint8, st.tuples(st.integers(1, 8), st.integers(1, 8))))
 def test_every_pixel_is_counted_once(mask: Mask) -> None:
-    facts = _contents(mask, DATASET.label_map)
-    assert sum(facts["pixels"]) + round(facts["void_fraction"] * mask.size) == mask.size
-    assert facts["illegal_pixels"] == int((mask > 33).sum())
-    assert facts["illegal_ids"] == sorted({int(value) for value in mask[mask > 33]})
+    found = count_ids(mask, DATASET.label_map)
+    assert sum(found.pixels) + round(found.void_fraction * mask.size) == mask.size
+    assert found.illegal_pixels == int((mask > 33).sum())
+    assert found.illegal_ids == sorted({int(value) for value in mask[mask > 33]})
 
 
 @given(mask=arrays.arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 4)))
@@ -127,4 +131,4 @@ def test_border_ids_are_those_between_a_lower_and_a_higher_neighbour(mask: Mask)
         for value in np.flatnonzero(counts).tolist()
         if counts[value] >= 4 and (between & (mask == value)).sum() > 0.8 * counts[value]
     ]
-    assert _contents(mask, DATASET.label_map)["border_ids"] == expected
+    assert count_ids(mask, DATASET.label_map).border_ids == expected

@@ -1,1 +1,1 @@
-"""From prepared splits to augmented batches."""
+"""Make augmented batches from prepared splits."""

@@ -1,6 +1,6 @@
-"""What training does to a crop, by Albumentations (the only place that imports it).
+"""Augment training crops with Albumentations. Only this module imports it.
 
-2.0.8 is its last MIT release, so a successor has to be put in here and nowhere else.
+2.0.8 is its last release under the MIT licence, so a successor would change this module alone.
 """
 
 import os
@@ -20,11 +20,11 @@ class Augmenter:
     """Flips, scales, crops and, with growing strength, turns and recolours; masks are filled with void.
 
     Args:
-        crop: height and width that come out, pixels.
-        strength: 0 (flips and crops) to 1.
+        crop: height and width of the result, pixels.
+        strength: 0 (flips, scales and crops) to 1; only for the kind ``scaled``.
         mirrored: whether left and right may be swapped.
-        upended: whether up and down may be.
-        kind: another way than this one, which is ``scaled``; `strength` is for this one alone.
+        upended: whether up and down may be swapped.
+        kind: the kind of augmentation; None for ``scaled``.
     """
 
     def __init__(
@@ -41,14 +41,14 @@ class Augmenter:
         flips = (
             [] if chosen.kind == "none" else [A.HorizontalFlip(p=0.5)] * mirrored + [A.VerticalFlip(p=0.5)] * upended
         )
-        transforms = [*flips, *_transforms(crop, strength, chosen)]
+        transforms = [*flips, *_make_transforms(crop, strength, chosen)]
         self._compose = A.Compose(transforms)
         # A pixel to centre on costs a tenth of the time, so only those crops pay for it.
         self._around = A.Compose(transforms, keypoint_params=A.KeypointParams(format="xy", remove_invisible=False))
 
     @property
     def specification(self) -> dict[str, Any]:
-        """The whole pipeline as plain values, for the log."""
+        """Return the whole pipeline as plain values, for the log."""
         specification: dict[str, Any] = self._compose.to_dict()
         return specification
 
@@ -77,33 +77,35 @@ class Augmenter:
 
 
 class RandomCropAround(A.RandomCrop):
-    """Crops around the first keypoint, wherever earlier transforms have moved it; at random where none is given."""
+    """Crops around the first keypoint, where earlier transforms have moved it; at random where none is given."""
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """The crop's corners."""
+        """Choose the corners of the crop."""
         found: dict[str, Any] = super().get_params_dependent_on_data(params, data)
-        around = _around(data, size=(self.height, self.width), shape=params["shape"])
+        around = _centre_crop(data, size=(self.height, self.width), shape=params["shape"])
         return found if around is None else {**found, "crop_coords": around}
 
 
 class RandomSizedCropAround(A.RandomSizedCrop):
-    """The same of a random height, resized; where the image is too small for it, a smaller one, never a skewed one."""
+    """Crops a random height and resizes it; of an image that is too small a smaller part, never a distorted one."""
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """The crop's corners; Albumentations would reach beyond a narrow image."""
+        """Choose the corners of the crop; Albumentations itself would reach beyond a narrow image."""
         rows, columns = params["shape"][:2]
         largest = min(rows, int(columns / self.w2h_ratio))
         height = self.py_random.randint(*(min(side, largest) for side in self.min_max_height))
         width = min(columns, round(height * self.w2h_ratio))
-        around = _around(data, size=(height, width), shape=params["shape"])
+        around = _centre_crop(data, size=(height, width), shape=params["shape"])
         if around is None:
             left, top = (self.py_random.randint(0, room) for room in (columns - width, rows - height))
             around = (left, top, left + width, top + height)
         return {"crop_coords": around}
 
 
-def _around(data: dict[str, Any], *, size: tuple[int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """Corners of a crop of that size (height, width) around the first keypoint, as near as the border allows."""
+def _centre_crop(
+    data: dict[str, Any], *, size: tuple[int, int], shape: tuple[int, ...]
+) -> tuple[int, int, int, int] | None:
+    """Return the corners of a crop of `size` (height, width) around the first keypoint, inside the image."""
     points = data.get("keypoints")
     if points is None or len(points) == 0:
         return None
@@ -114,20 +116,20 @@ def _around(data: dict[str, Any], *, size: tuple[int, int], shape: tuple[int, ..
     return left, top, left + size[1], top + size[0]
 
 
-def _transforms(crop: tuple[int, int], strength: float, kind: Augmentation) -> list[A.BasicTransform]:
+def _make_transforms(crop: tuple[int, int], strength: float, kind: Augmentation) -> list[A.BasicTransform]:
     if kind.kind == "none":
         return [_pad(crop, position="center"), A.CenterCrop(*crop)]
     if kind.heights is not None:
-        return _sized(crop, kind.heights, kind.probability)
-    return _scaled(crop, strength)
+        return _make_sized(crop, kind.heights, kind.probability)
+    return _make_scaled(crop, strength)
 
 
 def _pad(crop: tuple[int, int], *, position: str) -> A.BasicTransform:
     return A.PadIfNeeded(*crop, border_mode=cv2.BORDER_CONSTANT, fill=0, fill_mask=VOID, position=position)
 
 
-def _sized(crop: tuple[int, int], heights: tuple[int, int], probability: float) -> list[A.BasicTransform]:
-    """What tutorials do by `RandomSizedCrop`; else a crop as it is, where they squeeze the whole image."""
+def _make_sized(crop: tuple[int, int], heights: tuple[int, int], probability: float) -> list[A.BasicTransform]:
+    """Make the tutorials' `RandomSizedCrop`, or else an unscaled crop, where they squeeze the whole image."""
     sized = RandomSizedCropAround(
         min_max_height=heights,
         size=crop,
@@ -139,7 +141,7 @@ def _sized(crop: tuple[int, int], heights: tuple[int, int], probability: float) 
     return [sized, _pad(crop, position="random"), RandomCropAround(*crop)]
 
 
-def _scaled(crop: tuple[int, int], strength: float) -> list[A.BasicTransform]:
+def _make_scaled(crop: tuple[int, int], strength: float) -> list[A.BasicTransform]:
     transforms: list[A.BasicTransform] = [
         A.RandomScale(
             scale_limit=(-0.15 - 0.25 * strength, 0.15 + 0.45 * strength),

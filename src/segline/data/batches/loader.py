@@ -1,4 +1,4 @@
-"""Prepared splits -> batches, deterministic in (seed, step) alone.
+"""Make batches from prepared splits; a batch depends on seed and step alone.
 
 A batch does not depend on the ones before it: a run resumed at step 700 sees what an undisturbed
 one saw there, and any number of workers may make batches in any order. The workers are a pool of
@@ -30,17 +30,18 @@ from segline.storage import reporting_storage
 
 Images = npt.NDArray[np.uint8]
 Masks = npt.NDArray[np.uint8]
-Batch = tuple[tuple[int, int], list[int]]  # padded size, members
+Batch = tuple[tuple[int, int], list[int]]
+"""Padded height and width, and positions of the samples."""
 
 
 class Crops:
     """Augmented training batches by global step.
 
     Args:
-        split: what to draw from; every sample is drawn once a pass, in an order of the pass's own.
-        augmenter: gives the crops.
-        batch: samples a batch.
-        seed: with the step, decides everything.
+        split: every sample of it is drawn once per pass; each pass has its own order.
+        augmenter: makes the crops.
+        batch: samples per batch.
+        seed: together with the step, it determines everything.
         rare: share of the crops that are centred on a pixel of a rare class, where the sample has one.
 
     Raises:
@@ -60,16 +61,16 @@ class Crops:
 
     @property
     def augmentation(self) -> dict[str, Any]:
-        """The augmentation's specification, for the log."""
+        """Return the specification of the augmentation, for the log."""
         return self._augmenter.specification
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """N, H and W of a batch."""
+        """Return N, H and W of a batch."""
         return self._size, *self._augmenter.crop
 
     def batch(self, step: int) -> tuple[Images, Masks]:
-        """Batch number `step`, counted from 0 over the whole training.
+        """Make batch number `step`, counted from 0 over the whole training.
 
         Returns:
             uint8 (N, H, W, 3) and uint8 (N, H, W).
@@ -81,26 +82,26 @@ class Crops:
     def fill(self, step: int, images: Images, masks: Masks) -> None:
         """Write batch number `step` into arrays of its shape."""
         for place in range(self._size):
-            images[place], masks[place] = self._crop(step * self._size + place)
+            images[place], masks[place] = self._make_crop(step * self._size + place)
 
     def ids(self, step: int) -> list[str]:
-        """Names of the samples in batch number `step`."""
+        """Return the ids of the samples in batch number `step`."""
         places = range(step * self._size, (step + 1) * self._size)
-        return [self._split.ids[self._index(place)] for place in places]
+        return [self._split.ids[self._find_sample(place)] for place in places]
 
-    def _crop(self, place: int) -> tuple[Images, Masks]:
-        index = self._index(place)
+    def _make_crop(self, place: int) -> tuple[Images, Masks]:
+        index = self._find_sample(place)
         seed, *draws = (int(word) for word in np.random.SeedSequence([self._seed, place]).generate_state(3))
         # Every n-th crop, not one in n by chance: the share holds in each stretch of training.
         centred = int((place + 1) * self._rare) > int(place * self._rare)
-        centre = self._rare_pixel(index, draws) if centred else None
+        centre = self._find_rare_pixel(index, draws) if centred else None
         return self._augmenter(self._split.image(index), self._split.mask(index), seed=seed, centre=centre)
 
-    def _rare_pixel(self, index: int, draws: list[int]) -> tuple[int, int] | None:
-        """Row and column of a pixel of one of the sample's rare classes, each class as likely as the other.
+    def _find_rare_pixel(self, index: int, draws: list[int]) -> tuple[int, int] | None:
+        """Choose a pixel, as row and column, of one of the sample's rare classes; all of these are equally likely.
 
         As nnU-Net forces foreground into a third of its patches (Isensee et al. 2021,
-        doi:10.1038/s41592-020-01008-z); it looks its pixels up in a table made beforehand, too.
+        doi:10.1038/s41592-020-01008-z), from a table that was made beforehand.
         """
         places = self._split.places(index)[self._classes]
         places = places[places[:, 0] >= 0]
@@ -109,13 +110,13 @@ class Crops:
         flat = int(places[draws[0] % len(places), draws[1] % PLACES])
         return divmod(flat, self._split.size(index)[1])
 
-    def _index(self, place: int) -> int:
-        """Which sample is drawn at `place`, counted from 0 over the whole training."""
+    def _find_sample(self, place: int) -> int:
+        """Return the sample that is drawn at `place`, counted from 0 over the whole training."""
         number, position = divmod(place, len(self._split))
-        return int(self._order(number)[position])
+        return int(self._shuffle(number)[position])
 
-    def _order(self, number: int) -> npt.NDArray[np.int64]:
-        """The order of pass `number`; a batch may reach over two."""
+    def _shuffle(self, number: int) -> npt.NDArray[np.int64]:
+        """Return the order of pass `number`; the last two are kept, because a batch may reach over two passes."""
         order = self._orders.get(number)
         if order is None:
             order = np.random.default_rng([self._seed, number]).permutation(len(self._split))
@@ -124,38 +125,38 @@ class Crops:
 
 
 def rare_classes(pixels: list[int]) -> list[int]:
-    """Train ids of the classes that have fewer pixels than the median of those that occur.
+    """List the train ids of classes with fewer pixels than the median of the classes that occur.
 
-    They are what median frequency balancing weighs above 1 (Eigen & Fergus 2015, arXiv:1411.4734).
+    Median frequency balancing weighs the same classes above 1 (Eigen & Fergus 2015, arXiv:1411.4734).
     """
     occurring = [count for count in pixels if count]
     return [train_id for train_id, count in enumerate(pixels) if 0 < count < np.median(occurring)]
 
 
 class Ahead:
-    """Batches of a `Crops`, made on an executor's processes before they are asked for.
+    """Batches of a `Crops`, made by an executor's processes before they are needed.
 
-    The same as those the `Crops` itself makes, from any step on. The processes write them into slots of
-    a file that all of them map: through a pipe, half a megabyte a batch took a third of the time.
+    They equal those that the `Crops` itself makes, from any step on. The processes write them into slots of
+    a file that all of them map: through a pipe, half a megabyte per batch took a third of the time.
 
     Args:
-        folder: where that file lies; whoever made it removes it.
+        folder: where that file lies; the caller removes it.
     """
 
     def __init__(self, crops: Crops, executor: Executor, *, workers: int, folder: Path) -> None:
         self._pickled = pickle.dumps(crops)
         self._executor, self._workers = executor, workers
         self._pending: dict[int, Future[None]] = {}
-        self._slots = _Slots(path=_reserved(folder, 4 * math.prod(crops.shape) * self._window), shape=crops.shape)
+        self._slots = _Slots(path=_reserve(folder, 4 * math.prod(crops.shape) * self._window), shape=crops.shape)
         self.augmentation, self.ids = crops.augmentation, crops.ids
 
     @property
     def _window(self) -> int:
-        """How many batches are begun at a time."""
+        """Return how many batches are begun at a time."""
         return 2 * self._workers + 1
 
     def batch(self, step: int) -> tuple[Images, Masks]:
-        """Batch number `step`; those after it are begun.
+        """Return batch number `step`, and begin those after it.
 
         Raises:
             SeglineError: a worker process was killed.
@@ -165,14 +166,14 @@ class Ahead:
             self._drop(self._pending.keys() - set(wanted))
             for ahead in wanted:
                 if ahead not in self._pending:
-                    slot = ahead % self._window  # another one for each that is wanted
-                    self._pending[ahead] = self._executor.submit(_make, self._pickled, ahead, self._slots, slot)
+                    slot = ahead % self._window  # each wanted batch has its own
+                    self._pending[ahead] = self._executor.submit(_make_batch, self._pickled, ahead, self._slots, slot)
             self._pending.pop(step).result()
             images, masks = self._slots.views(step % self._window)
             return images.copy(), masks.copy()
 
     def _drop(self, steps: Collection[int]) -> None:
-        """Give up batches that nobody wants any more; one that is being made must not write into a slot later."""
+        """Drop batches that are no longer wanted; wait for those being made, which would write into a slot later."""
         for future in [self._pending.pop(step) for step in steps]:
             if not future.cancel():
                 future.result()
@@ -180,7 +181,7 @@ class Ahead:
 
 @dataclass(frozen=True, kw_only=True)
 class _Slots:
-    """Places for batches in a file.
+    """Slots for batches in a file.
 
     Args:
         shape: N, H and W of a batch.
@@ -190,39 +191,39 @@ class _Slots:
     shape: tuple[int, int, int]
 
     def views(self, slot: int) -> tuple[Images, Masks]:
-        """Images and masks of one slot, as they lie in the file."""
+        """Return images and masks of one slot as views of the file."""
         pixels = math.prod(self.shape)
-        flat = _mapped(self.path)[4 * pixels * slot : 4 * pixels * (slot + 1)]
+        flat = _map(self.path)[4 * pixels * slot : 4 * pixels * (slot + 1)]
         return flat[: 3 * pixels].reshape(*self.shape, 3), flat[3 * pixels :].reshape(self.shape)
 
 
 @lru_cache(maxsize=4)
-def _mapped(path: Path) -> Images:
+def _map(path: Path) -> Images:
     return np.memmap(path, dtype=np.uint8, mode="r+")
 
 
-def _reserved(folder: Path, size: int) -> Path:
-    """A new file of so many bytes, which are really there: writing to a map must not find the disk full."""
+def _reserve(folder: Path, size: int) -> Path:
+    """Write a new file of `size` bytes, so that a later write to its map cannot find the disk full."""
     with reporting_storage(folder), tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
         file.write(bytes(size))
         return Path(file.name)
 
 
 @lru_cache(maxsize=1)
-def _unpickled(crops: bytes) -> Crops:
-    found: Crops = pickle.loads(crops)  # noqa: S301 (made by `Ahead`)
+def _unpickle(crops: bytes) -> Crops:
+    found: Crops = pickle.loads(crops)  # noqa: S301 (pickled by `Ahead`)
     return found
 
 
-def _make(crops: bytes, step: int, slots: _Slots, slot: int) -> None:
-    _unpickled(crops).fill(step, *slots.views(slot))
+def _make_batch(crops: bytes, step: int, slots: _Slots, slot: int) -> None:
+    _unpickle(crops).fill(step, *slots.views(slot))
 
 
 @contextmanager
 def on_processes(workers: int) -> Iterator[Callable[[Crops], Crops | Ahead]]:
-    """Yield what puts a `Crops` onto `workers` processes; with none it stays in this one.
+    """Yield a function that moves a `Crops` to `workers` processes; with 0 it stays in this one.
 
-    The processes serve any number of `Crops`, one after the other, and are gone after the block.
+    The processes serve any number of `Crops`, one after the other, and end with the block.
     """
     if workers == 0:
         yield lambda crops: crops
@@ -232,7 +233,7 @@ def on_processes(workers: int) -> Iterator[Callable[[Crops], Crops | Ahead]]:
 
 
 class Whole:
-    """Whole images of a split in batches of one padded size each, for validation while training.
+    """Whole images of a split for validation during training; each batch has one padded size.
 
     Images are padded at the bottom and right to multiples of `multiple`, as `predict` pads them (`pad_image`),
     their masks with void.
@@ -243,8 +244,8 @@ class Whole:
         by_size: dict[tuple[int, int], list[int]] = {}
         for index in range(len(split)):
             height, width = split.size(index)
-            by_size.setdefault((_up(height, multiple), _up(width, multiple)), []).append(index)
-        self._batches = _unlike_first(
+            by_size.setdefault((_round_up(height, multiple), _round_up(width, multiple)), []).append(index)
+        self._batches = _move_unlike_second(
             [
                 (size, members[start : start + batch])
                 for size, members in sorted(by_size.items())
@@ -256,7 +257,7 @@ class Whole:
         return len(self._batches)
 
     def batch(self, number: int) -> tuple[Images, Masks]:
-        """Batch `number`: uint8 (N, H, W, 3) and uint8 (N, H, W)."""
+        """Make batch `number`: uint8 (N, H, W, 3) and uint8 (N, H, W)."""
         (height, width), members = self._batches[number]
         images = np.stack([pad_image(self._split.image(index), multiple=self._multiple) for index in members])
         masks = np.full((len(members), height, width), VOID, dtype=np.uint8)
@@ -266,15 +267,15 @@ class Whole:
         return images, masks
 
     def ids(self, number: int) -> list[str]:
-        """Names of the samples in batch `number`."""
+        """Return the ids of the samples in batch `number`."""
         return [self._split.ids[index] for index in self._batches[number][1]]
 
 
-def _unlike_first(batches: list[Batch]) -> list[Batch]:
+def _move_unlike_second(batches: list[Batch]) -> list[Batch]:
     """Put the batch that differs from the first in most dimensions second.
 
-    A traced network learns from two unlike inputs that a dimension varies; from like ones it is
-    traced again, a second or more each time, at every batch that differs in another dimension.
+    TensorFlow learns from two unlike inputs which dimensions vary. After two like ones it traces the
+    network again, for a second or more, at every batch that differs in another dimension.
     """
     if len(batches) < 3:
         return batches
@@ -285,5 +286,5 @@ def _unlike_first(batches: list[Batch]) -> list[Batch]:
     return [first, second, *rest]
 
 
-def _up(side: int, multiple: int) -> int:
+def _round_up(side: int, multiple: int) -> int:
     return -(-side // multiple) * multiple

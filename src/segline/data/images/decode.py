@@ -29,8 +29,8 @@ _PNG_TEXTS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that can hold an ori
 _PNG_HEADER = b"\0\0\0\rIHDR"  # length and name of the first chunk
 _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
 _ORIENTATION = 0x0112  # EXIF tag
-_MANY_COLOURS = 4096  # more are no classes
-_TURNED = range(2, 9)  # 1 is upright; 0 and other values mean nothing
+_MAX_COLOURS_COUNTED = 4096  # more are no classes
+_TURNED = range(2, 9)  # EXIF orientations; 1 is upright, 0 and other values mean nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +80,13 @@ def write_png(path: Path, array: npt.NDArray[np.uint8]) -> None:
 
 
 def decode_image(data: bytes, *, place: Path) -> Decoded:
-    """`read_image` of bytes already read; `place` names them in errors."""
+    """Decode an image as `read_image` does, from bytes; `place` names them in errors."""
     chunks = _refuse_damage(data, place)
     notes = []
     with open_picture(data, place=place) as opened:
         form, mode = str(opened.format), opened.mode
         # Pillow decodes a whole PNG in search of EXIF, so it is asked only where there may be some.
-        if (form != "PNG" or chunks & _PNG_TEXTS) and _orientation(opened) in _TURNED:
+        if (form != "PNG" or chunks & _PNG_TEXTS) and _read_orientation(opened) in _TURNED:
             notes.append("EXIF orientation not applied: pixels as stored")
         if form != "MPO" and _is_animated(opened):
             notes.append("only the first frame read")
@@ -97,19 +97,19 @@ def decode_image(data: bytes, *, place: Path) -> Decoded:
 
 
 def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> Mask:
-    """`read_mask` of bytes already read; `place` names them in errors."""
+    """Decode a mask as `read_mask` does, from bytes; `place` names them in errors."""
     if colours is not None:
-        return _coloured(data, place, colours)
+        return _decode_coloured(data, place, colours)
     _refuse_damage(data, place)
-    depth, colour = _png_form(data) if data.startswith(_PNG) else (8, None)
+    depth, colour = _read_png_form(data) if data.startswith(_PNG) else (8, None)
     if depth == 8 and colour == _GREY:
         refuse_large(*struct.unpack_from(">II", data, 16), place=place)
-        pixels = _decoded(data, cv2.IMREAD_UNCHANGED)
+        pixels = _decode_with_opencv(data, cv2.IMREAD_UNCHANGED)
         if pixels is not None and pixels.ndim == 2:
             return np.asarray(pixels, dtype=np.uint8)
     with open_picture(data, place=place) as opened:
         if opened.mode in ("RGB", "RGBA") and opened.format not in ("JPEG", "MPO", "WEBP"):
-            held = _colours_of(load_picture(opened, place=place))
+            held = _describe_colours(load_picture(opened, place=place))
             raise DataError(
                 place,
                 found=f"a coloured picture ({opened.format} {opened.mode}); {held}",
@@ -129,30 +129,30 @@ def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> 
 
 
 def stated_shape(data: bytes) -> tuple[int, int] | None:
-    """(H, W) that the header of a PNG of ids says, for which nothing is decoded; None for any other file."""
-    if len(data) < _HEADER_END or not data.startswith(_PNG) or _png_form(data)[1] not in (_GREY, _PALETTE):
+    """Return the (H, W) in the header of a PNG of ids, without decoding it; None for any other file."""
+    if len(data) < _HEADER_END or not data.startswith(_PNG) or _read_png_form(data)[1] not in (_GREY, _PALETTE):
         return None
     width, height, stated = *struct.unpack_from(">II", data, 16), *struct.unpack_from(">I", data, _HEADER_END - 4)
     return (height, width) if zlib.crc32(data[12 : _HEADER_END - 4]) == stated else None
 
 
-def _colours_of(picture: Pillow.Image) -> str:
-    """How many colours there are, and the most frequent of them."""
-    counted = picture.convert("RGB").getcolors(maxcolors=_MANY_COLOURS)
+def _describe_colours(picture: Pillow.Image) -> str:
+    """Say how many colours a picture holds, and name the most frequent."""
+    counted = picture.convert("RGB").getcolors(maxcolors=_MAX_COLOURS_COUNTED)
     if counted is None:  # counting a photograph's takes seconds
-        return f"it holds more than {_MANY_COLOURS} colours, as photographs do"
+        return f"it holds more than {_MAX_COLOURS_COUNTED} colours, as photographs do"
     counted.sort(reverse=True)
     shown = ", ".join(str(colour) for _, colour in counted[:5])
     return f"it holds {len(counted)} colours, most of it {shown}"
 
 
-def _coloured(data: bytes, place: Path, colours: Colours) -> Mask:
+def _decode_coloured(data: bytes, place: Path, colours: Colours) -> Mask:
     if data.startswith(_JPEG):
         raise DataError(
             place,
             found="a JPEG, whose colours are approximate",
             expected="a lossless coloured mask",
-            remedy="draw the masks anew as PNG",
+            remedy="draw the masks again and save them as PNG",
         )
     try:
         return colours.encode(decode_image(data, place=place).pixels)
@@ -166,21 +166,21 @@ def _coloured(data: bytes, place: Path, colours: Colours) -> Mask:
 
 
 def _refuse_damage(data: bytes, place: Path) -> set[bytes]:
-    """Decoders forgive what checksums do not, so a PNG's are looked at first.
+    """Refuse an empty file and a damaged PNG: decoders accept files whose checksums are wrong.
 
     Returns:
         The names of a PNG's chunks; none of other files.
     """
     if not data:
         raise DataError(place, found="an empty file (0 bytes)", expected="an image", remedy=REMEDY)
-    fault, names = _png_chunks(data) if data.startswith(_PNG) else ("", set())
+    fault, names = _check_chunks(data) if data.startswith(_PNG) else ("", set())
     if fault:
         raise DataError(place, found=f"a damaged PNG: {fault}", expected="a whole image", remedy=REMEDY)
     return names
 
 
-def _png_chunks(data: bytes) -> tuple[str, set[bytes]]:
-    """What is wrong with the chunks of a PNG, empty where nothing is, and their names."""
+def _check_chunks(data: bytes) -> tuple[str, set[bytes]]:
+    """Return what is wrong with the chunks of a PNG, empty where nothing is, and their names."""
     position, view = len(_PNG), memoryview(data)
     names: set[bytes] = set()
     if data[position : position + 8] != _PNG_HEADER:
@@ -201,13 +201,13 @@ def _png_chunks(data: bytes) -> tuple[str, set[bytes]]:
     return f"cut short after {len(data)} bytes", names
 
 
-def _png_form(data: bytes) -> tuple[int, int]:
-    """Bit depth and colour type."""
+def _read_png_form(data: bytes) -> tuple[int, int]:
+    """Return bit depth and colour type."""
     return data[24], data[25]
 
 
-def _orientation(opened: Pillow.Image) -> object:
-    """What EXIF says of it; None where it says nothing, or nothing that can be read."""
+def _read_orientation(opened: Pillow.Image) -> object:
+    """Return the EXIF orientation; None where there is none, or none that can be read."""
     try:
         return opened.getexif().get(_ORIENTATION)
     except MemoryError:
@@ -217,7 +217,7 @@ def _orientation(opened: Pillow.Image) -> object:
 
 
 def _is_animated(opened: Pillow.Image) -> bool:
-    """Whether there is a second frame; counting them all may take hours."""
+    """Return whether there is a second frame; counting them all may take hours."""
     try:
         return bool(getattr(opened, "is_animated", False))
     except MemoryError:
@@ -227,19 +227,19 @@ def _is_animated(opened: Pillow.Image) -> bool:
 
 
 def _decode_fast(data: bytes) -> Image | None:
-    """OpenCV's decoder, a fifth faster; None for what it cannot do, or would forgive."""
+    """Decode with OpenCV, a fifth faster; None where it cannot, or would accept damage."""
     if data.startswith(_JPEG) and b"\xff\xd9" not in data[-64:]:
         return None  # no end-of-image marker: OpenCV would fill the rest with grey, Pillow refuses
-    if data.startswith(_PNG) and _png_form(data) != (8, _RGB):
+    if data.startswith(_PNG) and _read_png_form(data) != (8, _RGB):
         return None
-    pixels = _decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    pixels = _decode_with_opencv(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         return None
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
-def _decoded(data: bytes, flags: int) -> Image | None:
-    """What OpenCV makes of it; None where it cannot, or has limits of its own."""
+def _decode_with_opencv(data: bytes, flags: int) -> Image | None:
+    """Decode with OpenCV; None where it cannot, or refuses by limits of its own."""
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:

@@ -1,57 +1,83 @@
-"""Read and write the manifest: one Parquet row a sample, what its files are and hold.
+"""Read and write the manifest: a Parquet file with one row per sample, which describes its image and mask.
 
 `segline.data.validate.build_manifest` builds it; preparation and scores read it.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from segline.errors import DataError
 
+
+class SampleRow(TypedDict):
+    """One row of the manifest, as Python values. Fields that describe a missing or unreadable file are None."""
+
+    id: str
+    split: str | None
+    group: str
+    image: str | None  # posix path relative to the raw folder; None where it is missing
+    mask: str | None
+    image_height: int | None
+    image_width: int | None
+    mask_height: int | None
+    mask_width: int | None
+    image_sha256: str | None
+    mask_sha256: str | None
+    image_hash: str | None  # perceptual, 16 hex digits
+    raw_ids: list[int]  # ids that the mask holds
+    border_ids: list[int]  # those that lie only between two others, as interpolation leaves them
+    void_fraction: float | None  # share of the mask's pixels that belong to no class
+    pixels: list[int] | None  # by train id
+    fit: float | None  # share of the image's colour variance that its mask explains
+    fit_previous: float | None  # the same with the mask of the sample before, by id
+    fit_next: float | None
+    illegal_ids: list[int]  # raw ids that the label map does not allow
+    illegal_pixels: int
+    image_error: str | None  # why the file cannot be read; None where it can
+    mask_error: str | None
+    problems: list[str]
+    notes: list[str]  # unusual but harmless
+
+
 SCHEMA = pa.schema(
     [
-        ("id", pa.string()),
-        ("split", pa.string()),
-        ("group", pa.string()),
-        ("image", pa.string()),  # posix path relative to the raw folder; null where it is missing
-        ("mask", pa.string()),
-        ("image_height", pa.int32()),
-        ("image_width", pa.int32()),
-        ("mask_height", pa.int32()),
-        ("mask_width", pa.int32()),
-        ("image_sha256", pa.string()),
-        ("mask_sha256", pa.string()),
-        ("image_hash", pa.string()),  # perceptual, 16 hex digits
-        ("raw_ids", pa.list_(pa.int64())),  # ids that the mask holds
-        ("border_ids", pa.list_(pa.int64())),  # those that lie only between two others, as interpolation leaves them
-        ("void_fraction", pa.float64()),  # share of the mask's pixels that no class counts
-        ("pixels", pa.list_(pa.int64())),  # by train id
-        ("fit", pa.float64()),  # share of the image's colour variance that its mask explains
-        ("fit_previous", pa.float64()),  # the same with the mask of the sample before, by id
-        ("fit_next", pa.float64()),
-        ("illegal_ids", pa.list_(pa.int64())),  # raw ids that the label map does not allow
+        *[(name, pa.string()) for name in ("id", "split", "group", "image", "mask")],
+        *[(name, pa.int32()) for name in ("image_height", "image_width", "mask_height", "mask_width")],
+        *[(name, pa.string()) for name in ("image_sha256", "mask_sha256", "image_hash")],
+        *[(name, pa.list_(pa.int64())) for name in ("raw_ids", "border_ids")],
+        ("void_fraction", pa.float64()),
+        ("pixels", pa.list_(pa.int64())),
+        *[(name, pa.float64()) for name in ("fit", "fit_previous", "fit_next")],
+        ("illegal_ids", pa.list_(pa.int64())),
         ("illegal_pixels", pa.int64()),
-        ("image_error", pa.string()),  # why the file cannot be read; null where it can
-        ("mask_error", pa.string()),
-        ("problems", pa.list_(pa.string())),
-        ("notes", pa.list_(pa.string())),  # unusual but harmless
+        *[(name, pa.string()) for name in ("image_error", "mask_error")],
+        *[(name, pa.list_(pa.string())) for name in ("problems", "notes")],
     ]
 )
+"""Columns of the Parquet file; `SampleRow` explains them."""
+
+
+def empty_row(sample: str) -> SampleRow:
+    """Make a row of the sample named `sample` about which nothing is known yet."""
+    row = dict.fromkeys(SCHEMA.names) | {"id": sample, "group": "", "illegal_pixels": 0}
+    row |= {name: [] for name in ("raw_ids", "border_ids", "illegal_ids", "problems", "notes")}
+    return cast(SampleRow, row)
 
 
 def write(table: pa.Table, path: Path) -> None:
-    """Write `table`; equal tables give equal bytes."""
+    """Write `table` to `path`; equal tables give equal bytes."""
     pq.write_table(table.combine_chunks(), path, compression="zstd", compression_level=3, row_group_size=1 << 20)
 
 
 def read(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read what `write` wrote, all of it or some columns.
+    """Read a manifest that `write` wrote, with all its columns or only `columns`.
 
     Raises:
-        DataError: it is missing, no Parquet file, or of another form.
+        DataError: the file is missing, is not Parquet, or has other columns than `SCHEMA`.
     """
     try:
         with pq.ParquetFile(path) as file:  # `read_table` would load its dataset engine, 40 MB, for it

@@ -7,9 +7,9 @@ from segline.core.labels import Image, Mask
 
 
 def scaled_size(height: int, width: int, *, short_side: int | None) -> tuple[int, int]:
-    """Height and width after scaling down (never up) until the shorter side is `short_side` pixels.
+    """Compute height and width after scaling down (never up) to a shorter side of `short_side` pixels.
 
-    None leaves every image at its own size.
+    None keeps every image at its own size.
     """
     if short_side is None:
         return height, width
@@ -18,7 +18,7 @@ def scaled_size(height: int, width: int, *, short_side: int | None) -> tuple[int
 
 
 def scale_image(image: Image, *, short_side: int | None) -> Image:
-    """Scale uint8 (H, W, 3) by pixel area."""
+    """Scale uint8 (H, W, 3) down to `short_side`, by pixel area."""
     height, width = scaled_size(*image.shape[:2], short_side=short_side)
     if (height, width) == image.shape[:2]:
         return image
@@ -26,7 +26,7 @@ def scale_image(image: Image, *, short_side: int | None) -> Image:
 
 
 def pad_image(image: Image, *, multiple: int) -> Image:
-    """Bring uint8 (H, W, 3) to sides that are multiples of `multiple`, at the bottom and at the right.
+    """Pad uint8 (H, W, 3) at the bottom and at the right, to sides that are multiples of `multiple`.
 
     Replicated edges disturb the border less than a black frame would.
     """
@@ -35,7 +35,7 @@ def pad_image(image: Image, *, multiple: int) -> Image:
 
 
 def scale_mask(mask: Mask, *, short_side: int | None) -> Mask:
-    """Scale uint8 (H, W) by nearest neighbour: ids are names, not quantities."""
+    """Scale uint8 (H, W) down to `short_side`, by nearest neighbour: ids are names, not quantities."""
     height, width = scaled_size(*mask.shape, short_side=short_side)
     if (height, width) == mask.shape:
         return mask

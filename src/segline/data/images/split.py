@@ -1,4 +1,4 @@
-"""Which sample belongs to which split: the published one, or a validation share carved from train."""
+"""Assign samples to splits: the published one, or a validation share carved out of train."""
 
 import hashlib
 from collections import defaultdict
@@ -8,10 +8,10 @@ from segline.datasets.base import Pair, Split, held_out
 
 
 def assign(pairs: Iterable[Pair], *, validation_share: float) -> dict[str, Split]:
-    """Give every pair its split.
+    """Assign every pair to a split.
 
-    Pairs whose dataset published no validation split are divided per stratum: in each, `held_out` says
-    which share of them it gets.
+    Pairs whose dataset published no validation split are divided per stratum: in each, `held_out` chooses
+    those of the validation split.
 
     Returns:
         Sample id -> split.
@@ -30,6 +30,6 @@ def assign(pairs: Iterable[Pair], *, validation_share: float) -> dict[str, Split
 
 
 def digest(splits: Mapping[str, str]) -> str:
-    """16 hex digits naming which ids are in which split, order aside."""
+    """Compute 16 hex digits that name which ids are in which split, whatever their order."""
     text = "\n".join(f"{name} {splits[name]}" for name in sorted(splits))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,1 +1,1 @@
-"""Stage `look`: whether the user's own data changed; and `segline init`, which guesses what they are."""
+"""Look at the user's own data: stage `look`, and the guesses of `segline init`."""

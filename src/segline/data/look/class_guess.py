@@ -1,4 +1,4 @@
-"""Which classes the user's masks hold, and what they are called: the guess behind a class table."""
+"""Guess which classes the user's masks hold and what they are called: the content of a class table."""
 
 import json
 import re
@@ -9,32 +9,22 @@ from pathlib import Path
 
 from segline.config import Encoding
 from segline.core.labels import VOID
+from segline.data.look.interpolated_colours import count_values, find_mixtures, read_values, select_inner
 from segline.data.look.survey import spread
-from segline.data.validate.interpolated_colours import blends, count, inner, read_values
 from segline.datasets.own.class_names import Names
 from segline.datasets.own.classes import Colour, colour_of
 from segline.errors import DataError
 from segline.pictures import open_picture, read_bytes
 from segline.progress import Report, showing, silent
 
-_MASKS = 300  # looked at
-_PIXELS = 200_000_000  # in all; of coloured masks a tenth, as counting colours takes longer
-_NAMED = 256  # classes that a table may hold, void included
+_MAX_MASKS_READ = 300
+_MAX_PIXELS_READ = 200_000_000  # in all; of coloured masks a tenth, as counting colours takes longer
+_MAX_CLASSES = 256  # void included
+_MAX_CLASSES_DESCRIBED = 12
 
 _VOID_NAMES = frozenset(
-    {
-        "__ignore__",
-        "_ignore_",
-        "_void_",
-        "dontcare",
-        "ignore",
-        "ignore_label",
-        "ignored",
-        "undefined",
-        "unlabeled",
-        "unlabelled",
-        "void",
-    }
+    {"__ignore__", "_ignore_", "ignore", "ignore_label", "ignored", "dontcare"}
+    | {"_void_", "void", "undefined", "unlabeled", "unlabelled"}
 )
 _WORDS_OF_YAML = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 _BLACK: Colour = (0, 0, 0)
@@ -43,10 +33,10 @@ _BORDER: Colour = (224, 224, 192)  # around objects in Pascal VOC
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A line of a class table.
+    """One line of a class table.
 
     Args:
-        share: of the looked-at pixels; None where nothing was counted.
+        share: of the pixels that were read; None where nothing was counted.
     """
 
     id: int
@@ -57,13 +47,13 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Legend:
-    """The guess.
+class ClassGuess:
+    """The guessed classes and how the masks encode them.
 
     Args:
         what: the encoding in words.
-        why: what speaks for it.
-        doubts: what a person should look at.
+        why: the reason for the guess.
+        doubts: what a person should check.
     """
 
     encoding: Encoding
@@ -73,14 +63,14 @@ class Legend:
     doubts: tuple[str, ...] = ()
 
 
-def read_legend(folder: Path, masks: Sequence[str], names: Names | None, *, report: Report = silent) -> Legend:
-    """Look at the pixels of up to 300 masks.
+def guess_classes(folder: Path, masks: Sequence[str], names: Names | None, *, report: Report = silent) -> ClassGuess:
+    """Guess the classes from the pixels of up to 300 masks.
 
     Raises:
-        DataError: none can be read, or they hold more colours than there can be classes.
+        DataError: no mask can be read, or they hold more colours than there can be classes.
     """
-    palette, coloured = _form(folder, masks)
-    looked = spread(masks, _affordable(folder, masks, coloured=coloured))
+    palette, coloured = _find_mask_kind(folder, masks)
+    looked = spread(masks, _count_affordable(folder, masks, coloured=coloured))
     counts: Counter[int] = Counter()
     areas: Counter[int] = Counter()
     faults: list[DataError] = []
@@ -89,8 +79,8 @@ def read_legend(folder: Path, masks: Sequence[str], names: Names | None, *, repo
         for path in looked:
             try:
                 values = read_values(folder / path, coloured=coloured)
-                counts.update(count(values))
-                areas.update(count(inner(values)) if coloured else {})
+                counts.update(count_values(values))
+                areas.update(count_values(select_inner(values)) if coloured else {})
             except DataError as error:
                 faults.append(error)
             advance(1)
@@ -105,12 +95,15 @@ def read_legend(folder: Path, masks: Sequence[str], names: Names | None, *, repo
         doubts.append(
             f"only {len(looked)} of {len(masks)} masks were looked at: a class in none of them will be a finding"
         )
-    legend = _coloured(counts, areas, names, doubts) if coloured else _ids(counts, palette, names, doubts)
-    return legend
+    return (
+        _guess_from_colours(counts, areas, names, doubts)
+        if coloured
+        else _guess_from_ids(counts, palette, names, doubts)
+    )
 
 
-def _form(folder: Path, masks: Sequence[str]) -> tuple[list[Colour] | None, bool]:
-    """The palette that masks have, or None, and whether they are coloured pictures."""
+def _find_mask_kind(folder: Path, masks: Sequence[str]) -> tuple[list[Colour] | None, bool]:
+    """Return the palette of the masks, or None, and whether they are coloured pictures."""
     modes: Counter[str] = Counter()
     palette: list[Colour] | None = None
     for path in spread(masks, min(9, len(masks))):
@@ -126,17 +119,19 @@ def _form(folder: Path, masks: Sequence[str]) -> tuple[list[Colour] | None, bool
     return (palette if mode == "P" else None), mode in ("RGB", "RGBA")
 
 
-def _affordable(folder: Path, masks: Sequence[str], *, coloured: bool) -> int:
+def _count_affordable(folder: Path, masks: Sequence[str], *, coloured: bool) -> int:
     middle = folder / masks[len(masks) // 2]
     try:
         with open_picture(read_bytes(middle), place=middle) as opened:
             pixels = opened.width * opened.height
     except DataError:
         pixels = 1_000_000
-    return min(len(masks), _MASKS, max(8, _PIXELS // (10 if coloured else 1) // pixels))
+    return min(len(masks), _MAX_MASKS_READ, max(8, _MAX_PIXELS_READ // (10 if coloured else 1) // pixels))
 
 
-def _ids(counts: Counter[int], palette: list[Colour] | None, names: Names | None, doubts: list[str]) -> Legend:
+def _guess_from_ids(
+    counts: Counter[int], palette: list[Colour] | None, names: Names | None, doubts: list[str]
+) -> ClassGuess:
     held, total = sorted(counts), counts.total()
     shares = {value: counts[value] / total for value in held}
     if set(held) <= {0, VOID} and len(held) == 2:
@@ -144,21 +139,21 @@ def _ids(counts: Counter[int], palette: list[Colour] | None, names: Names | None
             Entry(id=0, name="background", colour=_BLACK, share=shares[0]),
             Entry(id=VOID, name="foreground", colour=colour_of(0), share=shares[VOID]),
         ]
-        doubt = "what 255 stands for is called foreground: rename it in the class table"
-        return Legend(
+        doubt = "the class of id 255 is called foreground: rename it in the class table"
+        return ClassGuess(
             encoding="ids",
             entries=tuple(entries),
             what="black and white, 0 and 255",
             why="no mask holds anything else",
             doubts=(*doubts, doubt),
         )
-    named, note = _names_of_ids(held, palette, names)
+    named, note = _match_names(held, palette, names)
     doubts += [note] if note else []
     entries = [
         Entry(
             id=value,
             name=named.get(value, "background" if value == 0 else f"class_{value}"),
-            colour=_own_colour(value, place, palette),
+            colour=_choose_colour(value, place, palette),
             void=named.get(value, "").lower() in _VOID_NAMES or (value == VOID and value not in named),
             share=shares.get(value, 0.0),
         )
@@ -167,9 +162,9 @@ def _ids(counts: Counter[int], palette: list[Colour] | None, names: Names | None
     if any(entry.id == VOID and entry.void for entry in entries):
         doubts.append(f"255 is taken for void, {100 * shares.get(VOID, 0):.2g} % of the pixels, as is customary")
     if max(value for value in held) < VOID and len(held) > 64:
-        doubts.append(f"{len(held)} ids are many: were the masks resized with interpolation, or compressed?")
+        doubts.append(f"the masks hold {len(held)} ids: were they resized with interpolation, or compressed?")
     kind = "palette" if palette is not None else "ids"
-    return Legend(
+    return ClassGuess(
         encoding="palette" if palette is not None else "ids",
         entries=tuple(entries),
         what="a palette, whose indices are ids" if palette is not None else "ids, one channel",
@@ -178,15 +173,15 @@ def _ids(counts: Counter[int], palette: list[Colour] | None, names: Names | None
     )
 
 
-def _own_colour(value: int, place: int, palette: list[Colour] | None) -> Colour:
+def _choose_colour(value: int, place: int, palette: list[Colour] | None) -> Colour:
     if palette is not None and value < len(palette):
         return palette[value]
     return _BLACK if value == 0 else colour_of(max(0, place - 1))
 
 
-def _names_of_ids(held: Sequence[int], palette: list[Colour] | None, names: Names | None) -> tuple[dict[int, str], str]:
+def _match_names(held: Sequence[int], palette: list[Colour] | None, names: Names | None) -> tuple[dict[int, str], str]:
     if names is None:
-        return {}, "names are made up: write your own into the class table"
+        return {}, "no names were found: write your own into the class table"
     if palette is not None and names.colours:
         by_colour = {value: names.colours[colour] for value, colour in enumerate(palette) if colour in names.colours}
         if set(held) - {VOID} <= by_colour.keys():
@@ -201,34 +196,36 @@ def _names_of_ids(held: Sequence[int], palette: list[Colour] | None, names: Name
     return {}, note
 
 
-def _coloured(counts: Counter[int], areas: Counter[int], names: Names | None, doubts: list[str]) -> Legend:
+def _guess_from_colours(
+    counts: Counter[int], areas: Counter[int], names: Names | None, doubts: list[str]
+) -> ClassGuess:
     total = counts.total()
     frequent = Counter(counts)
-    if len(counts) > _NAMED - 2:
+    if len(counts) > _MAX_CLASSES - 2:
         frequent = Counter({value: count for value, count in counts.items() if count >= 0.0005 * total})
         left = 1 - frequent.total() / total
-        if left > 0.2 or len(frequent) > _NAMED - 2:
+        if left > 0.2 or len(frequent) > _MAX_CLASSES - 2:
             raise DataError(
                 "masks",
                 found=f"{len(counts)} colours, none of them much more frequent than others",
-                expected=f"masks with at most {_NAMED - 2} colours, one a class",
-                remedy="these look like photographs or overlays: are images and masks exchanged, or is this the "
-                "wrong one of several kinds of masks?",
+                expected=f"masks with at most {_MAX_CLASSES - 2} colours, one a class",
+                remedy="these look like photographs or overlays: check that images and masks are not exchanged, and "
+                "that these are the right masks where there are several kinds",
             )
         doubts.append(
             f"{len(counts) - len(frequent)} rare colours ({100 * left:.1f} % of the pixels) are left out: were the "
             "masks resized with interpolation, or compressed? they will be findings"
         )
     named = dict(names.colours) if names is not None else {}
-    mixed = blends(frequent, areas, named={int.from_bytes(bytes(colour), "big") for colour in named})
+    mixed = find_mixtures(frequent, areas, named={int.from_bytes(bytes(colour), "big") for colour in named})
     if mixed:
         share = sum(frequent.pop(value) for value in mixed) / total
         doubts.append(
             f"{len(mixed)} colours ({100 * share:.1f} % of the pixels) are left out as blends of others: were the "
             "masks resized with interpolation? they will be findings"
         )
-    rgb = [_rgb(value) for value, _ in frequent.most_common()]
-    known = [colour for colour in named if colour in rgb or len(named) <= _NAMED - 2]
+    rgb = [_unpack(value) for value, _ in frequent.most_common()]
+    known = [colour for colour in named if colour in rgb or len(named) <= _MAX_CLASSES - 2]
     rest = sorted((colour for colour in rgb if colour not in named), key=lambda colour: colour != _BLACK)
     entries: list[Entry] = []
     for colour in [*known, *rest]:
@@ -241,7 +238,7 @@ def _coloured(counts: Counter[int], areas: Counter[int], names: Names | None, do
         doubts.append("classes without a known name are called by their colour: rename them in the class table")
     if _BLACK in rest:
         doubts.append("black is taken for a class, background: move it to `void` if it means unlabelled")
-    return Legend(
+    return ClassGuess(
         encoding="rgb",
         entries=tuple(entries),
         what="coloured pictures, a colour a class",
@@ -250,49 +247,49 @@ def _coloured(counts: Counter[int], areas: Counter[int], names: Names | None, do
     )
 
 
-def _rgb(packed: int) -> Colour:
+def _unpack(packed: int) -> Colour:
     red, green, blue = packed.to_bytes(3, "big")
     return red, green, blue
 
 
-def named_legend(encoding: Encoding, counts: Mapping[str, int], *, what: str, why: str) -> Legend:
-    """The classes of polygons, by name; pixels that no polygon covers are background, id 0."""
+def guess_from_names(encoding: Encoding, counts: Mapping[str, int], *, what: str, why: str) -> ClassGuess:
+    """Guess the classes of polygons by their names; pixels that no polygon covers are background, id 0."""
     first = next((name for name in counts if name.lower() in ("background", "_background_")), "background")
     others = [name for name in counts if name != first]
     entries = [Entry(id=0, name=first, colour=_BLACK)]
     entries += [Entry(id=place, name=name, colour=colour_of(place - 1)) for place, name in enumerate(others, start=1)]
     doubt = "what no polygon covers is taken for a class, background: move id 0 to `void` if it means unlabelled"
-    return Legend(encoding=encoding, entries=tuple(entries), what=what, why=why, doubts=(doubt,))
+    return ClassGuess(encoding=encoding, entries=tuple(entries), what=what, why=why, doubts=(doubt,))
 
 
-def write_table(legend: Legend) -> str:
-    """The text of a class table, for a person to edit."""
+def format_table(guessed: ClassGuess) -> str:
+    """Write the text of a class table, for a person to edit."""
     lines = [
         "# What the masks hold (segline init guessed it: names may be changed, ids and colours are the masks').",
         "classes:",
     ]
     void: list[str] = []
-    for entry in legend.entries:
+    for entry in guessed.entries:
         share = "" if entry.share is None else f"  # {100 * entry.share:.3g} % of the pixels"
         colour = f", colour: {list(entry.colour)}" if entry.colour is not None else ""
         if entry.void:
-            inner = f"{{id: {entry.id}{colour}}}" if legend.encoding == "rgb" else str(entry.id)
-            void.append(f"  - {inner}  # {entry.name}" + share.replace("  # ", ", "))
+            item = f"{{id: {entry.id}{colour}}}" if guessed.encoding == "rgb" else str(entry.id)
+            void.append(f"  - {item}  # {entry.name}" + share.replace("  # ", ", "))
         else:
-            lines.append(f"  - {{id: {entry.id}, name: {_quoted(entry.name)}{colour}}}{share}")
+            lines.append(f"  - {{id: {entry.id}, name: {_quote(entry.name)}{colour}}}{share}")
     return "\n".join([*lines, *(["void:", *void] if void else ["void: []"])]) + "\n"
 
 
-def _quoted(name: str) -> str:
-    """A name as YAML takes it for text, whatever it is."""
+def _quote(name: str) -> str:
+    """Write a name so that YAML reads it as text, whatever it is."""
     word = re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)*", name) and name.lower() not in _WORDS_OF_YAML
     return name if word else json.dumps(name, ensure_ascii=False)
 
 
-def lines_of(entries: Sequence[Entry]) -> Iterator[str]:
-    """Classes in words, the first dozen."""
-    for entry in entries[:12]:
+def describe_entries(entries: Sequence[Entry]) -> Iterator[str]:
+    """Describe the first dozen classes in words."""
+    for entry in entries[:_MAX_CLASSES_DESCRIBED]:
         share = "" if entry.share is None else f" {100 * entry.share:.3g} %"
         yield f"{entry.id} {entry.name}{' (void)' if entry.void else ''}{share}"
-    if len(entries) > 12:
-        yield f"and {len(entries) - 12} more"
+    if len(entries) > _MAX_CLASSES_DESCRIBED:
+        yield f"and {len(entries) - _MAX_CLASSES_DESCRIBED} more"

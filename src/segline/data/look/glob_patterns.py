@@ -1,4 +1,4 @@
-"""Groups of files -> the glob patterns that ``params.yaml`` names them by."""
+"""Write glob patterns for groups of files, as ``params.yaml`` names them."""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -8,34 +8,34 @@ from segline.data.look.survey import Group, Survey
 from segline.datasets.own import lists
 
 
-def pattern(groups: Sequence[Group]) -> str:
-    """A glob pattern over `groups`: ``images/*/*_leftImg8bit.png``."""
+def write_pattern(groups: Sequence[Group]) -> str:
+    """Write a glob write_pattern that matches `groups`: ``images/*/*_leftImg8bit.png``."""
     endings = {group.ending for group in groups}
     suffixes = sorted({group.suffix for group in groups})
     end = endings.pop() if len(endings) == 1 else ""
     suffix = suffixes[0] if len(suffixes) == 1 else "." + "{" + ",".join(item[1:] for item in suffixes) + "}"
-    return f"{cover([group.folder for group in groups])}*{end}{suffix}"
+    return f"{cover_folders([group.folder for group in groups])}*{end}{suffix}"
 
 
-def cover(folders: Sequence[str]) -> str:
-    """The narrowest pattern of folders, with a slash at its end; empty for the folder itself."""
+def cover_folders(folders: Sequence[str]) -> str:
+    """Write the narrowest write_pattern of folders, with a slash at its end; empty for the surveyed folder itself."""
     parts = [folder.split("/") if folder else [] for folder in dict.fromkeys(folders)]
     if len({len(folder) for folder in parts}) == 1:
         places = [set(column) for column in zip(*parts, strict=True)]
         return "".join(f"{next(iter(place))}/" if len(place) == 1 else "*/" for place in places)
-    together = zip(*parts, strict=False)  # as far as the shortest goes
+    together = zip(*parts, strict=False)  # as far as the shortest path goes
     common = takewhile(lambda place: len(set(place)) == 1, together)
     return "".join(f"{place[0]}/" for place in common) + "**/"
 
 
 def folder_of(path: str) -> str:
-    """The folder of a file; empty for the surveyed folder itself."""
+    """Return the folder of a file; empty for the surveyed folder itself."""
     parent = str(PurePosixPath(path).parent)
     return "" if parent == "." else parent
 
 
-def coco_pattern(seen: Survey) -> str:
-    """One COCO file, or those of the splits that have otherwise the same name."""
+def write_coco_pattern(seen: Survey) -> str:
+    """Write a write_pattern of one COCO file, or of those that differ only in the name of their split."""
     families: dict[tuple[str, ...], list[str]] = {}
     for path in seen.coco:
         words = PurePosixPath(path).stem.replace("-", "_").split("_")
@@ -45,4 +45,4 @@ def coco_pattern(seen: Survey) -> str:
         return chosen[0]
     names = sorted(PurePosixPath(path).name for path in chosen)
     name = names[0] if len(set(names)) == 1 else "{" + ",".join(dict.fromkeys(names)) + "}"
-    return cover([folder_of(path) for path in chosen]) + name
+    return cover_folders([folder_of(path) for path in chosen]) + name

@@ -1,6 +1,6 @@
-"""What the user's own data are, guessed from a survey: pairing, encoding, classes and splits, and why.
+"""Guess from a survey how the user's own data are organised: pairing, encoding, classes and splits.
 
-A guess is checked before it is told: the pairs are made as the download stage will make them.
+A guess is checked before it is shown: the pairs are made as the download stage will make them.
 """
 
 from collections.abc import Sequence
@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from segline.config import Encoding, Options
-from segline.data.look import class_guess as legends
-from segline.data.look.class_guess import Legend
-from segline.data.look.glob_patterns import coco_pattern, cover, folder_of, pattern
+from segline.data.look.class_guess import ClassGuess, describe_entries, guess_classes, guess_from_names
+from segline.data.look.glob_patterns import cover_folders, folder_of, write_coco_pattern, write_pattern
 from segline.data.look.survey import Group, Survey, spread, survey
 from segline.datasets.base import SPLITS, Split
 from segline.datasets.own import annotations, lists
@@ -20,7 +19,7 @@ from segline.errors import DataError, LinkError
 from segline.progress import Report, silent
 
 _PREFERRED = ("labelids", "mask", "masks", "label", "labels", "seg", "gt", "annotations", "labeltrainids")
-_LABELME_FILES = 2000  # whose labels are collected
+_MAX_LABELME_FILES_READ = 2000
 _LAYOUTS = """one of these layouts:
       images/1.jpg  masks/1.png             (any depth; masks hold ids, a palette or colours)
       1.jpg         1_mask.png              (or _label, _gt, _labelIds ...)
@@ -31,7 +30,7 @@ _LAYOUTS = """one of these layouts:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One thing that was guessed, and why."""
+    """One part of the guess, and the reason for it."""
 
     what: str
     guess: str
@@ -40,117 +39,121 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Guess:
-    """All of it.
+    """The whole guess.
 
     Args:
-        options: the entry for ``params.yaml``, its path still to be written.
-        doubts: what a person should look at.
+        options: the entry for ``params.yaml``, still without the path.
+        doubts: what a person should check.
     """
 
     options: Options
-    legend: Legend
+    classes: ClassGuess
     lines: tuple[Line, ...]
     doubts: tuple[str, ...]
 
 
 def guess(folder: Path, *, follow_links: bool = False, report: Report = silent) -> Guess:
-    """Look at `folder` and guess.
+    """Guess how the data in `folder` are organised.
 
     Args:
         follow_links: whether links in it may lead out of it.
 
     Raises:
-        DataError: a guess is impossible; it says what was seen and what layouts are understood.
-        LinkError: a link leads out of it, and none may.
+        DataError: a guess is impossible; the error says what was seen and which layouts are understood.
+        LinkError: a link leads out of the folder, and none may.
     """
     seen = survey(folder, follow_links=follow_links, report=report)
     if not seen.groups:
-        raise _lost(seen, "no pictures")
+        raise _make_error(seen, "no pictures")
     table, unused = lists.choose_pairs((path for path in seen.paths if not names_classes(path)), root=folder)
     if table is not None:
         options, why = Options(pairs=table, follow_links=follow_links), "it has the columns image and mask"
     else:
-        options, why, unsure = _source(seen)
+        options, why, unsure = _find_source(seen)
         unused += unsure
-    collection = _try(options, seen)
-    options, collection, split_why, doubts = _with_lists(options, collection, seen)
+    collection = _collect_pairs(options, seen)
+    options, collection, split_why, doubts = _add_split_lists(options, collection, seen)
     names = find_names(folder, seen.paths)
     if options.encoding == "coco":
-        legend = _coco_legend(seen, collection)
+        classes = _guess_coco(seen, collection)
     elif options.encoding == "labelme":
-        legend = _labelme_legend(seen, collection)
+        classes = _guess_labelme(seen, collection)
     else:
         masks = [pair.mask for pair in collection.pairs if pair.image is not None and pair.mask is not None]
-        legend = legends.read_legend(folder, masks, names, report=report)
-        options = options.model_copy(update={"encoding": legend.encoding})
+        classes = guess_classes(folder, masks, names, report=report)
+        options = options.model_copy(update={"encoding": classes.encoding})
     paired = sum(pair.image is not None and pair.mask is not None for pair in collection.pairs)
     total = len(collection.pairs)
-    doubts += [*unused, *collection.notes, *legend.doubts]
+    doubts += [*unused, *collection.notes, *classes.doubts]
     where = f"images {options.images}, masks {options.masks}" if options.pairs is None else options.pairs
     lines = (
         Line(what="pairs", guess=where, why=f"{why}; {paired} of {total} samples have image and mask"),
-        Line(what="encoding", guess=legend.what, why=legend.why),
+        Line(what="encoding", guess=classes.what, why=classes.why),
         Line(
             what="classes",
-            guess=", ".join(legends.lines_of(legend.entries)),
+            guess=", ".join(describe_entries(classes.entries)),
             why=f"names from {names.source}" if names and options.encoding not in ("coco", "labelme") else "",
         ),
         Line(what="split", guess=count_splits(collection.pairs), why=split_why),
     )
-    return Guess(options=options, legend=legend, lines=lines, doubts=tuple(doubts))
+    return Guess(options=options, classes=classes, lines=lines, doubts=tuple(doubts))
 
 
-def _try(options: Options, seen: Survey) -> Collection:
+def _collect_pairs(options: Options, seen: Survey) -> Collection:
     try:
         collection = collect(options, seen.folder)
     except LinkError:
         raise
     except DataError as error:
-        raise _lost(seen, f"{error.place}: {error.found}") from error
+        raise _make_error(seen, f"{error.place}: {error.found}") from error
     paired = sum(pair.image is not None and pair.mask is not None for pair in collection.pairs)
     if not paired:
         image = next(pair.image for pair in collection.pairs if pair.image)
         mask = next(pair.mask for pair in collection.pairs if pair.mask)
-        raise _lost(seen, f"no image and mask of one name: an image is {image}, a mask {mask}")
+        raise _make_error(seen, f"no image and mask of one name: an image is {image}, a mask {mask}")
     return collection
 
 
-def _source(seen: Survey) -> tuple[Options, str, list[str]]:
-    """Where images and masks are, what speaks for it, and doubts."""
+def _find_source(seen: Survey) -> tuple[Options, str, list[str]]:
+    """Find where images and masks are; return it with the reason and with doubts."""
     if seen.coco:
         images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
-        options = _options(images, coco_pattern(seen), seen, encoding="coco")
+        options = _make_options(images, write_coco_pattern(seen), seen, encoding="coco")
         return options, "COCO polygons", []
     if seen.labelme:
         images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
-        files = cover([folder_of(path) for path in seen.labelme]) + "*.json"
-        return _options(images, files, seen, encoding="labelme"), "LabelMe polygons", []
-    images, masks, why = _roles(seen)
-    kinds = [[group for group in masks if _kind(group) == kind] for kind in _kinds(masks)]
+        files = cover_folders([folder_of(path) for path in seen.labelme]) + "*.json"
+        return _make_options(images, files, seen, encoding="labelme"), "LabelMe polygons", []
+    images, masks, why = _separate_masks(seen)
+    kinds = [[group for group in masks if _get_kind(group) == kind] for kind in _sort_kinds(masks)]
     faults = []
     for chosen in [masks, *kinds]:
-        options = _options(images, pattern(chosen), seen)
+        options = _make_options(images, write_pattern(chosen), seen)
         try:
-            if _fitted(options, seen):
-                rest = sorted({_kind(group)[0] or _kind(group)[1] for group in masks if group not in chosen})
+            if _match_masks(options, seen):
+                rest = sorted({_get_kind(group)[0] or _get_kind(group)[1] for group in masks if group not in chosen})
                 return options, why + (f"; other masks ({', '.join(rest)}) are not used" if rest else ""), []
         except DataError as error:
             faults.append(f"{error.place}: {error.found}")
     for chosen in kinds:
-        found = _of_trees(images, chosen, seen)
+        found = _choose_mask_folder(images, chosen, seen)
         if found is not None:
             return found[0], why, [found[1]]
     if faults:
-        raise _lost(seen, faults[0])
-    return _options(images, pattern(masks), seen), why, []  # whose pairs will say what does not meet
+        raise _make_error(seen, faults[0])
+    return (
+        _make_options(images, write_pattern(masks), seen),
+        why,
+        [],
+    )  # the check of its pairs will say what does not match
 
 
-def _options(images: Sequence[Group], masks: str, seen: Survey, *, encoding: Encoding = "ids") -> Options:
-    return Options(images=pattern(images), masks=masks, encoding=encoding, follow_links=seen.follow_links)
+def _make_options(images: Sequence[Group], masks: str, seen: Survey, *, encoding: Encoding = "ids") -> Options:
+    return Options(images=write_pattern(images), masks=masks, encoding=encoding, follow_links=seen.follow_links)
 
 
-def _fitted(options: Options, seen: Survey) -> dict[str, str]:
-    """Image -> its mask.
+def _match_masks(options: Options, seen: Survey) -> dict[str, str]:
+    """Map each image to its mask.
 
     Raises:
         DataError: two masks belong to one image.
@@ -158,20 +161,20 @@ def _fitted(options: Options, seen: Survey) -> dict[str, str]:
     return {pair.image: pair.mask for pair in collect(options, seen.folder).pairs if pair.image and pair.mask}
 
 
-def _of_trees(images: Sequence[Group], masks: Sequence[Group], seen: Survey) -> tuple[Options, str] | None:
-    """The one of several folders of masks (``masks``, ``masks_old``) that is called as is customary, and a doubt.
+def _choose_mask_folder(images: Sequence[Group], masks: Sequence[Group], seen: Survey) -> tuple[Options, str] | None:
+    """Choose the folder of masks with a customary name (``masks``, not ``masks_old``); return it with a doubt.
 
     Raises:
-        DataError: several hold a mask for one image, and none is called so.
+        DataError: several folders hold a mask for one image, and none has a customary name.
     """
     trees: dict[str, list[Group]] = {}
     for group in masks:
-        trees.setdefault(_tree(group), []).append(group)
+        trees.setdefault(_find_mask_folder(group), []).append(group)
     fits: dict[str, tuple[Options, dict[str, str]]] = {}
-    for name in sorted(trees, key=lambda name: (_rank(name), name)):
-        options = _options(images, pattern(trees[name]), seen)
+    for name in sorted(trees, key=lambda name: (_rank_word(name), name)):
+        options = _make_options(images, write_pattern(trees[name]), seen)
         try:
-            if fitted := _fitted(options, seen):
+            if fitted := _match_masks(options, seen):
                 fits[name] = options, fitted
         except DataError:
             continue  # two of its own masks belong to one image
@@ -179,10 +182,10 @@ def _of_trees(images: Sequence[Group], masks: Sequence[Group], seen: Survey) -> 
         return None
     (name, (options, fitted)), *others = fits.items()
     rest = ", ".join(other for other in sorted(trees) if other != name)
-    if _rank(name) == len(_PREFERRED):
+    if _rank_word(name) == len(_PREFERRED):
         for other, (_, rival) in others:
             for image in sorted(fitted.keys() & rival.keys()):
-                raise _lost(
+                raise _make_error(
                     seen,
                     f"{fitted[image]} and {rival[image]} both belong to {image}",
                     remedy=f"move {name!r} or {other!r} out of the folder, or let `masks` under options.folder in "
@@ -191,15 +194,15 @@ def _of_trees(images: Sequence[Group], masks: Sequence[Group], seen: Survey) -> 
     return options, f"masks are taken from {name}, and not from {rest}: move away what does not count"
 
 
-def _tree(group: Group) -> str:
-    """The nearest folder of a group that is called as masks are, or else the one at the top."""
+def _find_mask_folder(group: Group) -> str:
+    """Return the nearest folder of a group with a name for masks, or else the topmost one."""
     parts = PurePosixPath(group.folder).parts
     called = [part for part in reversed(parts) if replace(group, folder=part, ending="").named == "mask"]
     return called[0] if called else (parts[0] if parts else ".")
 
 
-def _roles(seen: Survey) -> tuple[list[Group], list[Group], str]:
-    """Image groups, mask groups, and why."""
+def _separate_masks(seen: Survey) -> tuple[list[Group], list[Group], str]:
+    """Tell groups of images from groups of masks; return both and the reason."""
     groups = [group for group in seen.groups if group.masklike is not None]
     masklike = [group for group in groups if group.masklike]
     pictures = [group for group in groups if not group.masklike]
@@ -214,7 +217,7 @@ def _roles(seen: Survey) -> tuple[list[Group], list[Group], str]:
     if by_name["mask"] and (by_name["image"] or by_name[""]):
         masks = by_name["mask"]
         if all(group.lossy for group in masks):
-            raise _lost(
+            raise _make_error(
                 seen,
                 f"{masks[0].paths[0]} is a JPEG, as all masks here: its ids or colours are only approximate",
                 remedy="export the masks anew as PNG; a JPEG's pixels are not what was drawn",
@@ -224,34 +227,36 @@ def _roles(seen: Survey) -> tuple[list[Group], list[Group], str]:
     if faults:
         raise faults[0]
     kind = "masks: all pictures have few colours" if masklike else "images: no picture has as few colours as a mask"
-    raise _lost(seen, f"nothing but {kind}")
+    raise _make_error(seen, f"nothing but {kind}")
 
 
-def _kind(group: Group) -> tuple[str, str]:
+def _get_kind(group: Group) -> tuple[str, str]:
     return group.ending, group.suffix
 
 
-def _kinds(masks: Sequence[Group]) -> list[tuple[str, str]]:
-    """Endings and extensions of masks, the customary ones first, then by number."""
+def _sort_kinds(masks: Sequence[Group]) -> list[tuple[str, str]]:
+    """Sort the endings and extensions of masks: the customary ones first, then by number."""
     counts: dict[tuple[str, str], int] = {}
     for group in masks:
-        counts[_kind(group)] = counts.get(_kind(group), 0) + len(group.paths)
+        counts[_get_kind(group)] = counts.get(_get_kind(group), 0) + len(group.paths)
 
     def rank(kind: tuple[str, str]) -> tuple[int, int, tuple[str, str]]:
-        return _rank(kind[0].strip(" _.-").lower().replace("gtfine_", "")), -counts[kind], kind
+        return _rank_word(kind[0].strip(" _.-").lower().replace("gtfine_", "")), -counts[kind], kind
 
     return sorted(counts, key=rank)
 
 
-def _rank(word: str) -> int:
-    """How customary a word is for masks, the least the most."""
+def _rank_word(word: str) -> int:
+    """Rank a word by how customary it is for masks; 0 is the most customary."""
     return _PREFERRED.index(word.lower()) if word.lower() in _PREFERRED else len(_PREFERRED)
 
 
-def _with_lists(options: Options, collection: Collection, seen: Survey) -> tuple[Options, Collection, str, list[str]]:
-    """Take list files for the splits where there are some that fit."""
-    if any(pair.split and pair.split != "test" for pair in collection.pairs) or _tested(collection):
-        return options, collection, _reason(options, collection), []
+def _add_split_lists(
+    options: Options, collection: Collection, seen: Survey
+) -> tuple[Options, Collection, str, list[str]]:
+    """Use list files for the splits where there are some that fit."""
+    if any(pair.split and pair.split != "test" for pair in collection.pairs) or _has_test_split(collection):
+        return options, collection, _explain_split(options, collection), []
     found: dict[str, dict[Split, str]] = {}
     for path in seen.paths:
         split = lists.split_named(PurePosixPath(path).stem)
@@ -267,16 +272,16 @@ def _with_lists(options: Options, collection: Collection, seen: Survey) -> tuple
             return listed, collect(listed, seen.folder), f"the lists {', '.join(ordered.values())}", doubts
         except DataError as error:
             doubts.append(f"the lists {', '.join(ordered.values())} are not used: {error.place}: {error.found}")
-    return options, collection, _reason(options, collection), doubts
+    return options, collection, _explain_split(options, collection), doubts
 
 
-def _tested(collection: Collection) -> bool:
-    """Whether the data name a test split: then every folder or row that is named after it says so."""
+def _has_test_split(collection: Collection) -> bool:
+    """Return whether the data name a test split: then all its samples come from folders or rows of that name."""
     tests = [pair for pair in collection.pairs if pair.split == "test"]
     return bool(tests) and all(lists.split_of_paths(pair.image or "", pair.mask or "") == "test" for pair in tests)
 
 
-def _reason(options: Options, collection: Collection) -> str:
+def _explain_split(options: Options, collection: Collection) -> str:
     named = {lists.split_of_paths(pair.image or pair.mask or "", pair.mask or "") for pair in collection.pairs} - {None}
     if options.pairs is None and len(named) > 1 and "train" in named:
         missing = [name for name in ("validation", "test") if name not in named]
@@ -286,25 +291,24 @@ def _reason(options: Options, collection: Collection) -> str:
     return "carved: fixed, by digests of the names"
 
 
-def _coco_legend(seen: Survey, collection: Collection) -> Legend:
+def _guess_coco(seen: Survey, collection: Collection) -> ClassGuess:
     counts: dict[str, int] = {}
     files = sorted({pair.mask for pair in collection.pairs if pair.mask})
     for path in files:
         for name in annotations.categories(seen.folder / path):
             counts.setdefault(name, 0)
-    return legends.named_legend("coco", counts, what="COCO polygons", why=f"categories of {', '.join(files)}")
+    return guess_from_names("coco", counts, what="COCO polygons", why=f"categories of {', '.join(files)}")
 
 
-def _labelme_legend(seen: Survey, collection: Collection) -> Legend:
+def _guess_labelme(seen: Survey, collection: Collection) -> ClassGuess:
     files = [pair.mask for pair in collection.pairs if pair.image and pair.mask]
-    chosen = spread(files, _LABELME_FILES)
+    chosen = spread(files, _MAX_LABELME_FILES_READ)
     counts = annotations.labels(seen.folder / path for path in chosen)
     ordered = dict(sorted(counts.items()))
-    legend = legends.named_legend("labelme", ordered, what="LabelMe polygons", why=f"labels in {len(chosen)} files")
-    return legend
+    return guess_from_names("labelme", ordered, what="LabelMe polygons", why=f"labels in {len(chosen)} files")
 
 
-def _lost(seen: Survey, found: str, *, remedy: str = "") -> DataError:
+def _make_error(seen: Survey, found: str, *, remedy: str = "") -> DataError:
     return DataError(
         seen.folder,
         found=found if "the folder holds" in found else f"{found}; the folder holds {overview(seen.paths)}",

@@ -1,7 +1,7 @@
-"""Find the user's own data, see whether they changed, and open their files.
+"""Stage `look`: find the user's own data, note whether they changed, and open their files.
 
-The stage before `download`: it notes what the folder holds by name, size and time, so that `dvc repro` notices any
-change. `segline.data.download.own` and `segline.data.extract.own` come after it.
+The stage before `download` writes a digest of the names, sizes and times in the folder, so that `dvc repro` notices
+any change. `segline.data.download.own` and `segline.data.extract.own` come after it.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ from segline.storage import atomic_file
 
 
 def look(options: Options, *, root: Path, path: Path, report: Report = silent) -> None:
-    """Write to `path` a digest of the names, sizes and times of all files: other than last time, they changed.
+    """Write to `path` a digest of the names, sizes and times of all files, which changes when they do.
 
-    Where the folder is not there, what was seen last is kept, so that data that were prepared stay usable.
+    Where the folder is missing, the last digest is kept, so that prepared data stay usable.
 
     Raises:
         LinkError: a link leads out of the folder, and the options do not say that links may.
@@ -30,7 +30,7 @@ def look(options: Options, *, root: Path, path: Path, report: Report = silent) -
     try:
         folder = locate(options, root=root)
     except DataError as error:
-        report(f"note: {error.place}: {error.found}; what is prepared stays as it is")
+        report(f"note: {error.place}: {error.found}; prepared data are kept as they are")
         text = read_text(path) if path.exists() else "not seen yet\n"
     else:
         state = hashlib.sha256()
@@ -48,7 +48,7 @@ def locate(options: Options, *, root: Path) -> Path:
 
     Raises:
         ConfigError: ``params.yaml`` names none, or one that holds the project itself.
-        DataError: it is not there, or no folder.
+        DataError: it does not exist, or is no folder.
     """
     stated = definition.source_of(options)
     folder = (root / Path(stated).expanduser()).absolute()
@@ -71,25 +71,25 @@ def locate(options: Options, *, root: Path) -> Path:
 
 
 def fence(options: Options, source: Path) -> Path | None:
-    """Name the folder that links must not lead out of; None where the options say that they may."""
+    """Return the folder that links must not lead out of; None where the options allow them to."""
     return None if options.follow_links else source
 
 
 def digest_source(path: Path, within: Path | None) -> str:
-    """Hash one of the user's files: SHA-256.
+    """Compute the SHA-256 of one of the user's files.
 
     Raises:
-        DataError: it cannot be read, or a link leads out of `within`.
+        DataError: the file cannot be read, or a link leads out of `within`.
     """
     with open_source(path, within) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def open_source(path: Path, within: Path | None) -> BufferedReader:
-    """Open one of the user's files, whose links stay in the folder `within` where that is given.
+    """Open one of the user's files; links must stay in the folder `within`, if it is given.
 
     Raises:
-        DataError: it cannot be read.
+        DataError: the file cannot be read.
     """
     try:
         return open_file(path, limit=max(image_bytes(), JSON_BYTES), within=within)

@@ -1,4 +1,4 @@
-"""Write what was guessed of the user's own data: the class table and the entry in ``params.yaml``."""
+"""Write the guess about the user's own data: the class table and the entry in ``params.yaml``."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from segline.config import Options
 from segline.config.edit import Document
-from segline.data.look.class_guess import write_table
+from segline.data.look.class_guess import format_table
 from segline.data.look.guess import Guess, guess
 from segline.datasets.folder import NAME
 from segline.datasets.own import classes
@@ -23,15 +23,14 @@ from segline.storage import atomic_file
 _FOLLOW_LINKS = "follow_links"
 
 FLOOR = 0.1
-"""The test mIoU that a first version of the user's model must beat, until they know better."""
+"""The test mIoU that a first version of the user's model must beat, unless they change it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What became of it.
+    """The result of `set_up`.
 
     Args:
-        guess: what was guessed.
         changes: what was written or kept, in words.
     """
 
@@ -44,28 +43,28 @@ def set_up(
 ) -> Written:
     """Guess what `folder` holds and write its class table and the entry in `params`.
 
-    What is there already is kept, unless `force` is given; a second run changes nothing.
+    What exists already is kept, unless `force` is given; a second run changes nothing.
 
     Args:
-        follow_links: whether links in `folder` may lead out of it, which `params` remembers; None for what it says.
+        follow_links: whether links in `folder` may lead out of it; `params` remembers the answer, and None repeats it.
 
     Raises:
         DataError: a guess is impossible.
         LinkError: a link leads out of `folder`, and none may.
-        ConfigError: `params` is wrong, or describes other data of the user's.
+        ConfigError: `params` is wrong, or describes another folder.
         StorageError: no room or no right to write.
     """
-    document = Document(params)  # a mistake in it shows before minutes are spent
+    document = Document(params)  # read first: a mistake in it shows before minutes are spent
     content = document.content
-    stated = _stated(folder, root=params.parent)
+    stated = _state_path(folder, root=params.parent)
     earlier = content["options"].get(NAME) or {}
-    _refuse_other(params, earlier, stated, force=force)
+    _refuse_other_folder(params, earlier, stated, force=force)
     remembered = earlier.get("path") == stated and bool(earlier.get(_FOLLOW_LINKS))
     follow = remembered if follow_links is None else follow_links
     guessed = guess(folder, follow_links=follow, report=report)
     table = folder / Files.CLASSES
     changes = [_write_table(table, guessed, force=force)]
-    entry = _entry(guessed.options, stated)
+    entry = _make_entry(guessed.options, stated)
     if earlier and not force:
         if follow != remembered:
             earlier[_FOLLOW_LINKS] = follow
@@ -74,18 +73,18 @@ def set_up(
         changes.append(f"params.yaml: options.{NAME} kept" + ("" if same else ", though the guess differs (--force)"))
     else:
         content["options"][NAME] = CommentedMap(entry)
-    changes += _enlist(content)
+    changes += _list_dataset(content)
     document.save()
     return Written(guess=guessed, changes=tuple(changes))
 
 
-def _stated(folder: Path, *, root: Path) -> str:
-    """The path for ``params.yaml``: relative where the folder is in the project."""
+def _state_path(folder: Path, *, root: Path) -> str:
+    """Return the path for ``params.yaml``: relative where the folder is in the project."""
     whole = Path(os.path.realpath(folder))  # `resolve` fails at links that lead in a circle
     if not str(whole).isprintable():
         raise ConfigError(
             folder,
-            found="a path with signs that show nothing, or with bytes that are no UTF-8",
+            found="a path with invisible characters, or with bytes that are no UTF-8",
             expected="a path that a person can read in params.yaml",
             remedy="rename the folder, then run segline init on it",
         )
@@ -99,14 +98,14 @@ def _stated(folder: Path, *, root: Path) -> str:
     return whole.relative_to(root.resolve()).as_posix() if whole.is_relative_to(root.resolve()) else str(whole)
 
 
-def _refuse_other(params: Path, earlier: Mapping[str, Any], stated: str, *, force: bool) -> None:
+def _refuse_other_folder(params: Path, earlier: Mapping[str, Any], stated: str, *, force: bool) -> None:
     if earlier and earlier.get("path") != stated and not force:
         raise ConfigError(
             f"{params} options.{NAME}.path",
             found=repr(earlier.get("path")),
             expected=f"{stated!r}: a project has one set of own data",
-            remedy="give --force to replace the entry, or make a project of its own for the second one (a copy of this "
-            "checkout; SEGLINE_ROOT says which project a command works on)",
+            remedy="give --force to replace the entry, or make a second project for the second folder: copy this "
+            "checkout, and set SEGLINE_ROOT to choose the project that a command works on",
         )
 
 
@@ -117,19 +116,19 @@ def _write_table(path: Path, guessed: Guess, *, force: bool) -> str:
         classes.read(path, encoding=guessed.options.encoding, remedy="correct it, or give --force to write it anew")
         return f"{path} kept (--force writes it anew)"
     with atomic_file(path) as partial:
-        partial.write_text(write_table(guessed.legend), "utf-8")
+        partial.write_text(format_table(guessed.classes), "utf-8")
     classes.read(path, encoding=guessed.options.encoding, remedy="correct it")
-    return f"{path} written: {len(guessed.legend.entries)} classes"
+    return f"{path} written: {len(guessed.classes.entries)} classes"
 
 
-def _entry(options: Options, stated: str) -> dict[str, Any]:
-    """What differs from the defaults, in the order of `Options`."""
+def _make_entry(options: Options, stated: str) -> dict[str, Any]:
+    """Collect the options that differ from the defaults, in the order of `Options`."""
     given = options.model_dump(exclude_defaults=True)
     return {"path": stated, **{name: given[name] for name in Options.model_fields if name in given}}
 
 
-def _enlist(document: CommentedMap) -> list[str]:
-    """Put the dataset where a dataset must be named; what was changed, in words."""
+def _list_dataset(document: CommentedMap) -> list[str]:
+    """Name the dataset wherever ``params.yaml`` lists datasets; return the changes in words."""
     said = []
     for key in ("datasets", "own"):
         names = document.setdefault(key, CommentedSeq())

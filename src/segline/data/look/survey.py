@@ -1,6 +1,6 @@
-"""What a folder of the user's holds: groups of files that look alike, each sampled a little.
+"""Survey a folder of the user's: group its files by name, and read a few of each group.
 
-However many files there are, only their names are all looked at; pixels of a few of each group.
+All names are read, but the pixels of only a few files, however many there are.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,76 +18,34 @@ from segline.pictures import open_picture, read_bytes
 from segline.progress import Report, showing, silent
 from segline.reading import FOLDER, NOTHING, kind_of
 
-_FEW_COLOURS = 64  # up to here a picture is taken for a mask
-_GROUPS = 100  # whose pixels are looked at
-_FILES = 3  # of each
-_JSON_FILES = 12  # opened to see what they are
-_LOSSY = ("JPEG", "MPO", "WEBP")
+_MAX_COLOURS_OF_MASK = 64
+_MAX_GROUPS_READ = 100
+_FILES_READ_PER_GROUP = 3
+_MAX_JSON_FILES_READ = 12
+_LOSSY_FORMATS = ("JPEG", "MPO", "WEBP")
 
 _MASK_WORDS = frozenset(
-    (
-        "ann",
-        "annot",
-        "annotation",
-        "annotations",
-        "anns",
-        "gt",
-        "gtfine",
-        "groundtruth",
-        "label",
-        "labelids",
-        "labels",
-        "labeltrainids",
-        "lbl",
-        "mask",
-        "masks",
-        "seg",
-        "segmentation",
-        "segmentationclass",
-        "segmentations",
-        "semantic",
-        "target",
-        "testannot",
-        "trainannot",
-        "trimap",
-        "trimaps",
-        "valannot",
-        "y",
-    )
+    {"ann", "annot", "annotation", "annotations", "anns", "testannot", "trainannot", "valannot"}
+    | {"label", "labelids", "labels", "labeltrainids", "lbl", "gt", "gtfine", "groundtruth", "trimap", "trimaps"}
+    | {"mask", "masks", "seg", "segmentation", "segmentationclass", "segmentations", "semantic", "target", "y"}
 )
 _IMAGE_WORDS = frozenset(
-    (
-        "frames",
-        "image",
-        "images",
-        "img",
-        "imgs",
-        "input",
-        "inputs",
-        "jpegimages",
-        "leftimg8bit",
-        "photo",
-        "photos",
-        "picture",
-        "pictures",
-        "rgb",
-        "sat",
-        "x",
-    )
+    {"image", "images", "img", "imgs", "input", "inputs", "frames", "photo", "photos", "picture", "pictures", "x"}
+    | {"jpegimages", "leftimg8bit", "rgb", "sat"}
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Pictures in one folder with one ending of names and one extension.
+    """Pictures in one folder whose names have the same ending and extension.
 
     Args:
-        ending: what their names end in, as masks' do (``_mask``); empty for none.
+        ending: the end of their names, as masks have one (``_mask``); empty for none.
         suffix: the extension, in lower case.
         paths: relative to the surveyed folder, sorted.
-        masklike: whether their pixels are a mask's: few colours; None where none could be looked at.
+        masklike: whether they have as few colours as masks; None where none could be read.
         lossy: whether they are of a lossy format.
-        fault: why none could be looked at.
+        fault: why none could be read.
     """
 
     folder: str
@@ -100,24 +58,25 @@ class Group:
 
     @property
     def named(self) -> str:
-        """What the names say they are: ``mask``, ``image`` or nothing; the nearest word counts."""
+        """Return the kind that the names state: ``mask``, ``image`` or nothing; the nearest word counts."""
         words = [self.ending.strip(" _.-"), *reversed(PurePosixPath(self.folder).parts)]
         for word in (word.lower() for word in words):
-            if word in _MASK_WORDS or any(part in _MASK_WORDS for part in word.replace("-", "_").split("_")):
+            parts = {word, *word.replace("-", "_").split("_")}
+            if parts & _MASK_WORDS:
                 return "mask"
-            if word in _IMAGE_WORDS or any(part in _IMAGE_WORDS for part in word.replace("-", "_").split("_")):
+            if parts & _IMAGE_WORDS:
                 return "image"
         return ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What a folder holds.
+    """The content of a folder.
 
     Args:
         follow_links: whether links in it may lead out of it.
         paths: every file, relative to `folder`.
-        groups: its pictures.
+        groups: the pictures among them.
         coco: files that describe many images in COCO's form.
         labelme: files that describe one image in LabelMe's form (by extension, where the sampled ones are).
     """
@@ -131,11 +90,11 @@ class Survey:
 
 
 def survey(folder: Path, *, follow_links: bool = False, report: Report = silent) -> Survey:
-    """Look at every name under `folder`, and at the pixels of a few files.
+    """Read every name under `folder`, and the pixels of a few files.
 
     Raises:
         DataError: there is no such folder, or nothing in it.
-        LinkError: a link leads out of it, and none may.
+        LinkError: a link leads out of the folder, and none may.
     """
     kind = kind_of(folder)
     if kind != FOLDER:
@@ -147,23 +106,23 @@ def survey(folder: Path, *, follow_links: bool = False, report: Report = silent)
         )
     with showing(report) as progress:
         advance = progress.start("files found", None)
-        paths = tuple(_counted(walk(folder, follow_links=follow_links), advance))
-    coco, labelme = _described(folder, [path for path in paths if path.lower().endswith(".json")])
-    groups = _groups(path for path in paths if is_image(path))
-    step = max(1, len(groups) // _GROUPS)
-    looked = [_look(folder, group) if place % step == 0 else group for place, group in enumerate(groups)]
+        paths = tuple(_count_paths(walk(folder, follow_links=follow_links), advance))
+    coco, labelme = _find_annotations(folder, [path for path in paths if path.lower().endswith(".json")])
+    groups = _group_pictures(path for path in paths if is_image(path))
+    step = max(1, len(groups) // _MAX_GROUPS_READ)
+    looked = [_look_at_group(folder, group) if place % step == 0 else group for place, group in enumerate(groups)]
     return Survey(
         folder=folder, follow_links=follow_links, paths=paths, groups=tuple(looked), coco=coco, labelme=labelme
     )
 
 
-def _counted(paths: Iterator[str], advance: Callable[[int], None]) -> Iterator[str]:
+def _count_paths(paths: Iterator[str], advance: Callable[[int], None]) -> Iterator[str]:
     for path in paths:
         advance(1)
         yield path
 
 
-def _groups(paths: Iterator[str]) -> list[Group]:
+def _group_pictures(paths: Iterator[str]) -> list[Group]:
     found: dict[tuple[str, str, str], list[str]] = {}
     for path in paths:
         whole = PurePosixPath(path)
@@ -176,30 +135,30 @@ def _groups(paths: Iterator[str]) -> list[Group]:
 
 
 def spread(paths: Sequence[str], count: int) -> list[str]:
-    """Up to `count` of `paths`, evenly spread over all of them."""
+    """Choose up to `count` of `paths`, evenly spread over all of them."""
     count = min(count, len(paths))
     return [paths[place * len(paths) // count] for place in range(count)]
 
 
-def _look(folder: Path, group: Group) -> Group:
+def _look_at_group(folder: Path, group: Group) -> Group:
     seen: list[tuple[bool, int]] = []
     fault: DataError | None = None
-    for path in spread(group.paths, _FILES):
+    for path in spread(group.paths, _FILES_READ_PER_GROUP):
         try:
-            seen.append(_facts(folder / path))
+            seen.append(_measure_picture(folder / path))
         except DataError as error:
             fault = fault or error
     if not seen:
         return replace(group, fault=fault)
-    masklike = sum(not lossy and colours <= _FEW_COLOURS for lossy, colours in seen) * 2 > len(seen)
+    masklike = sum(not lossy and colours <= _MAX_COLOURS_OF_MASK for lossy, colours in seen) * 2 > len(seen)
     return replace(group, masklike=masklike, lossy=all(lossy for lossy, _ in seen))
 
 
-def _facts(path: Path) -> tuple[bool, int]:
-    """Whether a picture is stored lossily, and how many colours it has."""
+def _measure_picture(path: Path) -> tuple[bool, int]:
+    """Return whether a picture is stored lossily, and how many colours it has."""
     data = read_bytes(path)
     with open_picture(data, place=path) as opened:
-        lossy = opened.format in _LOSSY
+        lossy = opened.format in _LOSSY_FORMATS
     pixels = decode_image(data, place=path).pixels
     # A few thousand pixels tell a photograph from a mask.
     height, width = pixels.shape[:2]
@@ -207,18 +166,18 @@ def _facts(path: Path) -> tuple[bool, int]:
     return lossy, len(np.unique(small.reshape(-1, 3), axis=0))
 
 
-def _size(path: Path) -> int:
-    """Bytes of a file; none of one that a link only promises."""
+def _get_size(path: Path) -> int:
+    """Return the bytes of a file; 0 for a link that leads nowhere."""
     return path.stat().st_size if path.is_file() else 0
 
 
-def _described(folder: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The COCO and the LabelMe files among `paths`; of many, a few are opened."""
-    if len(paths) <= _JSON_FILES:
+def _find_annotations(folder: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Find the COCO and the LabelMe files among `paths`; of many, only a few are opened."""
+    if len(paths) <= _MAX_JSON_FILES_READ:
         opened = list(paths)
     else:
-        largest = sorted(paths, key=lambda path: -_size(folder / path))[: _JSON_FILES // 2]
-        opened = list(dict.fromkeys([*largest, *spread(paths, _JSON_FILES // 2)]))
+        largest = sorted(paths, key=lambda path: -_get_size(folder / path))[: _MAX_JSON_FILES_READ // 2]
+        opened = list(dict.fromkeys([*largest, *spread(paths, _MAX_JSON_FILES_READ // 2)]))
     coco, labelme = [], []
     for path in opened:
         try:
@@ -229,5 +188,5 @@ def _described(folder: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tup
             coco.append(path)
         elif annotations.is_labelme(content):
             labelme.append(path)
-    everyone = len(labelme) * 2 > len(opened)
-    return tuple(sorted(coco)), tuple(path for path in paths if path not in coco) if everyone else tuple(labelme)
+    most = len(labelme) * 2 > len(opened)
+    return tuple(sorted(coco)), tuple(path for path in paths if path not in coco) if most else tuple(labelme)

@@ -1,1 +1,1 @@
-"""Stage `prepare`: decoded once into memory-mapped splits."""
+"""Stage `prepare`: decode every sample once, into memory-mapped splits."""

@@ -1,21 +1,22 @@
-"""Decode once: manifest -> few large memory-mapped files a split.
+"""Decode every sample once: manifest -> a few large memory-mapped files per split.
 
 Layout of a prepared folder::
 
-    index.arrow             one row a sample: id, split, sizes, offsets into the files below
+    index.arrow             one row per sample: id, split, sizes, offsets into the files below
     <split>.images          uint8, HWC RGB, scaled, one after another
-    <split>.masks           uint8, HW train ids, scaled like the images: what training looks at
-    <split>.labels          uint8, HW train ids, native size: what scores are counted on (none for train)
+    <split>.masks           uint8, HW train ids, scaled like the images, for training
+    <split>.labels          uint8, HW train ids, native size, for scores (none for train)
     train.places            int32 (samples, classes, PLACES): where in a mask each class is, flat; -1: nowhere
-    meta.json               what it was made with, and digests of splits and label map
+    meta.json               `PreparedMeta`: how it was made, and digests of splits and label map
 
 The manifest knows every size, so the offsets are known before the first file is decoded, and the
 workers write their samples into place themselves: no pixel passes from one process to another.
-Nothing in it depends on time or machine, so equal inputs give equal digests in ``dvc.lock``.
+Nothing depends on time or machine, so equal inputs give equal digests in ``dvc.lock``.
 """
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
@@ -30,14 +31,25 @@ from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.data.images import manifest, split
 from segline.data.images.decode import read_image, read_mask
 from segline.data.images.scale import scale_image, scale_mask, scaled_size
-from segline.data.prepare.prepared import FORMAT, PLACES, SCORED
+from segline.data.prepare.prepared import FORMAT, PLACES, SCORED, PreparedMeta
 from segline.datasets.base import SPLITS, Dataset
 from segline.errors import DataError
 from segline.parallel.pool import stream_samples
 from segline.project import Files
 from segline.storage import atomic_folder
 
-_READ = ("id", "split", "group", "image", "mask", "mask_height", "mask_width", "image_sha256", "mask_sha256", "pixels")
+_MANIFEST_COLUMNS = (
+    "id",
+    "split",
+    "group",
+    "image",
+    "mask",
+    "mask_height",
+    "mask_width",
+    "image_sha256",
+    "mask_sha256",
+    "pixels",
+)
 
 _SCHEMA = pa.schema(
     [
@@ -53,6 +65,25 @@ _SCHEMA = pa.schema(
         ("label_offset", pa.int64()),  # -1 where the split is not scored
     ]
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sample:
+    """One row of the index, with its files and its place in the split."""
+
+    id: str
+    split: str
+    group: str
+    height: int
+    width: int
+    native_height: int
+    native_width: int
+    image_offset: int
+    mask_offset: int
+    label_offset: int
+    image: str
+    mask: str
+    place: int
 
 
 def prepare(
@@ -74,15 +105,15 @@ def prepare(
         DataError: a file changed or vanished since it was validated.
         StorageError: the disk is full.
     """
-    rows = manifest.read(manifest_folder / Files.MANIFEST, columns=_READ).sort_by("id")
-    index = _index(rows, short_side)
+    rows = manifest.read(manifest_folder / Files.MANIFEST, columns=_MANIFEST_COLUMNS).sort_by("id")
+    index = _make_index(rows, short_side)
     samples = _Samples(index.append_column("image", rows["image"]).append_column("mask", rows["mask"]))
     with atomic_folder(folder) as partial_folder:
         for name in SPLITS:
             for kind in ("images", "masks", "labels" if name in SCORED else "places"):
                 (partial_folder / f"{name}.{kind}").touch()
         store = partial(
-            _store,
+            _store_sample,
             raw=raw,
             label_map=dataset.label_map,
             colours=dataset.colours,
@@ -93,25 +124,25 @@ def prepare(
             pass
         with pa.ipc.new_file(partial_folder / Files.INDEX, _SCHEMA) as writer:
             writer.write_table(index.combine_chunks())
-        meta = _meta(dataset, rows, short_side)
+        meta = _make_meta(dataset, rows, short_side)
         (partial_folder / Files.META).write_text(json.dumps(meta, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     counts = ", ".join(f"{name} {meta['splits'][name]['samples']}" for name in SPLITS)
     scale = "their own size" if short_side is None else f"short side {short_side}"
     report(f"{dataset.name}: prepared {rows.num_rows} samples ({counts}) at {scale}")
 
 
-def _index(rows: pa.Table, short_side: int | None) -> pa.Table:
-    """Sizes and offsets of all samples, in the order of `rows`."""
+def _make_index(rows: pa.Table, short_side: int | None) -> pa.Table:
+    """Compute sizes and offsets of all samples, in the order of `rows`."""
     native = np.stack([rows["mask_height"].to_numpy(), rows["mask_width"].to_numpy()], axis=1).astype(np.int64)
     sizes = np.array([scaled_size(*size, short_side=short_side) for size in native.tolist()], np.int64).reshape(-1, 2)
     splits = np.array(rows["split"].to_pylist())
     offsets = {kind: np.full(len(native), -1, dtype=np.int64) for kind in ("image", "mask", "label")}
     for name in SPLITS:
         own = splits == name
-        offsets["image"][own] = _starts(3 * sizes[own].prod(axis=1))
-        offsets["mask"][own] = _starts(sizes[own].prod(axis=1))
+        offsets["image"][own] = _sum_before(3 * sizes[own].prod(axis=1))
+        offsets["mask"][own] = _sum_before(sizes[own].prod(axis=1))
         if name in SCORED:
-            offsets["label"][own] = _starts(native[own].prod(axis=1))
+            offsets["label"][own] = _sum_before(native[own].prod(axis=1))
     columns = {
         **{name: rows[name] for name in ("id", "split", "group")},
         "height": sizes[:, 0],
@@ -123,12 +154,12 @@ def _index(rows: pa.Table, short_side: int | None) -> pa.Table:
     return pa.table({field.name: pa.array(columns[field.name]).cast(field.type) for field in _SCHEMA}, schema=_SCHEMA)
 
 
-def _starts(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _sum_before(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.cumsum(lengths) - lengths
 
 
-class _Samples(Sequence[dict[str, Any]]):
-    """Rows of the index with their files and their place in the split; as objects only while they are worked on."""
+class _Samples(Sequence[_Sample]):
+    """The samples of the index; Python objects only while they are worked on."""
 
     def __init__(self, table: pa.Table) -> None:
         splits = np.array(table["split"].to_pylist())
@@ -141,20 +172,20 @@ class _Samples(Sequence[dict[str, Any]]):
         return int(self._table.num_rows)
 
     @overload
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    def __getitem__(self, index: int) -> _Sample: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[dict[str, Any]]: ...
-    def __getitem__(self, index: int | slice) -> dict[str, Any] | Sequence[dict[str, Any]]:
+    def __getitem__(self, index: slice) -> list[_Sample]: ...
+    def __getitem__(self, index: int | slice) -> _Sample | list[_Sample]:
         if isinstance(index, int):
             if not 0 <= index < len(self):
                 raise IndexError(index)
-            return dict(self._table.slice(index, 1).to_pylist()[0])
+            return self[index : index + 1][0]
         start, stop, _ = index.indices(len(self))
-        return list(self._table.slice(start, stop - start).to_pylist())
+        return [_Sample(**row) for row in self._table.slice(start, stop - start).to_pylist()]
 
 
-def _store(
-    row: dict[str, Any],
+def _store_sample(
+    sample: _Sample,
     *,
     raw: Path,
     label_map: LabelMap,
@@ -163,22 +194,22 @@ def _store(
     short_side: int | None,
 ) -> None:
     """Decode, scale and write one sample."""
-    image = read_image(raw / row["image"])
-    label = label_map.encode(read_mask(raw / row["mask"], colours=colours))
-    _check_size(row, image, label, place=raw / row["mask"])
+    image = read_image(raw / sample.image)
+    label = label_map.encode(read_mask(raw / sample.mask, colours=colours))
+    _check_size(sample, image, label, place=raw / sample.mask)
     mask = scale_mask(label, short_side=short_side)
-    name = row["split"]
-    _put(folder / f"{name}.images", row["image_offset"], scale_image(image, short_side=short_side))
-    _put(folder / f"{name}.masks", row["mask_offset"], mask)
+    name = sample.split
+    _write_at(folder / f"{name}.images", sample.image_offset, scale_image(image, short_side=short_side))
+    _write_at(folder / f"{name}.masks", sample.mask_offset, mask)
     if name in SCORED:
-        _put(folder / f"{name}.labels", row["label_offset"], label)
+        _write_at(folder / f"{name}.labels", sample.label_offset, label)
     else:
-        places = _places(mask, len(label_map))
-        _put(folder / f"{name}.places", row["place"] * places.nbytes, places)
+        places = _choose_places(mask, len(label_map))
+        _write_at(folder / f"{name}.places", sample.place * places.nbytes, places)
 
 
-def _check_size(row: dict[str, Any], image: Image, label: Mask, *, place: Path) -> None:
-    native = (row["native_height"], row["native_width"])
+def _check_size(sample: _Sample, image: Image, label: Mask, *, place: Path) -> None:
+    native = (sample.native_height, sample.native_width)
     if image.shape[:2] != label.shape or label.shape != native:
         raise DataError(
             place,
@@ -188,14 +219,14 @@ def _check_size(row: dict[str, Any], image: Image, label: Mask, *, place: Path) 
         )
 
 
-def _put(path: Path, offset: int, array: npt.NDArray[Any]) -> None:
+def _write_at(path: Path, offset: int, array: npt.NDArray[Any]) -> None:
     with path.open("r+b") as handle:
         handle.seek(offset)
         handle.write(np.ascontiguousarray(array).data)
 
 
-def _places(mask: Mask, classes: int) -> npt.NDArray[np.int32]:
-    """`PLACES` pixels of each class, evenly spread over those it has, as flat positions."""
+def _choose_places(mask: Mask, classes: int) -> npt.NDArray[np.int32]:
+    """Choose `PLACES` pixels of each class, evenly spread over those it has, as flat positions."""
     places = np.full((classes, PLACES), -1, dtype=np.int32)
     for train_id in np.unique(mask):
         if train_id != VOID:
@@ -204,8 +235,8 @@ def _places(mask: Mask, classes: int) -> npt.NDArray[np.int32]:
     return places
 
 
-def _meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> dict[str, Any]:
-    of = {name: rows.filter(pc.equal(rows["split"], name)) for name in SPLITS}
+def _make_meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> PreparedMeta:
+    rows_of = {name: rows.filter(pc.equal(rows["split"], name)) for name in SPLITS}
     return {
         "format": FORMAT,
         "dataset": dataset.name,
@@ -217,15 +248,15 @@ def _meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> dict[str,
             name: {
                 "samples": own.num_rows,
                 "digest": split_digest(name, own),
-                "pixels": _pixels(own, len(dataset.label_map)),
+                "pixels": _sum_pixels(own, len(dataset.label_map)),
             }
-            for name, own in of.items()
+            for name, own in rows_of.items()
         },
     }
 
 
 def split_digest(name: str, rows: pa.Table) -> str:
-    """Digest of the split `name`, whose samples are the `rows` of a manifest.
+    """Compute the digest of the split `name`, whose samples are the `rows` of a manifest.
 
     The mask's content belongs to the split's identity: a relabelled image is another test.
     """
@@ -233,7 +264,7 @@ def split_digest(name: str, rows: pa.Table) -> str:
     return split.digest({key: f"{name} {image} {mask}" for key, image, mask in zip(*columns, strict=True)})
 
 
-def _pixels(rows: pa.Table, classes: int) -> list[int]:
-    """Native pixels by train id."""
+def _sum_pixels(rows: pa.Table, classes: int) -> list[int]:
+    """Sum up native pixels by train id."""
     flat = pc.list_flatten(rows["pixels"]).to_numpy()
     return [int(count) for count in flat.reshape(-1, classes).sum(axis=0)]

@@ -1,8 +1,8 @@
-"""A prepared folder, read through memory maps; `segline.data.prepare.prepare` says what lies in it."""
+"""Read a prepared folder through memory maps; `segline.data.prepare.prepare` describes its files."""
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +25,33 @@ PLACES = 32
 """Pixels kept of each class in a training mask, for crops that are to show it."""
 
 
+class SplitMeta(TypedDict):
+    """One split in ``meta.json``."""
+
+    samples: int
+    digest: str
+    pixels: list[int]  # native pixels by train id
+
+
+class PreparedMeta(TypedDict):
+    """The content of ``meta.json``."""
+
+    format: int
+    dataset: str
+    protocol: str
+    label_map: str  # digest
+    short_side: int | None
+    splits: dict[str, SplitMeta]
+
+
 class Prepared:
-    """A prepared folder, read through memory maps; copies nothing until asked for a sample."""
+    """A prepared folder; copies nothing until asked for a sample."""
 
     def __init__(self, folder: Path) -> None:
         """Open `folder`.
 
         Raises:
-            DataError: it is missing, or of another format.
+            DataError: the folder is missing, or of another format.
         """
         self.folder = folder
         try:
@@ -42,13 +61,13 @@ class Prepared:
                 folder, found="no prepared data", expected="the output of the prepare stage", remedy="run dvc repro"
             ) from error
         try:
-            self.meta: dict[str, Any] = strict_json.loads(text)
+            self.meta = cast(PreparedMeta, strict_json.loads(text))
             stated = self.meta["format"]
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(
                 folder / Files.META,
                 found=f"cannot be read ({shortened(str(error))})",
-                expected="what the prepare stage wrote",
+                expected="the file that the prepare stage wrote",
                 remedy="delete the folder, then run dvc repro",
             ) from error
         if stated != FORMAT:
@@ -57,10 +76,10 @@ class Prepared:
             self._index = pa.ipc.open_file(mapped).read_all()  # copies nothing, either
 
     def check(self, dataset: Dataset, *, short_side: int | None) -> None:
-        """Refuse data that was prepared with other parameters than those of now.
+        """Refuse data that were prepared with other parameters than the present ones.
 
         Raises:
-            ConfigError: it was.
+            ConfigError: the dataset, its label map or the short side differs.
         """
         found = (self.meta["dataset"], self.meta["label_map"], self.meta["short_side"])
         expected = (dataset.name, dataset.label_map.digest, short_side)
@@ -68,19 +87,19 @@ class Prepared:
             raise ConfigError(
                 self.folder,
                 found=f"prepared with (dataset, label map, short side) = {found}",
-                expected=f"{expected} as params.yaml and the code say now",
+                expected=f"{expected}, as params.yaml and the code say now",
                 remedy="run dvc repro",
             )
 
     def split(self, name: str) -> "PreparedSplit":
-        """The samples of one split, sorted by id."""
+        """Select the samples of one split, sorted by id."""
         return PreparedSplit(self.folder, name, self._index.filter(pc.equal(self._index["split"], name)), self.meta)
 
 
 class PreparedSplit:
-    """Samples of one split by position. Pickled, it is its folder and name: another process maps the same pages."""
+    """Samples of one split by position. Pickling stores only folder and name: a worker maps the same pages."""
 
-    def __init__(self, folder: Path, name: str, index: pa.Table, meta: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, name: str, index: pa.Table, meta: PreparedMeta) -> None:
         self.name = name
         self.digest: str = meta["splits"][name]["digest"]
         self.dataset: str = meta["dataset"]
@@ -92,34 +111,34 @@ class PreparedSplit:
         self.groups: list[str] = index["group"].to_pylist()  # "" for a sample that stands for itself
         self.short_side: int | None = meta["short_side"]
         self._folder, self._meta = folder, meta
-        self._sizes, self._native = (_columns(index, f"{kind}height", f"{kind}width") for kind in ("", "native_"))
-        self._offsets = _columns(index, "image_offset", "mask_offset", "label_offset")
+        self._sizes, self._native = (_stack_columns(index, f"{kind}height", f"{kind}width") for kind in ("", "native_"))
+        self._offsets = _stack_columns(index, "image_offset", "mask_offset", "label_offset")
         self._images = _map(folder / f"{name}.images")
         self._masks = _map(folder / f"{name}.masks")
         self._labels = _map(folder / f"{name}.labels") if name in SCORED else None
         self._places = None if name in SCORED else _map(folder / f"{name}.places").view(np.int32)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _reopened, (self._folder, self.name, self._meta)
+        return _reopen, (self._folder, self.name, self._meta)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def size(self, index: int) -> tuple[int, int]:
-        """Height and width of a scaled image."""
+        """Return height and width of a scaled image."""
         height, width = self._sizes[index].tolist()
         return height, width
 
     def image(self, index: int) -> Image:
-        """Scaled image, uint8 (h, w, 3), a read-only view."""
+        """Return a scaled image, uint8 (h, w, 3), as a read-only view."""
         return self._view(self._images, self._offsets[index, 0], (*self.size(index), 3))
 
     def mask(self, index: int) -> Mask:
-        """Scaled mask, uint8 (h, w) train ids, a read-only view."""
+        """Return a scaled mask, uint8 (h, w) train ids, as a read-only view."""
         return self._view(self._masks, self._offsets[index, 1], self.size(index))
 
     def label(self, index: int) -> Mask:
-        """Native mask, uint8 (H, W) train ids, a read-only view.
+        """Return a mask at native size, uint8 (H, W) train ids, as a read-only view.
 
         Raises:
             ValueError: this split is not scored.
@@ -129,7 +148,7 @@ class PreparedSplit:
         return self._view(self._labels, self._offsets[index, 2], tuple(self._native[index].tolist()))
 
     def places(self, index: int) -> npt.NDArray[np.int32]:
-        """Where in the scaled mask each class is, int32 (classes, `PLACES`), flat positions; -1: nowhere.
+        """Return where each class is in the scaled mask: int32 (classes, `PLACES`) flat positions; -1: nowhere.
 
         Raises:
             ValueError: this split is not trained on.
@@ -139,7 +158,7 @@ class PreparedSplit:
         return np.asarray(self._places.reshape(len(self), -1, PLACES)[index])
 
     def rescaled(self, *, raw: Path, manifest_folder: Path, short_side: int | None) -> "RescaledSplit":
-        """The same samples and native labels, with images at another scale, decoded from the raw files."""
+        """Return the same samples and native labels, with images at another scale, decoded from the raw files."""
         rows = manifest.read(manifest_folder / Files.MANIFEST, columns=("id", "image"))
         images = dict(zip(rows["id"].to_pylist(), rows["image"].to_pylist(), strict=True))
         return RescaledSplit(self, {name: raw / images[name] for name in self.ids}, short_side=short_side)
@@ -150,7 +169,7 @@ class PreparedSplit:
 
 
 class RescaledSplit:
-    """A split for a network that was trained on another scale than this one was prepared at."""
+    """A split for a network that was trained at another scale than the split was prepared at."""
 
     def __init__(self, split: PreparedSplit, files: dict[str, Path], *, short_side: int | None) -> None:
         self.name, self.dataset, self.digest, self.protocol = split.name, split.dataset, split.digest, split.protocol
@@ -162,27 +181,27 @@ class RescaledSplit:
         return len(self._split)
 
     def image(self, index: int) -> Image:
-        """Image at this scale, uint8 (h, w, 3)."""
+        """Return an image at this scale, uint8 (h, w, 3)."""
         return scale_image(read_image(self._files[self.ids[index]]), short_side=self.short_side)
 
     def label(self, index: int) -> Mask:
-        """Native mask, uint8 (H, W) train ids."""
+        """Return a mask at native size, uint8 (H, W) train ids."""
         return self._split.label(index)
 
 
-def _reopened(folder: Path, name: str, meta: dict[str, Any]) -> PreparedSplit:
+def _reopen(folder: Path, name: str, meta: PreparedMeta) -> PreparedSplit:
     prepared = Prepared(folder)
     if prepared.meta != meta:
         raise DataError(
             folder,
-            found="other data than those opened at first",
-            expected="prepared data that stay while they are trained on",
-            remedy="start the training again once `dvc repro` is done",
+            found="other data than when the training began",
+            expected="prepared data that do not change during a training",
+            remedy="wait until `dvc repro` is done, then start the training again",
         )
     return prepared.split(name)
 
 
-def _columns(table: pa.Table, *names: str) -> npt.NDArray[np.int64]:
+def _stack_columns(table: pa.Table, *names: str) -> npt.NDArray[np.int64]:
     return np.stack([table[name].to_numpy() for name in names], axis=1).astype(np.int64)
 
 

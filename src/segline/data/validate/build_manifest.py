@@ -1,16 +1,16 @@
-"""Build the manifest: look at every file of a dataset and write down what it is and holds.
+"""Build the manifest: read every file of a dataset and describe it.
 
-Each file is read once: bytes -> SHA-256 -> pixels -> histogram. What is wrong with a sample is
-written down in its row and judged by `segline.data.validate.expectations`; nothing is raised here for it.
+Each file is read once: bytes -> SHA-256 -> pixels -> histogram. Problems of a sample are written into its row and
+judged by `segline.data.validate.expectations`; they raise nothing here.
 """
 
 import hashlib
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,8 @@ import pyarrow as pa
 from segline.core.coding import Colours
 from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.core.vision import perceptual_hash
-from segline.data.images.decode import decode_image, decode_mask
-from segline.data.images.manifest import SCHEMA
+from segline.data.images.decode import Decoded, decode_image, decode_mask
+from segline.data.images.manifest import SCHEMA, SampleRow
 from segline.data.validate import sample_statistics
 from segline.datasets.base import Dataset, Pair, Split
 from segline.errors import DataError
@@ -28,18 +28,54 @@ from segline.parallel.pool import stream_samples
 from segline.pictures import read_bytes
 from segline.progress import Report, silent
 
-Small = tuple[Image | None, Mask | None]
-"""Copies of image and mask, `perceptual.SIDE` pixels a side; None where the file cannot be read."""
-
 MASK_FOR_IMAGE = "its pixels look like a mask, and its mask's like a photograph"
 """The note of an image that was exchanged for its mask."""
 
-_PACKED = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)  # red, green and blue in one number
-_FEW_COLOURS = 64
-_MANY_IDS = 128
-_ROWS = 1000  # turned into columns at a time
-_BETWEEN = 0.8  # of an id's pixels, from which it is one that lies only on borders
-_FEW_PIXELS = 4  # an id with fewer says nothing
+_RGB_TO_NUMBER = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+_MAX_COLOURS_OF_MASK = 64
+_MAX_IDS_OF_MASK = 128
+_ROWS_PER_BATCH = 1000
+_MIN_BORDER_SHARE = 0.8  # of an id's pixels that lie between two others: from here on, all of it is border
+_MIN_BORDER_PIXELS = 4  # an id with fewer pixels says nothing
+
+_Content = TypeVar("_Content")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ReadFile(Generic[_Content]):
+    """A file that was read: its SHA-256, and its content or why there is none."""
+
+    sha256: str | None = None
+    content: _Content | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskContents:
+    """Which ids a mask holds; the fields are those of `SampleRow`, and the defaults those of no mask."""
+
+    raw_ids: list[int]
+    border_ids: list[int]
+    illegal_ids: list[int]
+    illegal_pixels: int = 0
+    void_fraction: float | None = None
+    pixels: list[int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Examined:
+    """A sample's row, without split and fit, and what else is needed of it.
+
+    Args:
+        image: small copy, `perceptual_hash.SIDE` pixels a side; None where the file cannot be read.
+        mask: small copy of train ids.
+    """
+
+    row: SampleRow
+    image: Image | None
+    mask: Mask | None
+    image_statistics: sample_statistics.ImageStatistics | None
+    mask_statistics: sample_statistics.MaskStatistics | None
 
 
 def build_manifest(
@@ -52,187 +88,185 @@ def build_manifest(
     measured: sample_statistics.Store | None = None,
     report: Report = silent,
 ) -> pa.Table:
-    """Look at every file of `pairs` under `raw`.
+    """Read every file of `pairs` under `raw` and describe it.
 
     Args:
-        measured: takes what the fingerprint needs, a sample a row, where that is wanted.
+        measured: receives what the fingerprint needs, one sample after the other; None where no fingerprint is wanted.
 
     Returns:
-        A table of `segline.data.images.manifest.SCHEMA`, a row a pair, sorted by id.
+        A table of `segline.data.images.manifest.SCHEMA`, one row per pair, sorted by id.
     """
     examine = partial(
-        _examine, raw=raw, label_map=dataset.label_map, colours=dataset.colours, measured=measured is not None
+        _examine, raw=raw, label_map=dataset.label_map, colours=dataset.colours, measure=measured is not None
     )
     ordered = sorted(pairs, key=lambda pair: pair.id)
-    what = f"validate {dataset.name}"
-    seen = stream_samples(examine, ordered, workers=workers, description=what, report=report)
-    rows = _fitted(_stored(seen, measured))
-    split_rows = (row | {"split": splits.get(row["id"])} for row in rows)
-    # A row is five times as large as Python objects as it is in a table.
-    batches = iter(lambda: list(islice(split_rows, _ROWS)), [])
+    examined = stream_samples(examine, ordered, workers=workers, description=f"validate {dataset.name}", report=report)
+    rows = ({**row, "split": splits.get(row["id"])} for row in _add_fits(_store_statistics(examined, measured)))
+    # A row takes five times as much memory as Python objects as in a table.
+    batches = iter(lambda: list(islice(rows, _ROWS_PER_BATCH)), [])
     return pa.Table.from_batches((pa.RecordBatch.from_pylist(batch, schema=SCHEMA) for batch in batches), SCHEMA)
 
 
-def _stored(
-    examined: Iterable[tuple[dict[str, Any], Small, dict[str, Any]]], store: sample_statistics.Store | None
-) -> Iterator[tuple[dict[str, Any], Small]]:
-    """Pass rows and small copies on, and put the measures away."""
-    for row, small, facts in examined:
-        if store is not None:
-            store.add(facts)
-        yield row, small
-
-
-def _fitted(examined: Iterable[tuple[dict[str, Any], Small]]) -> Iterator[dict[str, Any]]:
-    """Rows with `fit`: how well the sample's mask explains its image, and how well its neighbours' masks do.
-
-    Only three small copies are held at a time.
-    """
-    window: deque[tuple[dict[str, Any], Small]] = deque(maxlen=3)
-    for entry in examined:
-        window.append(entry)
-        if len(window) == 1:
-            continue
-        yield _fit(*window) if len(window) == 3 else _fit(None, *window)
-    if window:
-        last = list(window)[-2:]
-        yield _fit(last[0] if len(last) == 2 else None, last[-1], None)
-
-
-def _fit(
-    before: tuple[dict[str, Any], Small] | None,
-    own: tuple[dict[str, Any], Small],
-    after: tuple[dict[str, Any], Small] | None,
-) -> dict[str, Any]:
-    row, (image, mask) = own
-    masks = (mask, before[1][1] if before else None, after[1][1] if after else None)
-    if image is not None:
-        row |= zip(("fit", "fit_previous", "fit_next"), perceptual_hash.explained(image, masks, void=VOID), strict=True)
-    return row
-
-
-def _examine(
-    pair: Pair, *, raw: Path, label_map: LabelMap, colours: Colours | None, measured: bool
-) -> tuple[dict[str, Any], Small, dict[str, Any]]:
-    """One row, its split and fit still to be filled in; small copies of image and mask; their measures."""
-    row: dict[str, Any] = dict.fromkeys(SCHEMA.names)
-    row |= {"id": pair.id, "group": pair.group, "image": pair.image, "mask": pair.mask}
-    row |= {"illegal_ids": [], "illegal_pixels": 0, "raw_ids": [], "border_ids": [], "notes": []}
-    image = mask = None
-    found: dict[str, Any] = {}
-    if pair.mask is not None:
-        facts, mask, pixels = _mask_facts(raw / pair.mask, label_map, colours)
-        row |= facts
-        if measured and pixels is not None:
-            found |= sample_statistics.of_mask(label_map.encode(pixels), classes=len(label_map))
-    if pair.image is not None:
-        facts, image, picture = _image_facts(raw / pair.image, suspected=_is_picture(row))
-        row |= facts
-        if measured and picture is not None:
-            found |= sample_statistics.of_image(picture)
-    row["problems"] = _problems(row)
-    return row, (image, mask), found
-
-
-def _is_picture(row: Mapping[str, Any]) -> bool:
-    """Whether the mask file is what an image would be."""
-    error = row["mask_error"] or ""
-    return len(row["raw_ids"]) > _MANY_IDS or error.startswith(("a coloured picture", "a JPEG", "colours that"))
-
-
-def _few_colours(pixels: Image) -> bool:
-    """Whether an image has as few colours as a mask; a few thousand pixels tell."""
-    some = pixels[:: max(1, pixels.shape[0] // 64), :: max(1, pixels.shape[1] // 64)].reshape(-1, 3)
-    return len(np.unique(some.astype(np.uint32) @ _PACKED)) <= _FEW_COLOURS
-
-
-def _image_facts(path: Path, *, suspected: bool) -> tuple[dict[str, Any], Image | None, Image | None]:
-    """Entries of a row, the small copy, and the pixels."""
-    facts: dict[str, Any] = {}
-    try:
-        data = read_bytes(path)
-        facts["image_sha256"] = hashlib.sha256(data).hexdigest()
-        decoded = decode_image(data, place=path)
-    except DataError as error:
-        return facts | {"image_error": error.found}, None, None
-    height, width = decoded.pixels.shape[:2]
-    small = perceptual_hash.reduce(decoded.pixels)
-    exchanged = [MASK_FOR_IMAGE] if suspected and _few_colours(decoded.pixels) else []
-    facts |= {"image_height": height, "image_width": width, "notes": [*decoded.notes, *exchanged]}
-    return facts | {"image_hash": f"{perceptual_hash.hash_of(small):016x}"}, small, decoded.pixels
-
-
-def _mask_facts(
-    path: Path, label_map: LabelMap, colours: Colours | None
-) -> tuple[dict[str, Any], Mask | None, Mask | None]:
-    """Entries of a row, the small copy of train ids, and the raw ids."""
-    facts: dict[str, Any] = {}
-    try:
-        data = read_bytes(path)
-        facts["mask_sha256"] = hashlib.sha256(data).hexdigest()
-        mask = decode_mask(data, place=path, colours=colours)
-    except DataError as error:
-        return facts | {"mask_error": error.found}, None, None
-    side = perceptual_hash.SIDE
-    rows, columns = (np.arange(side) * length // side for length in mask.shape)
-    small = label_map.encode(mask[np.ix_(rows, columns)])
-    facts |= {"mask_height": mask.shape[0], "mask_width": mask.shape[1]} | _contents(mask, label_map)
-    return facts, small, mask
-
-
-def _contents(mask: Mask, label_map: LabelMap) -> dict[str, Any]:
+def count_ids(mask: Mask, label_map: LabelMap) -> MaskContents:
+    """Count the pixels of each id in uint8 (H, W) raw ids."""
     flat = mask.ravel()
     edges = np.flatnonzero(flat[1:] != flat[:-1])  # last places of runs of one id: few, most pixels are like the next
-    histogram = _histogram(flat, edges)
+    histogram = _count_runs(flat, edges)
     pixels = [int(histogram[list(item.ids)].sum()) for item in label_map.classes]
     illegal = label_map.illegal(histogram)
-    return {
-        "pixels": pixels,
-        "void_fraction": 1.0 - sum(pixels) / mask.size,
-        "raw_ids": np.flatnonzero(histogram).tolist(),
-        "border_ids": _border_ids(flat, edges, mask.shape[1], histogram),
-        "illegal_ids": illegal,
-        "illegal_pixels": int(histogram[illegal].sum()),
+    return MaskContents(
+        raw_ids=np.flatnonzero(histogram).tolist(),
+        border_ids=_find_border_ids(flat, edges, mask.shape[1], histogram),
+        illegal_ids=illegal,
+        illegal_pixels=int(histogram[illegal].sum()),
+        void_fraction=1.0 - sum(pixels) / mask.size,
+        pixels=pixels,
+    )
+
+
+def _store_statistics(examined: Iterable[_Examined], store: sample_statistics.Store | None) -> Iterator[_Examined]:
+    for sample in examined:
+        if store is not None:
+            store.add(sample.image_statistics, sample.mask_statistics)
+        yield sample
+
+
+def _add_fits(examined: Iterable[_Examined]) -> Iterator[SampleRow]:
+    """Add to each row how well the sample's mask explains its image, and how well its neighbours' masks do.
+
+    Only three samples are held at a time.
+    """
+    before: _Examined | None = None
+    own: _Examined | None = None
+    for after in chain(examined, [None]):
+        if own is not None:
+            yield _add_fit(before, own, after)
+        before, own = own, after
+
+
+def _add_fit(before: _Examined | None, own: _Examined, after: _Examined | None) -> SampleRow:
+    if own.image is None:
+        return own.row
+    masks = (own.mask, before.mask if before else None, after.mask if after else None)
+    fit, fit_previous, fit_next = perceptual_hash.explained(own.image, masks, void=VOID)
+    return {**own.row, "fit": fit, "fit_previous": fit_previous, "fit_next": fit_next}
+
+
+def _examine(pair: Pair, *, raw: Path, label_map: LabelMap, colours: Colours | None, measure: bool) -> _Examined:
+    mask = _read(raw, pair.mask, partial(decode_mask, colours=colours))
+    image = _read(raw, pair.image, decode_image)
+    ids, picture = mask.content, image.content.pixels if image.content else None
+    small = None if picture is None else perceptual_hash.reduce(picture)
+    contents = MaskContents(raw_ids=[], border_ids=[], illegal_ids=[]) if ids is None else count_ids(ids, label_map)
+    row: SampleRow = {
+        "id": pair.id,
+        "split": None,
+        "group": pair.group,
+        "image": pair.image,
+        "mask": pair.mask,
+        "image_height": None if picture is None else picture.shape[0],
+        "image_width": None if picture is None else picture.shape[1],
+        "mask_height": None if ids is None else ids.shape[0],
+        "mask_width": None if ids is None else ids.shape[1],
+        "image_sha256": image.sha256,
+        "mask_sha256": mask.sha256,
+        "image_hash": None if small is None else f"{perceptual_hash.hash_of(small):016x}",
+        "raw_ids": contents.raw_ids,
+        "border_ids": contents.border_ids,
+        "void_fraction": contents.void_fraction,
+        "pixels": contents.pixels,
+        "fit": None,
+        "fit_previous": None,
+        "fit_next": None,
+        "illegal_ids": contents.illegal_ids,
+        "illegal_pixels": contents.illegal_pixels,
+        "image_error": image.error,
+        "mask_error": mask.error,
+        "problems": [],
+        "notes": [*image.content.notes, *_note_exchange(image.content, mask, contents)] if image.content else [],
     }
+    row["problems"] = _list_problems(row)
+    return _Examined(
+        row=row,
+        image=small,
+        mask=None if ids is None else label_map.encode(_shrink(ids)),
+        image_statistics=sample_statistics.measure_image(picture) if measure and picture is not None else None,
+        mask_statistics=sample_statistics.measure_mask(label_map.encode(ids), classes=len(label_map))
+        if measure and ids is not None
+        else None,
+    )
 
 
-def _histogram(flat: Mask, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Pixels by id: lengths of runs are added up, in float64 and so exact, at a fifth of a pixel histogram's time."""
+def _read(raw: Path, name: str | None, decode: Callable[..., _Content]) -> _ReadFile[_Content]:
+    if name is None:
+        return _ReadFile()
+    sha256 = None
+    try:
+        data = read_bytes(raw / name)
+        sha256 = hashlib.sha256(data).hexdigest()
+        return _ReadFile(sha256=sha256, content=decode(data, place=raw / name))
+    except DataError as error:
+        return _ReadFile(sha256=sha256, error=error.found)
+
+
+def _note_exchange(image: Decoded, mask: _ReadFile[Mask], contents: MaskContents) -> list[str]:
+    """Note an image with few colours whose mask file is what a photograph would be."""
+    is_picture = (mask.error or "").startswith(("a coloured picture", "a JPEG", "colours that"))
+    exchanged = (is_picture or len(contents.raw_ids) > _MAX_IDS_OF_MASK) and _has_few_colours(image.pixels)
+    return [MASK_FOR_IMAGE] if exchanged else []
+
+
+def _has_few_colours(pixels: Image) -> bool:
+    """Return whether an image has as few colours as a mask; a few thousand pixels tell."""
+    some = pixels[:: max(1, pixels.shape[0] // 64), :: max(1, pixels.shape[1] // 64)].reshape(-1, 3)
+    return len(np.unique(some.astype(np.uint32) @ _RGB_TO_NUMBER)) <= _MAX_COLOURS_OF_MASK
+
+
+def _shrink(mask: Mask) -> Mask:
+    side = perceptual_hash.SIDE
+    rows, columns = (np.arange(side) * length // side for length in mask.shape)
+    return mask[np.ix_(rows, columns)]
+
+
+def _count_runs(flat: Mask, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Count pixels by id: run lengths are summed in float64, exactly, in a fifth of a pixel histogram's time."""
     lasts = np.append(edges, flat.size - 1)
     lengths = np.diff(lasts, prepend=-1)
     return np.bincount(flat[lasts], weights=lengths, minlength=256).astype(np.int64)
 
 
-def _border_ids(flat: Mask, edges: npt.NDArray[np.int64], width: int, histogram: npt.NDArray[np.int64]) -> list[int]:
-    """Ids nearly all of whose pixels lie between a lower and a higher id, across or along.
+def _find_border_ids(
+    flat: Mask, edges: npt.NDArray[np.int64], width: int, histogram: npt.NDArray[np.int64]
+) -> list[int]:
+    """Find ids nearly all of whose pixels lie between a lower and a higher id, in a row or in a column.
 
     A mask that was resized with interpolation is full of them: between classes 7 and 11 stand 8, 9 and 10.
     """
     if np.count_nonzero(histogram) < 3:
         return []
-    across = _between(flat, edges[1:][np.diff(edges) == 1], 1)
-    across = across[(across % width > 0) & (across % width < width - 1)]  # a row's end has no neighbour
+    in_row = _keep_between(flat, edges[1:][np.diff(edges) == 1], 1)
+    in_row = in_row[(in_row % width > 0) & (in_row % width < width - 1)]  # a row's end has no neighbour
     differ = flat[width:] != flat[:-width]
-    along = _between(flat, np.flatnonzero(differ[width:] & differ[:-width]) + width, width)
-    places = np.union1d(across, along)
-    counts = np.bincount(flat[places], minlength=256)
-    return np.flatnonzero((histogram >= _FEW_PIXELS) & (counts > _BETWEEN * histogram)).tolist()
+    in_column = _keep_between(flat, np.flatnonzero(differ[width:] & differ[:-width]) + width, width)
+    counts = np.bincount(flat[np.union1d(in_row, in_column)], minlength=256)
+    return np.flatnonzero((histogram >= _MIN_BORDER_PIXELS) & (counts > _MIN_BORDER_SHARE * histogram)).tolist()
 
 
-def _between(flat: Mask, places: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.int64]:
-    """Those of `places` whose id lies between those of the places `step` before and `step` after."""
+def _keep_between(flat: Mask, places: npt.NDArray[np.int64], step: int) -> npt.NDArray[np.int64]:
+    """Keep those of `places` whose id lies between the ids `step` places before and after."""
     low, middle, high = flat[places - step], flat[places], flat[places + step]
     return np.asarray(places[(low < middle) == (middle < high)])
 
 
-def _problems(row: Mapping[str, Any]) -> list[str]:
-    found = [f"{kind} is missing" for kind in ("image", "mask") if row[kind] is None]
-    found += [f"{kind} {row[f'{kind}_error']}" for kind in ("image", "mask") if row[f"{kind}_error"] is not None]
-    sizes = [(row[f"{kind}_height"], row[f"{kind}_width"]) for kind in ("image", "mask")]
-    if None not in sizes[0] + sizes[1] and sizes[0] != sizes[1]:
-        found.append(f"image is {sizes[0][0]}x{sizes[0][1]}, mask {sizes[1][0]}x{sizes[1][1]} (height x width)")
-    if sizes[0] != sizes[1] and sizes[0] == sizes[1][::-1] and None not in sizes[0]:
-        found.append("the mask's sides are swapped")
+def _list_problems(row: SampleRow) -> list[str]:
+    problems = [f"{kind} is missing" for kind, path in (("image", row["image"]), ("mask", row["mask"])) if path is None]
+    errors = (("image", row["image_error"]), ("mask", row["mask_error"]))
+    problems += [f"{kind} {error}" for kind, error in errors if error is not None]
+    image, mask = (row["image_height"], row["image_width"]), (row["mask_height"], row["mask_width"])
+    if None not in image + mask and image != mask:
+        problems.append(f"image is {image[0]}x{image[1]}, mask {mask[0]}x{mask[1]} (height x width)")
+        if image == mask[::-1]:
+            problems.append("the mask's sides are swapped")
     if row["illegal_ids"]:
-        found.append(f"mask holds illegal ids {row['illegal_ids']} in {row['illegal_pixels']} pixels")
-    return found
+        problems.append(f"mask holds illegal ids {row['illegal_ids']} in {row['illegal_pixels']} pixels")
+    return problems

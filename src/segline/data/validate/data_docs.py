@@ -1,21 +1,18 @@
-"""Great Expectations' Data Docs -> two of the pages, which need nothing but themselves.
+"""Great Expectations' Data Docs -> pages that load nothing from elsewhere.
 
-The pages as built load styles, scripts and pictures from public sites, and list the results by
-script alone. Here every script, style and outside reference is dropped, one small style sheet is
-put in, and the result page becomes ``index.html``, led by the findings in plain words.
+The pages as Great Expectations renders them load styles, scripts and pictures from public sites. Here every script,
+style and outside reference is dropped, our own style sheet is put in, and our own findings lead the result page.
 
-It escapes some of what it is given and not the rest, and fills in ``$names`` that it finds there. So the
-signs that mean something to HTML or to a template are `disguised` on their way in, as characters that no
-printable text holds, and become themselves again, escaped, on their way through `page`.
+Great Expectations escapes some of its input and not the rest, and fills in ``$names`` that it finds there. So
+`disguise` replaces the characters that mean something to HTML or to a template by characters for private use, which
+no printable text holds. `filter_page` turns them back, escaped.
 """
 
 from collections.abc import Sequence
 from html import escape
 from html.parser import HTMLParser
-from pathlib import Path
 
 from segline.data.validate import page_layout
-from segline.errors import StorageError
 from segline.project import Files
 
 _VOID_TAGS = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
@@ -23,43 +20,22 @@ _DROPPED_TAGS = {"script", "style", "title", "footer", "noscript", "iframe", "ob
 _DROPPED_CLASSES = {"collapse", "modal", "sticky", "mb-4"}  # folded blocks, pop-ups and the side bar need scripts
 _KEPT_ATTRIBUTES = {"class", "id", "href", "colspan", "rowspan", "hidden", "lang", "aria-hidden"}
 
-_SIGNS = "<>&\"'$\\`{}|*"
-_DISGUISE = {ord(sign): 0xE000 + ord(sign) for sign in _SIGNS}  # Unicode's area for private use
+_PRIVATE_USE = 0xE000  # where Unicode's area for private use begins
+_DISGUISE = {ord(sign): _PRIVATE_USE + ord(sign) for sign in "<>&\"'$\\`{}|*"}
 _UNDISGUISE = {put: escape(chr(sign)) for sign, put in _DISGUISE.items()}
 
 
-def disguised(text: str) -> str:
-    """Take from printable `text` all that Great Expectations could act upon; `page` gives it back."""
+def disguise(text: str) -> str:
+    """Replace in printable `text` all characters that Great Expectations could act upon."""
     return text.translate(_DISGUISE)
 
 
-def write_pages(site: Path, folder: Path, *, title: str, findings: Sequence[str], passed: bool) -> None:
-    """Turn the site that Great Expectations built at `site` into the two pages in `folder`."""
-    result, suite = _only_page(site / "validations"), _only_page(site / "expectations")
-    (folder / Files.RESULT_PAGE).write_text(
-        page(result.read_text("utf-8"), title=title, findings=findings, passed=passed), "utf-8"
-    )
-    (folder / Files.EXPECTATIONS_PAGE).write_text(page(suite.read_text("utf-8"), title=title, findings=None), "utf-8")
-
-
-def _only_page(folder: Path) -> Path:
-    pages = list(folder.rglob("*.html"))
-    if len(pages) != 1 or not pages[0].stat().st_size:
-        raise StorageError(
-            folder,
-            found=f"Great Expectations wrote {len(pages)} pages",
-            expected="a whole one",
-            remedy="see that the disk is not full there (TMPDIR moves this folder), then run the same command",
-        )
-    return pages[0]
-
-
-def page(source: str, *, title: str, findings: Sequence[str] | None, passed: bool = False) -> str:
-    """One Data Docs page without scripts and outside references.
+def filter_page(source: str, *, title: str, findings: Sequence[str] | None, passed: bool = False) -> str:
+    """Rebuild a page of the Data Docs without scripts and outside references.
 
     Args:
-        source: the page as Great Expectations built it.
-        title: the new one's heading.
+        source: the page as Great Expectations rendered it.
+        title: heading of the new page.
         findings: lines shown first; None for a page that judges nothing.
         passed: whether the pipeline goes on.
     """
@@ -73,13 +49,13 @@ def page(source: str, *, title: str, findings: Sequence[str] | None, passed: boo
 
 
 class _Filter(HTMLParser):
-    """Copies a page's body, less what needs scripts or other sites."""
+    """Copies the body of a page, without what needs scripts or other sites."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
         self.kept: list[str] = []
         self._skipped = ""  # tag that is being left out, with all inside it
-        self._depth = 0
+        self._depth = 0  # of tags of that name
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._skipped:
@@ -123,14 +99,14 @@ class _Filter(HTMLParser):
         kept = []
         for name, value in attrs:
             if name == "href":
-                value = _inside(value or "")
+                value = _redirect(value or "")
             if name in _KEPT_ATTRIBUTES and (name != "href" or value):
                 kept.append(f' {name}="{escape(value or "")}"')
         return "".join(kept)
 
 
-def _inside(address: str) -> str:
-    """Where a link leads among the two pages; empty where it leads elsewhere."""
+def _redirect(address: str) -> str:
+    """Return where a link leads among our two pages; empty where it leads elsewhere."""
     if address.startswith("#"):
         return address
     if "://" in address or address.startswith("//"):

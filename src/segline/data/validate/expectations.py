@@ -1,121 +1,53 @@
-"""The manifest, judged by Great Expectations: what must hold before anything is trained.
+"""Stage `validate`: build the manifest, have Great Expectations judge it, and write the verdict and the pages.
 
 The only importer of Great Expectations, which takes seconds to import: import this module lazily.
 """
 
-import json
-import logging
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import great_expectations as gx
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from great_expectations import expectations as gxe
+from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
 from great_expectations.data_context.types.base import (
     DataContextConfig,
     InMemoryStoreBackendDefaults,
     ProgressBarsConfig,
 )
+from great_expectations.render.renderer.page_renderer import ExpectationSuitePageRenderer, ValidationResultsPageRenderer
+from great_expectations.render.view import DefaultJinjaPageView
 
 from segline.data.images import manifest
 from segline.data.images.split import assign
 from segline.data.images.thumbnails import Album
-from segline.data.validate import (
-    data_docs,
-    findings_page,
-    fingerprint,
-    fingerprint_page,
-    mask_checks,
-    sample_statistics,
-)
+from segline.data.validate import data_docs, fingerprint, mask_checks, sample_statistics
 from segline.data.validate.build_manifest import build_manifest
-from segline.data.validate.manifest_rules import COLUMNS, Finding, Row, Rule, Severity, flat, rules_of
-from segline.datasets.base import SPLITS, Dataset, Pair
+from segline.data.validate.findings_page import render_gallery
+from segline.data.validate.fingerprint_page import render_fingerprint
+from segline.data.validate.fingerprint_schema import Fingerprint
+from segline.data.validate.manifest_rules import JudgedRow, Rule, compare_rows, describe_missing_split, rules_of
+from segline.data.validate.verdict import (
+    SEVERITIES,
+    Check,
+    Verdict,
+    count_findings,
+    list_findings,
+    reach_verdict,
+    report_success,
+)
+from segline.datasets.base import Dataset, Pair
 from segline.errors import LONGEST_LINE, DataError, ValidationError, shown
 from segline.progress import Report, silent
 from segline.project import Files
 from segline.storage import atomic_folder, reporting_storage
 
-_WORDS: dict[Severity, str] = {"stop": "", "quarantine": "cannot be used: ", "warn": "note: "}
-_WARNED = 8  # notes spelt out on the terminal
-_SHOWN = 20  # findings spelt out in the error; the JSON holds them all
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """What became of one expectation.
-
-    Args:
-        expectation: of Great Expectations, or ``linter`` for what concerns the dataset as a whole.
-        explained: name of the pattern that explains its findings; they are then not listed.
-        samples: ids of samples that show it, where the findings name none.
-        step: as `linter.Pattern.step`.
-    """
-
-    name: str
-    expectation: str
-    severity: Severity
-    success: bool
-    findings: tuple[Finding, ...]
-    explained: str = ""
-    samples: tuple[str, ...] = ()
-    step: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What became of all expectations.
-
-    Args:
-        summary: the dataset in figures.
-        quarantined: ids of the samples that are left out.
-    """
-
-    summary: dict[str, Any]
-    checks: tuple[Check, ...]
-    quarantined: tuple[str, ...]
-
-    @property
-    def success(self) -> bool:
-        """Whether the pipeline may go on."""
-        return not self.findings("stop")
-
-    def failed(self, severity: Severity) -> list[Check]:
-        """Checks of one severity that were not met and are not explained by another."""
-        return [check for check in self.checks if check.severity == severity and check.findings]
-
-    def findings(self, severity: Severity) -> list[Finding]:
-        """What is wrong, of one severity, in the order of the checks."""
-        return [finding for check in self.failed(severity) for finding in check.findings]
-
-    def to_json(self) -> str:
-        """All of it; equal verdicts give equal text."""
-        checks = [
-            {
-                "name": check.name,
-                "expectation": check.expectation,
-                "severity": check.severity,
-                "success": check.success,
-                "unexpected": len(check.findings),
-                "explained_by": check.explained or None,
-                "examples": [asdict(finding) for finding in check.findings],
-            }
-            for check in self.checks
-        ]
-        content = {
-            **self.summary,
-            "success": self.success,
-            "quarantined": list(self.quarantined),
-            "expectations": checks,
-        }
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+_ROUNDING = 1e-9  # of a share, so that 3 of 10 samples do not exceed 0.3
 
 
 def validate(
@@ -148,44 +80,20 @@ def validate(
             expected="what the extract stage leaves",
             remedy=f"dvc repro validate@{dataset.name} (it runs download and extract first)",
         )
-    pairs = _pairs(dataset, raw)
+    pairs = _list_pairs(dataset, raw)
     splits = assign(pairs, validation_share=validation_share)
-    with sample_statistics.store() as store:
+    with sample_statistics.open_store() as store:
         table = build_manifest(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store, report=report)
         verdict, figures = judge(table, store, dataset=dataset, raw=raw, docs=docs, quarantine_share=quarantine_share)
     if not verdict.success:
         _remove(folder)
-        raise _error(dataset, verdict, raw=raw, docs=docs)
+        raise _make_error(dataset, verdict, raw=raw, docs=docs)
     with atomic_folder(folder) as partial:
-        manifest.write(usable(table, verdict), partial / Files.MANIFEST)
+        manifest.write(_drop_quarantined(table, verdict), partial / Files.MANIFEST)
         (partial / Files.FINGERPRINT).write_text(fingerprint.to_json(figures), "utf-8")
         (partial / Files.VERDICT).write_text(verdict.to_json(), "utf-8")
-    for line in _story(dataset, verdict, docs=docs):
+    for line in report_success(verdict, pictures=docs / Files.GALLERY_PAGE, page=docs / Files.RESULT_PAGE):
         report(line)
-
-
-def _story(dataset: Dataset, verdict: Verdict, *, docs: Path) -> list[str]:
-    """What is told of data that pass."""
-    lines = [f"left out: {finding}" for finding in verdict.findings("quarantine")]
-    warnings = verdict.findings("warn")
-    lines += [
-        f"note: {shown(finding.file, limit=LONGEST_LINE)}: {shown(finding.found, limit=LONGEST_LINE)}"
-        for finding in warnings[:_WARNED]
-    ]
-    if len(warnings) > _WARNED:
-        lines.append(f"note: and {len(warnings) - _WARNED} more, with their pictures: {docs / Files.GALLERY_PAGE}")
-    counts = ", ".join(f"{name} {count}" for name, count in verdict.summary["splits"].items())
-    out = f", {len(verdict.quarantined)} left out" if verdict.quarantined else ""
-    good = verdict.summary["samples"] - len(verdict.quarantined)
-    return [
-        *lines,
-        f"{dataset.name}: {good} samples hold what they should ({counts}{out}); {docs / Files.RESULT_PAGE}",
-    ]
-
-
-def usable(table: pa.Table, verdict: Verdict) -> pa.Table:
-    """The manifest without the samples that were put into quarantine."""
-    return table.filter(pc.invert(pc.is_in(table["id"], pa.array(verdict.quarantined, pa.string()))))
 
 
 def judge(
@@ -196,101 +104,46 @@ def judge(
     raw: Path,
     docs: Path,
     quarantine_share: float,
-) -> tuple[Verdict, dict[str, Any]]:
+) -> tuple[Verdict, Fingerprint]:
     """Judge a manifest and write the pages and ``validation.json`` into `docs`.
 
     Args:
         table: of `build_manifest`.
-        store: what it measured.
+        store: the statistics that `build_manifest` measured.
 
     Returns:
-        The verdict, and the fingerprint of what is usable.
+        The verdict, and the fingerprint of the usable samples.
 
     Raises:
         StorageError: no room or no right to write.
     """
-    rows = table.to_pylist()
-    alike = mask_checks.near_duplicates(rows)
-    rows = flat(rows, alike=alike)
-    rules = rules_of(dataset)
-    with tempfile.TemporaryDirectory() as scratch, atomic_folder(docs) as partial:
-        handed = _handed(rows)
-        results = _run(dataset.name, handed, rules, Path(scratch))
-        by_id = {given["id"]: row for given, row in zip(reversed(handed), reversed(rows), strict=True)}
-        checks = [_check(rule, result, by_id) for rule, result in zip(rules, results, strict=True)]
-        verdict = _verdict(dataset, rows, checks, quarantine_share=quarantine_share)
-        figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike, left_out=set(verdict.quarantined))
-        title = f"{dataset.title}: {len(rows)} samples, {_count(verdict)}"
-        data_docs.write_pages(Path(scratch), partial, title=title, findings=_listing(verdict), passed=verdict.success)
-        album = Album(raw, label_map=dataset.label_map, colours=dataset.colours)
-        exhibits = _exhibits(verdict)
-        shown = findings_page.gallery(
-            exhibits, rows, dataset=dataset, album=album, alike=alike, title=title, passed=verdict.success
-        )
-        (partial / Files.GALLERY_PAGE).write_text(shown, "utf-8")
-        portrayed = fingerprint_page.portrait(figures, rows, dataset=dataset, album=album, passed=verdict.success)
-        (partial / Files.FINGERPRINT_PAGE).write_text(portrayed, "utf-8")
-        (partial / Files.VERDICT).write_text(verdict.to_json(), "utf-8")
+    sample_rows: list[manifest.SampleRow] = table.to_pylist()
+    alike = mask_checks.find_near_duplicates(sample_rows)
+    rows = compare_rows(sample_rows, alike=alike)
+    judged = _judge_rows(dataset, rows, quarantine_share=quarantine_share)
+    verdict = reach_verdict(dataset, rows, judged.checks, quarantine_share=quarantine_share)
+    figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike, left_out=set(verdict.quarantined))
+    title = f"{dataset.title}: {len(rows)} samples, {count_findings(verdict)}"
+    album = Album(raw, label_map=dataset.label_map, colours=dataset.colours)
+    failed, passed = verdict.failed(*SEVERITIES), verdict.success
+    findings = list_findings(verdict, *SEVERITIES)
+    pages = {
+        Files.RESULT_PAGE: data_docs.filter_page(judged.results, title=title, findings=findings, passed=passed),
+        Files.EXPECTATIONS_PAGE: data_docs.filter_page(judged.suite, title=title, findings=None),
+        Files.GALLERY_PAGE: render_gallery(
+            failed, rows, dataset=dataset, album=album, alike=alike, title=title, passed=passed
+        ),
+        Files.FINGERPRINT_PAGE: render_fingerprint(figures, rows, dataset=dataset, album=album, passed=passed),
+        Files.VERDICT: verdict.to_json(),
+    }
+    with atomic_folder(docs) as partial:
+        for name, text in pages.items():
+            (partial / name).write_text(text, "utf-8")
     return verdict, figures
 
 
-def _exhibits(verdict: Verdict) -> list[findings_page.Exhibit]:
-    """What the gallery shows, the gravest first."""
-    severities: tuple[Severity, ...] = ("stop", "quarantine", "warn")
-    return [
-        findings_page.Exhibit(
-            name=check.name, severity=severity, findings=check.findings, samples=check.samples, step=check.step
-        )
-        for severity in severities
-        for check in verdict.failed(severity)
-    ]
-
-
-def _verdict(dataset: Dataset, rows: Sequence[Row], checks: Sequence[Check], *, quarantine_share: float) -> Verdict:
-    patterns = mask_checks.patterns(rows, dataset)
-    explained = {name: pattern.name for pattern in patterns for name in pattern.explains}
-    checks = [
-        replace(check, findings=(), explained=explained[check.name])
-        if check.findings and check.name in explained
-        else check
-        for check in checks
-    ]
-    bad = {finding.sample for check in checks if check.severity == "quarantine" for finding in check.findings}
-    kept = [row for row in rows if row["id"] not in bad]
-    whole = [
-        replace(_whole(pattern.name, "stop", [pattern.finding]), samples=pattern.samples, step=pattern.step)
-        for pattern in patterns
-    ]
-    whole.append(_whole("quarantine_small", "stop", _too_many(dataset, rows, len(bad), quarantine_share)))
-    whole.append(_whole("classes_in_every_split", "warn", mask_checks.class_findings(kept, dataset)))
-    return Verdict(
-        summary=_summary(dataset, kept, samples=len(rows)),
-        checks=(*whole, *checks),
-        quarantined=tuple(sorted(bad)),
-    )
-
-
-def _whole(name: str, severity: Severity, findings: Sequence[Finding]) -> Check:
-    return Check(name=name, expectation="linter", severity=severity, success=not findings, findings=tuple(findings))
-
-
-def _too_many(dataset: Dataset, rows: Sequence[Row], bad: int, share: float) -> list[Finding]:
-    if bad <= share * len(rows):
-        return []
-    return [
-        Finding(
-            sample="",
-            file=dataset.name,
-            found=f"{bad} of {len(rows)} samples cannot be used",
-            expected=f"at most {100 * share:g} % (validation.quarantine_share in params.yaml)",
-            remedy="correct the samples listed below, or allow more to be left out",
-        )
-    ]
-
-
-def _count(verdict: Verdict) -> str:
-    stop, warn = (len(verdict.findings(severity)) for severity in ("stop", "warn"))
-    return f"{stop} that stop, {len(verdict.quarantined)} left out, {warn} notes"
+def _drop_quarantined(table: pa.Table, verdict: Verdict) -> pa.Table:
+    return table.filter(pc.invert(pc.is_in(table["id"], pa.array(verdict.quarantined, pa.string()))))
 
 
 def _remove(folder: Path) -> None:
@@ -299,7 +152,7 @@ def _remove(folder: Path) -> None:
             shutil.rmtree(folder)
 
 
-def _pairs(dataset: Dataset, raw: Path) -> list[Pair]:
+def _list_pairs(dataset: Dataset, raw: Path) -> list[Pair]:
     try:
         return dataset.pairs(raw)
     except OSError as error:
@@ -318,126 +171,115 @@ def _pairs(dataset: Dataset, raw: Path) -> list[Pair]:
         ) from error
 
 
-def _handed(rows: Sequence[Row]) -> list[Row]:
-    """`COLUMNS` of `rows` as Great Expectations gets them: text of other people cut, and `datadocs.disguised`.
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """The outcome of every rule, and Great Expectations' two pages: its results and its expectations."""
 
-    Ids that differ stay different, however they are shown.
+    checks: list[Check]
+    results: str
+    suite: str
+
+
+def _judge_rows(dataset: Dataset, rows: Sequence[JudgedRow], *, quarantine_share: float) -> _Judged:
+    """Have Great Expectations judge each rule.
+
+    A dataset that passes shows as passed on its pages, too: notes are allowed in every row, and samples may be left
+    out as far as the verdict allows it. No rule then leaves out a larger share than all of them together.
     """
-    ids: dict[str, str] = {}
-    taken: set[str] = set()
-    alike: Counter[str] = Counter()
-    for name in dict.fromkeys(row["id"] for row in rows):
-        given = short = data_docs.disguised(shown(name))
-        while given in taken:
-            alike[short] += 1
-            given = f"{short} ({alike[short] + 1})"
-        ids[name] = given
-        taken.add(given)
-    return [{column: _given(row[column]) for column in COLUMNS} | {"id": ids[row["id"]]} for row in rows]
-
-
-def _given(value: Any) -> Any:
-    return data_docs.disguised(shown(value, limit=LONGEST_LINE)) if isinstance(value, str) else value
-
-
-def _run(name: str, rows: Sequence[Row], rules: Sequence[Rule], site: Path) -> list[dict[str, Any]]:
-    """Have Great Expectations judge `rows` and build its site; its results in the order of `rules`."""
-    # It logs what it swallows while rendering; here that shows as a page that is not there.
-    logging.getLogger("great_expectations").setLevel(logging.CRITICAL)
-    context = gx.get_context(mode="ephemeral", project_config=_configuration(site))
-    frame = pd.DataFrame([[row[column] for column in COLUMNS] for row in rows], columns=list(COLUMNS), dtype=object)
-    batch = (
-        context.data_sources.add_pandas("manifest")
-        .add_dataframe_asset(name)
-        .add_batch_definition_whole_dataframe("whole")
+    rules = rules_of(dataset)
+    allowed = {"stop": 0.0, "quarantine": quarantine_share + _ROUNDING, "warn": 1.0}
+    suite = gx.ExpectationSuite(
+        name=dataset.name, expectations=[_make_expectation(rule, allowed=allowed[rule.severity]) for rule in rules]
     )
-    suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=[_expectation(rule) for rule in rules]))
-    definition = context.validation_definitions.add(gx.ValidationDefinition(name=name, data=batch, suite=suite))
-    checkpoint = context.checkpoints.add(
-        gx.Checkpoint(
-            name=name,
-            validation_definitions=[definition],
-            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["id"]},
-        )
+    shown_ids = _make_unique([row["id"] for row in rows])
+    values = [{"id": name} | _select_values(row, rules) for name, row in zip(shown_ids, rows, strict=True)]
+    columns = list(dict.fromkeys(["id", *(name for rule in rules for name in rule.columns)]))
+    result = _run_suite(suite, pd.DataFrame(values, columns=columns, dtype=object))
+    by_rule = {entry.expectation_config.meta["rule"]: entry for entry in result.results}
+    by_id = dict(zip(reversed(shown_ids), reversed(rows), strict=True))  # of a sample listed twice, the first
+    view = DefaultJinjaPageView()
+    return _Judged(
+        checks=[_read_result(rule, by_rule[rule.name], by_id) for rule in rules],
+        results=view.render(ValidationResultsPageRenderer(run_info_at_end=False).render(result)),
+        suite=view.render(ExpectationSuitePageRenderer().render(suite)),
     )
-    (result,) = checkpoint.run(batch_parameters={"dataframe": frame}).run_results.values()
-    context.build_data_docs()
-    by_id = {entry.expectation_config.id: entry.to_json_dict() for entry in result.results}
-    return [by_id[expectation.id] for expectation in suite.expectations]
 
 
-def _expectation(rule: Rule) -> gxe.Expectation:
+def _make_expectation(rule: Rule, *, allowed: float) -> gxe.Expectation:
+    """Make the expectation of `rule`, which is met while at most the share `allowed` of the rows breaks it."""
     kind: type[gxe.Expectation] = getattr(gxe, rule.expectation)
-    return kind(description=rule.description, **rule.arguments)
+    tolerance = {"mostly": max(0.0, 1 - allowed)} if allowed else {}
+    return kind(description=rule.description, meta={"rule": rule.name}, **tolerance, **rule.arguments)
 
 
-def _configuration(site: Path) -> DataContextConfig:
-    store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(site)}
-    return DataContextConfig(
-        store_backend_defaults=InMemoryStoreBackendDefaults(),
-        data_docs_sites={"docs": {"class_name": "SiteBuilder", "show_how_to_buttons": False, "store_backend": store}},
-        progress_bars=ProgressBarsConfig(globally=False),
-        analytics_enabled=False,
+def _run_suite(suite: gx.ExpectationSuite, frame: pd.DataFrame) -> ExpectationSuiteValidationResult:
+    context = gx.get_context(
+        mode="ephemeral",
+        project_config=DataContextConfig(
+            store_backend_defaults=InMemoryStoreBackendDefaults(),
+            data_docs_sites={},
+            progress_bars=ProgressBarsConfig(globally=False),
+            analytics_enabled=False,
+        ),
     )
+    asset = context.data_sources.add_pandas("segline").add_dataframe_asset(suite.name)
+    batch = asset.add_batch_definition_whole_dataframe("manifest").get_batch({"dataframe": frame})
+    result = batch.validate(suite, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["id"]})
+    result.meta["batch_spec"] = {"data_asset_name": f"manifest of {suite.name}"}  # the page would say "None"
+    return result
 
 
-def _check(rule: Rule, outcome: dict[str, Any], by_id: dict[str, Row]) -> Check:
-    """Translate one Great Expectations result.
+def _read_result(rule: Rule, result: ExpectationValidationResult, by_id: dict[str, JudgedRow]) -> Check:
+    """Translate the result of one expectation.
 
     Raises:
         RuntimeError: the expectation itself failed to run; that is a defect here, not in the data.
     """
-    failure = outcome["exception_info"]
-    if failure.get("raised_exception"):
-        raise RuntimeError(f"expectation {rule.name} did not run: {failure}")
-    result = outcome["result"]
-    ids = list(dict.fromkeys(entry["id"] for entry in result.get("unexpected_index_list") or []))
-    findings = sorted((rule.finding(by_id[name]) for name in ids), key=lambda finding: finding.sample)
-    findings += [rule.finding({"id": "", "split": split}) for split in result.get("partial_missing_list") or []]
+    if result.exception_info.get("raised_exception"):
+        raise RuntimeError(f"expectation {rule.name} did not run: {result.exception_info}")
+    found = result.result
+    ids = dict.fromkeys(entry["id"] for entry in found.get("unexpected_index_list") or [])
+    findings = sorted((rule.describe(by_id[name]) for name in ids), key=lambda finding: finding.sample)
+    findings += [describe_missing_split(rule, split) for split in found.get("partial_missing_list") or []]
     return Check(
         name=rule.name,
         severity=rule.severity,
-        expectation=outcome["expectation_config"]["type"],
-        success=bool(outcome["success"]),
+        expectation=result.expectation_config.type,
+        success=bool(result.success) and not findings,
         findings=tuple(findings),
+        duplicates=rule.duplicates,
     )
 
 
-def _summary(dataset: Dataset, rows: Sequence[Row], *, samples: int) -> dict[str, Any]:
-    splits = Counter(row["split"] for row in rows)
-    counted = [row["pixels"] for row in rows if row["pixels"] is not None]
-    pixels = [sum(row[place] for row in counted) for place in range(len(dataset.label_map))]
+def _select_values(row: JudgedRow, rules: Sequence[Rule]) -> dict[str, object]:
+    """Return the columns of `row` that `rules` judge; text of strangers is cut, and disguised by `data_docs`."""
+    values = {name: value for rule in rules for name, value in rule.select_values(row).items() if name != "id"}
     return {
-        "dataset": dataset.name,
-        "protocol": dataset.protocol,
-        "label_map": dataset.label_map.digest,
-        "samples": samples,
-        "splits": {name: splits[name] for name in SPLITS},
-        "pixels": dict(zip(dataset.label_map.names, pixels, strict=True)),
-        "notes": [f"{row['image']}: {note}" for row in rows for note in row["notes"]],
+        name: data_docs.disguise(shown(value, limit=LONGEST_LINE)) if isinstance(value, str) else value
+        for name, value in values.items()
     }
 
 
-def _listing(verdict: Verdict, severities: Sequence[Severity] = ("stop", "quarantine", "warn")) -> list[str]:
-    """The first findings of every check in turn, the gravest first, and how many more there are."""
-    lines = []
-    for severity in severities:
-        failed = verdict.failed(severity)
-        each = max(1, _SHOWN // max(1, len(failed)))
-        for check in failed:
-            lines += [f"{_WORDS[severity]}{finding}" for finding in check.findings[:each]]
-            if len(check.findings) > each:
-                lines.append(f"and {len(check.findings) - each} more of {check.name} ({len(check.findings)} in all)")
-    explained = [check for check in verdict.checks if check.explained]
-    lines += [f"({check.name} fails too: that is {check.explained})" for check in explained]
-    return lines
+def _make_unique(ids: Sequence[str]) -> list[str]:
+    """Cut and disguise ids for Great Expectations; ids that differ stay different."""
+    given: dict[str, str] = {}
+    taken: set[str] = set()
+    alike: Counter[str] = Counter()
+    for name in dict.fromkeys(ids):
+        unique = short = data_docs.disguise(shown(name))
+        while unique in taken:
+            alike[short] += 1
+            unique = f"{short} ({alike[short] + 1})"
+        given[name] = unique
+        taken.add(unique)
+    return [given[name] for name in ids]
 
 
-def _error(dataset: Dataset, verdict: Verdict, *, raw: Path, docs: Path) -> ValidationError:
-    listing = "".join(f"\n  - {line}" for line in _listing(verdict, ("stop", "quarantine")))
+def _make_error(dataset: Dataset, verdict: Verdict, *, raw: Path, docs: Path) -> ValidationError:
+    listing = "".join(f"\n  - {line}" for line in list_findings(verdict, "stop", "quarantine"))
     return ValidationError(
         raw,
-        found=f"{_count(verdict)} in {verdict.summary['samples']} samples of {dataset.name}{listing}\n",
+        found=f"{count_findings(verdict)} in {verdict.summary['samples']} samples of {dataset.name}{listing}\n",
         remedy=f"correct what is listed, then run `dvc repro`; all of it: {docs / Files.RESULT_PAGE}, "
         f"its pictures: {docs / Files.GALLERY_PAGE}",
     )

@@ -1,4 +1,4 @@
-"""The gallery: each finding with the pictures that it is about, the gravest first.
+"""The gallery: the findings with the pictures that they are about, the gravest first.
 
 A person sees at once what a line of text cannot say: that a mask belongs to another image, that two
 photographs are one. Where nothing is wrong, a fixed choice of samples shows that labels lie where they should.
@@ -7,40 +7,22 @@ photographs are one. Where nothing is wrong, a fixed choice of samples shows tha
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from segline.data.images.manifest import SampleRow
 from segline.data.images.thumbnails import Album, Thumbnail
 from segline.data.validate import page_layout
-from segline.data.validate.manifest_rules import Finding, Row, Severity
+from segline.data.validate.manifest_rules import Finding, Severity
+from segline.data.validate.verdict import Check
 from segline.datasets.base import SPLITS, Dataset
 from segline.project import Files
 
-SHOWN = 12
-"""Findings of one kind that get pictures."""
+MAX_PICTURED = 12
+"""Findings of one check that get pictures."""
 
-_ALIKE_SHOWN = 6  # samples that show one and the same mistake
-_ALL_SHOWN = 96  # findings that get pictures, of all kinds together: the page stays at a few MiB
-_TWINS = 4  # pictures beside a duplicate's own
-_SAMPLE = 24  # good samples shown where nothing is wrong, half of them elsewhere
-_TWINNED = {"image_looks_like_another", "image_in_one_split"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Exhibit:
-    """Findings of one kind.
-
-    Args:
-        name: of the check.
-        findings: what it found.
-        samples: ids of the samples to show, where the findings name none.
-        step: where a neighbour's mask fits better than the sample's own, the neighbour's place from it.
-    """
-
-    name: str
-    severity: Severity
-    findings: Sequence[Finding]
-    samples: Sequence[str] = ()
-    step: int = 0
+_MAX_EXAMPLES_OF_PATTERN = 6
+_MAX_FRAMES = 96  # of all checks together: the page stays at a few MiB
+_MAX_DUPLICATES_BESIDE = 4
+_GOOD_SAMPLES = 24  # shown where nothing is wrong; half of them elsewhere
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +34,33 @@ class Frame:
     pictures: Sequence[Thumbnail]
 
 
-def gallery(
-    exhibits: Sequence[Exhibit],
-    rows: Sequence[Row],
+@dataclass(frozen=True, kw_only=True)
+class _Section:
+    """One check as the template shows it.
+
+    Args:
+        count: of its findings.
+        words: findings that name no sample.
+        unsaid: how many of those are not in `words`.
+        advice: a finding whose expectation and remedy stand for all.
+        more: how many samples have no frame.
+        listed: whether ``validation.json`` lists them.
+    """
+
+    name: str
+    severity: Severity
+    count: int
+    words: Sequence[Finding]
+    unsaid: int
+    advice: Finding | None
+    frames: Sequence[Frame]
+    more: int
+    listed: bool
+
+
+def render_gallery(
+    checks: Sequence[Check],
+    rows: Sequence[SampleRow],
     *,
     dataset: Dataset,
     album: Album,
@@ -62,113 +68,115 @@ def gallery(
     title: str,
     passed: bool,
 ) -> str:
-    """The page.
+    """Render the page.
 
     Args:
-        exhibits: what was found, the gravest first.
+        checks: those that found something, the gravest first.
         rows: the manifest, in its own order.
         alike: sample id -> ids of samples whose images look the same.
         passed: whether the pipeline goes on.
     """
-    hall = _Hall(rows, album=album, alike=alike)
-    left = _ALL_SHOWN
+    framer = _Framer(rows, album=album, alike=alike)
+    left = _MAX_FRAMES
     sections = []
-    for exhibit in exhibits:
-        section = hall.section(exhibit, most=min(SHOWN, left))
-        left -= len(section["frames"])
+    for check in checks:
+        section = framer.make_section(check, most=min(MAX_PICTURED, left))
+        left -= len(section.frames)
         sections.append(section)
-    bad = {finding.sample for exhibit in exhibits for finding in exhibit.findings if exhibit.severity != "warn"}
-    sample = _fixed_sample(rows, bad, most=_SAMPLE if not sections else _SAMPLE // 2)
+    bad = {finding.sample for check in checks for finding in check.findings if check.severity != "warn"}
+    good = _choose_good(rows, bad, most=_GOOD_SAMPLES if not sections else _GOOD_SAMPLES // 2)
     return page_layout.render(
         "gallery.html",
         name=Files.GALLERY_PAGE,
         title=title,
         passed=passed,
         sections=sections,
-        sample=[hall.frame(row) for row in sample],
+        sample=[framer.frame_sample(row) for row in good],
         classes=dataset.label_map.classes,
     )
 
 
-class _Hall:
+class _Framer:
     """Finds the pictures to a finding."""
 
-    def __init__(self, rows: Sequence[Row], *, album: Album, alike: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, rows: Sequence[SampleRow], *, album: Album, alike: Mapping[str, Sequence[str]]) -> None:
         self._rows, self._album, self._alike = rows, album, alike
         self._place = {row["id"]: place for place, row in enumerate(rows)}
         self._same: dict[str, list[str]] = {}
         for row in rows:
             self._same.setdefault(row["image_sha256"] or row["id"], []).append(row["id"])
 
-    def section(self, exhibit: Exhibit, *, most: int) -> dict[str, Any]:
-        """What the template shows of one exhibit, with at most `most` frames."""
-        findings = [finding for finding in exhibit.findings if finding.sample in self._place]
-        examples = exhibit.samples[: min(most, _ALIKE_SHOWN)]
-        frames = [self._shift(self._place[name], exhibit.step) for name in examples]
+    def make_section(self, check: Check, *, most: int) -> _Section:
+        """Collect what the template shows of one check, with at most `most` frames."""
+        findings = [finding for finding in check.findings if finding.sample in self._place]
+        examples = check.samples[: min(most, _MAX_EXAMPLES_OF_PATTERN)]
+        frames = [self._frame_shift(self._place[name], check.step) for name in examples]
         seen: set[str] = set(examples)
         for finding in findings:
             if len(frames) >= most:
                 break
             if finding.sample in seen:
                 continue
-            twins = self._twins(finding.sample) if exhibit.name in _TWINNED else []
-            seen |= {finding.sample, *twins}
-            frames.append(self._frame(finding.sample, twins, finding.found))
-        pictured = exhibit.samples or sorted({finding.sample for finding in findings})
-        words = [finding for finding in exhibit.findings if not finding.sample]
-        return {
-            "name": exhibit.name,
-            "severity": exhibit.severity,
-            "count": len(exhibit.findings),
-            "words": words[:SHOWN],
-            "unsaid": len(words[SHOWN:]),
-            "advice": findings[0] if findings else None,
-            "frames": frames,
-            "more": len([name for name in pictured if name not in seen]),
-            "listed": not exhibit.samples,
-        }
+            duplicates = self._find_duplicates(finding.sample) if check.duplicates else []
+            seen |= {finding.sample, *duplicates}
+            frames.append(self._frame_finding(finding, duplicates))
+        pictured = check.samples or sorted({finding.sample for finding in findings})
+        words = [finding for finding in check.findings if not finding.sample]
+        return _Section(
+            name=check.name,
+            severity=check.severity,
+            count=len(check.findings),
+            words=words[:MAX_PICTURED],
+            unsaid=len(words[MAX_PICTURED:]),
+            advice=findings[0] if findings else None,
+            frames=frames,
+            more=len([name for name in pictured if name not in seen]),
+            listed=not check.samples,
+        )
 
-    def frame(self, row: Row) -> Frame:
-        """A sample by itself."""
-        return Frame(title=_name(row), found="", pictures=self._pictures(row))
+    def frame_sample(self, row: SampleRow) -> Frame:
+        """Frame a sample with nothing wrong."""
+        return Frame(title=_caption(row), found="", pictures=self._draw(row))
 
-    def _frame(self, name: str, twins: Sequence[str], found: str) -> Frame:
-        rows = [self._rows[self._place[entry]] for entry in (name, *twins[:_TWINS])]
-        pictures = [picture for row in rows for picture in self._pictures(row)]
-        rest = f" (and {len(twins) - _TWINS} more like it)" if len(twins) > _TWINS else ""
-        return Frame(title=_name(rows[0]) + rest, found=found, pictures=pictures)
+    def _frame_finding(self, finding: Finding, duplicates: Sequence[str]) -> Frame:
+        names = (finding.sample, *duplicates[:_MAX_DUPLICATES_BESIDE])
+        rows = [self._rows[self._place[name]] for name in names]
+        pictures = [picture for row in rows for picture in self._draw(row)]
+        hidden = len(duplicates) - _MAX_DUPLICATES_BESIDE
+        rest = f" (and {hidden} more like it)" if hidden > 0 else ""
+        return Frame(title=_caption(rows[0]) + rest, found=finding.found, pictures=pictures)
 
-    def _shift(self, place: int, step: int) -> Frame:
+    def _frame_shift(self, place: int, step: int) -> Frame:
         row = self._rows[place]
-        pictures = self._pictures(row)
+        pictures = self._draw(row)
         if step and 0 <= place + step < len(self._rows):
             other = self._rows[place + step]
             caption = f"with the mask of {other['id']}, which fits better"
             pictures = [
-                *self._album.pictures(row["image"], row["mask"], caption=f"{row['id']} with its own mask"),
-                *self._album.pictures(row["image"], other["mask"], caption=caption),
+                *self._album.draw_pair(row["image"], row["mask"], caption=f"{row['id']} with its own mask"),
+                *self._album.draw_pair(row["image"], other["mask"], caption=caption),
             ]
-        return Frame(title=_name(row), found="", pictures=pictures)
+        return Frame(title=_caption(row), found="", pictures=pictures)
 
-    def _pictures(self, row: Row) -> list[Thumbnail]:
-        return self._album.pictures(row["image"], row["mask"], caption=_name(row))
+    def _draw(self, row: SampleRow) -> list[Thumbnail]:
+        return self._album.draw_pair(row["image"], row["mask"], caption=_caption(row))
 
-    def _twins(self, name: str) -> list[str]:
+    def _find_duplicates(self, name: str) -> list[str]:
         row = self._rows[self._place[name]]
         same = self._same.get(row["image_sha256"] or "", [])
         return [other for other in dict.fromkeys([*same, *self._alike.get(name, ())]) if other != name]
 
 
-def chosen(rows: Sequence[Row], *, most: int) -> list[Row]:
-    """Up to `most` of the rows, as good as drawn by lot and yet always the same."""
-    return sorted(rows, key=lambda row: hashlib.sha256(str(row["id"]).encode()).hexdigest())[:most]
+def choose_some(rows: Sequence[SampleRow], *, most: int) -> list[SampleRow]:
+    """Choose up to `most` of the rows by a digest of their ids: as good as at random, and always the same."""
+    return sorted(rows, key=lambda row: hashlib.sha256(row["id"].encode()).hexdigest())[:most]
 
 
-def _fixed_sample(rows: Sequence[Row], bad: set[str], *, most: int) -> list[Row]:
+def _choose_good(rows: Sequence[SampleRow], bad: set[str], *, most: int) -> list[SampleRow]:
     good = [row for row in rows if row["id"] not in bad and not row["problems"]]
-    shares = [chosen([row for row in good if row["split"] == split], most=most // len(SPLITS)) for split in SPLITS]
+    shares = [choose_some([row for row in good if row["split"] == split], most=most // len(SPLITS)) for split in SPLITS]
     return [row for share in shares for row in share]
 
 
-def _name(row: Row) -> str:
+def _caption(row: SampleRow) -> str:
     return f"{row['id']} ({row['split'] or 'no split'})"

@@ -1,14 +1,13 @@
-"""The fingerprint: a dataset in figures, from which a training can be planned.
+"""The fingerprint: figures of a dataset from which a training can be planned.
 
 After nnU-Net's (Isensee et al., Nature Methods 2021), for RGB images and label masks. Everything is
-counted at the native size of the files, over usable samples, void left out. Lengths are pixels,
-areas square pixels, shares 0..1, colours grey levels 0..255. A quantile is a value that occurs.
-Equal manifests give equal bytes.
+counted at the native size of the files, over usable samples, without void. Equal manifests give equal
+bytes. `fingerprint_schema` describes every figure.
 """
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import chain, combinations
 from math import isnan
 from typing import Any
@@ -18,42 +17,97 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from segline.core.vision.divergence import Judged, shifts, symmetry
+from segline.data.validate.fingerprint_schema import (
+    CHANNELS,
+    QUANTILES,
+    ChanceFigures,
+    Channel,
+    ComponentFigures,
+    DuplicateGroup,
+    Fingerprint,
+    Flip,
+    Quantiles,
+    Shift,
+    SizeCount,
+    SplitFigures,
+    Symmetry,
+)
 from segline.data.validate.sample_statistics import BINS, GRID, Store
 from segline.datasets.base import SPLITS, Dataset
 
-QUANTILES = {"min": 0.0, "q01": 0.01, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
-CHANNELS = ("red", "green", "blue")
 SHIFTS = ("class_frequencies", "image_size", "aspect", *CHANNELS, "contrast", "void_share")
-"""What is compared between splits; the first by Jensen-Shannon distance (0..1), the others by the
+"""The distances between splits: of class frequencies the Jensen-Shannon distance (0..1), of the others the
 difference of their means in standard deviations of both splits together."""
 
-_AT_A_TIME = 1000  # samples whose measures are in memory
-_DEALINGS = 499  # permutations behind a shift
-_TOSSES = 199  # behind a symmetry
-_KEPT_SIZES = 50  # distinct image sizes listed, the commonest
-_DIGITS = 6
-_CHANCE = 0.05  # share of chance's cases, below which something is not chance
-_ENOUGH = 50  # images, from which a symmetry that nobody declared is believed
-_SYMMETRIC = 0.9  # overlap with the mirror image, from which it is
-_LOPSIDED = 0.6  # overlap, below which a declared symmetry is not believed
+_SAMPLES_AT_A_TIME = 1000  # whose layouts are in memory
+_SHIFT_PERMUTATIONS = 499
+_SYMMETRY_PERMUTATIONS = 199
+_MAX_SIZES_LISTED = 50
+_SIGNIFICANT_DIGITS = 6
+_CHANCE = 0.05  # p-value below which something is not chance
+_MIN_IMAGES_FOR_SYMMETRY = 50  # below, a symmetry that nobody declared is not believed
+_MIN_OVERLAP_UNDECLARED = 0.9  # overlap with the mirror image from which an undeclared symmetry is believed
+_MIN_OVERLAP_DECLARED = 0.6  # overlap below which a declared symmetry is not believed
 
 Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """A manifest's figures and measures, as arrays; N samples, C classes, K kinds of component."""
+class _Measured:
+    """The figures of a manifest and the statistics of its samples, as arrays of N samples and C classes."""
 
-    usable: Numbers  # (N,) bool: what the figures are of
+    usable: Numbers  # (N,) bool: the samples that count
     split: Numbers  # (N,)
     sides: Numbers  # (N, 2) height and width
     pixels: Numbers  # (N, C)
     void: Numbers  # (N,)
-    fields: Mapping[str, Numbers]  # of `measures.Store`
+    fields: Mapping[str, Numbers]  # of `sample_statistics.Store`
 
 
-def measured(table: pa.Table, store: Store, *, usable: Numbers) -> Measured:
-    """The arrays of what `build_manifest` made; samples whose image or mask cannot be read are left out.
+def fingerprint(
+    table: pa.Table,
+    store: Store,
+    *,
+    dataset: Dataset,
+    alike: Mapping[str, Sequence[str]],
+    left_out: Collection[str] = (),
+) -> Fingerprint:
+    """Sum up the usable samples of a manifest.
+
+    Args:
+        table: of `build_manifest`.
+        store: the statistics that `build_manifest` measured.
+        left_out: ids of samples that are not usable.
+        alike: sample id -> ids of samples whose images look the same.
+
+    Returns:
+        The content of ``fingerprint.json``.
+    """
+    usable = np.array([name not in left_out for name in table["id"].to_pylist()], dtype=bool)
+    found = _collect(table, store, usable=usable)
+    chosen = {"all": found.usable} | {split: found.usable & (found.split == split) for split in SPLITS}
+    names = dataset.label_map.names
+    return {
+        "dataset": dataset.name,
+        "protocol": dataset.protocol,
+        "label_map": dataset.label_map.digest,
+        "classes": list(names),
+        "connectivity": 8,
+        "splits": {name: _sum_split(found, members, names) for name, members in chosen.items()},
+        "location": dict(zip(names, _sum_locations(found, len(names)), strict=True)),
+        "symmetry": _judge_symmetry(found, dataset),
+        "shift": _measure_shifts(found),
+        "near_duplicates": _group_duplicates(table, alike, usable),
+    }
+
+
+def to_json(content: Fingerprint) -> str:
+    """Write the text of ``fingerprint.json``; equal fingerprints give equal text."""
+    return json.dumps(_round(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _collect(table: pa.Table, store: Store, *, usable: Numbers) -> _Measured:
+    """Turn the results of `build_manifest` into arrays; a sample counts if both its files could be read.
 
     Args:
         usable: (N,) bool, which samples are wanted.
@@ -64,7 +118,7 @@ def measured(table: pa.Table, store: Store, *, usable: Numbers) -> Measured:
     def values(name: str) -> Numbers:
         return np.asarray(np.nan_to_num(table[name].to_numpy().astype(np.float64)))
 
-    return Measured(
+    return _Measured(
         usable=usable & store.seen(),
         split=np.array(columns["split"], dtype=object),
         sides=np.stack([values("mask_height"), values("mask_width")], axis=1).astype(np.int64),
@@ -76,50 +130,7 @@ def measured(table: pa.Table, store: Store, *, usable: Numbers) -> Measured:
     )
 
 
-def fingerprint(
-    table: pa.Table,
-    store: Store,
-    *,
-    dataset: Dataset,
-    alike: Mapping[str, Sequence[str]],
-    left_out: Collection[str] = (),
-) -> dict[str, Any]:
-    """Sum up the usable samples of a manifest.
-
-    Args:
-        table: of `build_manifest`.
-        store: what it measured.
-        left_out: ids of samples that are not usable.
-        alike: sample id -> ids of samples whose images look the same.
-
-    Returns:
-        What ``fingerprint.json`` holds.
-    """
-    usable = np.array([name not in left_out for name in table["id"].to_pylist()], dtype=bool)
-    found = measured(table, store, usable=usable)
-    chosen = {"all": found.usable} | {split: found.usable & (found.split == split) for split in SPLITS}
-    names = dataset.label_map.names
-    return {
-        "dataset": dataset.name,
-        "protocol": dataset.protocol,
-        "label_map": dataset.label_map.digest,
-        "classes": list(names),
-        "connectivity": 8,
-        "splits": {name: _portrait(found, members, names) for name, members in chosen.items()},
-        "location": dict(zip(names, _locations(found, len(names)), strict=True)),
-        "symmetry": _symmetries(found, dataset),
-        "shift": _shifts(found),
-        "near_duplicates": _groups(table, alike, usable),
-    }
-
-
-def to_json(content: Mapping[str, Any]) -> str:
-    """The text of ``fingerprint.json``; equal fingerprints give equal text."""
-    return json.dumps(_rounded(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _portrait(found: Measured, members: Numbers, names: Sequence[str]) -> dict[str, Any]:
-    """One split, or all of it."""
+def _sum_split(found: _Measured, members: Numbers, names: Sequence[str]) -> SplitFigures:
     pixels = found.pixels[members].reshape(-1, len(names))
     height, width = found.sides[members].T.astype(np.int64)
     area = height * width
@@ -128,29 +139,28 @@ def _portrait(found: Measured, members: Numbers, names: Sequence[str]) -> dict[s
     return {
         "samples": int(members.sum()),
         "pixels": int(area.sum()),
-        "void_share": _share(area.sum() - labelled, area.sum()),
+        "void_share": _divide(area.sum() - labelled, area.sum()),
         "sizes": {
-            "height": _spread(height),
-            "width": _spread(width),
-            "aspect": _spread(width / np.maximum(height, 1)),  # width over height
-            "commonest": _commonest(height, width),
+            "height": _compute_quantiles(height),
+            "width": _compute_quantiles(width),
+            "aspect": _compute_quantiles(width / np.maximum(height, 1)),
+            "commonest": _count_sizes(height, width),
         },
-        "channels": _channels(found, members),
+        "channels": _sum_channels(found, members),
         "classes": {
             name: {
                 "pixels": int(pixels[:, place].sum()),
-                "share": _share(pixels[:, place].sum(), labelled),  # of the labelled pixels
-                "presence": _share(held[:, place].sum(), len(held)),  # of the images
-                "components": _objects(found, members, place),
+                "share": _divide(pixels[:, place].sum(), labelled),
+                "presence": _divide(held[:, place].sum(), len(held)),
+                "components": _sum_components(found, members, place),
             }
             for place, name in enumerate(names)
         },
-        "together": (held.T.astype(np.int64) @ held.astype(np.int64)).tolist(),  # images with both classes
+        "together": (held.T.astype(np.int64) @ held.astype(np.int64)).tolist(),
     }
 
 
-def _objects(found: Measured, members: Numbers, place: int) -> dict[str, Any]:
-    """Connected components of one class."""
+def _sum_components(found: _Measured, members: Numbers, place: int) -> ComponentFigures:
     chosen = np.flatnonzero((found.fields["class"] == place) & members[found.fields["owner"]])
     area, height, width, count, owner = (
         np.asarray(found.fields[kind][chosen]) for kind in ("area", "height", "width", "count", "owner")
@@ -159,40 +169,40 @@ def _objects(found: Measured, members: Numbers, place: int) -> dict[str, Any]:
     holders = len(np.unique(owner))
     return {
         "count": int(count.sum()),
-        "per_image": _share(count.sum(), holders),  # of the images that hold the class
-        "area": _spread(area, count),
-        "area_share": _spread(area / (sides[:, 0] * sides[:, 1]), count),  # of the image
-        "height": _spread(height, count),
-        "width": _spread(width, count),
-        "height_share": _spread(height / sides[:, 0], count),
-        "width_share": _spread(width / sides[:, 1], count),
+        "per_image": _divide(count.sum(), holders),
+        "area": _compute_quantiles(area, count),
+        "area_share": _compute_quantiles(area / (sides[:, 0] * sides[:, 1]), count),
+        "height": _compute_quantiles(height, count),
+        "width": _compute_quantiles(width, count),
+        "height_share": _compute_quantiles(height / sides[:, 0], count),
+        "width_share": _compute_quantiles(width / sides[:, 1], count),
     }
 
 
-def _locations(found: Measured, classes: int) -> list[list[list[float]] | None]:
-    """Share of the usable images that hold each class at each point of the grid, row by row."""
+def _sum_locations(found: _Measured, classes: int) -> list[list[list[float]] | None]:
+    """Return the share of the usable images that hold each class at each point of the grid, row by row."""
     count, layouts = np.count_nonzero(found.usable), found.fields["layout"]
     held = np.zeros((classes, GRID, GRID), dtype=np.int64)
-    for part in _parts(found.usable):
+    for part in _cut_into_parts(found.usable):
         held += (layouts[part, None] == np.arange(classes, dtype=np.uint8)[:, None, None]).sum(axis=0)
     return [(places / count).tolist() if count else None for places in held]
 
 
-def _parts(members: Numbers) -> list[Numbers]:
-    """Places of the members, some at a time: memory maps are read through them without a copy of all."""
+def _cut_into_parts(members: Numbers) -> list[Numbers]:
+    """Return the places of the members in parts, so that memory maps are read without a copy of all."""
     places = np.flatnonzero(members)
-    return [places[begin : begin + _AT_A_TIME] for begin in range(0, len(places), _AT_A_TIME)]
+    return [places[begin : begin + _SAMPLES_AT_A_TIME] for begin in range(0, len(places), _SAMPLES_AT_A_TIME)]
 
 
-def _channels(found: Measured, members: Numbers) -> dict[str, Any]:
-    """Colours of all pixels together; percentiles to within a bin."""
+def _sum_channels(found: _Measured, members: Numbers) -> dict[str, Channel | None]:
+    """Sum up the colours of all pixels together; quantiles to within a bin."""
     if not members.any():
         return dict.fromkeys(CHANNELS)
     weights = np.prod(found.sides[members].astype(np.float64), axis=1)
     means, deviations = (found.fields[name][members] for name in ("channel_mean", "channel_std"))
     mean = np.average(means, axis=0, weights=weights)
     square = np.average(deviations**2 + means**2, axis=0, weights=weights)
-    parts = _parts(members)
+    parts = _cut_into_parts(members)
     bins = np.sum([found.fields["channel_bins"][part].sum(axis=0, dtype=np.int64) for part in parts], axis=0)
     middle = np.arange(BINS) * (256 / BINS) + (256 / BINS - 1) / 2
     tails = [np.quantile(middle, (0.005, 0.995), weights=counts, method="inverted_cdf").tolist() for counts in bins]
@@ -208,53 +218,69 @@ def _channels(found: Measured, members: Numbers) -> dict[str, Any]:
     }
 
 
-def _commonest(height: Numbers, width: Numbers) -> list[dict[str, int]]:
+def _count_sizes(height: Numbers, width: Numbers) -> list[SizeCount]:
     sizes, counts = np.unique(np.stack([height, width], axis=1), axis=0, return_counts=True)
-    order = np.argsort(-counts, kind="stable")[:_KEPT_SIZES]
+    order = np.argsort(-counts, kind="stable")[:_MAX_SIZES_LISTED]
     return [{"height": int(sizes[k, 0]), "width": int(sizes[k, 1]), "samples": int(counts[k])} for k in order]
 
 
-def _symmetries(found: Measured, dataset: Dataset) -> dict[str, Any]:
-    """Measured on the training split: what a training may do must not be read off the test split."""
+def _judge_symmetry(found: _Measured, dataset: Dataset) -> Symmetry:
+    """Judge both flips on the training split: what a training may do must not be read off the test split."""
     layouts = np.asarray(found.fields["layout"][found.usable & (found.split == "train")])
-    result: dict[str, Any] = {"mirrored": dataset.mirrored, "samples": len(layouts)}
-    for name, axis in (("left_right", 2), ("up_down", 1)):
-        seen = symmetry(layouts, classes=len(dataset.label_map), axis=axis, tosses=_TOSSES)
-        legal, why = _verdict(seen.overlap, len(layouts), declared=dataset.mirrored if axis == 2 else None)
-        result[name] = {
-            "legal": legal,
-            "why": why,
-            "overlap": asdict(seen.overlap),
-            "by_class": dict(zip(dataset.label_map.names, map(_or_none, seen.by_class.tolist()), strict=True)),
-        }
-    return result
+    return {
+        "mirrored": dataset.mirrored,
+        "samples": len(layouts),
+        "left_right": _judge_flip(layouts, dataset, axis=2, declared=dataset.mirrored),
+        "up_down": _judge_flip(layouts, dataset, axis=1, declared=None),
+    }
 
 
-def _verdict(overlap: Judged, images: int, *, declared: bool | None) -> tuple[bool, str]:
-    """Whether a flip is legal, and why.
+def _judge_flip(layouts: Numbers, dataset: Dataset, *, axis: int, declared: bool | None) -> Flip:
+    seen = symmetry(layouts, classes=len(dataset.label_map), axis=axis, tosses=_SYMMETRY_PERMUTATIONS)
+    legal, why = _decide_flip(seen.overlap, len(layouts), declared=declared)
+    by_class = [None if isnan(value) else value for value in seen.by_class.tolist()]
+    return {
+        "legal": legal,
+        "why": why,
+        "overlap": _list_figures(seen.overlap),
+        "by_class": dict(zip(dataset.label_map.names, by_class, strict=True)),
+    }
+
+
+def _list_figures(judged: Judged) -> ChanceFigures:
+    return {
+        "value": judged.value,
+        "chance_median": judged.chance_median,
+        "chance_extreme": judged.chance_extreme,
+        "p": judged.p,
+    }
+
+
+def _decide_flip(overlap: Judged, images: int, *, declared: bool | None) -> tuple[bool, str]:
+    """Decide whether a flip is legal, and say why.
 
     Args:
-        declared: what the dataset says of this flip; None where it says nothing, and only clear figures speak for it.
+        declared: what the dataset declares; None where it declares nothing, and only clear figures make it legal.
     """
     stays = f"{100 * overlap.value:.0f} % of the labels stay"
-    if images < _ENOUGH:
+    if images < _MIN_IMAGES_FOR_SYMMETRY:
         return bool(declared), f"{images} training images say nothing" + (
             ", the dataset declares it" if declared else ""
         )
     if declared is None:
-        legal = overlap.p >= _CHANCE and overlap.value >= _SYMMETRIC
+        legal = overlap.p >= _CHANCE and overlap.value >= _MIN_OVERLAP_UNDECLARED
         return (
             legal,
             f"nobody declares it; {stays}, {'as' if legal else 'fewer than'} in a dataset without a preferred side",
         )
     if not declared:
         return False, "the dataset rules it out"
-    legal = overlap.p >= _CHANCE or overlap.value >= _LOPSIDED
+    legal = overlap.p >= _CHANCE or overlap.value >= _MIN_OVERLAP_DECLARED
     return legal, f"the dataset declares it, and {stays}" if legal else f"the dataset declares it, but only {stays}"
 
 
-def _shifts(found: Measured) -> list[dict[str, Any]]:
-    """How far each two splits lie apart, in `SHIFTS`."""
+def _measure_shifts(found: _Measured) -> list[Shift]:
+    """Measure the distances `SHIFTS` between each two splits."""
     members, split = found.usable, found.split[found.usable]
     height, width = found.sides[members].astype(np.float64).T
     features = np.stack(
@@ -268,20 +294,20 @@ def _shifts(found: Measured) -> list[dict[str, Any]]:
         axis=1,
     )
     pixels = found.pixels[members]
-    result = []
+    result: list[Shift] = []
     for one, other in combinations(SPLITS, 2):
         here = np.isin(split, (one, other))
         second = split[here] == other
         if second.all() or not second.any():
             continue  # a split is empty
-        judged = shifts(pixels[here].astype(np.float64), features[here], second, dealings=_DEALINGS)
-        measures = {name: asdict(entry) for name, entry in zip(SHIFTS, judged, strict=True)}
+        judged = shifts(pixels[here].astype(np.float64), features[here], second, dealings=_SHIFT_PERMUTATIONS)
+        measures = {name: _list_figures(entry) for name, entry in zip(SHIFTS, judged, strict=True)}
         result.append({"between": [one, other], "measures": measures})
     return result
 
 
-def _groups(table: pa.Table, alike: Mapping[str, Sequence[str]], usable: Numbers) -> list[dict[str, Any]]:
-    """Usable samples whose images are the same bytes or look alike, joined through one another."""
+def _group_duplicates(table: pa.Table, alike: Mapping[str, Sequence[str]], usable: Numbers) -> list[DuplicateGroup]:
+    """Group usable samples whose images are the same bytes or look alike, joined through one another."""
     ids, splits, digests = (
         table[name].filter(pa.array(usable)).to_pylist() for name in ("id", "split", "image_sha256")
     )
@@ -291,11 +317,11 @@ def _groups(table: pa.Table, alike: Mapping[str, Sequence[str]], usable: Numbers
     twins = ((name, first_of.setdefault(digest, name)) for name, digest in zip(ids, digests, strict=True) if digest)
     for one, other in chain(((name, other) for name, others in alike.items() for other in others), twins):
         if one in leader and other in leader:
-            low, high = sorted((_leader(leader, one), _leader(leader, other)))
+            low, high = sorted((_find_leader(leader, one), _find_leader(leader, other)))
             leader[high] = low
     members: dict[str, list[str]] = {}
     for name in sorted(leader):
-        members.setdefault(_leader(leader, name), []).append(name)
+        members.setdefault(_find_leader(leader, name), []).append(name)
     groups = [names for names in members.values() if len(names) > 1]
     return [
         {"splits": sorted({str(split_of[name]) for name in names}), "samples": {name: split_of[name] for name in names}}
@@ -303,36 +329,32 @@ def _groups(table: pa.Table, alike: Mapping[str, Sequence[str]], usable: Numbers
     ]
 
 
-def _leader(leader: dict[str, str], name: str) -> str:
+def _find_leader(leader: dict[str, str], name: str) -> str:
     while leader[name] != name:
         leader[name] = leader[leader[name]]
         name = leader[name]
     return name
 
 
-def _spread(values: Numbers, count: Numbers | None = None) -> dict[str, float] | None:
-    """`QUANTILES` of values that occur `count` times each; None where there are none."""
+def _compute_quantiles(values: Numbers, count: Numbers | None = None) -> Quantiles | None:
+    """Compute the `QUANTILES` of values that occur `count` times each; None where there are none."""
     if not len(values):
         return None
     found = np.quantile(values, list(QUANTILES.values()), weights=count, method="inverted_cdf")
     return dict(zip(QUANTILES, found.astype(float).tolist(), strict=True))
 
 
-def _share(part: float, whole: float) -> float | None:
+def _divide(part: float, whole: float) -> float | None:
     return float(part) / float(whole) if whole else None
 
 
-def _or_none(value: float) -> float | None:
-    return None if isnan(value) else value
-
-
-def _rounded(content: Any) -> Any:
-    """Floats to the digits that mean something, and that no processor's order of summing changes."""
+def _round(content: Any) -> Any:
+    """Round floats to digits that mean something and do not depend on a processor's order of summing."""
     if isinstance(content, float):
-        rounded = float(f"{content:.{_DIGITS}g}")
+        rounded = float(f"{content:.{_SIGNIFICANT_DIGITS}g}")
         return int(rounded) if rounded.is_integer() else rounded
     if isinstance(content, Mapping):
-        return {name: _rounded(value) for name, value in content.items()}
+        return {name: _round(value) for name, value in content.items()}
     if isinstance(content, str) or not isinstance(content, Iterable):
         return content
-    return [_rounded(value) for value in content]
+    return [_round(value) for value in content]

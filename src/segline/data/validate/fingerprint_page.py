@@ -1,4 +1,4 @@
-"""The fingerprint as a page of pictures: what a dataset is like, and what that means for training.
+"""The fingerprint as a page of pictures: how a dataset looks, and what that means for training.
 
 Bars and boxes are plain HTML that reflows on a telephone; curves are SVG; maps and thumbnails are
 pictures inside the page. No script, nothing from elsewhere, equal bytes for equal data.
@@ -6,28 +6,37 @@ pictures inside the page. No script, nothing from elsewhere, equal bytes for equ
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import log10, sqrt
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from segline.core.labels import LabelClass
+from segline.data.images.manifest import SampleRow
 from segline.data.images.thumbnails import Album, Thumbnail, tinted_uri
 from segline.data.validate import page_layout
-from segline.data.validate.findings_page import chosen
-from segline.data.validate.fingerprint import CHANNELS
-from segline.data.validate.manifest_rules import Row
+from segline.data.validate.findings_page import choose_some
+from segline.data.validate.fingerprint_schema import (
+    CHANNELS,
+    DuplicateGroup,
+    Fingerprint,
+    Shift,
+    SplitFigures,
+    Symmetry,
+)
 from segline.datasets.base import SPLITS, Dataset
 from segline.pages.environment import percent
 from segline.project import Files
 
-_EXAMPLES = 3  # a split
-_GROUPS = 12  # of near duplicates
-_TOGETHER = 4  # pictures of one of them
-_RAREST = 1e-5  # share at which a bar is empty; its axis is logarithmic
-_BAND = 40  # percent of a shift's track that chance takes
+_EXAMPLES_PER_SPLIT = 3
+_MAX_GROUPS = 12  # of near duplicates
+_MAX_PICTURES_OF_GROUP = 4
+_SMALLEST_SHARE = 1e-5  # at which a bar is empty; its axis is logarithmic
+_CHANCE_WIDTH = 40  # percent of a shift's track that chance takes
 _SIZE_STEPS = 40  # along each axis of the sizes' plot
-_PLOT = (340, 200)  # pixels of a curve's plot: a telephone's width
+_PLOT_WIDTH, _PLOT_HEIGHT = 340, 200  # pixels: a telephone's width
+_SIGNIFICANT = 0.05  # p-value
 
 _SHIFT_WORDS = {
     "class_frequencies": "classes",
@@ -35,14 +44,118 @@ _SHIFT_WORDS = {
     "void_share": "void",
 }
 
-Figures = Mapping[str, Any]
+
+@dataclass(frozen=True, kw_only=True)
+class _ClassBars:
+    """Share and presence of one class, with bars for each split in percent of the axis."""
+
+    item: LabelClass
+    share: str
+    presence: str
+    share_bars: list[float]
+    presence_bars: list[float]
 
 
-def portrait(figures: Figures, rows: Sequence[Row], *, dataset: Dataset, album: Album, passed: bool) -> str:
-    """The page.
+@dataclass(frozen=True, kw_only=True)
+class _SizePlot:
+    """Dots at (x, y) with radius r, for the image sizes."""
+
+    dots: list[dict[str, float]]
+    most: int
+    distinct: int
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Box:
+    """Box plot of the component sizes of one class; `marks` are percent of the axis."""
+
+    item: LabelClass
+    marks: dict[str, float]
+    words: str
+    per_image: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scale:
+    """All box plots, and the ticks of their axis: words and percent."""
+
+    boxes: list[_Box]
+    ticks: list[tuple[int, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LocationMap:
+    """Where one class lies; `most` is the largest share that the map shows."""
+
+    item: LabelClass
+    uri: str
+    most: str
+    aspect: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _FlipBar:
+    """Overlap with the mirror image and the overlap by chance, in percent."""
+
+    words: str
+    legal: bool
+    why: str
+    value: float
+    chance: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Track:
+    """One distance between two splits; `place` is percent of the track."""
+
+    words: str
+    value: str
+    place: float
+    far: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ShiftCard:
+    """All distances between two splits; chance takes `band` percent of each track."""
+
+    between: list[str]
+    tracks: list[_Track]
+    band: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _ColourPlot:
+    """Histograms of one split as points of curves, and mean and standard deviation, by channel."""
+
+    split: str
+    curves: list[tuple[str, str]]
+    words: list[tuple[str, float, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TogetherRow:
+    """Of the images with class `item`, the share that holds each class, and the words for it."""
+
+    item: LabelClass
+    cells: list[tuple[float, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _GroupPictures:
+    """Near duplicates; `more` are the ids of those without a picture."""
+
+    pictures: list[Thumbnail]
+    across: bool
+    more: list[str]
+
+
+def render_fingerprint(
+    figures: Fingerprint, rows: Sequence[SampleRow], *, dataset: Dataset, album: Album, passed: bool
+) -> str:
+    """Render the page.
 
     Args:
-        figures: of `fingerprint.fingerprint`.
         rows: the manifest.
         passed: whether the pipeline goes on.
     """
@@ -57,30 +170,30 @@ def portrait(figures: Figures, rows: Sequence[Row], *, dataset: Dataset, album: 
         whole=whole,
         splits={split: figures["splits"][split] for split in SPLITS},
         classes=classes,
-        tiles=_tiles(figures, classes),
-        examples=_examples(rows, album) if whole["samples"] else {},
-        frequencies=_frequencies(figures, classes),
-        sizes=_sizes(rows),
-        scale=_scale(whole, classes),
-        maps=_maps(figures, classes),
-        symmetry=[_symmetry(figures, name) for name in ("left_right", "up_down")],
+        tiles=_list_tiles(figures, classes),
+        examples=_draw_examples(rows, album) if whole["samples"] else {},
+        frequencies=_draw_frequencies(figures, classes),
+        sizes=_plot_sizes(rows),
+        scale=_plot_scale(whole, classes),
+        maps=_draw_maps(figures, classes),
+        symmetry=[_draw_flip(figures["symmetry"], name) for name in ("left_right", "up_down")],
         samples_mirrored=figures["symmetry"]["samples"],
         mirrored=figures["symmetry"]["mirrored"],
-        shift=[_shift(entry) for entry in figures["shift"]],
-        colours=_colours(figures),
-        together=_together(whole, classes),
-        groups=[_group(entry, by_id, album) for entry in _telling(figures)[:_GROUPS]],
+        shift=[_draw_shift(entry) for entry in figures["shift"]],
+        colours=_plot_colours(figures),
+        together=_tabulate_together(whole, classes),
+        groups=[_draw_group(group, by_id, album) for group in _sort_groups(figures)[:_MAX_GROUPS]],
         groups_in_all=len(figures["near_duplicates"]),
     )
 
 
-def _tiles(figures: Figures, classes: Sequence[LabelClass]) -> list[tuple[str, str]]:
+def _list_tiles(figures: Fingerprint, classes: Sequence[LabelClass]) -> list[tuple[str, str]]:
     whole = figures["splits"]["all"]
     if not whole["samples"]:
         return []
     held = [item.name for item in classes if whole["classes"][item.name]["pixels"]]
     rarest = min(held, key=lambda name: whole["classes"][name]["pixels"], default="none")
-    height, width = whole["sizes"]["height"], whole["sizes"]["width"]
+    height, width = whole["sizes"]["height"] or {}, whole["sizes"]["width"] or {}
     crossing = sum(len(group["splits"]) > 1 for group in figures["near_duplicates"])
     return [
         (
@@ -94,43 +207,44 @@ def _tiles(figures: Figures, classes: Sequence[LabelClass]) -> list[tuple[str, s
     ]
 
 
-def _examples(rows: Sequence[Row], album: Album) -> dict[str, list[Thumbnail]]:
+def _draw_examples(rows: Sequence[SampleRow], album: Album) -> dict[str, list[Thumbnail]]:
     good = [row for row in rows if not row["problems"]]
     return {
         split: [
             picture
-            for row in chosen([row for row in good if row["split"] == split], most=_EXAMPLES)
-            for picture in album.pictures(row["image"], row["mask"], caption=row["id"])
+            for row in choose_some([row for row in good if row["split"] == split], most=_EXAMPLES_PER_SPLIT)
+            for picture in album.draw_pair(row["image"], row["mask"], caption=row["id"])
         ]
         for split in SPLITS
     }
 
 
-def _frequencies(figures: Figures, classes: Sequence[LabelClass]) -> list[dict[str, Any]]:
-    """Bars a class: its share of the pixels, on a logarithmic axis, and of the images; one a split."""
+def _draw_frequencies(figures: Fingerprint, classes: Sequence[LabelClass]) -> list[_ClassBars]:
+    """Draw bars of each class: its share of the pixels, on a logarithmic axis, and of the images."""
 
-    def bars(name: str, kind: str) -> list[float]:
+    def draw_bars(name: str, kind: Literal["share", "presence"]) -> list[float]:
         shares = [figures["splits"][split]["classes"][name][kind] or 0.0 for split in SPLITS]
         if kind == "presence":
             return [round(100 * share, 1) for share in shares]
-        return [round(100 * max(0.0, 1 - log10(share) / log10(_RAREST)), 1) if share else 0.0 for share in shares]
+        decades = log10(_SMALLEST_SHARE)
+        return [round(100 * max(0.0, 1 - log10(share) / decades), 1) if share else 0.0 for share in shares]
 
     whole = figures["splits"]["all"]["classes"]
     return [
-        {
-            "item": item,
-            "share": percent(whole[item.name]["share"]),
-            "presence": percent(whole[item.name]["presence"]),
-            "share_bars": bars(item.name, "share"),
-            "presence_bars": bars(item.name, "presence"),
-        }
+        _ClassBars(
+            item=item,
+            share=percent(whole[item.name]["share"]),
+            presence=percent(whole[item.name]["presence"]),
+            share_bars=draw_bars(item.name, "share"),
+            presence_bars=draw_bars(item.name, "presence"),
+        )
         for item in classes
     ]
 
 
-def _sizes(rows: Sequence[Row]) -> dict[str, Any] | None:
-    """A dot a size, as large as it is frequent."""
-    known = [(row["image_height"], row["image_width"]) for row in rows if row["image_height"]]
+def _plot_sizes(rows: Sequence[SampleRow]) -> _SizePlot | None:
+    """Plot a dot for each size, larger where it is more frequent."""
+    known = [(row["image_height"], row["image_width"]) for row in rows if row["image_height"] and row["image_width"]]
     if not known:
         return None
     most = max(max(size) for size in known)
@@ -147,134 +261,132 @@ def _sizes(rows: Sequence[Row]) -> dict[str, Any] | None:
     ]
     commonest = Counter(known).most_common(3)
     words = ", ".join(f"{height}x{width} ({count} images)" for (height, width), count in commonest)
-    return {"dots": dots, "most": most, "distinct": len(set(known)), "words": words}
+    return _SizePlot(dots=dots, most=most, distinct=len(set(known)), words=words)
 
 
-def _scale(whole: Figures, classes: Sequence[LabelClass]) -> dict[str, Any]:
-    """Boxes on a logarithmic axis of the side of a square as large as the object."""
+def _plot_scale(whole: SplitFigures, classes: Sequence[LabelClass]) -> _Scale:
+    """Plot boxes on a logarithmic axis of the side of a square as large as the object."""
     found = {item.name: whole["classes"][item.name]["components"] for item in classes}
-    sides = [entry["area"]["max"] for entry in found.values() if entry["area"]]
-    decades = max(1.0, log10(max(sides, default=10)) / 2)
+    areas = [entry["area"]["max"] for entry in found.values() if entry["area"]]
+    decades = max(1.0, log10(max(areas, default=10)) / 2)
 
     def place(area: float) -> float:
         return round(100 * log10(max(area, 1)) / 2 / decades, 1)
 
-    boxes = []
-    for item in classes:
-        area, entry = found[item.name]["area"], found[item.name]
-        if area is None:
-            continue
-        marks = {name: place(area[name]) for name in ("q05", "q25", "median", "q75", "q95")}
-        words = f"{area['q01']:.0f} / {area['q05']:.0f} / {area['median']:.0f}"
-        per_image = f"{entry['per_image']:.1f}"
-        boxes.append({"item": item, "marks": marks, "words": words, "per_image": per_image})
+    boxes = [
+        _Box(
+            item=item,
+            marks={name: place(area[name]) for name in ("q05", "q25", "median", "q75", "q95")},
+            words=f"{area['q01']:.0f} / {area['q05']:.0f} / {area['median']:.0f}",
+            per_image=f"{found[item.name]['per_image']:.1f}",
+        )
+        for item in classes
+        for area in [found[item.name]["area"]]
+        if area is not None
+    ]
     ticks = [(10**power, place(100**power)) for power in range(5) if place(100**power) <= 100]
-    return {"boxes": boxes, "ticks": ticks}
+    return _Scale(boxes=boxes, ticks=ticks)
 
 
-def _maps(figures: Figures, classes: Sequence[LabelClass]) -> list[dict[str, Any]]:
-    """Where each class lies: the more of the images hold it there, the more of its colour."""
-    aspect = figures["splits"]["all"]["sizes"]["aspect"]
-    found = []
+def _draw_maps(figures: Fingerprint, classes: Sequence[LabelClass]) -> list[_LocationMap]:
+    """Draw where each class lies: the more images hold it at a place, the stronger its colour there."""
+    aspect = figures["splits"]["all"]["sizes"]["aspect"] or {}
+    maps = []
     for item in classes:
         shares = np.array(figures["location"][item.name] or [[0.0]])
         if shares.max() > 0:
             picture = tinted_uri(shares / shares.max(), item.colour)
             most = percent(float(shares.max()))
-            found.append({"item": item, "uri": picture, "most": most, "aspect": aspect["median"]})
-    return found
+            maps.append(_LocationMap(item=item, uri=picture, most=most, aspect=aspect["median"]))
+    return maps
 
 
-def _symmetry(figures: Figures, name: str) -> dict[str, Any]:
-    seen = figures["symmetry"][name]
-    overlap = seen["overlap"]
-    return {
-        "words": name.replace("_", "-"),
-        "legal": seen["legal"],
-        "why": seen["why"],
-        "overlap": overlap,
-        "same": overlap["p"] >= 0.05,
-        "value": round(100 * overlap["value"], 1),
-        "chance": round(100 * overlap["chance_extreme"], 1),
-    }
-
-
-def _shift(entry: Figures) -> dict[str, Any]:
-    """Dots on tracks that are scaled so that what chance gives ends at the same place on each."""
-    tracks = []
-    for name, judged in entry["measures"].items():
-        reach = judged["chance_extreme"]
-        place = _BAND * judged["value"] / reach if reach else 0.0
-        tracks.append(
-            {
-                "words": _SHIFT_WORDS.get(name, name),
-                "value": f"{judged['value']:.2f}",
-                "place": round(min(place, 97.0), 1),
-                "far": judged["p"] < 0.05,
-            }
-        )
-    return {"between": entry["between"], "tracks": tracks, "band": _BAND}
-
-
-def _colours(figures: Figures) -> list[dict[str, Any]]:
-    """Histograms of red, green and blue, a plot a split."""
-    found = []
-    for split in SPLITS:
-        channels = figures["splits"][split]["channels"]
-        if channels["red"] is None:
-            continue
-        # The ends hold what is over- and underexposed, often more than all between: they may leave the plot.
-        top = 1.15 * max(max(channels[name]["histogram"][1:-1]) for name in CHANNELS) or 1.0
-        found.append(
-            {
-                "split": split,
-                "curves": [(name, _curve(channels[name]["histogram"], top)) for name in CHANNELS],
-                "words": [(name, channels[name]["mean"], channels[name]["std"]) for name in CHANNELS],
-            }
-        )
-    return found
-
-
-def _curve(heights: Sequence[float], top: float) -> str:
-    width, height = _PLOT
-    step = width / (len(heights) - 1)
-    return " ".join(
-        f"{place * step:.1f},{height * (1 - min(value / top, 1)):.1f}" for place, value in enumerate(heights)
+def _draw_flip(symmetry: Symmetry, name: Literal["left_right", "up_down"]) -> _FlipBar:
+    flip = symmetry[name]
+    return _FlipBar(
+        words=name.replace("_", "-"),
+        legal=flip["legal"],
+        why=flip["why"],
+        value=round(100 * flip["overlap"]["value"], 1),
+        chance=round(100 * flip["overlap"]["chance_extreme"], 1),
     )
 
 
-def _together(whole: Figures, classes: Sequence[LabelClass]) -> list[dict[str, Any]]:
-    """Of the images with the row's class, the share with the column's."""
-    rows = []
-    for place, item in enumerate(classes):
-        counts = whole["together"][place]
-        if counts[place]:
-            rows.append(
-                {
-                    "item": item,
-                    "cells": [
-                        (round(count / counts[place], 2), f"{classes[other].name} in {percent(count / counts[place])}")
-                        for other, count in enumerate(counts)
-                        if whole["together"][other][other]
-                    ],
-                }
+def _draw_shift(entry: Shift) -> _ShiftCard:
+    """Draw dots on tracks, each scaled so that what chance gives ends at the same place."""
+    tracks = []
+    for name, judged in entry["measures"].items():
+        reach = judged["chance_extreme"]
+        place = _CHANCE_WIDTH * judged["value"] / reach if reach else 0.0
+        tracks.append(
+            _Track(
+                words=_SHIFT_WORDS.get(name, name),
+                value=f"{judged['value']:.2f}",
+                place=round(min(place, 97.0), 1),
+                far=judged["p"] < _SIGNIFICANT,
             )
-    return rows
+        )
+    return _ShiftCard(between=entry["between"], tracks=tracks, band=_CHANCE_WIDTH)
 
 
-def _telling(figures: Figures) -> list[Figures]:
-    """Groups of near duplicates, those across splits first, then the larger."""
-    groups: list[Figures] = figures["near_duplicates"]
-    return sorted(groups, key=lambda group: (-len(group["splits"]), -len(group["samples"]), min(group["samples"])))
+def _plot_colours(figures: Fingerprint) -> list[_ColourPlot]:
+    """Plot histograms of red, green and blue, one plot for each split."""
+    plots = []
+    for split in SPLITS:
+        channels = [(name, figures["splits"][split]["channels"][name]) for name in CHANNELS]
+        known = [(name, channel) for name, channel in channels if channel is not None]
+        if not known:
+            continue
+        # The ends hold what is over- and underexposed, often more than all between: they may leave the plot.
+        top = 1.15 * max(max(channel["histogram"][1:-1]) for _, channel in known) or 1.0
+        plots.append(
+            _ColourPlot(
+                split=split,
+                curves=[(name, _draw_curve(channel["histogram"], top)) for name, channel in known],
+                words=[(name, channel["mean"], channel["std"]) for name, channel in known],
+            )
+        )
+    return plots
 
 
-def _group(entry: Figures, by_id: Mapping[str, Row], album: Album) -> dict[str, Any]:
-    names = list(entry["samples"])
+def _draw_curve(heights: Sequence[float], top: float) -> str:
+    step = _PLOT_WIDTH / (len(heights) - 1)
+    return " ".join(
+        f"{place * step:.1f},{_PLOT_HEIGHT * (1 - min(value / top, 1)):.1f}" for place, value in enumerate(heights)
+    )
+
+
+def _tabulate_together(whole: SplitFigures, classes: Sequence[LabelClass]) -> list[_TogetherRow]:
+    counts = whole["together"]
+    return [
+        _TogetherRow(
+            item=item,
+            cells=[
+                (round(count / own[place], 2), f"{classes[other].name} in {percent(count / own[place])}")
+                for other, count in enumerate(own)
+                if counts[other][other]
+            ],
+        )
+        for place, (item, own) in enumerate(zip(classes, counts, strict=True))
+        if own[place]
+    ]
+
+
+def _sort_groups(figures: Fingerprint) -> list[DuplicateGroup]:
+    """Sort groups of near duplicates: those across splits first, then the larger."""
+    return sorted(
+        figures["near_duplicates"],
+        key=lambda group: (-len(group["splits"]), -len(group["samples"]), min(group["samples"])),
+    )
+
+
+def _draw_group(group: DuplicateGroup, by_id: Mapping[str, SampleRow], album: Album) -> _GroupPictures:
+    names = list(group["samples"])
     pictures = [
         picture
-        for name in names[:_TOGETHER]
-        for picture in album.pictures(
-            by_id[name]["image"], by_id[name]["mask"], caption=f"{name} ({entry['samples'][name]})"
+        for name in names[:_MAX_PICTURES_OF_GROUP]
+        for picture in album.draw_pair(
+            by_id[name]["image"], by_id[name]["mask"], caption=f"{name} ({group['samples'][name]})"
         )
     ]
-    return {"pictures": pictures, "across": len(entry["splits"]) > 1, "more": names[_TOGETHER:]}
+    return _GroupPictures(pictures=pictures, across=len(group["splits"]) > 1, more=names[_MAX_PICTURES_OF_GROUP:])

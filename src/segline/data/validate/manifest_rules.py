@@ -1,54 +1,47 @@
-"""What must hold for a manifest, and how a row that breaks it is told to a person.
+"""The checks of single samples: one row of `RULES` for each.
 
-A rule names a Great Expectations expectation and its arguments, over the flat table of `flat`;
-`segline.data.validate.expectations` has them judged.
+A rule is a Great Expectations expectation over a table of the samples, together with the words for a sample that
+breaks it. To add a check, write a function that returns a `Rule` and put it into `RULES`: the terminal, the pages,
+``validation.json`` and the exit code take it from there.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
 
 from segline.core.labels import LabelMap, runs
+from segline.data.images.manifest import SampleRow, empty_row
 from segline.datasets.base import SPLITS, Dataset
 from segline.errors import LONGEST_LINE, shown
 
-Row = dict[str, Any]
-
 Severity = Literal["stop", "quarantine", "warn"]
-"""What a finding does: ends the stage; has its sample listed and left out; is told."""
+"""The effect of a finding: the stage ends; the sample is left out; the finding is only shown."""
 
-COLUMNS = (
-    "id",
-    "split",
-    "group",
-    "image",
-    "mask",
-    "image_fault",
-    "mask_fault",
-    "image_size",
-    "mask_size",
-    "illegal_raw_ids",
-    "same_image_in_splits",
-    "same_group_in_splits",
-    "labelled",
-    "like",
-    "unusual",
-)
-"""The columns of `flat` that are judged."""
+NONE = "none"
+"""In a column that says what is wrong with a sample: nothing is."""
 
-_NONE = "none"  # in a column that says what is wrong: nothing is
-_TWINS = 16  # copies of the same bytes that a sample is told with
-_AGAIN = "run the download and extract stages again, or correct the mirror"
-_OWN = "correct or remove it in {path}, then run `dvc repro`"
+MAX_DUPLICATES_NAMED = 16
+
+_IN_SET = "ExpectColumnValuesToBeInSet"
+_KEEP_ONE = "keep one of them, or put them all into one split"
+
+
+class JudgedRow(SampleRow):
+    """A row of the manifest, compared with the other rows by `compare_rows`."""
+
+    same_image_in_splits: str  # the splits that hold this image; NONE where this copy may stay
+    same_image_as: str
+    same_group_in_splits: str
+    like: str  # samples whose images look like this one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One thing that is wrong with one sample, or with the dataset (`sample` is then empty)."""
+    """One problem of one sample, or of the dataset as a whole (`sample` is then empty)."""
 
     sample: str
     file: str
@@ -63,15 +56,18 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """An expectation, and the words for a row that breaks it.
+    """One check of single samples.
 
     Args:
-        expectation: class name in ``great_expectations.expectations``.
+        expectation: class name in ``great_expectations.expectations``. Where `severity` is not ``stop``, it must be
+            one that judges row by row, that is, one with the argument ``mostly``.
         arguments: what that class is made with.
+        values: computes columns that `arguments` names and the row does not hold.
         description: the rule in one sentence, for the Data Docs.
-        severity: what a row that breaks it does.
-        file: the file to look at, from a row.
-        found: what is wrong with it, from a row.
+        severity: the effect of a sample that breaks it.
+        file: returns the file to look at, from a row.
+        found: returns what is wrong with it, from a row.
+        duplicates: whether the gallery shows the look-alikes of a sample beside it.
     """
 
     name: str
@@ -79,100 +75,106 @@ class Rule:
     arguments: Mapping[str, Any]
     description: str
     severity: Severity
-    file: Callable[[Row], str]
-    found: Callable[[Row], str]
+    file: Callable[[JudgedRow], str]
+    found: Callable[[JudgedRow], str]
     expected: str
     remedy: str
+    values: Mapping[str, Callable[[JudgedRow], object]] = field(default_factory=dict)
+    duplicates: bool = False
 
-    def finding(self, row: Row) -> Finding:
-        """The words for `row`, which breaks this rule."""
+    @property
+    def columns(self) -> list[str]:
+        """Return the names of the columns that this rule judges."""
+        return [value for key, value in self.arguments.items() if key in ("column", "column_A", "column_B")]
+
+    def select_values(self, row: JudgedRow) -> dict[str, object]:
+        """Return the values of `columns` in `row`."""
+        stored: Mapping[str, object] = row
+        return {name: self.values[name](row) if name in self.values else stored[name] for name in self.columns}
+
+    def describe(self, row: JudgedRow) -> Finding:
+        """Put into words that `row` breaks this rule."""
         return Finding(
             sample=row["id"], file=self.file(row), found=self.found(row), expected=self.expected, remedy=self.remedy
         )
 
 
-def flat(rows: list[Row], *, alike: Mapping[str, Sequence[str]]) -> list[Row]:
-    """Add to manifest rows the plain `COLUMNS` that the rules look at.
+def compare_rows(rows: Sequence[SampleRow], *, alike: Mapping[str, Sequence[str]]) -> list[JudgedRow]:
+    """Return the manifest's rows with what the other rows say of them: copies, look-alikes, groups in several splits.
 
     Args:
         alike: sample id -> ids of samples whose images look the same.
     """
     split_of = {row["id"]: row["split"] for row in rows}
-    twins: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    content_splits: defaultdict[str, set[str]] = defaultdict(set)
-    content_ids: defaultdict[str, list[str]] = defaultdict(list)
+    copies: defaultdict[str | None, list[SampleRow]] = defaultdict(list)
     group_splits: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
-        content_splits[row["image_sha256"]].add(str(row["split"]))
-        content_ids[row["image_sha256"]].append(f"{row['id']} ({row['split']})")
+        copies[row["image_sha256"]].append(row)
         group_splits[row["group"]].add(str(row["split"]))
-        twins[row["image_sha256"], row["split"]].append(row["id"])
+    shared_by = {digest: {str(copy["split"]) for copy in same} for digest, same in copies.items() if digest}
+    judged: list[JudgedRow] = []
     for row in rows:
-        for kind in ("image", "mask"):
-            row[f"{kind}_size"] = _size(row, kind)
-            row[f"{kind}_fault"] = row[f"{kind}_error"] or _NONE
-        row["illegal_raw_ids"] = ", ".join(map(str, row["illegal_ids"])) or _NONE
+        own, shared = row["id"], shared_by.get(row["image_sha256"] or "", set())
+        same = copies[row["image_sha256"]] if shared else []
         # The copy in the most telling split stays: a score must not lose samples to what was trained on.
-        shared = content_splits[row["image_sha256"]] if row["image_sha256"] else set()
-        leaks = bool(shared) and row["split"] != max(shared, key=_rank)
-        row["same_image_in_splits"] = _several(shared) if leaks else _NONE
-        row["same_image_as"] = ", ".join(_others(content_ids[row["image_sha256"]], f"{row['id']} ({row['split']})"))
-        row["labelled"] = row["void_fraction"] is None or row["void_fraction"] < 1.0
-        # Each two are told once, beside the first of them.
-        same = _others(twins[row["image_sha256"], row["split"]], row["id"]) if row["image_sha256"] else []
-        same = [name for name in same if name > row["id"]]
-        like = [f"{name} ({split_of[name]})" for name in alike.get(row["id"], ()) if name > row["id"]]
-        row["like"] = ", ".join([f"{name} (the same bytes)" for name in same] + like) or _NONE
-        row["unusual"] = "; ".join(row["notes"]) or _NONE
-        row["same_group_in_splits"] = _several(group_splits[row["group"]]) if row["group"] else _NONE
-    return rows
+        leaks = bool(shared) and row["split"] != max(shared, key=_rank_split)
+        # Each pair is named once, beside the first of the two.
+        twins = _name_some(copy["id"] for copy in same if copy["split"] == row["split"] and copy["id"] != own)
+        like = [f"{name} (the same bytes)" for name in twins if name > own]
+        like += [f"{name} ({split_of[name]})" for name in alike.get(own, ()) if name > own]
+        judged.append(
+            {
+                **row,
+                "same_image_in_splits": _join_splits(shared) if leaks else NONE,
+                "same_image_as": ", ".join(
+                    _name_some(f"{copy['id']} ({copy['split']})" for copy in same if copy["id"] != own)
+                ),
+                "same_group_in_splits": _join_splits(group_splits[row["group"]]) if row["group"] else NONE,
+                "like": ", ".join(like) or NONE,
+            }
+        )
+    return judged
 
 
-def _others(names: Sequence[str], own: str) -> list[str]:
-    """Some of `names`, less `own`: a blank image may be there a thousand times."""
-    return list(islice((name for name in names if name != own), _TWINS))
+def describe_missing_split(rule: Rule, split: str) -> Finding:
+    """Put into words that `rule` found no sample in `split`."""
+    (row,) = compare_rows([{**empty_row(""), "split": split}], alike={})
+    return rule.describe(row)
 
 
-def _size(row: Row, kind: str) -> str | None:
-    height, width = row[f"{kind}_height"], row[f"{kind}_width"]
-    return None if height is None else f"{height}x{width}"
+def format_ranges(label_map: LabelMap) -> str:
+    """Write the legal raw ids short: ``0..33, 255``."""
+    return runs(np.flatnonzero(label_map.legal).tolist())
 
 
-def _rank(split: str) -> int:
+def _name_some(names: Iterable[str]) -> list[str]:
+    """Return the first few of `names`: a blank image may be there a thousand times."""
+    return list(islice(names, MAX_DUPLICATES_NAMED))
+
+
+def _rank_split(split: str) -> int:
     return SPLITS.index(split) if split in SPLITS else -1
 
 
-def _several(splits: set[str]) -> str:
-    return ", ".join(sorted(splits)) if len(splits) > 1 else _NONE
+def _join_splits(splits: set[str]) -> str:
+    return ", ".join(sorted(splits)) if len(splits) > 1 else NONE
 
 
-def rules_of(dataset: Dataset) -> list[Rule]:
-    """Everything that must hold for `dataset`."""
-    again = _AGAIN if dataset.own is None else _OWN.format(path=dataset.own.path)
-    return [
-        *_file_rules(dataset, again),
-        _ids_rule(dataset),
-        *_membership_rules(dataset),
-        *_leak_rules(),
-        _labelled_rule(),
-        *_oddity_rules(),
-    ]
+def _say_how_to_repair(dataset: Dataset) -> str:
+    if dataset.own is None:
+        return "run the download and extract stages again, or correct the mirror"
+    return f"correct or remove it in {dataset.own.path}, then run `dvc repro`"
 
 
-def _file_rules(dataset: Dataset, again: str) -> list[Rule]:
-    mask = "a whole, lossless mask of one 8-bit channel"
-    if dataset.colours is not None:
-        mask = "a whole, lossless picture of the class table's colours alone"
-    return [
-        _presence_rule("image", other="mask", again=again),
-        _presence_rule("mask", other="image", again=again),
-        _whole_rule("image", expected="a whole image", again=again),
-        _whole_rule("mask", expected=mask, again=again),
-        _size_rule(),
-    ]
+def _image_present(dataset: Dataset) -> Rule:
+    return _require_file(dataset, "image", other="mask")
 
 
-def _presence_rule(kind: str, *, other: str, again: str) -> Rule:
+def _mask_present(dataset: Dataset) -> Rule:
+    return _require_file(dataset, "mask", other="image")
+
+
+def _require_file(dataset: Dataset, kind: Literal["image", "mask"], *, other: Literal["image", "mask"]) -> Rule:
     return Rule(
         name=f"{kind}_present",
         expectation="ExpectColumnValuesToNotBeNull",
@@ -182,152 +184,193 @@ def _presence_rule(kind: str, *, other: str, again: str) -> Rule:
         file=lambda row: str(row[other] or row["id"]),
         found=lambda _: f"has no {kind}",
         expected="an image and a mask of the same name",
-        remedy=again,
+        remedy=_say_how_to_repair(dataset),
     )
 
 
-def _whole_rule(kind: str, *, expected: str, again: str) -> Rule:
+def _image_readable(dataset: Dataset) -> Rule:
+    return _require_whole(dataset, "image", "image_error", expected="a whole image")
+
+
+def _mask_readable(dataset: Dataset) -> Rule:
+    expected = "a whole, lossless mask of one 8-bit channel"
+    if dataset.colours is not None:
+        expected = "a whole, lossless picture of the class table's colours alone"
+    return _require_whole(dataset, "mask", "mask_error", expected=expected)
+
+
+def _require_whole(
+    dataset: Dataset, kind: Literal["image", "mask"], error: Literal["image_error", "mask_error"], *, expected: str
+) -> Rule:
     return Rule(
         name=f"{kind}_readable",
-        expectation="ExpectColumnValuesToBeInSet",
-        arguments={"column": f"{kind}_fault", "value_set": [_NONE]},
+        expectation=_IN_SET,
+        arguments={"column": f"{kind}_fault", "value_set": [NONE]},
+        values={f"{kind}_fault": lambda row: row[error] or NONE},
         description=f"Every {kind} file is {expected}.",
         severity="quarantine",
         file=lambda row: str(row[kind]),
-        found=lambda row: str(row[f"{kind}_fault"]),
+        found=lambda row: str(row[error]),
         expected=expected,
-        remedy=again,
+        remedy=_say_how_to_repair(dataset),
     )
 
 
-def _size_rule() -> Rule:
+def _sizes_equal(_: Dataset) -> Rule:
     return Rule(
         name="sizes_equal",
         expectation="ExpectColumnPairValuesToBeEqual",
         arguments={"column_A": "image_size", "column_B": "mask_size", "ignore_row_if": "either_value_is_missing"},
+        values={
+            "image_size": lambda row: _format_size(row["image_height"], row["image_width"]),
+            "mask_size": lambda row: _format_size(row["mask_height"], row["mask_width"]),
+        },
         description="Image and mask have the same height and width.",
         severity="quarantine",
         file=lambda row: str(row["mask"]),
-        found=lambda row: (
-            f"mask is {row['mask_size']}, its image {row['image']} is {row['image_size']}"
-            + (" (sides swapped)" if row["mask_size"].split("x") == row["image_size"].split("x")[::-1] else "")
-            + (f" ({'; '.join(row['notes'])})" if row["notes"] else "")
-        ),
+        found=_describe_sizes,
         expected="equal height and width",
         remedy="pair the right files (Segline never scales a mask to fit)",
     )
 
 
-def _ids_rule(dataset: Dataset) -> Rule:
+def _format_size(height: int | None, width: int | None) -> str | None:
+    return None if height is None else f"{height}x{width}"
+
+
+def _describe_sizes(row: JudgedRow) -> str:
+    image, mask = (row["image_height"], row["image_width"]), (row["mask_height"], row["mask_width"])
+    words = f"mask is {_format_size(*mask)}, its image {row['image']} is {_format_size(*image)}"
+    swapped = " (sides swapped)" if mask == image[::-1] else ""
+    return words + swapped + (f" ({'; '.join(row['notes'])})" if row["notes"] else "")
+
+
+def _ids_legal(dataset: Dataset) -> Rule:
     return Rule(
         name="ids_legal",
-        expectation="ExpectColumnValuesToBeInSet",
-        arguments={"column": "illegal_raw_ids", "value_set": [_NONE]},
+        expectation=_IN_SET,
+        arguments={"column": "illegal_raw_ids", "value_set": [NONE]},
+        values={"illegal_raw_ids": lambda row: _join_ids(row) or NONE},
         description="Masks hold only raw ids that the label map allows.",
         severity="quarantine",
         file=lambda row: str(row["mask"]),
         found=lambda row: (
-            f"mask holds id {row['illegal_raw_ids']} in {row['illegal_pixels']} pixels"
-            + (", only on borders between others: it was interpolated" if _smeared(row) else "")
+            f"mask holds id {_join_ids(row)} in {row['illegal_pixels']} pixels"
+            + (", only on borders between others: it was interpolated" if _is_interpolated(row) else "")
         ),
-        expected=f"the raw ids of {dataset.name}: {ranges(dataset.label_map)}",
+        expected=f"the raw ids of {dataset.name}: {format_ranges(dataset.label_map)}",
         remedy="use the publisher's raw masks (was this one already encoded to train ids?)"
         if dataset.own is None
         else f"add the id to {dataset.own.table}, as a class or under `void`, or correct the mask; then `dvc repro`",
     )
 
 
-def _smeared(row: Row) -> bool:
+def _join_ids(row: JudgedRow) -> str:
+    return ", ".join(map(str, row["illegal_ids"]))
+
+
+def _is_interpolated(row: JudgedRow) -> bool:
     return bool(row["illegal_ids"]) and set(row["illegal_ids"]) <= set(row["border_ids"])
 
 
-def _membership_rules(dataset: Dataset) -> list[Rule]:
-    name, known = dataset.name, f"one of {', '.join(SPLITS)}"
-    correct = f"correct the split in segline/datasets/{name}.py"
-    if dataset.own is not None:
-        correct = f"correct the split lists in {dataset.own.path}"
-    return [
-        Rule(
-            name="id_unique",
-            expectation="ExpectColumnValuesToBeUnique",
-            arguments={"column": "id"},
-            description="No sample is listed twice.",
-            severity="stop",
-            file=lambda row: str(row["id"]),
-            found=lambda _: "is listed more than once",
-            expected="one sample an id",
-            remedy="remove it from one of the dataset's lists",
-        ),
-        Rule(
-            name="split_given",
-            expectation="ExpectColumnValuesToNotBeNull",
-            arguments={"column": "split"},
-            description="Every sample has a split.",
-            severity="stop",
-            file=lambda row: str(row["id"]),
-            found=lambda _: "is in no split",
-            expected=known,
-            remedy=correct,
-        ),
-        Rule(
-            name="split_known",
-            expectation="ExpectColumnValuesToBeInSet",
-            arguments={"column": "split", "value_set": list(SPLITS)},
-            description="Every split is a known one.",
-            severity="stop",
-            file=lambda row: str(row["id"]),
-            found=lambda row: f"is in split {row['split']!r}",
-            expected=known,
-            remedy=correct,
-        ),
-        Rule(
-            name="splits_filled",
-            expectation="ExpectColumnDistinctValuesToContainSet",
-            arguments={"column": "split", "value_set": list(SPLITS)},
-            description="No split is empty.",
-            severity="stop",
-            file=lambda _: name,
-            found=lambda row: f"no sample in split {row['split']}",
-            expected=f"at least one in each of {', '.join(SPLITS)}",
-            remedy="get the whole dataset, or ask for another split of it (docs/datasets.md); "
-            "where validation alone is empty, raise prepare.validation_share",
-        ),
-    ]
+def _id_unique(_: Dataset) -> Rule:
+    return Rule(
+        name="id_unique",
+        expectation="ExpectColumnValuesToBeUnique",
+        arguments={"column": "id"},
+        description="No sample is listed twice.",
+        severity="stop",
+        file=lambda row: row["id"],
+        found=lambda _: "is listed more than once",
+        expected="one sample an id",
+        remedy="remove it from one of the dataset's lists",
+    )
 
 
-def _leak_rules() -> list[Rule]:
-    remedy = "keep one of them, or put them all into one split"
-    return [
-        Rule(
-            name="image_in_one_split",
-            expectation="ExpectColumnValuesToBeInSet",
-            arguments={"column": "same_image_in_splits", "value_set": [_NONE]},
-            description="No image, by its bytes, is in two splits; its copy in the scored split stays.",
-            severity="quarantine",
-            file=lambda row: str(row["image"]),
-            found=lambda row: f"the same bytes are in the splits {row['same_image_in_splits']}: {row['same_image_as']}",
-            expected="each image in one split",
-            remedy=remedy,
-        ),
-        Rule(
-            name="group_in_one_split",
-            expectation="ExpectColumnValuesToBeInSet",
-            arguments={"column": "same_group_in_splits", "value_set": [_NONE]},
-            description="No group (a drive, a city) is in two splits.",
-            severity="stop",
-            file=lambda row: str(row["image"] or row["id"]),
-            found=lambda row: f"its group {row['group']!r} is in the splits {row['same_group_in_splits']}",
-            expected="each group in one split",
-            remedy=remedy,
-        ),
-    ]
+def _split_given(dataset: Dataset) -> Rule:
+    return Rule(
+        name="split_given",
+        expectation="ExpectColumnValuesToNotBeNull",
+        arguments={"column": "split"},
+        description="Every sample has a split.",
+        severity="stop",
+        file=lambda row: row["id"],
+        found=lambda _: "is in no split",
+        expected=f"one of {', '.join(SPLITS)}",
+        remedy=_say_where_splits_are(dataset),
+    )
 
 
-def _labelled_rule() -> Rule:
+def _split_known(dataset: Dataset) -> Rule:
+    return Rule(
+        name="split_known",
+        expectation=_IN_SET,
+        arguments={"column": "split", "value_set": list(SPLITS)},
+        description="Every split is a known one.",
+        severity="stop",
+        file=lambda row: row["id"],
+        found=lambda row: f"is in split {row['split']!r}",
+        expected=f"one of {', '.join(SPLITS)}",
+        remedy=_say_where_splits_are(dataset),
+    )
+
+
+def _say_where_splits_are(dataset: Dataset) -> str:
+    if dataset.own is None:
+        return f"correct the split in segline/datasets/{dataset.name}.py"
+    return f"correct the split lists in {dataset.own.path}"
+
+
+def _splits_filled(dataset: Dataset) -> Rule:
+    return Rule(
+        name="splits_filled",
+        expectation="ExpectColumnDistinctValuesToContainSet",
+        arguments={"column": "split", "value_set": list(SPLITS)},
+        description="No split is empty.",
+        severity="stop",
+        file=lambda _: dataset.name,
+        found=lambda row: f"no sample in split {row['split']}",
+        expected=f"at least one in each of {', '.join(SPLITS)}",
+        remedy="get the whole dataset, or ask for another split of it (docs/datasets.md); "
+        "where validation alone is empty, raise prepare.validation_share",
+    )
+
+
+def _image_in_one_split(_: Dataset) -> Rule:
+    return Rule(
+        name="image_in_one_split",
+        expectation=_IN_SET,
+        arguments={"column": "same_image_in_splits", "value_set": [NONE]},
+        description="No image, by its bytes, is in two splits; its copy in the scored split stays.",
+        severity="quarantine",
+        file=lambda row: str(row["image"]),
+        found=lambda row: f"the same bytes are in the splits {row['same_image_in_splits']}: {row['same_image_as']}",
+        expected="each image in one split",
+        remedy=_KEEP_ONE,
+        duplicates=True,
+    )
+
+
+def _group_in_one_split(_: Dataset) -> Rule:
+    return Rule(
+        name="group_in_one_split",
+        expectation=_IN_SET,
+        arguments={"column": "same_group_in_splits", "value_set": [NONE]},
+        description="No group (a drive, a city) is in two splits.",
+        severity="stop",
+        file=lambda row: str(row["image"] or row["id"]),
+        found=lambda row: f"its group {row['group']!r} is in the splits {row['same_group_in_splits']}",
+        expected="each group in one split",
+        remedy=_KEEP_ONE,
+    )
+
+
+def _mask_not_all_void(_: Dataset) -> Rule:
     return Rule(
         name="mask_not_all_void",
-        expectation="ExpectColumnValuesToBeInSet",
+        expectation=_IN_SET,
         arguments={"column": "labelled", "value_set": [True]},
+        values={"labelled": lambda row: row["void_fraction"] is None or row["void_fraction"] < 1.0},
         description="Every mask labels something.",
         severity="quarantine",
         file=lambda row: str(row["mask"]),
@@ -337,33 +380,56 @@ def _labelled_rule() -> Rule:
     )
 
 
-def _oddity_rules() -> list[Rule]:
-    return [
-        Rule(
-            name="image_looks_like_another",
-            expectation="ExpectColumnValuesToBeInSet",
-            arguments={"column": "like", "value_set": [_NONE]},
-            description="No image looks like another one (perceptual hash).",
-            severity="warn",
-            file=lambda row: str(row["image"]),
-            found=lambda row: f"looks like {row['like']}",
-            expected="images that show different things, or one split for those that do not",
-            remedy="look at them: copies across splits make scores too good; give them one group",
-        ),
-        Rule(
-            name="image_usual",
-            expectation="ExpectColumnValuesToBeInSet",
-            arguments={"column": "unusual", "value_set": [_NONE]},
-            description="Image files are plain 8-bit RGB, upright, and of the kind their name says.",
-            severity="warn",
-            file=lambda row: str(row["image"]),
-            found=lambda row: str(row["unusual"]),
-            expected="a plain RGB image",
-            remedy="nothing to do: it is converted as said",
-        ),
-    ]
+def _image_looks_like_another(_: Dataset) -> Rule:
+    return Rule(
+        name="image_looks_like_another",
+        expectation=_IN_SET,
+        arguments={"column": "like", "value_set": [NONE]},
+        description="No image looks like another one (perceptual hash).",
+        severity="warn",
+        file=lambda row: str(row["image"]),
+        found=lambda row: f"looks like {row['like']}",
+        expected="images that show different things, or one split for those that do not",
+        remedy="look at them: copies across splits make scores too good; give them one group",
+        duplicates=True,
+    )
 
 
-def ranges(label_map: LabelMap) -> str:
-    """Legal raw ids, short: ``0..33, 255``."""
-    return runs(np.flatnonzero(label_map.legal).tolist())
+def _image_usual(_: Dataset) -> Rule:
+    return Rule(
+        name="image_usual",
+        expectation=_IN_SET,
+        arguments={"column": "unusual", "value_set": [NONE]},
+        values={"unusual": lambda row: "; ".join(row["notes"]) or NONE},
+        description="Image files are plain 8-bit RGB, upright, and of the kind their name says.",
+        severity="warn",
+        file=lambda row: str(row["image"]),
+        found=lambda row: "; ".join(row["notes"]),
+        expected="a plain RGB image",
+        remedy="nothing to do: the image is converted as described",
+    )
+
+
+RULES: tuple[Callable[[Dataset], Rule], ...] = (
+    _image_present,
+    _mask_present,
+    _image_readable,
+    _mask_readable,
+    _sizes_equal,
+    _ids_legal,
+    _id_unique,
+    _split_given,
+    _split_known,
+    _splits_filled,
+    _image_in_one_split,
+    _group_in_one_split,
+    _mask_not_all_void,
+    _image_looks_like_another,
+    _image_usual,
+)
+"""Every check of single samples, in the order of the pages; each is made for one dataset."""
+
+
+def rules_of(dataset: Dataset) -> list[Rule]:
+    """Make every rule that must hold for `dataset`."""
+    return [make(dataset) for make in RULES]

@@ -1,11 +1,13 @@
-"""What is wrong with a dataset's labels as a whole: the patterns behind many findings at once.
+"""The checks of all labels together: one mistake that causes many findings.
 
-A thousand masks with an illegal id are not a thousand mistakes but one, made when they were written.
-Each pattern is told once, under the name that people know it by, with the way out of it; the findings
-that it explains are then not spelt out one by one.
+A thousand masks with an illegal id are not a thousand mistakes but one, made when they were written. Such a pattern
+is told once, by its usual name and with its remedy; the findings that it explains are then not listed.
+
+To add a pattern, write a function that returns a `Pattern` or None, and put it into `ENCODING_PATTERNS` or
+`PAIRING_PATTERNS`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,31 +15,33 @@ import numpy as np
 from segline.core.coding import BLENDS
 from segline.core.labels import VOID, runs
 from segline.core.vision import perceptual_hash
+from segline.data.images.manifest import SampleRow
 from segline.data.validate.build_manifest import MASK_FOR_IMAGE
-from segline.data.validate.manifest_rules import Finding, Row, ranges
+from segline.data.validate.manifest_rules import MAX_DUPLICATES_NAMED, Finding, format_ranges
 from segline.datasets.base import SPLITS, Dataset
 
 NEAR = 6
 """Bits in which two perceptual hashes may differ for their images to count as near duplicates. On KITTI
 it joins frames of one drive and nothing else; on Pets, copies of one photograph."""
 
-_TWINS = 16  # look-alikes that a sample is told with
-_MOST = 0.5  # of the masks, from which a fault is a pattern
-_SHIFTED = 0.65  # of the samples whose image the neighbour's mask explains better; unshifted data stay below 0.2
-_ENOUGH = 20  # samples, below which a shift cannot be told from chance
-_INTERPOLATED = 0.3  # of the masks with several ids that lie only on borders
+_MIN_SHARE = 0.5  # of the masks: from here on, a fault is a pattern
+_MIN_SHARE_SHIFTED = 0.65  # of the samples whose image the neighbour's mask explains better; others stay below 0.2
+_MIN_SAMPLES = 20  # with fewer, a shift cannot be told from chance
+_MIN_SHARE_INTERPOLATED = 0.3  # of the masks with several ids that lie only on borders
+
+_ID_RULES = frozenset({"ids_legal", "mask_not_all_void"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pattern:
-    """One mistake behind many findings.
+    """One mistake that causes many findings.
 
     Args:
-        name: what it is known as.
+        name: its usual name.
         finding: the words for it.
         explains: names of the rules whose findings it explains.
         samples: ids of the samples that show it.
-        step: where the mask that fits is another sample's, its place from the sample's own.
+        step: where the mask that fits is another sample's, its place relative to the sample's own.
     """
 
     name: str
@@ -47,31 +51,24 @@ class Pattern:
     step: int = 0
 
 
-def patterns(rows: Sequence[Row], dataset: Dataset) -> list[Pattern]:
-    """The patterns in a manifest's rows, sorted by id; at most one about encoding."""
-    found = []
-    masks = [row for row in rows if row["raw_ids"]]
-    for recognise in (_exchanged, _pictures, _blended, _binary, _train_ids, _one_based, _interpolated):
-        pattern = recognise(rows if recognise in (_exchanged, _pictures, _blended) else masks, dataset)
-        if pattern is not None:
-            found.append(pattern)
-            break
-    for recognise in (_swapped_sides, _shifted_sizes, _shifted):
-        pattern = recognise(rows, dataset)
-        if pattern is not None:
-            found.append(pattern)
-            break
-    return found
+def find_patterns(rows: Sequence[SampleRow], dataset: Dataset) -> list[Pattern]:
+    """Find the first pattern of encoding and the first of pairing in a manifest's rows, which are sorted by id."""
+    return [
+        pattern
+        for table in (ENCODING_PATTERNS, PAIRING_PATTERNS)
+        for pattern in [next(filter(None, (recognise(rows, dataset) for recognise in table)), None)]
+        if pattern is not None
+    ]
 
 
-def class_findings(rows: Sequence[Row], dataset: Dataset) -> list[Finding]:
-    """Classes that no mask holds, and those of the training split that a scored split lacks."""
-    found = []
-    held = {split: _held(rows, split, dataset) for split in SPLITS}
+def find_missing_classes(rows: Sequence[SampleRow], dataset: Dataset) -> list[Finding]:
+    """Find classes that no mask holds, and classes of the training split that a scored split lacks."""
+    findings = []
+    held = {split: _count_pixels(rows, split, dataset) for split in SPLITS}
     for place, item in enumerate(dataset.label_map.classes):
         if not any(counts[place] for counts in held.values()):
-            found.append(
-                _finding(
+            findings.append(
+                _describe(
                     dataset,
                     found=f"class {item.name!r} (id {item.raw}) is in no mask",
                     expected="each class of the label map somewhere",
@@ -79,25 +76,29 @@ def class_findings(rows: Sequence[Row], dataset: Dataset) -> list[Finding]:
                 )
             )
             continue
-        found += [
-            _finding(
+        findings += [
+            _describe(
                 dataset,
                 found=f"class {item.name!r} (id {item.raw}) is in train, but in no mask of {split}",
                 expected="each class that is trained on in each split that is scored",
-                remedy=f"nothing about it can be measured on {split}: move a sample, or read scores so",
+                remedy=f"move a sample that holds it to {split}; without one, no score on {split} tells about it",
             )
             for split in ("validation", "test")
             if held["train"][place] and not held[split][place]
         ]
-    return found
+    return findings
 
 
-def near_duplicates(rows: Sequence[Row]) -> dict[str, list[str]]:
-    """Sample id -> ids of samples whose images look alike, byte-identical ones aside; of many, the next ones."""
+def find_near_duplicates(rows: Sequence[SampleRow]) -> dict[str, list[str]]:
+    """Find samples whose images look alike but are not byte-identical.
+
+    Returns:
+        Sample id -> ids of the samples that look like it; where there are many, the next ones.
+    """
     hashed = [row for row in rows if row["image_hash"]]
-    hashes = np.array([int(row["image_hash"], 16) for row in hashed], dtype=np.uint64)
+    hashes = np.array([int(row["image_hash"] or "", 16) for row in hashed], dtype=np.uint64)
     found: dict[str, list[str]] = {}
-    for first, second in perceptual_hash.near_pairs(hashes, distance=NEAR, most=_TWINS).tolist():
+    for first, second in perceptual_hash.near_pairs(hashes, distance=NEAR, most=MAX_DUPLICATES_NAMED).tolist():
         one, other = hashed[first], hashed[second]
         if one["image_sha256"] != other["image_sha256"]:
             found.setdefault(one["id"], []).append(other["id"])
@@ -105,56 +106,55 @@ def near_duplicates(rows: Sequence[Row]) -> dict[str, list[str]]:
     return found
 
 
-def _held(rows: Sequence[Row], split: str, dataset: Dataset) -> list[int]:
-    """Pixels a class in one split."""
+def _count_pixels(rows: Sequence[SampleRow], split: str, dataset: Dataset) -> list[int]:
+    """Count the pixels of each class in one split."""
     counted = [row["pixels"] for row in rows if row["split"] == split and row["pixels"]]
     return [sum(column) for column in zip(*counted, [0] * len(dataset.label_map), strict=True)]
 
 
-def _exchanged(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
+def _find_exchanged(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
     exchanged = [row for row in rows if MASK_FOR_IMAGE in row["notes"]]
-    remedy = "exchange the two folders"
-    if dataset.own is not None:
-        remedy = "exchange `images` and `masks` under options.folder in params.yaml, then run `dvc repro`"
-    return _pattern(
+    if not _are_many(exchanged, rows):
+        return None
+    return _make_pattern(
         "images_and_masks_exchanged",
         exchanged,
         rows,
         dataset,
         found="images and masks are swapped: what is given as masks are photographs, and what is given as images are "
-        f"masks, such as {exchanged[0]['image']}"
-        if exchanged
-        else "",
+        f"masks, such as {exchanged[0]['image']}",
         expected="photographs as images, and masks that say which class a pixel is of",
-        remedy=remedy,
-        explains=("mask_readable", "ids_legal", "mask_not_all_void", "image_usual", "image_unlike_others"),
+        remedy="exchange the two folders"
+        if dataset.own is None
+        else "exchange `images` and `masks` under options.folder in params.yaml, then run `dvc repro`",
+        explains=_ID_RULES | {"mask_readable", "image_usual"},
     )
 
 
-def _pictures(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
+def _find_coloured(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
     coloured = [row for row in rows if (row["mask_error"] or "").startswith("a coloured picture")]
-    if not _many(coloured, rows):
+    if not _are_many(coloured, rows):
         return None
-    return _pattern(
+    return _make_pattern(
         "masks_are_rgb",
         coloured,
         rows,
         dataset,
-        found=f"masks are coloured pictures (RGB), not ids; {coloured[0]['mask_error'].partition('; ')[2]}",
-        expected=f"one channel with the ids {ranges(dataset.label_map)}",
+        found="masks are coloured pictures (RGB), not ids; " + (coloured[0]["mask_error"] or "").partition("; ")[2],
+        expected=f"one channel with the ids {format_ranges(dataset.label_map)}",
         remedy="use the masks that hold ids; for your own data say `encoding: rgb` and give each class its colour"
         if dataset.own is None
         else "write `encoding: rgb` under options.folder in params.yaml and give each class its colour in "
         f"{dataset.own.table}; `segline init {dataset.own.path} --force` does both",
-        explains=("mask_readable",),
+        explains=frozenset({"mask_readable"}),
     )
 
 
-def _blended(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
+def _find_blended(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
     blended = [row for row in rows if BLENDS in (row["mask_error"] or "")]
-    if not _many(blended, rows):
+    if not _are_many(blended, rows):
         return None
-    return _pattern(
+    return _make_pattern(
         "masks_are_interpolated",
         blended,
         rows,
@@ -163,22 +163,23 @@ def _blended(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
         "with interpolation",
         expected="the colours of the class table, with nothing between them",
         remedy="resize the original masks with nearest neighbour and keep them as PNG, or use them at their own size",
-        explains=("mask_readable",),
+        explains=frozenset({"mask_readable"}),
     )
 
 
-def _binary(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
-    held = _union(masks)
+def _find_binary(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
+    masks = _select_masks(rows)
     binary = [row for row in masks if set(row["raw_ids"]) <= {0, 255}]
-    if held != {0, 255} or dataset.label_map.legal[[0, 255]].all():
+    legal = dataset.label_map.legal[[0, 255]].all()
+    if _collect_ids(masks) != {0, 255} or legal or not _are_many(binary, masks):
         return None
-    return _pattern(
+    return _make_pattern(
         "masks_are_binary",
         binary,
         masks,
         dataset,
         found="masks hold only 0 and 255: they are black-and-white pictures of one class",
-        expected=f"ids: {ranges(dataset.label_map)}",
+        expected=f"ids: {format_ranges(dataset.label_map)}",
         remedy="divide the masks by 255 to get the ids 0 and 1, or give a class the id 255 in the class table"
         if dataset.own is None
         else f"in {dataset.own.table} give the class that is white the id 255, and the one that is black the id 0: "
@@ -186,70 +187,71 @@ def _binary(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
     )
 
 
-def _train_ids(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
-    label_map = dataset.label_map
+def _find_train_ids(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
+    masks, label_map = _select_masks(rows), dataset.label_map
     raw = {value for item in label_map.classes for value in item.ids}
     train = set(range(len(raw)))  # of the publisher's classes, even where a task merges them
-    held = _union(masks)
-    if raw == train or not held <= train | {VOID} or held <= raw:
+    held = _collect_ids(masks)
+    if raw == train or not held <= train | {VOID} or held <= raw or not _are_many(masks, masks):
         return None
     legal = set(np.flatnonzero(label_map.legal).tolist())
-    if held <= legal and len(masks) < _ENOUGH:
+    if held <= legal and len(masks) < _MIN_SAMPLES:
         return None  # every id means something: too few masks to say that it means something else
-    return _pattern(
+    return _make_pattern(
         "masks_are_train_ids",
         masks,
         masks,
         dataset,
         found=f"masks hold only the ids {runs(held)}: they are already encoded to train ids",
-        expected=f"the publisher's raw ids: {ranges(label_map)}",
+        expected=f"the publisher's raw ids: {format_ranges(label_map)}",
         remedy="use the raw masks (Cityscapes: *_labelIds.png, not *_labelTrainIds.png); Segline encodes them itself"
         if dataset.own is None
         else f"give the classes in {dataset.own.table} these ids (`segline init {dataset.own.path} --force` does it)",
     )
 
 
-def _one_based(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
+def _find_one_based(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
+    masks = _select_masks(rows)
     ids = sorted(value for item in dataset.label_map.classes for value in item.ids)
-    held = _union(masks) - {VOID}
-    shifted = {value + 1 for value in ids}
-    if ids[0] != 0 or 0 in held or not held <= shifted or max(ids) + 1 not in held:
+    held = _collect_ids(masks) - {VOID}
+    from_one = held <= {value + 1 for value in ids} and max(ids) + 1 in held
+    if ids[0] != 0 or 0 in held or not from_one or not _are_many(masks, masks):
         return None
-    return _pattern(
+    return _make_pattern(
         "masks_are_one_based",
         masks,
         masks,
         dataset,
         found=f"masks hold the ids {runs(held)} and never 0: they count classes from 1",
-        expected=f"ids that count from 0: {ranges(dataset.label_map)}",
+        expected=f"ids that count from 0: {format_ranges(dataset.label_map)}",
         remedy="subtract 1 from the masks, or give the classes the ids 1 and up in "
         + ("the class table" if dataset.own is None else dataset.own.table),
     )
 
 
-def _interpolated(masks: Sequence[Row], dataset: Dataset) -> Pattern | None:
-    smeared = [row for row in masks if len(row["border_ids"]) >= 2]
-    if len(smeared) < max(2, _INTERPOLATED * len(masks)):
+def _find_interpolated(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
+    masks = _select_masks(rows)
+    interpolated = [row for row in masks if len(row["border_ids"]) >= 2]
+    if len(interpolated) < max(2, _MIN_SHARE_INTERPOLATED * len(masks)):
         return None
-    return _pattern(
+    return _make_pattern(
         "masks_are_interpolated",
-        smeared,
+        interpolated,
         masks,
         dataset,
-        found=f"ids {runs(set(smeared[0]['border_ids']))} lie only on borders between others: "
+        found=f"ids {runs(set(interpolated[0]['border_ids']))} lie only on borders between others: "
         "the masks were resized (or rotated, or compressed) with interpolation",
         expected="ids that name classes, with nothing between them",
         remedy="resize the original masks with nearest neighbour, or use them at their own size",
-        always=True,
     )
 
 
-def _swapped_sides(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
-    sized = _sized(rows)
-    swapped = [row for row in sized if _sides(row, "mask") == _sides(row, "image")[::-1] != _sides(row, "image")]
-    if not _many(swapped, sized):
+def _find_swapped_sides(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
+    sized = _select_sized(rows)
+    swapped = [row for row in sized if _mask_size(row) == _image_size(row)[::-1] != _image_size(row)]
+    if not _are_many(swapped, sized):
         return None
-    return _pattern(
+    return _make_pattern(
         "mask_sides_swapped",
         swapped,
         sized,
@@ -257,33 +259,34 @@ def _swapped_sides(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
         found="each mask is as high as its image is wide, and as wide as it is high",
         expected="equal height and width",
         remedy="transpose the masks: they were written with the axes exchanged",
-        explains=("sizes_equal",),
+        explains=frozenset({"sizes_equal"}),
     )
 
 
-def _shifted_sizes(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
-    sized = _sized(rows)
+def _find_shifted_sizes(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
+    sized = _select_sized(rows)
     for step in (-1, 1):
         pairs = [(one, sized[place + step]) for place, one in enumerate(sized) if 0 <= place + step < len(sized)]
-        unequal = [one for one, _ in pairs if _sides(one, "mask") != _sides(one, "image")]
-        fitting = [one for one, other in pairs if _sides(one, "image") == _sides(other, "mask")]
-        if len(sized) >= _ENOUGH and len(fitting) > 0.9 * len(pairs) and len(unequal) > 0.1 * len(pairs):
-            return _shift_pattern(unequal, sized, dataset, step)
+        unequal = [one for one, _ in pairs if _mask_size(one) != _image_size(one)]
+        fitting = [one for one, other in pairs if _image_size(one) == _mask_size(other)]
+        if len(sized) >= _MIN_SAMPLES and len(fitting) > 0.9 * len(pairs) and len(unequal) > 0.1 * len(pairs):
+            return _make_shift(unequal, sized, dataset, step)
     return None
 
 
-def _shifted(rows: Sequence[Row], dataset: Dataset) -> Pattern | None:
-    for step, column in ((-1, "fit_previous"), (1, "fit_next")):
-        known = [row for row in rows if row["fit"] is not None and row[column] is not None]
-        better = [row for row in known if row[column] > row["fit"]]
-        if len(known) >= _ENOUGH and len(better) > _SHIFTED * len(known):
-            return _shift_pattern(better, known, dataset, step)
+def _find_shifted(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
+    for step in (-1, 1):
+        fits = [(row, row["fit"], row["fit_previous"] if step < 0 else row["fit_next"]) for row in rows]
+        known = [(row, fit, other) for row, fit, other in fits if fit is not None and other is not None]
+        better = [row for row, fit, other in known if other > fit]
+        if len(known) >= _MIN_SAMPLES and len(better) > _MIN_SHARE_SHIFTED * len(known):
+            return _make_shift(better, [row for row, _, _ in known], dataset, step)
     return None
 
 
-def _shift_pattern(some: Sequence[Row], of: Sequence[Row], dataset: Dataset, step: int) -> Pattern | None:
+def _make_shift(some: Sequence[SampleRow], of: Sequence[SampleRow], dataset: Dataset, step: int) -> Pattern:
     side = "before" if step < 0 else "after"
-    return _pattern(
+    return _make_pattern(
         "masks_are_shifted",
         some,
         of,
@@ -295,54 +298,74 @@ def _shift_pattern(some: Sequence[Row], of: Sequence[Row], dataset: Dataset, ste
         if dataset.own is None
         else f"look at the names in {dataset.own.path}: the files were numbered anew, or written in another order; "
         "give each mask its own image's name, or list the pairs in a CSV (`pairs` in params.yaml)",
-        explains=("sizes_equal",),
-        always=True,
+        explains=frozenset({"sizes_equal"}),
         step=step,
     )
 
 
-def _sized(rows: Sequence[Row]) -> list[Row]:
+_Recognise = Callable[[Sequence[SampleRow], Dataset], Pattern | None]
+
+ENCODING_PATTERNS: tuple[_Recognise, ...] = (
+    _find_exchanged,
+    _find_coloured,
+    _find_blended,
+    _find_binary,
+    _find_train_ids,
+    _find_one_based,
+    _find_interpolated,
+)
+"""Ways in which all masks can be written wrongly; only the first that is found is told."""
+
+PAIRING_PATTERNS: tuple[_Recognise, ...] = (_find_swapped_sides, _find_shifted_sizes, _find_shifted)
+"""Ways in which masks can be paired with the wrong images; only the first that is found is told."""
+
+
+def _select_masks(rows: Sequence[SampleRow]) -> list[SampleRow]:
+    return [row for row in rows if row["raw_ids"]]
+
+
+def _select_sized(rows: Sequence[SampleRow]) -> list[SampleRow]:
     return [row for row in rows if row["image_height"] is not None and row["mask_height"] is not None]
 
 
-def _sides(row: Row, kind: str) -> tuple[int, int]:
-    return row[f"{kind}_height"], row[f"{kind}_width"]
+def _image_size(row: SampleRow) -> tuple[int | None, int | None]:
+    return row["image_height"], row["image_width"]
 
 
-def _union(masks: Sequence[Row]) -> set[int]:
+def _mask_size(row: SampleRow) -> tuple[int | None, int | None]:
+    return row["mask_height"], row["mask_width"]
+
+
+def _collect_ids(masks: Sequence[SampleRow]) -> set[int]:
     return {value for row in masks for value in row["raw_ids"]}
 
 
-def _many(some: Sequence[Row], of: Sequence[Row]) -> bool:
-    return len(some) >= 2 and len(some) > _MOST * len(of)
+def _are_many(some: Sequence[SampleRow], of: Sequence[SampleRow]) -> bool:
+    return len(some) >= 2 and len(some) > _MIN_SHARE * len(of)
 
 
-def _pattern(
+def _make_pattern(
     name: str,
-    some: Sequence[Row],
-    of: Sequence[Row],
+    some: Sequence[SampleRow],
+    of: Sequence[SampleRow],
     dataset: Dataset,
     *,
     found: str,
     expected: str,
     remedy: str,
-    explains: Sequence[str] = ("ids_legal", "mask_not_all_void"),
-    always: bool = False,
+    explains: frozenset[str] = _ID_RULES,
     step: int = 0,
-) -> Pattern | None:
-    if not always and not _many(some, of):
-        return None
+) -> Pattern:
     examples = ", ".join(str(row["mask"]) for row in some[:3])
+    words = f"{found} ({len(some)} of {len(of)}: {examples})"
     return Pattern(
         name=name,
-        finding=_finding(
-            dataset, found=f"{found} ({len(some)} of {len(of)}: {examples})", expected=expected, remedy=remedy
-        ),
-        explains=frozenset(explains),
+        finding=_describe(dataset, found=words, expected=expected, remedy=remedy),
+        explains=explains,
         samples=tuple(row["id"] for row in some),
         step=step,
     )
 
 
-def _finding(dataset: Dataset, *, found: str, expected: str, remedy: str) -> Finding:
+def _describe(dataset: Dataset, *, found: str, expected: str, remedy: str) -> Finding:
     return Finding(sample="", file=dataset.name, found=found, expected=expected, remedy=remedy)

@@ -1,4 +1,4 @@
-"""The pages of `reports/data/<dataset>`: one head, one row of links, one style; nothing from elsewhere."""
+"""What the pages of `reports/data/<dataset>` share: head, links and style. They load nothing from elsewhere."""
 
 from functools import cache
 from typing import Any
@@ -17,13 +17,13 @@ _LINKS = (
 
 
 def render(template: str, *, name: str, title: str, **content: Any) -> str:
-    """Fill in one of `segline/data/validate/templates`; text is escaped, and what shows nothing or turns it too.
+    """Fill in one of `segline/data/validate/templates`; text is escaped, and invisible characters are made visible.
 
     Args:
         template: file name.
-        name: the page's own file name, one of `Files`'s.
-        title: its heading.
-        content: what the template asks for.
+        name: the file name of this page, one of `Files`.
+        title: heading of the page.
+        content: the variables of the template.
     """
     return _environment().get_template(template).render(name=name, title=title, links=_LINKS, **content)
 

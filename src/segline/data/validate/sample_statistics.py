@@ -1,12 +1,13 @@
-"""What is measured of one sample for the fingerprint, while its pixels are at hand.
+"""Measure each sample for the fingerprint while its pixels are in memory.
 
-A few kilobytes a sample whatever its size. They lie in files while a dataset is validated, so that
-memory does not grow with the samples; `segline.data.validate.fingerprint` sums them up and they are not kept.
+The statistics take a few kilobytes per sample, whatever its size. They lie in temporary files while a dataset is
+validated, so that memory does not grow with the samples. `segline.data.validate.fingerprint` sums them up.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +22,7 @@ from segline.storage import reporting_storage
 Numbers = npt.NDArray[Any]
 
 GRID = 16
-"""Points across and along at which a mask's layout is kept."""
+"""Rows and columns of points at which a mask's layout is kept."""
 
 BINS = 64
 """Bins of a colour channel's histogram; each is 256 / BINS grey levels wide."""
@@ -45,27 +46,44 @@ KINDS: dict[str, type[np.generic]] = {
 }
 """Fields of a kind of component; a sample has any number of them."""
 
-_COUNTED = 1 << 20  # pixels, above which every second, third, ... row is enough for a histogram
+_MAX_PIXELS_COUNTED = 1 << 20  # of a larger image every second, third, ... row is enough for a histogram
 
 
-def of_image(image: Image) -> dict[str, Any]:
-    """Colour statistics of uint8 (H, W, 3) RGB, for a `Store`."""
-    rows = image[:: 1 + image[..., 0].size // _COUNTED]
+@dataclass(frozen=True, kw_only=True)
+class ImageStatistics:
+    """Colours of one image, as `FIXED` describes them."""
+
+    channel_mean: Numbers
+    channel_std: Numbers
+    channel_bins: Numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskStatistics:
+    """Layout of one mask as `FIXED` describes it, and its components as `KINDS` does."""
+
+    layout: Numbers
+    components: dict[str, Numbers]
+
+
+def measure_image(image: Image) -> ImageStatistics:
+    """Measure the colours of uint8 (H, W, 3) RGB."""
+    rows = image[:: 1 + image[..., 0].size // _MAX_PIXELS_COUNTED]
     counts = np.stack([cv2.calcHist([rows], [channel], None, [256], [0, 256]).ravel() for channel in range(3)])
     levels = np.arange(256)
     mean = (counts @ levels) / counts[0].sum()
     variance = (counts * (levels - mean[:, None]) ** 2).sum(axis=1) / counts[0].sum()
     bins = counts.reshape(3, BINS, -1).sum(axis=2).astype(np.uint32)
-    return {"channel_mean": mean, "channel_std": np.sqrt(variance), "channel_bins": bins}
+    return ImageStatistics(channel_mean=mean, channel_std=np.sqrt(variance), channel_bins=bins)
 
 
-def of_mask(mask: Mask, *, classes: int) -> dict[str, Any]:
-    """Components and layout of uint8 (H, W) train ids, for a `Store`."""
+def measure_mask(mask: Mask, *, classes: int) -> MaskStatistics:
+    """Measure components and layout of uint8 (H, W) train ids."""
     rows, columns = ((2 * np.arange(GRID) + 1) * length // (2 * GRID) for length in mask.shape)
-    return {"layout": mask[np.ix_(rows, columns)], "components": _kinds(mask, classes)}
+    return MaskStatistics(layout=mask[np.ix_(rows, columns)], components=_count_components(mask, classes))
 
 
-def _kinds(mask: Mask, classes: int) -> dict[str, Numbers]:
+def _count_components(mask: Mask, classes: int) -> dict[str, Numbers]:
     found = components(mask, classes=classes)
     entries = np.stack([found.label, found.area, found.height, found.width], axis=1)
     unique, count = np.unique(entries, axis=0, return_counts=True)
@@ -73,10 +91,10 @@ def _kinds(mask: Mask, classes: int) -> dict[str, Numbers]:
 
 
 class Store:
-    """Measures of samples, one after the other, in the files of a folder.
+    """Statistics of samples, one after the other, in the files of a folder.
 
     Args:
-        folder: where they lie; whoever made it removes it.
+        folder: where the files lie; the caller removes it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -84,23 +102,24 @@ class Store:
         self._seen: list[bool] = []
         self._files: dict[str, BinaryIO] = {name: (folder / name).open("wb") for name in (*FIXED, *KINDS)}
 
-    def add(self, facts: Mapping[str, Any]) -> None:
-        """Append what `of_image` and `of_mask` said of the next sample; of some that cannot be read, less."""
+    def add(self, image: ImageStatistics | None, mask: MaskStatistics | None) -> None:
+        """Append the statistics of the next sample; None stands for a file that cannot be read."""
+        measured = (vars(image) if image else {}) | ({"layout": mask.layout} if mask else {})
         for name, (kind, shape) in FIXED.items():
-            self._files[name].write(np.asarray(facts.get(name, np.zeros(shape)), dtype=kind).tobytes())
-        kinds = facts.get("components", {})
-        for name, values in kinds.items():
+            self._files[name].write(np.asarray(measured.get(name, np.zeros(shape)), dtype=kind).tobytes())
+        components = mask.components if mask else {}
+        for name, values in components.items():
             self._files[name].write(values.tobytes())
-        owners = np.full(len(kinds.get("class", ())), len(self._seen), dtype=KINDS["owner"])
+        owners = np.full(len(components.get("class", ())), len(self._seen), dtype=KINDS["owner"])
         self._files["owner"].write(owners.tobytes())
-        self._seen.append("layout" in facts and "channel_bins" in facts)
+        self._seen.append(image is not None and mask is not None)
 
     def seen(self) -> npt.NDArray[np.bool_]:
-        """(N,) whether image and mask of a sample were both measured."""
+        """Return bool (N,): whether both image and mask of a sample were measured."""
         return np.array(self._seen, dtype=bool)
 
     def read(self) -> dict[str, Numbers]:
-        """All fields as memory maps: of `FIXED` (N, ...), of `KINDS` (K,)."""
+        """Memory-map all fields: those of `FIXED` are (N, ...), those of `KINDS` (K,)."""
         for file in self._files.values():
             file.flush()
         count = len(self._seen)
@@ -114,14 +133,14 @@ class Store:
 
     def _map(self, name: str, kind: type[np.generic]) -> Numbers:
         path = self._folder / name
-        if not path.stat().st_size:  # nothing cannot be mapped
+        if not path.stat().st_size:  # an empty file cannot be mapped
             return np.zeros(0, dtype=kind)
         return np.memmap(path, dtype=kind, mode="r")
 
 
 @contextmanager
-def store() -> Iterator[Store]:
-    """A `Store` in a temporary folder, gone after the block.
+def open_store() -> Iterator[Store]:
+    """Yield a `Store` in a temporary folder, which is removed after the block.
 
     Raises:
         StorageError: no room there.

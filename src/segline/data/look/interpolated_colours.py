@@ -1,0 +1,97 @@
+"""Find colours of masks that are no classes: mixtures that interpolation leaves between two areas."""
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from segline.data.images.decode import read_image, read_mask
+
+Packed = npt.NDArray[np.uint32]
+"""(H, W): red, green and blue of each pixel in one number."""
+
+_MIN_RATIO = 4  # a mixture is so many times rarer than both of its colours
+_MIN_SEAM = 10  # pixels of a mixture for each one that lies within an area of that colour
+_MAX_COLOURS_MIXED = 32  # the most frequent ones
+_MAX_DISTANCE = 2.0  # from the line between two colours, by rounding
+_OVERSHOOT = 0.15  # of that line, by which cubic interpolation exceeds it
+_MIN_MIXTURES = 3  # that show an interpolation
+
+
+def read_values(path: Path, *, coloured: bool) -> Packed:
+    """Read the ids of a mask, or its colours packed into one number each.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    if not coloured:
+        return read_mask(path).astype(np.uint32)
+    pixels = read_image(path)
+    packed: Packed = pixels[..., 0].astype(np.uint32)
+    for channel in (1, 2):
+        packed <<= 8
+        packed |= pixels[..., channel]
+    return packed
+
+
+def count_values(values: Packed) -> dict[int, int]:
+    """Count how often each value occurs."""
+    found, counts = np.unique(values, return_counts=True)
+    return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def select_inner(packed: Packed) -> Packed:
+    """Select the (N,) pixels whose four neighbours have their colour; areas have such pixels, seams hardly."""
+    middle = packed[1:-1, 1:-1]
+    same = (middle == packed[:-2, 1:-1]) & (middle == packed[2:, 1:-1])
+    same &= (middle == packed[1:-1, :-2]) & (middle == packed[1:-1, 2:])
+    found: Packed = middle[same]
+    return found
+
+
+def find_mixtures(counts: Counter[int], areas: Counter[int], *, named: Collection[int]) -> set[int]:
+    """Find the colours that are mixed of others: between two far more frequent ones, and without an area of their own.
+
+    Args:
+        counts: colour -> pixels.
+        areas: colour -> pixels that `select_inner` returns.
+        named: colours that are known to be classes.
+    """
+    real: list[int] = []
+    found: set[int] = set()
+    for value, pixels in counts.most_common():
+        frequent = [other for other in real[:_MAX_COLOURS_MIXED] if counts[other] >= _MIN_RATIO * pixels]
+        seam = value not in named and areas[value] * _MIN_SEAM < pixels
+        if seam and (_lies_between(value, frequent) or _is_close(value, real[:_MAX_COLOURS_MIXED])):
+            found.add(value)
+        else:
+            real.append(value)
+    if len(found) >= _MIN_MIXTURES:  # then there are mixtures of three areas too, which lie on no line between two
+        least = min((counts[value] for value in real if areas[value] * _MIN_SEAM >= counts[value]), default=0)
+        found |= {
+            value for value in real if value not in named and not areas[value] and counts[value] * _MIN_RATIO < least
+        }
+    return found
+
+
+def _lies_between(value: int, others: Sequence[int]) -> bool:
+    """Return whether a colour lies on the line between two of `others`."""
+    if len(others) < 2:
+        return False
+    point, ends = _unpack([value])[0], _unpack(others)
+    first, second = np.triu_indices(len(others), k=1)
+    start, way = ends[first], ends[second] - ends[first]
+    share = ((point - start) * way).sum(axis=1) / (way**2).sum(axis=1)
+    distance = np.linalg.norm(start + share[:, None] * way - point, axis=1)
+    return bool(((share > -_OVERSHOOT) & (share < 1 + _OVERSHOOT) & (distance <= _MAX_DISTANCE)).any())
+
+
+def _is_close(value: int, others: Sequence[int]) -> bool:
+    """Return whether a colour is one of `others` except for rounding."""
+    return bool(others) and bool((np.abs(_unpack(others) - _unpack([value])).max(axis=1) <= _MAX_DISTANCE).any())
+
+
+def _unpack(values: Sequence[int]) -> npt.NDArray[np.float64]:
+    return np.asarray([tuple(value.to_bytes(3, "big")) for value in values], dtype=np.float64)
