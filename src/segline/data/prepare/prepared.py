@@ -40,6 +40,7 @@ class PreparedMeta(TypedDict):
     dataset: str
     protocol: str
     label_map: str  # digest
+    extra_scores: list[str]
     short_side: int | None
     splits: dict[str, SplitMeta]
 
