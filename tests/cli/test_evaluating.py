@@ -54,6 +54,7 @@ def prepare(folder, short_side=30):
     meta = {
         "format": FORMAT,
         "dataset": "drawn",
+        "extra_scores": [],
         "label_map": LABELS.digest,
         "protocol": "drawn/1",
         "short_side": short_side,

@@ -168,14 +168,14 @@ def _table(folder, *names):
 
 HOSTILE_CLASSES = [
     pytest.param("x" * 10_000, "at most 120 characters, not 10000", id="10,000 characters: a picture 60,119 wide"),
-    pytest.param("a\x1b[31m", "without \\x1b", id="a colour: the terminal turned red"),
-    pytest.param("a\u202eb", "without \\u202e", id="writing turned round, also on pages"),
-    pytest.param("a\nb", "without \\n", id="a line's end: a broken table"),
-    pytest.param("a\u200b", "without \\u200b", id="no width: two classes of one name"),
-    pytest.param("a\U000e0041", "without \\U000e0041", id="a tag that nobody sees"),
+    pytest.param("a\x1b[31m", "without the character \\x1b", id="a colour: the terminal turned red"),
+    pytest.param("a\u202eb", "without the character \\u202e", id="writing turned round, also on pages"),
+    pytest.param("a\nb", "without the character \\n", id="a line's end: a broken table"),
+    pytest.param("a\u200b", "without the character \\u200b", id="no width: two classes of one name"),
+    pytest.param("a\U000e0041", "without the character \\U000e0041", id="a tag that nobody sees"),
     pytest.param("\u3000 ", "a name with visible characters", id="blanks: a row without a name"),
-    pytest.param("\u3164", "without \\u3164", id="a blank that Python calls printable"),
-    pytest.param("a\u2800", "without \\u2800", id="blank Braille"),
+    pytest.param("\u3164", "without the character \\u3164", id="a blank that Python calls printable"),
+    pytest.param("a\u2800", "without the character \\u2800", id="blank Braille"),
     pytest.param("\ufe0f", "a name with visible characters", id="a shape of no sign"),
 ]
 

@@ -8,7 +8,7 @@ from segline import config, datasets
 from segline.config import Prepare
 from segline.errors import ConfigError, DataError
 from segline.project import Project
-from segline.registry.lineage import Code, code_state, data_state, flat, resolved, run_key, tags
+from segline.registry.lineage import Code, code_state, data_state, flatten, resolved, run_key, tags
 
 
 @pytest.fixture
@@ -154,4 +154,4 @@ def test_prepared_files_that_are_not_those_of_the_lock_are_refused(places):
 
 
 def test_nested_parameters_become_columns():
-    assert flat({"a": {"b": 1, "c": {"d": [2]}}, "e": 3}) == {"a.b": 1, "a.c.d": [2], "e": 3}
+    assert flatten({"a": {"b": 1, "c": {"d": [2]}}, "e": 3}) == {"a.b": 1, "a.c.d": [2], "e": 3}
