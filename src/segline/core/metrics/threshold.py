@@ -92,7 +92,7 @@ class Threshold:
     miou_at_half: float
 
 
-def best(counts: Counts) -> Threshold:
+def choose_best(counts: Counts) -> Threshold:
     """Choose the threshold with the highest mean IoU of both classes; of equal ones the one nearest to 0.5.
 
     Models are chosen and promoted by this mean, and it does not depend on which of the two classes is called the

@@ -15,14 +15,14 @@ def page(summary: Mapping[str, Any]) -> str:
         summary: from `compare.summary`.
     """
     runs = summary["runs"]
-    ends = charts.axis([run[key] for run in runs for key in ("miou", "miou_low", "miou_high")])
+    ends = charts.find_axis([run[key] for run in runs for key in ("miou", "miou_low", "miou_high")])
     differences = [
         value
         for run in runs
         if run["against_first"]
         for value in (run["against_first"][key] for key in ("low", "high"))
     ]
-    apart = charts.axis(differences, include=(0.0,))
+    apart = charts.find_axis(differences, include=(0.0,))
     changes = [
         abs(found["difference"])
         for run in runs
@@ -41,7 +41,7 @@ def page(summary: Mapping[str, Any]) -> str:
             run["against_first"] and _place_interval(run["against_first"], ("low", "difference", "high"), apart)
             for run in runs
         ],
-        zero=charts.place(0.0, apart),
+        zero=charts.locate(0.0, apart),
         largest=max(changes, default=0.0) or 1.0,
     )
 
@@ -49,5 +49,5 @@ def page(summary: Mapping[str, Any]) -> str:
 def _place_interval(
     values: Mapping[str, Any], keys: tuple[str, str, str], ends: tuple[float, float]
 ) -> dict[str, float]:
-    low, middle, high = (charts.place(values[key], ends) for key in keys)
+    low, middle, high = (charts.locate(values[key], ends) for key in keys)
     return {"low": low, "middle": middle, "high": high}
