@@ -136,11 +136,11 @@ def _write_page(
         result.evaluation,
         {**content, **content["extra_scores"]},
         labels=dataset.label_map,
-        model=f"Label maps in {prediction.name or prediction}",
+        model=f"Label maps of the folder {prediction.name or prediction}",
         pictures=[],
         origin={
             "task": content["task"],
-            "split known by": result.split_why,
+            "split note": result.split_why,
             "prediction ids": f"{result.ids}: {result.why}",
             "predictions": content["prediction"],
             "labels": content["truth"],

@@ -63,9 +63,8 @@ def histogram(truth: Mask, logits: Logits) -> Counts:
     ids = truth[labelled].astype(np.int64)
     if ids.size and int(ids.max()) >= BINARY:
         raise ValueError(f"truth holds id {int(ids.max())}, but there are {BINARY} classes")
-    passed = np.searchsorted(
-        _EDGES, _subtract_background(logits)[labelled], side="left"
-    )  # number of edges strictly below
+    margins = _subtract_background(logits)[labelled]
+    passed = np.searchsorted(_EDGES, margins, side="left")  # number of edges strictly below
     return np.bincount(ids * BINS + passed, minlength=BINARY * BINS).reshape(BINARY, BINS).astype(np.int64)
 
 

@@ -142,9 +142,7 @@ def measure(
         return predict(bundle, native)
 
     begun = machine.read_times()
-    times = [
-        time_calls(call, seconds=seconds) for call in (lambda: bundle.network.predict_on_batch(one), batched, whole)
-    ]
+    times = [time_calls(call, seconds=seconds) for call in (single, batched, whole)]
     ended = machine.read_times()
     return Cost(
         parameters=bundle.network.count_params(),
