@@ -162,9 +162,9 @@ def test_what_cannot_be_scored_is_refused_with_the_reason(project, capsys):
     assert "--model: an empty name" in capsys.readouterr().err
     bundles.save(replace(bundle(), short_side=20), project / "smaller")
     assert run("evaluate", "--model", project / "smaller", "--dataset", "drawn", "--split", "train") == 1
-    assert "no native labels to score another scale by" in capsys.readouterr().err
+    assert "no native labels to score another scale with" in capsys.readouterr().err
     assert run("evaluate", "--model", project / "smaller", "--dataset", "drawn") == 1
-    assert "no raw data to take images of another scale from" in capsys.readouterr().err
+    assert "no raw data to make images of another scale from" in capsys.readouterr().err
 
 
 def test_what_is_no_run_is_refused_with_what_would_be(project, capsys):

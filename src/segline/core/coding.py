@@ -53,15 +53,13 @@ class Colours:
 
     def _are_blends(self, packed: npt.NDArray[np.uint32]) -> bool:
         """Return whether most colours lie between two of the table's, as after interpolation."""
-        colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.float64)[
-            :_MAX_COLOURS_CHECKED
-        ]
+        packed = packed[:_MAX_COLOURS_CHECKED]
+        colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.float64)
         table = np.array(list(self.ids), dtype=np.float64)
         away = np.linalg.norm(colours[:, None] - table, axis=2)
         apart = np.linalg.norm(table[:, None] - table, axis=2)
-        detour = (
-            away[:, :, None] + away[:, None] - apart
-        )  # by which the way from one colour to another grows if it leads past this one
+        # By how much the way from one colour of the table to another grows if it leads past this colour.
+        detour = away[:, :, None] + away[:, None] - apart
         between = detour[:, ~np.eye(len(table), dtype=bool)].min(axis=1, initial=np.inf) < _ROUNDING
         return bool(np.mean(between) > _MIN_SHARE_OF_BLENDS)
 

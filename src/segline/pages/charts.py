@@ -9,12 +9,12 @@ SIDE = 100.0
 _MARGIN = 0.02  # of the axis length, at each end
 
 
-def line(across: Sequence[float], upward: Sequence[float]) -> str:
+def to_polyline(across: Sequence[float], upward: Sequence[float]) -> str:
     """Convert points in 0..1 by 0..1 to the points of an SVG polyline."""
     return " ".join(f"{SIDE * x:.2f},{SIDE * (1 - y):.2f}" for x, y in zip(across, upward, strict=True))
 
 
-def reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
+def lay_out_reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
     """Lay out a reliability diagram.
 
     Args:
@@ -46,7 +46,7 @@ def reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
     return {"bars": bars, "ece": diagram["ece"], "mce": diagram["mce"], "pixels": total}
 
 
-def abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
+def lay_out_abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
     """Lay out the abstention curves, with the share of answered pixels to the right.
 
     Args:
@@ -64,8 +64,8 @@ def abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
         if fitting and not (rows and rows[-1]["place"] == fitting[-1]):
             rows.append({"place": fitting[-1], **{key: curve[key][fitting[-1]] for key in curve}})
     return {
-        "miou": line(shares, curve["miou_lost_as_0"]),
-        "accuracy": line(shares, curve["pixel_accuracy"]),
+        "miou": to_polyline(shares, curve["miou_lost_as_0"]),
+        "accuracy": to_polyline(shares, curve["pixel_accuracy"]),
         "rows": rows,
         "classes": classes[0] if classes else 0,
         "lost": lost,
@@ -73,13 +73,13 @@ def abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def axis(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
+def find_axis(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
     """Compute the ends of an axis that shows all `values` and those to `include`, with a small margin."""
     low, high = min((*values, *include)), max((*values, *include))
     room = _MARGIN * (high - low or 1.0)
     return low - room, high + room
 
 
-def place(value: float, ends: tuple[float, float]) -> float:
+def locate(value: float, ends: tuple[float, float]) -> float:
     """Compute a value's position along an axis, in percent of its length."""
     return round(100 * (value - ends[0]) / (ends[1] - ends[0]), 2)

@@ -132,11 +132,11 @@ def _write_page(place: Path, found: "FolderScore", content: "ScoreDocument", dat
         found.evaluation,
         content,
         labels=dataset.label_map,
-        model=f"Label maps in {prediction.name or prediction}",
+        model=f"Label maps of the folder {prediction.name or prediction}",
         pictures=[],
         origin={
             "task": content.task,
-            "split known by": content.split_because,
+            "split note": content.split_because,
             "prediction ids": f"{content.prediction_ids}: {content.prediction_ids_because}",
             "predictions": content.prediction,
             "labels": content.truth,

@@ -46,7 +46,7 @@ def tutorial_prints(pairs):
 @pytest.mark.parametrize("count", [1, 2, 9])
 def test_the_tutorials_protocol_prints_what_the_tutorial_prints(count):
     pairs = list(frames(count, seed=count))
-    found, (accuracy, ratios, mean) = driveseg.tutorial(counted(pairs)), tutorial_prints(pairs)
+    found, (accuracy, ratios, mean) = driveseg.score_like_tutorial(counted(pairs)), tutorial_prints(pairs)
     assert found.pixel_accuracy == accuracy
     np.testing.assert_array_equal(found.iou, ratios)
     assert found.miou == mean
@@ -55,7 +55,7 @@ def test_the_tutorials_protocol_prints_what_the_tutorial_prints(count):
 @pytest.mark.parametrize("count", [1, 9])
 def test_the_strict_protocol_counts_every_labelled_pixel(count):
     pairs = list(frames(count, seed=count))
-    found = driveseg.strict(counted(pairs))
+    found = driveseg.score_strictly(counted(pairs))
     place = np.full(256, 99)
     place[SCORED] = range(10)
     place[[14, 15, 3, 4, 12]] = place[[13, 13, 2, 2, 11]]
@@ -71,18 +71,20 @@ def test_the_strict_protocol_counts_every_labelled_pixel(count):
 
 def test_sky_and_bicycle_inflate_the_tutorials_iou_alone():
     counts = counted(frames(3))
-    strict, tutorial = driveseg.strict(counts), driveseg.tutorial(counts)
+    strict, tutorial = driveseg.score_strictly(counts), driveseg.score_like_tutorial(counts)
     assert (tutorial.iou > strict.iou).all()
     inside = counted(frames(3, predicted=[*SCORED, 3, 12, 14]))
     assert inside[..., [10, 16, 17, 18, 19]].sum() == 0
-    np.testing.assert_allclose(driveseg.tutorial(inside).iou, driveseg.strict(inside).iou, atol=0.5e-4)
+    np.testing.assert_allclose(
+        driveseg.score_like_tutorial(inside).iou, driveseg.score_strictly(inside).iou, atol=0.5e-4
+    )
 
 
 def test_a_class_that_is_absent_makes_the_tutorials_mean_undefined_but_not_the_strict_one():
     truth = np.where(np.arange(37) < 20, 0, 11)[np.newaxis].repeat(24, axis=0).astype(np.uint8)
     truth[0] = VOID
     counts = counted([(truth, np.where(truth == 11, 12, 0).astype(np.uint8))])
-    assert math.isnan(driveseg.tutorial(counts).miou)
-    strict = driveseg.strict(counts)
+    assert math.isnan(driveseg.score_like_tutorial(counts).miou)
+    strict = driveseg.score_strictly(counts)
     assert (strict.miou, strict.pixel_accuracy) == (1.0, 1.0)
     assert np.isnan(strict.iou).sum() == 8

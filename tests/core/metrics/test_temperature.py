@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from segline.core.labels import VOID
-from segline.core.metrics.temperature import TEMPERATURES, Pixels, drawn, fit, joined, softmax
+from segline.core.metrics.temperature import TEMPERATURES, Pixels, draw_pixels, fit, join_pixels, softmax
 
 SHAPE = (4, 7)
 any_logits = hnp.arrays(np.float32, (*SHAPE, 3), elements=st.floats(-(2.0**100), 2.0**100, width=32))
@@ -98,17 +98,17 @@ def test_drawn_pixels_are_labelled_ones_with_their_logits_and_stand_for_all():
     generator = np.random.default_rng(3)
     truth = generator.choice(np.array([0, 1, 2, VOID], np.uint8), (30, 41))
     logits = np.repeat(np.arange(truth.size, dtype=np.float32).reshape(30, 41, 1), 3, axis=2)
-    few = drawn(truth, logits, most=100, generator=generator)
+    few = draw_pixels(truth, logits, most=100, generator=generator)
     assert few.truth.shape == (100,)
     places = few.logits[:, 0].astype(int)
     assert len(set(places.tolist())) == 100
     np.testing.assert_array_equal(few.truth, truth.ravel()[places])
     assert few.weights.sum() == pytest.approx((truth != VOID).sum())
-    every = drawn(truth, logits, most=truth.size, generator=generator)
+    every = draw_pixels(truth, logits, most=truth.size, generator=generator)
     assert len(every.truth) == (truth != VOID).sum()
     assert (every.weights == 1).all()
-    nothing = drawn(np.full_like(truth, VOID), logits, most=9, generator=generator)
-    assert len(joined([few, nothing, every]).truth) == 100 + len(every.truth)
+    nothing = draw_pixels(np.full_like(truth, VOID), logits, most=9, generator=generator)
+    assert len(join_pixels([few, nothing, every]).truth) == 100 + len(every.truth)
 
 
 def test_mistakes_are_refused():
@@ -119,4 +119,6 @@ def test_mistakes_are_refused():
     with pytest.raises(ValueError, match="id 3"):
         fit(pixels(np.zeros((1, 3), np.float32), np.full(1, 3, np.uint8)))
     with pytest.raises(ValueError, match=r"\(7, 4\).*\(4, 7, 3\)"):
-        drawn(np.zeros((7, 4), np.uint8), np.zeros((4, 7, 3), np.float32), most=1, generator=np.random.default_rng(0))
+        draw_pixels(
+            np.zeros((7, 4), np.uint8), np.zeros((4, 7, 3), np.float32), most=1, generator=np.random.default_rng(0)
+        )

@@ -7,7 +7,7 @@ from sklearn.metrics import jaccard_score
 
 from segline.core.labels import VOID
 from segline.core.metrics.confusion import confusion, mean_iou
-from segline.core.metrics.threshold import BINS, above, best, confusions, histogram, log_odds
+from segline.core.metrics.threshold import BINS, above, choose_best, confusions, histogram, log_odds
 
 SHAPE = (5, 8)
 truths = hnp.arrays(np.uint8, SHAPE, elements=st.sampled_from([0, 1, VOID]))
@@ -64,7 +64,7 @@ def test_a_histogram_is_the_sum_of_its_parts_and_blind_to_void(truth, logits, cu
 @given(truths.filter(lambda truth: (truth != VOID).any()), close)
 def test_no_threshold_of_the_grid_beats_the_best_one_and_half_is_told(truth, logits):
     counts = histogram(truth, logits)
-    chosen, scores = best(counts), list(mean_iou(confusions(counts)))
+    chosen, scores = choose_best(counts), list(mean_iou(confusions(counts)))
     assert chosen.miou == mean_iou(confusion(truth, above(logits, chosen.value), classes=2))
     assert chosen.miou == max(scores) == scores[round(chosen.value * BINS) - 1]
     assert chosen.miou_at_half == scores[BINS // 2 - 1]
@@ -75,7 +75,7 @@ def test_no_threshold_of_the_grid_beats_the_best_one_and_half_is_told(truth, log
 @pytest.mark.parametrize(("shift", "side"), [(1.5, 1), (-1.5, -1)])
 def test_what_the_network_is_too_sure_of_is_made_good(shift, side):
     truth, logits = noisy(shift=shift)
-    chosen = best(histogram(truth, logits))
+    chosen = choose_best(histogram(truth, logits))
     assert (chosen.value - 0.5) * side > 0.1
     assert chosen.miou > chosen.miou_at_half + 0.1
     labelled = truth != VOID
@@ -86,7 +86,7 @@ def test_what_the_network_is_too_sure_of_is_made_good(shift, side):
 def test_exchanging_the_classes_mirrors_the_threshold():
     truth, logits = noisy(shift=0.7)
     swapped = np.where(truth == VOID, VOID, 1 - truth).astype(np.uint8)
-    one, other = best(histogram(truth, logits)), best(histogram(swapped, logits[..., ::-1]))
+    one, other = choose_best(histogram(truth, logits)), choose_best(histogram(swapped, logits[..., ::-1]))
     assert one.value + other.value == 1
     assert one.miou == other.miou
 
@@ -100,4 +100,4 @@ def test_mistakes_are_refused():
     with pytest.raises(ValueError, match="classes, found 3"):
         above(np.zeros((*SHAPE, 3), np.float32), 0.5)
     with pytest.raises(ValueError, match="no labelled pixel"):
-        best(histogram(np.full(SHAPE, VOID, np.uint8), logits))
+        choose_best(histogram(np.full(SHAPE, VOID, np.uint8), logits))

@@ -9,12 +9,12 @@ import pytest
 from calibrated import calibrate
 
 from segline.core.labels import VOID, label_map
-from segline.core.metrics.calibration import abstention, count, none
+from segline.core.metrics.calibration import compute_abstention, count, count_nothing
 from segline.core.metrics.confusion import confusion, mean_iou
 from segline.core.metrics.temperature import softmax
 from segline.errors import DataError
 from segline.evaluation.bundles import confidence as calibration
-from segline.evaluation.bundles.evaluate import answered, evaluate
+from segline.evaluation.bundles.evaluate import evaluate, predict_sample
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, resized
 
@@ -168,12 +168,12 @@ def test_what_was_fitted_where_it_is_reported_is_refused(bundle):
 
 def test_what_stays_unanswered_is_chosen_by_the_confidences_after_the_temperature(bundle):
     split, temperature = Split(), 5.0
-    after = none(3)
+    after = count_nothing(3)
     for index in range(len(split)):
-        truth, answer, logits = answered(bundle, split, index)
+        truth, answer, logits = predict_sample(bundle, split, index)
         after += count(truth, answer, softmax(logits, temperature=temperature))
     found = judged(bundle, split, temperature)
-    assert found.abstention == abstention(after)
+    assert found.abstention == compute_abstention(after)
     assert found.abstention != judged(bundle, split).abstention
 
 

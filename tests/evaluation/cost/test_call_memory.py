@@ -41,7 +41,7 @@ def held(request, monkeypatch, tmp_path):
 
 
 def test_the_peak_is_what_a_call_takes_though_it_is_free_again_afterwards(held):
-    found = call_memory.taken(lambda: one_array(held))
+    found = call_memory.measure(lambda: one_array(held))
     assert ALLOWED[0] < found.added_bytes < ALLOWED[1]
     assert found.resident_peak_bytes - found.resident_before_bytes == found.added_bytes
     assert found.resident_before_bytes > 10e6  # Python and NumPy
@@ -49,13 +49,13 @@ def test_the_peak_is_what_a_call_takes_though_it_is_free_again_afterwards(held):
 
 def test_a_greater_peak_before_it_does_not_count(held):
     np.ones(5 * MEGABYTES * 1_000_000, np.uint8)
-    assert ALLOWED[0] < call_memory.taken(lambda: one_array(held)).added_bytes < ALLOWED[1]
+    assert ALLOWED[0] < call_memory.measure(lambda: one_array(held)).added_bytes < ALLOWED[1]
 
 
 def test_what_the_process_holds_before_counts_as_before(held):
-    least = call_memory.taken(lambda: None)
+    least = call_memory.measure(lambda: None)
     kept = np.ones(MEGABYTES * 1_000_000, np.uint8)
-    found = call_memory.taken(lambda: one_array(held))
+    found = call_memory.measure(lambda: one_array(held))
     assert kept[-1] == 1
     assert ALLOWED[0] < found.added_bytes < ALLOWED[1]
     assert found.resident_before_bytes - least.resident_before_bytes > 0.9 * MEGABYTES * 1e6
@@ -65,7 +65,7 @@ def test_what_the_process_holds_before_counts_as_before(held):
 @pytest.mark.skipif(not GLIBC, reason="needs the C library's malloc_trim")
 def test_memory_that_was_freed_but_not_handed_back_counts_again(held):
     kept = small_arrays()
-    found = call_memory.taken(lambda: small_arrays(held))
+    found = call_memory.measure(lambda: small_arrays(held))
     assert kept[-1] == 1
     assert ALLOWED[0] < found.added_bytes < ALLOWED[1]
 
@@ -78,7 +78,7 @@ def test_tensors_count_though_the_backend_has_kept_memory_for_them():
     call()
     keras.ops.convert_to_numpy(keras.ops.ones((100_000_000,), "float32"))  # a greater peak, that must not count
     held = keras.ops.ones((5_000_000,), "float32")  # of before
-    first, second = call_memory.taken(call), call_memory.taken(call)
+    first, second = call_memory.measure(call), call_memory.measure(call)
     assert held.shape == (5_000_000,)
     for found in (first, second):
         if found.tensor_bytes is None:  # a build of TensorFlow that counts none: NumPy's copy is resident, too
@@ -94,5 +94,5 @@ def test_a_call_that_fails_leaves_no_one_watching():
 
     before = threading.active_count()
     with pytest.raises(ValueError, match="no answer"):
-        call_memory.taken(fail)
+        call_memory.measure(fail)
     assert threading.active_count() == before

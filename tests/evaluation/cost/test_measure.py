@@ -74,7 +74,7 @@ class Clock:
         self.calls += 1
 
     def timed(self, seconds):
-        return measure.timed(self, seconds=seconds, clock=lambda: self.now)
+        return measure.time_calls(self, seconds=seconds, clock=lambda: self.now)
 
 
 def test_slow_first_calls_are_called_but_not_counted():
@@ -163,7 +163,7 @@ def test_the_memory_of_a_batch_is_what_it_takes_and_not_the_single_images(measur
 
 def test_its_json_has_what_follows_from_the_figures_too(measured):
     found, _ = measured
-    content = json.loads(json.dumps(measure.summary(found), allow_nan=False))
+    content = json.loads(json.dumps(measure.summarise(found), allow_nan=False))
     assert content["frames_per_second"] == found.frames_per_second
     assert content["load"]["disturbed"] == found.load.disturbed
     assert content["load"]["cores"] == found.load.cores

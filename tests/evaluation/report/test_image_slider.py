@@ -23,19 +23,19 @@ def decoded(uri):
 def test_the_worst_and_the_middle_images_are_shown_and_none_twice():
     evaluation = evaluated()
     order = np.argsort(mean_iou(evaluation.per_image), kind="stable").tolist()
-    assert image_slider.chosen(evaluation, worst=2, median=3) == [
+    assert image_slider.choose_images(evaluation, worst=2, median=3) == [
         ("worst", 1, order[0]),
         ("worst", 2, order[1]),
         *(("median", place + 1, order[place]) for place in (3, 4, 5)),
     ]
     few = library.evaluate(bundle(), Split(3), progress=lambda *_: None)
-    places = [place for _, place, _ in image_slider.chosen(few, worst=5, median=3)]
+    places = [place for _, place, _ in image_slider.choose_images(few, worst=5, median=3)]
     assert places == [1, 2, 3]
 
 
 def test_the_layers_are_truth_answer_and_errors_in_both_sets_of_colours():
     network, split, evaluation = bundle(), Split(), evaluated()
-    shown = image_slider.exhibits(network, split, evaluation, worst=1, median=0)[0]
+    shown = image_slider.make_exhibits(network, split, evaluation, worst=1, median=0)[0]
     label = split.label(evaluation.ids.index(shown.id))
     assert (shown.height, shown.width) == label.shape  # small enough to be shown as it is
     for name, colours in (("official", [item.colour for item in LABELS.classes]), ("safe", safe_colours(4))):

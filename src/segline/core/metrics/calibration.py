@@ -194,7 +194,7 @@ class Confidences:
         return int(self.confusions.sum())
 
 
-def none(classes: int) -> Confidences:
+def count_nothing(classes: int) -> Confidences:
     """Return counts of no pixel, to start a sum with."""
     return Confidences(
         confusions=np.zeros((FINE, classes, classes + 1), dtype=np.int64),
@@ -220,7 +220,7 @@ def count(truth: Mask, answer: Mask, probabilities: Probabilities) -> Confidence
         raise ValueError(f"truth is {truth.shape}, answer {answer.shape}, but probabilities {probabilities.shape}")
     labelled = truth != VOID
     if not labelled.any():
-        return none(classes)
+        return count_nothing(classes)
     true, answered = truth[labelled].astype(np.intp), answer[labelled].astype(np.intp)
     flat = probabilities[labelled]
     for name, ids in (("truth", true), ("answer", answered)):
@@ -242,7 +242,7 @@ def count(truth: Mask, answer: Mask, probabilities: Probabilities) -> Confidence
     )
 
 
-def scored(counts: Confidences, *, temperature: float) -> Scored:
+def summarise(counts: Confidences, *, temperature: float) -> Scored:
     """Compute calibration from `counts`, which were counted at `temperature`."""
     right = np.diagonal(counts.confusions, axis1=1, axis2=2)  # (FINE, C), by answered class
     claimed = counts.confusions.sum(axis=1)[:, :-1]
@@ -275,7 +275,7 @@ def _compute_reliability(pixels: Counts, right: Counts, sums: npt.NDArray[np.flo
     )
 
 
-def abstention(counts: Confidences) -> Abstention:
+def compute_abstention(counts: Confidences) -> Abstention:
     """Compute scores at each edge of the fine bins as threshold; thresholds that change nothing are left out."""
     kept = counts.confusions[::-1].cumsum(axis=0)[::-1]  # pixels of this bin and above
     pixels = kept.sum(axis=(1, 2))

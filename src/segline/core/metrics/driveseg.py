@@ -35,7 +35,7 @@ class DriveSegScores:
     miou: float
 
 
-def strict(frames: Counts) -> DriveSegScores:
+def score_strictly(frames: Counts) -> DriveSegScores:
     """Score a clip strictly: predictions outside the scored classes are misses, and the mean skips absent classes.
 
     Args:
@@ -45,7 +45,7 @@ def strict(frames: Counts) -> DriveSegScores:
     return DriveSegScores(pixel_accuracy=float(accuracy(counts)), iou=iou(counts), miou=float(mean_iou(counts)))
 
 
-def tutorial(frames: Counts) -> DriveSegScores:
+def score_like_tutorial(frames: Counts) -> DriveSegScores:
     """Compute the tutorial's scores: accuracy averaged over frames, IoU rounded per class before the mean.
 
     IoUs are rounded to 5 digits for one frame and to 4 for a clip. A class that is absent from a clip makes the mean

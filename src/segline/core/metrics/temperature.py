@@ -51,7 +51,7 @@ class Pixels:
     weights: npt.NDArray[np.float64]
 
 
-def drawn(truth: Mask, logits: Logits, *, most: int, generator: np.random.Generator) -> Pixels:
+def draw_pixels(truth: Mask, logits: Logits, *, most: int, generator: np.random.Generator) -> Pixels:
     """Draw at most `most` labelled pixels of one image, without replacement and with equal weights.
 
     Args:
@@ -76,7 +76,7 @@ def drawn(truth: Mask, logits: Logits, *, most: int, generator: np.random.Genera
     )
 
 
-def joined(parts: Sequence[Pixels]) -> Pixels:
+def join_pixels(parts: Sequence[Pixels]) -> Pixels:
     """Join the pixels of all `parts`; there is at least one part."""
     return Pixels(
         logits=np.concatenate([part.logits for part in parts]),

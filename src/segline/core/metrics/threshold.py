@@ -63,9 +63,8 @@ def histogram(truth: Mask, logits: Logits) -> Counts:
     ids = truth[labelled].astype(np.int64)
     if ids.size and int(ids.max()) >= BINARY:
         raise ValueError(f"truth holds id {int(ids.max())}, but there are {BINARY} classes")
-    passed = np.searchsorted(
-        _EDGES, _subtract_background(logits)[labelled], side="left"
-    )  # number of edges strictly below
+    margins = _subtract_background(logits)[labelled]
+    passed = np.searchsorted(_EDGES, margins, side="left")  # number of edges strictly below
     return np.bincount(ids * BINS + passed, minlength=BINARY * BINS).reshape(BINARY, BINS).astype(np.int64)
 
 
@@ -92,7 +91,7 @@ class Threshold:
     miou_at_half: float
 
 
-def best(counts: Counts) -> Threshold:
+def choose_best(counts: Counts) -> Threshold:
     """Choose the threshold with the highest mean IoU of both classes; of equal ones the one nearest to 0.5.
 
     Models are chosen and promoted by this mean, and it does not depend on which of the two classes is called the

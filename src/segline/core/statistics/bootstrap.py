@@ -25,7 +25,15 @@ import numpy as np
 import numpy.typing as npt
 
 from segline.core.metrics.confusion import Counts, mean_iou
-from segline.core.statistics.resampling import Floats, Score, Scores, drawn_units, draws, parts, weighted_sums
+from segline.core.statistics.resampling import (
+    Floats,
+    Score,
+    Scores,
+    draw_weights,
+    split_units,
+    sum_to_units,
+    sum_weighted,
+)
 from segline.core.statistics.trust import MIN_GROUPS_TO_DRAW, caveat, method
 
 _ZERO_VARIANCE = 1e-18  # below this, a variance of scores is rounding error
@@ -114,7 +122,7 @@ def bootstraps(
 
     Each interval is for its score alone: the chance that all K contain the truth at once is below `confidence`.
     """
-    units, images, grouped = drawn_units(per_image, groups)
+    units, images, grouped = sum_to_units(per_image, groups)
     ends = interval_limits(units, scores, limits, resamples, confidence, np.random.default_rng(seed))
     return [Interval(low=low, high=high, confidence=confidence, images=images, groups=grouped) for low, high in ends]
 
@@ -147,7 +155,7 @@ def shown_units(shown: npt.NDArray[np.bool_], groups: Sequence[str] | None) -> n
         shown: bool (N, K), which images show them.
         groups: as in `bootstrap`.
     """
-    units, _, _ = drawn_units(shown.astype(np.int64), groups)
+    units, _, _ = sum_to_units(shown.astype(np.int64), groups)
     return np.asarray((units > 0).sum(axis=0), dtype=np.int64)
 
 
@@ -162,8 +170,9 @@ def interval_limits(
     """Compute low and high of the interval of each of `scores`, as the module's docstring describes."""
     total = units.sum(axis=0)
     found = scores(total[None])[0]
-    without = np.concatenate([scores(total - units[part]) for part in parts(units)])
-    drawn = np.concatenate([scores(counts) for counts in weighted_sums(draws(units, resamples, generator), units)])
+    without = np.concatenate([scores(total - units[part]) for part in split_units(units)])
+    weights = draw_weights(units, resamples, generator)
+    drawn = np.concatenate([scores(counts) for counts in sum_weighted(weights, units)])
     return [
         _compute_limits(float(own), left, resampled, limits, confidence)
         for own, left, resampled in zip(found, without.T, drawn.T, strict=True)

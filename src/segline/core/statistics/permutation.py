@@ -13,7 +13,7 @@ import numpy as np
 
 from segline.core.metrics.confusion import Counts, mean_iou
 from segline.core.statistics.bootstrap import Interval, interval_limits
-from segline.core.statistics.resampling import Floats, Score, Scores, chunks, drawn_units, weighted_sums
+from segline.core.statistics.resampling import Floats, Score, Scores, split_resamples, sum_to_units, sum_weighted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,8 @@ def compare(
     )
     ours, theirs = both[:, 0], both[:, 1]
     found = float(score(ours.sum(axis=0)) - score(theirs.sum(axis=0)))
-    swaps = (generator.integers(0, 2, (rows, len(both))) for rows in chunks(resamples, both))
-    swapped = weighted_sums(swaps, ours - theirs, once=theirs)
+    swaps = (generator.integers(0, 2, (rows, len(both))) for rows in split_resamples(resamples, both))
+    swapped = sum_weighted(swaps, ours - theirs, once=theirs)
     total = both.sum(axis=(0, 1))
     differences = np.concatenate([score(counts) - score(total - counts) for counts in swapped])
     # Rounding must not make a model differ from itself.
@@ -119,10 +119,10 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 
 def _pair_units(first: Counts, second: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
-    """Stack both models' counts of the drawn units, (N, 2, *shape); images and groups are those of `drawn_units`."""
+    """Stack both models' counts of the drawn units, (N, 2, *shape); images and groups are those of `sum_to_units`."""
     if first.shape != second.shape:
         raise ValueError(f"a comparison needs counts of the same images, found {first.shape} and {second.shape}")
-    return drawn_units(np.stack([first, second], axis=1), groups)
+    return sum_to_units(np.stack([first, second], axis=1), groups)
 
 
 def _compute_difference_limits(

@@ -35,7 +35,7 @@ def group_places(groups: Sequence[str]) -> tuple[int, ...]:
     return tuple(first.setdefault(name, place) if name else place for place, name in enumerate(groups))
 
 
-def drawn_units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
+def sum_to_units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
     """Sum counts to the units that are drawn.
 
     Images without any count (all void) carry no information and are left out, unless all images are such.
@@ -68,29 +68,29 @@ def drawn_units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts
     return units, images, len(firsts)
 
 
-def chunks(resamples: int, units: Counts) -> Iterator[int]:
+def split_resamples(resamples: int, units: Counts) -> Iterator[int]:
     """Split `resamples` into numbers that fit into memory at a time."""
     most = max(1, MAX_NUMBERS_AT_ONCE // max(len(units), math.prod(units.shape[1:])))
     for start in range(0, resamples, most):
         yield min(most, resamples - start)
 
 
-def draws(units: Counts, resamples: int, generator: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+def draw_weights(units: Counts, resamples: int, generator: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
     """Draw how often each unit occurs in each resample, int64 (r, N) a chunk."""
     even = np.full(len(units), 1 / len(units))
-    for rows in chunks(resamples, units):
+    for rows in split_resamples(resamples, units):
         yield generator.multinomial(len(units), even, size=rows)
 
 
-def parts(units: Counts) -> Iterator[slice]:
+def split_units(units: Counts) -> Iterator[slice]:
     """Yield slices over all units, each as long as fits into memory at a time."""
     start = 0
-    for rows in chunks(len(units), units):
+    for rows in split_resamples(len(units), units):
         yield slice(start, start + rows)
         start += rows
 
 
-def weighted_sums(
+def sum_weighted(
     weights: Iterator[npt.NDArray[np.int64]], units: Counts, once: Counts | None = None
 ) -> Iterator[Counts]:
     """Sum units times their weights, plus `once` unweighted: counts (r, *shape) for each chunk of weights (r, N)."""

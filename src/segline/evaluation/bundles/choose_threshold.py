@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from segline.core.metrics.threshold import BINS, Threshold, best, histogram
+from segline.core.metrics.threshold import BINS, Threshold, choose_best, histogram
 from segline.data.prepare.prepared import PreparedSplit
 from segline.errors import TrainingError
 from segline.inference.bundle import Bundle
@@ -34,4 +34,4 @@ def choose(bundle: Bundle, split: PreparedSplit, *, progress: Advance) -> Thresh
             expected="labelled pixels to choose the threshold by",
             remedy="set training.threshold in params.yaml to a number, or correct the masks",
         )
-    return best(counts)
+    return choose_best(counts)

@@ -9,7 +9,7 @@ from segline.core.metrics import calibration, temperature
 from segline.core.metrics.calibration import Calibration
 from segline.core.metrics.temperature import Logits
 from segline.errors import DataError
-from segline.evaluation.bundles.evaluate import answered, refuse_mismatch
+from segline.evaluation.bundles.evaluate import predict_sample, refuse_mismatch
 from segline.evaluation.bundles.scored_split import ScoredSplit
 from segline.inference.bundle import Bundle
 from segline.progress import Advance
@@ -46,10 +46,10 @@ def fit(bundle: Bundle, split: ScoredSplit, *, progress: Advance) -> Fitted:
     generator = np.random.default_rng(SEED)
     parts = []
     for index in range(len(split)):
-        truth, _, logits = answered(bundle, split, index)
-        parts.append(temperature.drawn(truth, logits, most=max(1, PIXELS // len(split)), generator=generator))
+        truth, _, logits = predict_sample(bundle, split, index)
+        parts.append(temperature.draw_pixels(truth, logits, most=max(1, PIXELS // len(split)), generator=generator))
         progress(1)
-    pixels = temperature.joined(parts)
+    pixels = temperature.join_pixels(parts)
     if not pixels.truth.size:
         raise DataError(
             f"{split.dataset} {split.name} split",
@@ -79,7 +79,7 @@ class Judge:
             raise ValueError(f"the temperature was fitted on {split.name}, so it cannot be judged there")
         refuse_mismatch(bundle, split)
         self._bundle, self._split, self._fitted = bundle, split, fitted
-        self._before = self._after = calibration.none(len(bundle.labels))
+        self._before = self._after = calibration.count_nothing(len(bundle.labels))
 
     def see(self, truth: Mask, answer: Mask, logits: Logits) -> None:
         """Count one image: label and predicted mask, uint8 (H, W), and logits, float32 (H, W, C)."""
@@ -101,8 +101,8 @@ class Judge:
             names=self._bundle.labels.names,
             images=len(self._split),
             labelled_pixels=before.pixels,
-            before=calibration.scored(before, temperature=1.0),
-            after=None if fitted is None else calibration.scored(after, temperature=fitted.temperature),
+            before=calibration.summarise(before, temperature=1.0),
+            after=None if fitted is None else calibration.summarise(after, temperature=fitted.temperature),
             fitted_on=fitted.split if fitted else None,
-            abstention=calibration.abstention(before if fitted is None else after),
+            abstention=calibration.compute_abstention(before if fitted is None else after),
         )

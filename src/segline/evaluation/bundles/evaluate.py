@@ -18,9 +18,9 @@ from segline.progress import Advance
 
 __all__ = [
     "Evaluation",
-    "answered",
     "evaluate",
     "load",
+    "predict_sample",
     "refuse_mismatch",
     "save",
 ]
@@ -55,7 +55,7 @@ def evaluate(
     confidences = np.zeros((len(split), 2, road.THRESHOLDS.size), dtype=np.int64) if road_wanted else None
     void_pixels = 0
     for index in range(len(split)):
-        label, mask, logits = answered(bundle, split, index)
+        label, mask, logits = predict_sample(bundle, split, index)
         per_image[index] = confusion(label, mask, classes=classes)
         if edges is not None:
             edges[index] = boundary_counts(label, mask, classes=classes)
@@ -85,7 +85,7 @@ def evaluate(
     )
 
 
-def answered(bundle: Bundle, split: ScoredSplit, index: int) -> tuple[Mask, Mask, Logits]:
+def predict_sample(bundle: Bundle, split: ScoredSplit, index: int) -> tuple[Mask, Mask, Logits]:
     """Predict one image of a split.
 
     Returns:

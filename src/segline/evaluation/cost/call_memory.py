@@ -44,7 +44,7 @@ class Memory:
         return self.resident_peak_bytes - self.resident_before_bytes
 
 
-def taken(call: Callable[[], object]) -> Memory:
+def measure(call: Callable[[], object]) -> Memory:
     """Measure the memory that `call` takes; it is repeated for 0.1 s.
 
     Call it once before, so that what a first call sets up and keeps is not counted. Freed memory is first returned to

@@ -74,7 +74,7 @@ class Reading:
     average: float | None
 
 
-def here(*, threads: int | None = None) -> Machine:
+def describe(*, threads: int | None = None) -> Machine:
     """Describe the machine that this process runs on."""
     versions = {"python": platform.python_version(), "backend": keras.backend.backend()}
     for package in _PACKAGES:
@@ -93,7 +93,7 @@ def here(*, threads: int | None = None) -> Machine:
     )
 
 
-def read() -> Reading:
+def read_times() -> Reading:
     """Read the times now."""
     times, own = psutil.cpu_times()._asdict(), psutil.Process().cpu_times()
     return Reading(
@@ -104,7 +104,7 @@ def read() -> Reading:
     )
 
 
-def load(first: Reading, last: Reading, *, machine: Machine, cores: int | None = None) -> Load:
+def compute_load(first: Reading, last: Reading, *, machine: Machine, cores: int | None = None) -> Load:
     """Compute the load between two readings, while the measured calls may use all that `machine` allows.
 
     Args:

@@ -130,7 +130,10 @@ def measure(
     views = 2 ** len(bundle.mirrors)
     one, many = np.stack([padded] * views), np.stack([padded] * batch)
     native = np.ascontiguousarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_LINEAR))
-    place = machine.here(threads=threads)
+    place = machine.describe(threads=threads)
+
+    def single() -> object:
+        return bundle.network.predict_on_batch(one)
 
     def batched() -> object:
         return bundle.network.predict_on_batch(many)
@@ -138,9 +141,9 @@ def measure(
     def whole() -> object:
         return predict(bundle, native)
 
-    begun = machine.read()
-    times = [timed(call, seconds=seconds) for call in (lambda: bundle.network.predict_on_batch(one), batched, whole)]
-    ended = machine.read()
+    begun = machine.read_times()
+    times = [time_calls(call, seconds=seconds) for call in (single, batched, whole)]
+    ended = machine.read_times()
     return Cost(
         parameters=bundle.network.count_params(),
         multiply_adds=views * multiply_adds(bundle.network, height=height, width=width),
@@ -152,10 +155,10 @@ def measure(
         batch=batch,
         batched=times[1],
         whole=times[2],
-        whole_memory=call_memory.taken(whole),
-        batched_memory=call_memory.taken(batched),
+        whole_memory=call_memory.measure(whole),
+        batched_memory=call_memory.measure(batched),
         machine=place,
-        load=machine.load(begun, ended, machine=place),
+        load=machine.compute_load(begun, ended, machine=place),
     )
 
 
@@ -204,7 +207,7 @@ def _count_layer(layer: Any, arguments: tuple[Any, ...], given: Any) -> int:
     return math.prod(made) * kernel * (taken[-1] // int(layer.groups))
 
 
-def summary(cost: Cost) -> dict[str, Any]:
+def summarise(cost: Cost) -> dict[str, Any]:
     """Convert `cost` to plain values for JSON."""
     content = asdict(cost) | {"frames_per_second": cost.frames_per_second, "real_time": cost.real_time}
     content["load"]["disturbed"] = cost.load.disturbed
@@ -213,7 +216,9 @@ def summary(cost: Cost) -> dict[str, Any]:
     return content
 
 
-def timed(call: Callable[[], object], *, seconds: float, clock: Callable[[], float] = time.perf_counter) -> Latency:
+def time_calls(
+    call: Callable[[], object], *, seconds: float, clock: Callable[[], float] = time.perf_counter
+) -> Latency:
     """Time `call` for `seconds`, but 5 to 200 times, after three calls that are not counted."""
     for _ in range(_WARM_UP_CALLS):
         call()

@@ -41,7 +41,7 @@ def page(
         summary: of `evaluation`.
         model: name of the network, or of the label maps, for a person.
         pictures: images to show; without any, the worst images are listed by name.
-        cost: from `cost.summary`.
+        cost: from `cost.measure.summarise`.
         calibration: from `core.metrics.calibration.Calibration.as_json`.
         origin: further rows about what was scored, by their titles.
         warnings: what a reader of the scores should know, besides the summary's caveat.
@@ -141,7 +141,7 @@ def _lay_out_calibration(content: Mapping[str, Any], names: Sequence[str]) -> di
             "name": f"calibration.{key}",
             "log_loss": content[key]["log_loss"],
             "brier": content[key]["brier"],
-            **charts.reliability(content[key]["overall"]),
+            **charts.lay_out_reliability(content[key]["overall"]),
         }
         for key, title in (("before", "plain softmax"), ("after", "with the temperature"))
         if content[key]
@@ -158,5 +158,5 @@ def _lay_out_calibration(content: Mapping[str, Any], names: Sequence[str]) -> di
             for place, name in enumerate(names)
         ],
         "fitted": bool(content["after"]),
-        "abstention": charts.abstention(content["abstention"]),
+        "abstention": charts.lay_out_abstention(content["abstention"]),
     }

@@ -59,7 +59,7 @@ class Exhibit:
     void: bool
 
 
-def chosen(evaluation: Evaluation, *, worst: int, median: int) -> list[tuple[str, int, int]]:
+def choose_images(evaluation: Evaluation, *, worst: int, median: int) -> list[tuple[str, int, int]]:
     """Choose the images to show as (kind, rank from the worst, index); none twice, none without labelled pixels."""
     scores = mean_iou(evaluation.per_image)
     order = np.argsort(scores, kind="stable")[: int(np.isfinite(scores).sum())].tolist()
@@ -70,13 +70,13 @@ def chosen(evaluation: Evaluation, *, worst: int, median: int) -> list[tuple[str
     return [(kind, place + 1, order[place]) for kind, place in named]
 
 
-def exhibits(
+def make_exhibits(
     bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, *, worst: int = 5, median: int = 3
 ) -> list[Exhibit]:
     """Predict the worst and the median images again, and encode their layers."""
     return [
         _make_exhibit(bundle, split, evaluation, kind=kind, place=place, index=index)
-        for kind, place, index in chosen(evaluation, worst=worst, median=median)
+        for kind, place, index in choose_images(evaluation, worst=worst, median=median)
     ]
 
 

@@ -45,13 +45,13 @@ def write(
     Raises:
         StorageError: no room or no right to write.
     """
-    measured = measure.summary(_measure_cost(bundle, split, file=file, threads=threads, seconds=cost_seconds))
+    measured = measure.summarise(_measure_cost(bundle, split, file=file, threads=threads, seconds=cost_seconds))
     page = evaluation_page.page(
         evaluation,
         summary,
         labels=bundle.labels,
         model=model,
-        pictures=image_slider.exhibits(bundle, split, evaluation),
+        pictures=image_slider.make_exhibits(bundle, split, evaluation),
         cost=measured,
         calibration=calibration.as_json() if calibration else None,
     )
