@@ -105,7 +105,7 @@ def _measure_validation(
     splits = assign(pairs, validation_share=0.2)
 
     def decode() -> None:
-        parallel.map_samples(partial(work.decode, raw=raw), pairs, workers=workers, description="decode")
+        list(parallel.stream_samples(partial(work.decode, raw=raw), pairs, workers=workers, description="decode"))
 
     def validation(*, measured: bool) -> None:
         with sample_statistics.store() as taken:

@@ -65,18 +65,6 @@ def processes(workers: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def map_samples(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
-    *,
-    workers: int,
-    description: str,
-    report: Report = silent,
-) -> list[Result]:
-    """Return ``[function(item) for item in items]``, computed on `workers` processes; see `stream_samples`."""
-    return list(stream_samples(function, items, workers=workers, description=description, report=report))
-
-
 def stream_samples(
     function: Callable[[Item], Result],
     items: Sequence[Item],
