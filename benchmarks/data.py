@@ -1,10 +1,10 @@
-"""How fast and how large the data half is, as ratios measured in one run.
+"""Measure the speed and memory of data validation and loading, as ratios of timings in one run.
 
     .venv/bin/python benchmarks/data.py
     .venv/bin/python benchmarks/data.py --part memory --repetitions 3
 
 Each ratio is the median over repetitions of runs that alternate, A B A B, so that other load on the
-machine weighs on both. `benchmarks/README.md` says what each line means and what was last seen.
+machine affects both. `benchmarks/README.md` explains each line and records the last results.
 """
 
 import argparse
@@ -26,7 +26,7 @@ import cv2
 import machine
 import work
 from memory import peak
-from timing import interleaved, ratio
+from timing import interleaved, print_figure, ratio
 
 from segline import datasets
 from segline.data.batches import loader
@@ -39,25 +39,25 @@ from segline.datasets.base import Dataset, Pair
 from segline.parallel import pool as parallel
 
 PACKAGES = ("opencv-python-headless", "albumentations", "numpy", "tensorflow", "keras", "great-expectations")
-NAMES = {"kitti": 1.5, "oxford_pets": 2.0}  # dataset -> the most that its validation pass may cost
+NAMES = {"kitti": 1.5, "oxford_pets": 2.0}  # dataset -> goal: the most that its validation may cost
 PARTS = ("validation", "loader", "memory")
 SIZES = (1_000, 20_000)
-CROPS = 640  # a repetition of the loader's
+CROPS = 640  # in each repetition of the loader
 
 
 def main() -> None:
     options = _options()
     workers = options.workers
-    cv2.setNumThreads(1)  # as in the workers: threads are then counted alike everywhere
+    cv2.setNumThreads(1)  # as in the workers, so that both use the same number of threads
     print(f"{machine.line(*PACKAGES)}; {workers} processes, medians of {options.repetitions}")
     with tempfile.TemporaryDirectory(prefix="segline-benchmark-") as folder:
         place = Path(folder)
         if {"validation", "loader"} & set(options.part):
             _extract(options.source, place)
             for name in NAMES:
-                _on_dataset(name, place, parts=options.part, workers=workers, repetitions=options.repetitions)
+                _measure_dataset(name, place, parts=options.part, workers=workers, repetitions=options.repetitions)
         if "memory" in options.part:
-            _memory(place, workers=workers)
+            _measure_memory(place, workers=workers)
 
 
 def _options() -> argparse.Namespace:
@@ -85,7 +85,7 @@ def _extract(source: Path, place: Path) -> None:
         extract(datasets.load(name), archives=source / name, folder=place / "raw" / name)
 
 
-def _on_dataset(name: str, place: Path, *, parts: Iterable[str], workers: int, repetitions: int) -> None:
+def _measure_dataset(name: str, place: Path, *, parts: Iterable[str], workers: int, repetitions: int) -> None:
     raw = place / "raw" / name
     dataset = datasets.load(name, raw=raw)
     pairs, prepared = work.prepared_real(dataset, raw, place / name)
@@ -94,25 +94,25 @@ def _on_dataset(name: str, place: Path, *, parts: Iterable[str], workers: int, r
         wait([pool.submit(work.warm, prepared) for _ in range(workers)])
         if "validation" in parts:
             with parallel.using(pool):
-                _validation(dataset, pairs, raw, workers=workers, repetitions=repetitions, limit=NAMES[name])
+                _measure_validation(dataset, pairs, raw, workers=workers, repetitions=repetitions, limit=NAMES[name])
         if "loader" in parts:
-            _loader(prepared, pool, workers=workers, repetitions=repetitions)
+            _measure_loader(prepared, pool, workers=workers, repetitions=repetitions)
 
 
-def _validation(
+def _measure_validation(
     dataset: Dataset, pairs: list[Pair], raw: Path, *, workers: int, repetitions: int, limit: float
 ) -> None:
     splits = assign(pairs, validation_share=0.2)
 
     def decode() -> None:
-        parallel.map_samples(partial(work.decode, raw=raw), pairs, workers=workers, description="decode")
+        list(parallel.stream_samples(partial(work.decode, raw=raw), pairs, workers=workers, description="decode"))
 
     def validation(*, measured: bool) -> None:
         with sample_statistics.open_store() as taken:
             store = taken if measured else None
             build_manifest(dataset, pairs, raw=raw, splits=splits, workers=workers, measured=store)
 
-    apart: dict[str, Callable[[], object]] = {  # told beside the pass, not as part of it
+    apart: dict[str, Callable[[], object]] = {  # printed separately from the validation pass
         "Great Expectations, Data Docs, gallery and fingerprint": lambda: _judge(table, store, dataset, raw),
     }
     actions = {
@@ -126,7 +126,7 @@ def _validation(
         seconds = interleaved(actions, repetitions=repetitions)
     each = 1e3 * statistics.median(seconds["decode"]) / len(pairs)
     print(f"  plain decoding: {each:.2f} ms a sample")
-    _line("validation pass / plain decoding", ratio(seconds["pass"], seconds["decode"]), most=limit)
+    print_figure("validation pass / plain decoding", ratio(seconds["pass"], seconds["decode"]), most=limit)
     both, alone = ratio(seconds["whole"], seconds["decode"]), ratio(seconds["pass"], seconds["decode"])
     extra = 1e-3 * each * (both - alone) * len(pairs)
     print(
@@ -145,7 +145,7 @@ def _judge(table: object, store: sample_statistics.Store, dataset: Dataset, raw:
         expectations.judge(table, store, dataset=dataset, raw=raw, docs=Path(docs) / "docs", quarantine_share=1.0)
 
 
-def _loader(prepared: Path, pool: Executor, *, workers: int, repetitions: int) -> None:
+def _measure_loader(prepared: Path, pool: Executor, *, workers: int, repetitions: int) -> None:
     share = CROPS // workers
 
     def bare() -> None:
@@ -155,7 +155,7 @@ def _loader(prepared: Path, pool: Executor, *, workers: int, repetitions: int) -
 
     def through(batches: Callable[[], Iterator[object]]) -> float:
         stream = batches()
-        for _ in islice(stream, 2 * workers + 2):  # until it runs
+        for _ in islice(stream, 2 * workers + 2):  # until all workers are busy
             pass
         start = time.perf_counter()
         for _ in islice(stream, CROPS // work.BATCH):
@@ -179,12 +179,12 @@ def _loader(prepared: Path, pool: Executor, *, workers: int, repetitions: int) -
     }
     seconds = interleaved(actions, repetitions=repetitions)
     print(f"  loader: {CROPS / statistics.median(seconds['ours']):.0f} crops/s")
-    _line("loader / the augmentation in a bare loop", ratio(seconds["bare"], seconds["ours"]), least=0.9)
+    print_figure("loader / the augmentation in a bare loop", ratio(seconds["bare"], seconds["ours"]), least=0.9)
     for name in list(actions)[2:]:
-        _line(f"loader / {name}", ratio(seconds[name], seconds["ours"]), least=1.0)
+        print_figure(f"loader / {name}", ratio(seconds[name], seconds["ours"]), least=1.0)
 
 
-def _memory(place: Path, *, workers: int) -> None:
+def _measure_memory(place: Path, *, workers: int) -> None:
     print(f"\npeak anonymous memory, all processes, drawn samples, {workers} workers")
     peaks: dict[str, list[int]] = {stage: [] for stage in work.STAGES}
     for count in SIZES:
@@ -194,13 +194,7 @@ def _memory(place: Path, *, workers: int) -> None:
             peaks[stage].append(peak("import work; work.main()", stage, str(folder), str(workers)))
         shutil.rmtree(folder)
     for stage, (few, many) in peaks.items():
-        _line(f"{stage}: {SIZES[1]} samples / {SIZES[0]} ({few / 2**20:.0f} MiB)", many / few, most=1.1)
-
-
-def _line(what: str, value: float, *, most: float | None = None, least: float | None = None) -> None:
-    goal = f"at most {most:g}" if most else f"at least {least:g}"
-    met = value <= most if most else value >= (least or 0)
-    print(f"  {what}: {value:.2f} (goal: {goal}{'' if met else '; MISSED'})", flush=True)
+        print_figure(f"{stage}: {SIZES[1]} samples / {SIZES[0]} ({few / 2**20:.0f} MiB)", many / few, most=1.1)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""Do the intervals hold the truth as often as they say, and does the comparison cry wolf?
+"""Measure how often the intervals contain the true score, and how often the comparison finds a false difference.
 
     .venv/bin/python benchmarks/intervals.py                    # some minutes on an idle core
     .venv/bin/python benchmarks/intervals.py --trials 300       # coarser
 
-Populations of images are drawn whose contents and difficulty differ, so that the true score is known;
-samples are drawn from them, and it is counted how often the interval of a sample holds it. `street` has the
-19 classes of Cityscapes with about its shares of pixels and of images, rare classes included, `pets` three
-classes that every image shows. Grouped images share contents and difficulty in part; groups are of 2 to 20.
+A population of images is simulated, so its true score is known. Samples are drawn from it, and the intervals of
+samples that contain the true score are counted. `street` has the 19 classes of Cityscapes with about its shares of
+pixels and of images, rare classes included; `pets` has three classes that every image shows. Grouped images partly
+share contents and difficulty; groups have 2 to 20 images.
 """
 
 import argparse
@@ -23,19 +23,19 @@ from segline.core.statistics.bootstrap import Interval, bootstrap, bootstraps, o
 from segline.core.statistics.permutation import compare
 
 CONFIDENCE = 0.95
-PIXELS = 20_000  # of an image
-SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 1000)  # images that show a class
-BETWEEN = 0.7  # of the spread within groups, what lies between them
+PIXELS_PER_IMAGE = 20_000
+SHOWN = (0, 1, 2, 5, 10, 20, 50, 100, 1000)  # upper limits of the numbers of images that show a class
+BETWEEN_GROUPS = 0.7  # spread between groups over the spread within them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """Classes by their share of all pixels and of images, and how much images differ.
+    """Share of pixels and of images for each class, and how much images differ.
 
     Args:
-        recall: log-odds of a typical pixel being right.
-        spread: of a class's share among the images that show it, as of a log-normal.
-        noise: log-odds, of a class in an image beside the image's own difficulty.
+        recall: log-odds that a typical pixel is right.
+        spread: sigma of the log-normal share of a class in the images that show it.
+        noise: standard deviation of the log-odds of a class in an image, besides the image's own difficulty.
     """
 
     pixels: tuple[float, ...]
@@ -55,15 +55,17 @@ PETS = Scene(pixels=(0.3, 0.58, 0.12), images=(0.999, 0.999, 0.999), spread=0.5)
 SCENES = {"street": STREET, "pets": PETS}
 
 
-def population(scene: Scene, images: int, *, seed: int, group_of: np.ndarray | None = None, models: int = 1) -> Counts:
-    """Confusion matrices int64 (models, images, C, C + 1); models are equally good and find the same images hard.
+def draw_population(
+    scene: Scene, images: int, *, seed: int, group_of: np.ndarray | None = None, models: int = 1
+) -> Counts:
+    """Draw confusion matrices int64 (models, images, C, C + 1); models are equally good on the same images.
 
-    Which class a wrong pixel is taken for is drawn by image (Dirichlet-multinomial), as errors are blobs.
+    The class of wrong pixels is drawn for each image (Dirichlet-multinomial), because errors are connected areas.
     """
     generator = np.random.default_rng(seed)
     classes, share = len(scene.pixels), np.array(scene.pixels)
     groups = np.arange(images) if group_of is None else group_of
-    between = 0.0 if group_of is None else BETWEEN
+    between = 0.0 if group_of is None else BETWEEN_GROUPS
 
     def normal(*shape: int) -> np.ndarray:
         whole = between * generator.normal(size=(groups.max() + 1, *shape))
@@ -72,7 +74,7 @@ def population(scene: Scene, images: int, *, seed: int, group_of: np.ndarray | N
     odds = np.log(scene.images) - np.log1p(-np.array(scene.images))
     shown = generator.logistic(size=(images, classes)) + between * normal(classes) < odds
     area = shown * share / scene.images * np.exp(scene.spread * normal(classes))
-    pixels = np.round(PIXELS * area / np.maximum(area.sum(axis=1, keepdims=True), 1e-12)).astype(np.int64)
+    pixels = np.round(PIXELS_PER_IMAGE * area / np.maximum(area.sum(axis=1, keepdims=True), 1e-12)).astype(np.int64)
     rank = np.argsort(np.argsort(-share))
     recall = scene.recall + 0.8 * np.linspace(1, -1, classes)[rank] - 0.6 * normal()[:, None]
     taken = generator.dirichlet(0.2 + 5 * share, size=classes)
@@ -88,13 +90,13 @@ def population(scene: Scene, images: int, *, seed: int, group_of: np.ndarray | N
     return counts
 
 
-def uneven(groups: int, *, seed: int) -> np.ndarray:
-    """The group of each image, groups being of 2 to 20."""
+def draw_groups(groups: int, *, seed: int) -> np.ndarray:
+    """Draw the group of each image; groups have 2 to 20 images."""
     return np.repeat(np.arange(groups), np.random.default_rng(seed).integers(2, 21, groups))
 
 
-def samples(whole: Counts, count: int, trials: int, *, group_of: np.ndarray | None, seed: int) -> Iterator[tuple]:
-    """Counts (models, n, C, C + 1) of `count` images or groups, drawn with replacement, and the groups' names."""
+def draw_samples(whole: Counts, count: int, trials: int, *, group_of: np.ndarray | None, seed: int) -> Iterator[tuple]:
+    """Yield counts (models, n, C, C + 1) of `count` images or groups, drawn with replacement, and the groups' names."""
     generator = np.random.default_rng(seed)
     if group_of is None:
         for _ in range(trials):
@@ -107,8 +109,8 @@ def samples(whole: Counts, count: int, trials: int, *, group_of: np.ndarray | No
         yield whole[:, np.concatenate(chosen)], names
 
 
-def percentile(counts: Counts, *, groups: None, resamples: int, confidence: float, seed: int) -> Interval:  # noqa: ARG001
-    """The plain percentile interval, to compare with."""
+def percentile_interval(counts: Counts, *, groups: None, resamples: int, confidence: float, seed: int) -> Interval:  # noqa: ARG001
+    """Compute the plain percentile interval, for comparison."""
     images, flat = len(counts), counts.reshape(len(counts), -1).astype(float)
     drawn = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), size=resamples)
     scores = mean_iou((drawn @ flat).reshape(-1, *counts.shape[1:]).astype(np.int64))
@@ -125,23 +127,24 @@ def coverage(
     group_of: np.ndarray | None = None,
     interval: Callable[..., Interval] = bootstrap,
 ) -> float:
-    """Share of the samples whose interval holds the mean IoU of the population (1, images, C, C + 1)."""
+    """Return the share of samples whose interval contains the mean IoU of the population (1, images, C, C + 1)."""
     truth = float(mean_iou(whole[0].sum(axis=0)))
     held = 0
-    for number, ((counts,), names) in enumerate(samples(whole, count, trials, group_of=group_of, seed=count)):
+    for number, ((counts,), names) in enumerate(draw_samples(whole, count, trials, group_of=group_of, seed=count)):
         found = interval(counts, groups=names, resamples=resamples, confidence=CONFIDENCE, seed=number)
         held += found.low <= truth <= found.high
     return held / trials
 
 
 def class_coverage(whole: Counts, count: int, *, trials: int, resamples: int) -> dict[int, tuple[int, int]]:
-    """Of classes by how many of the sample's images show them: how many intervals hold the class's IoU, of how many.
+    """Count, for classes that up to so many images show (`SHOWN`), the intervals that contain the class's IoU.
 
-    Keys are the most images that `SHOWN` counts together.
+    Returns:
+        limit of `SHOWN` -> (intervals that contain it, all intervals).
     """
     truth = iou(whole[0].sum(axis=0))
     found = dict.fromkeys(SHOWN, (0, 0))
-    for number, ((counts,), names) in enumerate(samples(whole, count, trials, group_of=None, seed=count)):
+    for number, ((counts,), names) in enumerate(draw_samples(whole, count, trials, group_of=None, seed=count)):
         drawn = bootstraps(counts, scores=iou, groups=names, resamples=resamples, confidence=CONFIDENCE, seed=number)
         told = drawn, iou(counts.sum(axis=0)), shown_units(counts.sum(axis=-1) > 0, names), truth
         for interval, score, shown, own in zip(*told, strict=True):
@@ -158,22 +161,22 @@ def verdicts(
     """Of samples of two models (2, images, C, C + 1): p at most 0.05, and intervals that hold the true difference."""
     first, second = mean_iou(whole.sum(axis=1))
     called = held = 0
-    for number, ((ours, theirs), names) in enumerate(samples(whole, count, trials, group_of=group_of, seed=count)):
+    for number, ((ours, theirs), names) in enumerate(draw_samples(whole, count, trials, group_of=group_of, seed=count)):
         found = compare(ours, theirs, groups=names, resamples=resamples, confidence=CONFIDENCE, seed=number)
         called += found.p <= 1 - CONFIDENCE
         held += found.interval.low <= first - second <= found.interval.high
     return called / trials, held / trials
 
 
-def uneasy(scene: Scene, images: int, *, seed: int) -> Counts:
-    """Two models of equal mean IoU, the second of which differs more from image to image: not exchangeable."""
-    steady = population(scene, images, seed=seed, models=1)[0]
+def draw_unequal_noise(scene: Scene, images: int, *, seed: int) -> Counts:
+    """Draw two models of equal mean IoU that are not exchangeable: the second varies more from image to image."""
+    steady = draw_population(scene, images, seed=seed, models=1)[0]
     goal, low, high = float(mean_iou(steady.sum(axis=0))), 0.0, 2.0
     other = steady
     for _ in range(12):
         middle = (low + high) / 2
         wild = replace(scene, noise=2 * scene.noise, recall=scene.recall + middle)
-        other = population(wild, images, seed=seed, models=2)[1]
+        other = draw_population(wild, images, seed=seed, models=2)[1]
         low, high = (middle, high) if mean_iou(other.sum(axis=0)) < goal else (low, middle)
     return np.stack([steady, other])
 
@@ -189,9 +192,9 @@ def main() -> None:
     print(f"95 % intervals of the mean IoU, {chosen.trials} samples each: chance alone makes +- {error:.1f} %")
     how = {"trials": chosen.trials, "resamples": chosen.resamples}
     for name, scene in SCENES.items():
-        whole = population(scene, chosen.population, seed=1)
+        whole = draw_population(scene, chosen.population, seed=1)
         for count in (20, 50, 100, 200, 500):
-            plain = coverage(whole, count, interval=percentile, **how)
+            plain = coverage(whole, count, interval=percentile_interval, **how)
             found = coverage(whole, count, **how)
             print(f"{name}, {count} images: {found:.1%} hold the truth, plain percentiles {plain:.1%}", flush=True)
         for count in (20, 50, 200):
@@ -199,16 +202,16 @@ def main() -> None:
             told = (f"of up to {most}: {held / of:.1%} of {of}" for most, (held, of) in shares.items())
             print(f"{name}, {count} images, each class's IoU by the images that show it: {', '.join(told)}", flush=True)
         del whole
-        group_of = uneven(chosen.population // 11, seed=2)
-        grouped = population(scene, len(group_of), seed=1, group_of=group_of)
+        group_of = draw_groups(chosen.population // 11, seed=2)
+        grouped = draw_population(scene, len(group_of), seed=1, group_of=group_of)
         for count in (5, 10, 20, 40):
             found = coverage(grouped, count, group_of=group_of, **how)
             print(f"{name}, {count} groups: {found:.1%} hold the truth", flush=True)
         del grouped
-        twins = population(scene, chosen.population // 2, seed=3, models=2)
-        uneasy_pair = uneasy(scene, chosen.population // 2, seed=4)
+        twins = draw_population(scene, chosen.population // 2, seed=3, models=2)
+        unequal_pair = draw_unequal_noise(scene, chosen.population // 2, seed=4)
         for count in (20, 50, 200):
-            for what, pair in (("alike", twins), ("equal, one less steady", uneasy_pair)):
+            for what, pair in (("alike", twins), ("equal, one noisier", unequal_pair)):
                 called, held = verdicts(pair, count, **how)
                 print(
                     f"{name}, two models {what}, {count} images: {called:.1%} called different at p <= 0.05, "

@@ -1,12 +1,12 @@
-"""What each network learns in a given time on the real data, scored on the test split.
+"""Train each network for a given time on the real data, and score it on the test split.
 
     .venv/bin/python benchmarks/learning.py --dataset oxford_pets --minutes 4 --output /tmp/learning
     .venv/bin/python benchmarks/learning.py --dataset kitti --output /tmp/learning --against evaluation.npz
 
-One recipe for all networks, no pre-trained weights. A fit's steps come from a measured speed, so that
-its schedule ends with the time. Each result is written as it comes: a second call with the same
-`--output` goes on with the networks that are missing. `--against` compares a run of `plan: auto` (its
-`evaluation.npz`, an artifact of its MLflow run) with each network on the same images.
+All networks have the same recipe, without pre-trained weights. The number of steps is computed from a measured
+speed, so that the schedule ends with the time. Each result is written at once: a second call with the same
+`--output` goes on with the missing networks. `--against` compares a run of `plan: auto` (its `evaluation.npz`, an
+artifact of its MLflow run) with each network on the same images.
 """
 
 import argparse
@@ -40,8 +40,8 @@ from segline.training.backend import make_deterministic
 from segline.training.fit.fit import fit
 from segline.training.fit.job import Job
 
-NETWORKS = [name for name in networks.CONFIGS if not name.endswith("/xception_65")]  # that one takes a GPU
-SHORT_SIDES = {"oxford_pets": 128, "kitti": 192}  # and crops of as many pixels a side
+NETWORKS = [name for name in networks.CONFIGS if not name.endswith("/xception_65")]  # which needs a GPU
+SHORT_SIDES = {"oxford_pets": 128, "kitti": 192}  # pixels; crops have the same side
 RECIPE: dict[str, Any] = {
     "batch": 8,
     "weight_decay": 0.01,
@@ -101,7 +101,7 @@ def _file(options: argparse.Namespace, name: str) -> str:
 def _learn(name: str, dataset: Dataset, prepared: Prepared, path: Path, *, minutes: float) -> None:
     model_config = config.ModelConfig.model_validate({"classes": len(dataset.label_map), **networks.CONFIGS[name]})
     with _batches(dataset, prepared) as batches:
-        # The first fit traces the network and says how long a step and a validation take.
+        # The first fit traces the network, and measures the time of a step and of a validation.
         probe = _fit(model_config, batches, crop=_crop(dataset), steps=24, epochs=2)
         speed = probe.history[-1]["images_per_second"]
         steps = _steps(minutes, speed=speed, validation=_validation_seconds(probe.model, batches[1]))
@@ -146,7 +146,7 @@ def _fit(
 ) -> Any:
     training = config.Training(crop=crop, steps=steps, epochs=epochs, **RECIPE)
     job = Job(model_config=model_config, training=training, learning_rate=RATE, epochs=epochs, seed=SEED)
-    return fit(job, train=batches[0], validation=batches[1], tracker=networks.Unheard())
+    return fit(job, train=batches[0], validation=batches[1], tracker=networks.SilentTracker())
 
 
 def _validation_seconds(model: keras.Model, batches: Any) -> float:
@@ -157,7 +157,7 @@ def _validation_seconds(model: keras.Model, batches: Any) -> float:
 
 
 def _steps(minutes: float, *, speed: float, validation: float) -> int:
-    """Of an epoch."""
+    """Compute the steps of an epoch."""
     return max(1, round((60 * minutes / EPOCHS - validation) * speed / RECIPE["batch"]))
 
 

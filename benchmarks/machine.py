@@ -1,4 +1,4 @@
-"""What every benchmark says first: on what, and how busy it is."""
+"""Describe the machine: the first line that every benchmark prints."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ MIRROR = ROOT.parent / "shared/data/mirror"
 
 
 def line(*packages: str) -> str:
-    """The processor, its load, Python and the versions of `packages`."""
+    """Return processor, load, and the versions of Python and `packages`."""
     model = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         platform.processor(),

@@ -1,4 +1,4 @@
-"""Peak anonymous memory of a command and all its processes; pages of mapped files do not count."""
+"""Measure the peak anonymous memory of a command and all its processes; pages of mapped files do not count."""
 
 import subprocess
 import sys
@@ -9,31 +9,31 @@ import psutil
 
 
 def peak(code: str, *arguments: str) -> int:
-    """Bytes: the largest sum of ``RssAnon`` while `code` ran in this folder; pages that processes share count in each.
+    """Run `code` in this folder; return the largest sum of ``RssAnon`` in bytes. Shared pages count in each process.
 
     Raises:
-        subprocess.CalledProcessError: it failed.
+        subprocess.CalledProcessError: `code` failed.
     """
     command, largest = [sys.executable, "-c", code, *arguments], 0
     with subprocess.Popen(command, cwd=Path(__file__).parent) as running:
         while running.poll() is None:
-            largest = max(largest, _anonymous(running.pid))
+            largest = max(largest, _sum_anonymous(running.pid))
             time.sleep(0.05)
     if running.returncode:
         raise subprocess.CalledProcessError(running.returncode, command)
     return largest
 
 
-def _anonymous(pid: int) -> int:
+def _sum_anonymous(pid: int) -> int:
     try:
         root = psutil.Process(pid)
         processes = [root, *root.children(recursive=True)]
     except psutil.NoSuchProcess:
         return 0
-    return sum(_own(process.pid) for process in processes)
+    return sum(_read_anonymous(process.pid) for process in processes)
 
 
-def _own(pid: int) -> int:
+def _read_anonymous(pid: int) -> int:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,11 +1,10 @@
-"""Memory that fits really take, over what `segline.training.fit.memory_estimate` says they would: goal 0.75 to 1.25.
+"""Compare the memory of fits with the estimate of `segline.training.fit.memory_estimate`: goal 0.75 to 1.25 of it.
 
     .venv/bin/python benchmarks/memory_estimate.py                  # every case, each in a process of its own
     .venv/bin/python benchmarks/memory_estimate.py unet xception    # cases whose name holds one of these
 
-Measured is the largest anonymous resident memory (``VmHWM`` less mapped files, which no moment escapes) of
-a process that has imported what the training flow imports and fits three steps, validates and writes its
-checkpoint. What else the machine does changes nothing. Linux alone tells it.
+Measured is the peak anonymous resident memory (``VmHWM`` less mapped files) of a process that imports the training
+flow, fits three steps, validates and writes its checkpoint. Other load on the machine does not change it. Linux only.
 """
 
 import argparse
@@ -24,7 +23,7 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Case:
-    """A fit: the network's and the training's fields, crops a step, and the images validated after them."""
+    """A fit: fields of the network and the training, crops in a step, and the shape of the validation batch."""
 
     model: dict[str, Any]
     batch: int
@@ -75,7 +74,7 @@ CASES = {
 
 
 class Silent:
-    """Takes what a fit tells and keeps nothing."""
+    """A tracker that does nothing."""
 
     def log_params(self, params: Any) -> None: ...
     def log_metrics(self, metrics: Any, step: int) -> None: ...
@@ -84,7 +83,7 @@ class Silent:
 
 
 class Noise:
-    """Batches of noise."""
+    """Random batches."""
 
     def __init__(self, shape: tuple[int, int, int], classes: int) -> None:
         self._shape, self._classes = shape, classes
@@ -101,9 +100,9 @@ class Noise:
 
 
 def fit(wanted: Case) -> dict[str, float]:
-    """Bytes measured and estimated, in this process."""
+    """Run a fit in this process; return measured and estimated bytes."""
     sys.path.insert(0, str(ROOT))
-    import flows.training  # noqa: F401 (for what it imports)
+    import flows.training  # noqa: F401 (for the memory of its imports)
     from segline.config import ModelConfig, Training
     from segline.training import backend
     from segline.training.fit.fit import fit as run
@@ -134,7 +133,7 @@ def fit(wanted: Case) -> dict[str, float]:
 
 
 def peak() -> int:
-    """Bytes: the most that this process ever had in memory, less the files it maps."""
+    """Return the peak resident memory of this process in bytes, without mapped files."""
     lines = Path("/proc/self/status").read_text().splitlines()
     kibibytes = {
         name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines) if "kB" in value
@@ -142,8 +141,8 @@ def peak() -> int:
     return 1024 * (kibibytes["VmHWM"] - kibibytes["RssFile"] - kibibytes["RssShmem"])
 
 
-def apart(name: str) -> dict[str, float]:
-    """`fit` of a case in a process of its own."""
+def fit_apart(name: str) -> dict[str, float]:
+    """Run `fit` for a case in a process of its own."""
     answer = subprocess.run(
         [sys.executable, __file__, "--here", name],
         capture_output=True,
@@ -168,7 +167,7 @@ def main() -> None:
     chosen = [name for name in CASES if not arguments.names or any(part in name for part in arguments.names)]
     print(f"{'fit':38} {'batch x crop':>14} {'estimate':>9} {'measured':>9} {'ratio':>6}")
     for name in chosen:
-        found, wanted = apart(name), CASES[name]
+        found, wanted = fit_apart(name), CASES[name]
         size = f"{wanted.batch} x {wanted.crop[0]}x{wanted.crop[1]}"
         sides = (f"{found[side] / GIBIBYTE:.2f} GiB" for side in ("estimate", "measured"))
         print(f"{name:38} {size:>14} {' '.join(f'{side:>9}' for side in sides)} {found['ratio']:6.2f}", flush=True)

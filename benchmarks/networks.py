@@ -1,4 +1,4 @@
-"""The networks that the benchmarks of training share, and what one of them costs, in a process of its own."""
+"""Networks for the benchmarks of training; run as a script, measure the cost of one of them."""
 
 import json
 import os
@@ -21,11 +21,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 CLASSES, BATCH, SIDE, WIDE = 3, 8, 128, 416
 RATE, SEED = 1e-3, 1
-_TRACED, _STEPS = 3, 15  # the largest takes seconds a step
+_WARM_UP_STEPS, _STEPS = 3, 15  # a step of the largest network takes seconds
 
 
-class Unheard:
-    """A tracker that nobody listens to."""
+class SilentTracker:
+    """A tracker that does nothing."""
 
     def log_metrics(self, metrics: Any, step: int) -> None:
         pass
@@ -38,7 +38,7 @@ def model_config(name: str) -> Any:
 
 
 def bare(name: str, *, xla: bool = False) -> Any:
-    """The network as anybody would compile it with Keras: no schedule, no averages."""
+    """Build and compile a network with plain Keras: no schedule, no averaged weights."""
     import keras
 
     from segline import models
@@ -56,7 +56,7 @@ def bare(name: str, *, xla: bool = False) -> Any:
 
 
 def cost(name: str, *, xla: bool) -> dict[str, float]:
-    """Images/s of a training step, peak resident memory of this process, and latency of one image."""
+    """Measure images/s of a training step, peak resident memory of this process, and latency of one image."""
     import resource
 
     import numpy as np
@@ -65,32 +65,32 @@ def cost(name: str, *, xla: bool) -> dict[str, float]:
     generator = np.random.default_rng(SEED)
     images = generator.integers(0, 256, (BATCH, SIDE, SIDE, 3), dtype=np.uint8)
     masks = generator.integers(0, CLASSES, (BATCH, SIDE, SIDE), dtype=np.uint8)
-    step = _seconds(lambda: model.train_on_batch(images, masks))
+    step = _time(lambda: model.train_on_batch(images, masks))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     small, wide = (generator.integers(0, 256, (1, SIDE, width, 3), dtype=np.uint8) for width in (SIDE, WIDE))
     return {
         "parameters": model.count_params(),
         "speed": BATCH / step,
         "memory": memory,
-        "small": _seconds(lambda: model.predict_on_batch(small)),
-        "wide": _seconds(lambda: model.predict_on_batch(wide)),
+        "small": _time(lambda: model.predict_on_batch(small)),
+        "wide": _time(lambda: model.predict_on_batch(wide)),
     }
 
 
-def _seconds(action: Any) -> float:
-    """Median of a few; the first ones trace."""
+def _time(action: Any) -> float:
+    """Return the median of a few calls; the first ones, which trace the network, do not count."""
     taken = []
-    for _ in range(_TRACED + _STEPS):
+    for _ in range(_WARM_UP_STEPS + _STEPS):
         started = time.perf_counter()
         action()
         taken.append(time.perf_counter() - started)
-        if sum(taken) > 120 and len(taken) > _TRACED:
+        if sum(taken) > 120 and len(taken) > _WARM_UP_STEPS:
             break
-    return statistics.median(taken[_TRACED:])
+    return statistics.median(taken[_WARM_UP_STEPS:])
 
 
 def main() -> None:
-    """Arguments: ``plain`` or ``xla``, a network, threads. Prints one line of JSON."""
+    """Measure a network and print one line of JSON. Arguments: ``plain`` or ``xla``, a network, threads."""
     from segline.training.backend import make_deterministic
 
     how, name, threads = sys.argv[1:]

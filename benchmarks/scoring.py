@@ -1,12 +1,12 @@
-"""How fast predictions are scored, as ratios measured in one run.
+"""Measure the speed of scoring, as ratios of timings in one run.
 
     .venv/bin/python benchmarks/scoring.py                  # both parts
     .venv/bin/python benchmarks/scoring.py --part matrix
 
-`matrix`: Mpixel/s of the confusion matrix on one core, beside scikit-learn, `np.bincount` and
-``cityscapesscripts``, in processor time, of which waiting for the core is no part; all count the same
-before anything is timed. `score`: the command `segline score` on Cityscapes-sized pairs beside decoding
-them, and its memory. Timings alternate, A B A B; the figures are medians.
+`matrix`: Mpixel/s of the confusion matrix on one core, compared with scikit-learn, `np.bincount` and
+``cityscapesscripts``. Processor time is measured, without waiting for the core. First it is checked that all give
+the same counts. `score`: the command `segline score` on Cityscapes-sized pairs, compared with decoding them, and
+its memory. Timings alternate, A B A B; the figures are medians.
 """
 
 import argparse
@@ -32,7 +32,7 @@ import numpy as np
 from memory import peak
 from PIL import Image
 from sklearn.metrics import confusion_matrix
-from timing import interleaved, ratio
+from timing import interleaved, print_figure, ratio
 
 from segline import datasets
 from segline.core.labels import VOID, LabelMap, Mask
@@ -43,9 +43,9 @@ from segline.datasets import sample
 PACKAGES = ("numpy", "opencv-python-headless", "scikit-learn", "cityscapesscripts")
 NAMES = ("kitti", "oxford_pets")
 PARTS = ("matrix", "score")
-IMAGES = {"kitti": 8, "oxford_pets": 20}  # a repetition's: a few million pixels, for scikit-learn takes seconds
+IMAGES = {"kitti": 8, "oxford_pets": 20}  # in a repetition: a few million pixels, because scikit-learn takes seconds
 LEAST, LEAST_OVER_SKLEARN, MOST_OVER_DECODING, MOST_MEMORY = 500, 20, 1.3, 1.1
-SIZE, COUNTS = (2048, 1024), (200, 500)  # of `segline score`; 128 and fewer are scored in one process
+SIZE, COUNTS = (2048, 1024), (200, 500)  # for `segline score`; 128 pairs and fewer are scored in one process
 SCORE = "import os, sys; sys.stdout = open(os.devnull, 'w'); from segline.cli import main; main()"
 
 
@@ -68,11 +68,11 @@ def main() -> None:
     print(f"{machine.line(*PACKAGES)}; medians of {options.repetitions}", flush=True)
     with tempfile.TemporaryDirectory(prefix="segline-benchmark-") as folder:
         place = Path(folder)
-        real = _real(options.source, place)
+        real = _read_real(options.source, place)
         if "matrix" in options.part:
-            _matrix(real, repetitions=options.repetitions)
+            _measure_matrix(real, repetitions=options.repetitions)
         if "score" in options.part:
-            _score(real["kitti"], place / "score", repetitions=options.repetitions)
+            _measure_score(real["kitti"], place / "score", repetitions=options.repetitions)
 
 
 def _options() -> argparse.Namespace:
@@ -90,8 +90,8 @@ def _options() -> argparse.Namespace:
 # --- label maps ---
 
 
-def _real(source: Path, place: Path) -> dict[str, Pairs]:
-    """The publishers' label maps, each with what a network might answer."""
+def _read_real(source: Path, place: Path) -> dict[str, Pairs]:
+    """Read the publishers' label maps, and make a plausible prediction for each."""
     if not all((source / name).is_dir() for name in NAMES):
         print(f"no mirror of the real archives at {source}: on DRAWN samples instead; say --source FOLDER")
         source = place / "mirror"
@@ -104,35 +104,38 @@ def _real(source: Path, place: Path) -> dict[str, Pairs]:
         extract(dataset, archives=source / name, folder=raw)
         paths = [raw / pair.mask for pair in dataset.pairs(raw) if pair.mask is not None][: IMAGES[name]]
         truths = [dataset.label_map.encode(cv2.imread(str(path), cv2.IMREAD_UNCHANGED)) for path in paths]
-        pairs = [(truth, _answer(truth, classes=len(dataset.label_map))) for truth in truths]
+        pairs = [(truth, _predict(truth, classes=len(dataset.label_map))) for truth in truths]
         found[name] = Pairs(dataset.title, dataset.label_map, pairs)
     return found
 
 
-def _answer(truth: Mask, *, classes: int, stride: int = 8) -> Mask:
-    """What a network that sees one pixel in `stride` would answer at its best, two pixels beside: runs as it has."""
+def _predict(truth: Mask, *, classes: int, stride: int = 8) -> Mask:
+    """Make the best prediction of a network with this output stride, shifted by up to two pixels.
+
+    Its runs of equal pixels are as long as a network's, which matters for the speed.
+    """
     height, width = truth.shape
-    best, answer = np.full(truth.shape, -1, np.float32), np.zeros_like(truth)
+    best, prediction = np.full(truth.shape, -1, np.float32), np.zeros_like(truth)
     for train_id in range(classes):
         share = cv2.resize(
             (truth == train_id).astype(np.float32), (width // stride, height // stride), interpolation=cv2.INTER_AREA
         )
         share = cv2.resize(share, (width, height), interpolation=cv2.INTER_LINEAR)
-        answer[share > best] = train_id
+        prediction[share > best] = train_id
         best = np.maximum(best, share)
-    return np.roll(answer, (1, 2), axis=(0, 1))
+    return np.roll(prediction, (1, 2), axis=(0, 1))
 
 
-def _unlike(real: Pairs) -> Pairs:
-    """Each truth beside the next image's: a network that is wrong about much."""
+def _pair_with_next(real: Pairs) -> Pairs:
+    """Use the next image's truth as prediction: a network that is often wrong."""
     pairs = [(one, np.where(other == VOID, 0, other)) for (one, _), (other, _) in pairwise(real.pairs)]
-    return Pairs(f"{real.title}, the next image's labels as the answer", real.label_map, [
+    return Pairs(f"{real.title}, the next image's labels as prediction", real.label_map, [
         (one, other) for one, other in pairs if one.shape == other.shape
     ])  # fmt: skip
 
 
-def _random(real: Pairs) -> Pairs:
-    """The same sizes, every pixel drawn: no runs at all."""
+def _draw_random(real: Pairs) -> Pairs:
+    """Draw every pixel at random, in the same sizes: no runs of equal pixels."""
     rng = np.random.default_rng(1)
     classes = len(real.label_map)
     pairs = [rng.integers(0, classes, (2, *truth.shape), dtype=np.uint8) for truth, _ in real.pairs]
@@ -142,20 +145,20 @@ def _random(real: Pairs) -> Pairs:
 # --- part 1: the confusion matrix on one core ---
 
 
-def _matrix(real: dict[str, Pairs], *, repetitions: int) -> None:
+def _measure_matrix(real: dict[str, Pairs], *, repetitions: int) -> None:
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(cores)})
     try:
-        for drawn in (*real.values(), _unlike(real["kitti"])):
-            _race(drawn, repetitions=repetitions, goal=True)
-        _race(_random(real["kitti"]), repetitions=repetitions, goal=False)
-        for drawn in (real["kitti"], _random(real["kitti"])):
+        for drawn in (*real.values(), _pair_with_next(real["kitti"])):
+            _compare_speeds(drawn, repetitions=repetitions, goal=True)
+        _compare_speeds(_draw_random(real["kitti"]), repetitions=repetitions, goal=False)
+        for drawn in (real["kitti"], _draw_random(real["kitti"])):
             _count_past_int32(drawn)
     finally:
         os.sched_setaffinity(0, cores)
 
 
-def _race(drawn: Pairs, *, repetitions: int, goal: bool) -> None:
+def _compare_speeds(drawn: Pairs, *, repetitions: int, goal: bool) -> None:
     classes = len(drawn.label_map)
     ways: dict[str, Callable[[Mask, Mask], np.ndarray]] = {
         "segline": partial(confusion, classes=classes),
@@ -178,15 +181,15 @@ def _race(drawn: Pairs, *, repetitions: int, goal: bool) -> None:
     wrong = statistics.mean(float(np.mean(truth != prediction)) for truth, prediction in drawn.pairs)
     speed = {name: drawn.pixels / statistics.median(taken) / 1e6 for name, taken in seconds.items()}
     print(f"\n{drawn.title}: {len(drawn.pairs)} pairs, {drawn.pixels / 1e6:.1f} Mpixel, {wrong:.0%} of them unlike")
-    _line("segline, Mpixel/s", speed["segline"], least=LEAST if goal else None, digits=0)
+    print_figure("segline, Mpixel/s", speed["segline"], least=LEAST if goal else None, digits=0)
     for name in list(ways)[1:]:
         times = ratio(seconds[name], seconds["segline"])
         least = LEAST_OVER_SKLEARN if goal and name == "scikit-learn" else None
-        _line(f"segline / {name} ({speed[name]:.1f} Mpixel/s)", times, least=least, digits=1)
+        print_figure(f"segline / {name} ({speed[name]:.1f} Mpixel/s)", times, least=least, digits=1)
 
 
 def _count_past_int32(drawn: Pairs) -> None:
-    """One map of more than 2^31 pixels counts as its parts do: takes some 8 GiB."""
+    """Check that a map of more than 2^31 pixels has the counts of its parts; takes about 8 GiB."""
     truth, prediction = drawn.pairs[0]
     classes, times = len(drawn.label_map), 2**31 // truth.size + 1
     whole = confusion(*(np.tile(mask.ravel(), times) for mask in (truth, prediction)), classes=classes)
@@ -195,7 +198,7 @@ def _count_past_int32(drawn: Pairs) -> None:
 
 
 def _fast_hist(truth: Mask, prediction: Mask, *, classes: int) -> np.ndarray:
-    """The few lines that most training code has (fast_hist of shelhamer/fcn.berkeleyvision.org)."""
+    """Count as most training code does (fast_hist of shelhamer/fcn.berkeleyvision.org)."""
     inside = (truth < classes) & (prediction < classes)
     pairs = classes * truth[inside].astype(int) + prediction[inside]
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
@@ -207,13 +210,13 @@ def _scikit_learn(truth: Mask, prediction: Mask, *, classes: int) -> np.ndarray:
 
 
 def _official(label_map: LabelMap) -> Callable[[Mask, Mask], np.ndarray]:
-    """The official evaluator's count of one pair, from memory: what it reads are pictures, not files.
+    """Return the official evaluator's count of one pair, which is given as images in memory and not as files.
 
-    Its Cython part, which the wheel does not bring, is used where somebody has built it.
+    The wheel lacks its Cython part; it is used if it has been built.
     """
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
-        os.environ["CITYSCAPES_DATASET"] = folder  # asked for when it is imported, and not used
+        os.environ["CITYSCAPES_DATASET"] = folder  # read at import, and not used
         module = importlib.import_module("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling")
     module.Image = SimpleNamespace(open=lambda picture: picture)
     module.args.evalInstLevelScore = False
@@ -233,8 +236,8 @@ def _official(label_map: LabelMap) -> Callable[[Mask, Mask], np.ndarray]:
 # --- part 2: `segline score` on Cityscapes-sized pairs ---
 
 
-def _score(real: Pairs, place: Path, *, repetitions: int) -> None:
-    """The command against plain decoding on as many processes, and its memory for few pairs and for many."""
+def _measure_score(real: Pairs, place: Path, *, repetitions: int) -> None:
+    """Compare the command with plain decoding on as many processes, and its memory for few pairs and for many."""
     workers = os.cpu_count() or 1
     folders = {count: _write(real, place / f"{count}", count) for count in COUNTS}
     few, many = (folders[count] for count in COUNTS)
@@ -247,11 +250,11 @@ def _score(real: Pairs, place: Path, *, repetitions: int) -> None:
     )
     decoding = statistics.median(seconds["decode"])
     print(f"\nsegline score, {COUNTS[1]} pairs of {SIZE[0]} x {SIZE[1]}: plain decoding takes {decoding:.1f} s")
-    _line(f"segline score / decoding on {workers} processes", ratio(seconds["score"], seconds["decode"]),
+    print_figure(f"segline score / decoding on {workers} processes", ratio(seconds["score"], seconds["decode"]),
           most=MOST_OVER_DECODING)  # fmt: skip
     peaks = [peak(SCORE, *_arguments(folder)) for folder in (few, many)]
     what = f"peak memory, {COUNTS[1]} pairs / {COUNTS[0]} ({peaks[0] / 2**20:.0f} MiB)"
-    _line(what, peaks[1] / peaks[0], most=MOST_MEMORY)
+    print_figure(what, peaks[1] / peaks[0], most=MOST_MEMORY)
 
 
 def _arguments(folder: Path) -> list[str]:
@@ -260,7 +263,7 @@ def _arguments(folder: Path) -> list[str]:
 
 
 def _write(real: Pairs, folder: Path, count: int) -> Path:
-    """`count` pairs in raw ids: a few, each under many names."""
+    """Write `count` pairs in raw ids: a few pairs, each under many names."""
     pattern = folder / "patterns"
     ends = {"truth": "_gtFine_labelIds.png", "prediction": ".png"}
     for path in (pattern, *(folder / kind for kind in ends)):
@@ -286,15 +289,6 @@ def _decode(folder: Path, *, workers: int) -> None:
 
 def _decoded(path: str) -> int:
     return int(cv2.imread(path, cv2.IMREAD_UNCHANGED).size)
-
-
-def _line(what: str, value: float, *, least: float | None = None, most: float | None = None, digits: int = 2) -> None:
-    goal = ""
-    if least is not None or most is not None:
-        met = (least is None or value >= least) and (most is None or value <= most)
-        asked = f"at least {least:g}" if least is not None else f"at most {most:g}"
-        goal = f" (goal: {asked}{'' if met else '; MISSED'})"
-    print(f"  {what}: {value:.{digits}f}{goal}", flush=True)
 
 
 if __name__ == "__main__":

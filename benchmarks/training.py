@@ -1,15 +1,14 @@
-"""How fast training is, as ratios measured in one run, and what each network costs.
+"""Measure the speed of training, as ratios of timings in one run, and the cost of each network.
 
     .venv/bin/python benchmarks/training.py
     .venv/bin/python benchmarks/training.py --part networks --part xla
     KERAS_BACKEND=jax .venv/bin/python benchmarks/training.py --part gpu      # on a machine with a GPU
 
-`fit`: Segline's fit, which augments each crop in a process beside it, over a bare Keras `fit` of the
-same network, loss and metric on tensors that are in memory already. `networks`: images/s, peak memory and
-latency of each. `xla`: with it over without. `gpu`: images/s of the same fit with as many loaders as a
-training has, in single and in mixed precision, the GPU's utilisation after the first epoch (short validations
-included), and the share of time that a bare fit does not take: what is lost to input is at most that.
-`benchmarks/README.md` says what was last seen.
+`fit`: Segline's fit, whose crops another process augments, over a bare Keras `fit` of the same network, loss and
+metric on tensors in memory. `networks`: images/s, peak memory and latency of each. `xla`: images/s with XLA over
+without. `gpu`: images/s of the same fit with as many loaders as a training has, in single and in mixed precision;
+the GPU's utilisation after the first epoch (short validations included); and an upper limit of the time lost to
+input, from the time of a bare fit. `benchmarks/README.md` records the last results.
 """
 
 import argparse
@@ -48,8 +47,8 @@ from segline.training.fit.job import Job
 
 PETS = "oxford_pets"
 PARTS = ("fit", "networks", "xla", "gpu")
-STEPS, EPOCHS = 80, 4  # the first epoch traces and does not count; five batches of the next wait while one validates
-LOADERS = 8  # that a training has at most
+STEPS, EPOCHS = 80, 4  # the first epoch traces and does not count; five batches are loaded ahead during validation
+MAX_LOADERS = 8
 
 
 def main() -> None:
@@ -112,7 +111,7 @@ def _segline_fit(
     precision: str = "float32",
     tracker: Any = None,
 ) -> float:
-    """Seconds of an epoch, as the fit itself reports its speed: without validation."""
+    """Return the seconds of an epoch without validation, from the speed that the fit reports."""
     training = Training(
         crop=work.CROP,
         batch=options.batch,
@@ -136,14 +135,14 @@ def _segline_fit(
             ),
             train=put(work.crops(prepared, batch=options.batch)),
             validation=loader.Whole(splits.split("validation"), batch=options.batch, multiple=MULTIPLE),
-            tracker=tracker or networks.Unheard(),
+            tracker=tracker or networks.SilentTracker(),
         )
     keras.backend.clear_session()
     return STEPS * options.batch / statistics.median(entry["images_per_second"] for entry in result.history[1:])
 
 
 def _bare_fit(name: str, prepared: Path, options: argparse.Namespace, *, loaders: int = 1) -> float:
-    """Seconds of an epoch on the same crops, made beforehand."""
+    """Return the seconds of an epoch on the same crops, which are made in advance."""
     with loader.on_processes(loaders) as put:
         crops = put(work.crops(prepared, batch=options.batch))
         batches = [crops.batch(step) for step in range(STEPS)]
@@ -165,7 +164,7 @@ def _networks(_: Path, options: argparse.Namespace) -> None:
     print("  | network | parameters | images/s | peak memory | latency, one 128x128 image | 128x416 |")
     print("  |---|---|---|---|---|---|")
     for name in options.network or networks.CONFIGS:
-        told = _apart("plain", name, options)
+        told = _measure_apart("plain", name, options)
         if told is None:
             continue
         print(
@@ -179,15 +178,15 @@ def _xla(_: Path, options: argparse.Namespace) -> None:
         speeds: dict[str, list[float]] = {"xla": [], "plain": []}
         for _ in range(max(1, options.repetitions // 2)):
             for which, speed in speeds.items():
-                told = _apart(which, name, options)
+                told = _measure_apart(which, name, options)
                 if told is not None:
                     speed.append(told["speed"])
         if all(speeds.values()):
             print(f"  {name}: images/s with XLA over without {ratio(speeds['xla'], speeds['plain']):.2f}")
 
 
-def _apart(what: str, name: str, options: argparse.Namespace) -> dict[str, float] | None:
-    """One measurement in a process of its own: thread counts, XLA and memory are a process's."""
+def _measure_apart(what: str, name: str, options: argparse.Namespace) -> dict[str, float] | None:
+    """Run one measurement in a process of its own: thread counts, XLA and memory belong to a process."""
     command = [sys.executable, str(Path(__file__).with_name("networks.py")), what, name, str(options.threads)]
     found = subprocess.run(command, capture_output=True, text=True)
     if found.returncode:
@@ -202,7 +201,7 @@ def _gpu(folder: Path, options: argparse.Namespace) -> None:
         print(f"  no GPU that Keras on {keras.backend.backend()} can see")
         return
     prepared = options.prepared or _prepared(folder, options.source)
-    loaders = min(LOADERS, max(1, (os.cpu_count() or 1) - options.threads))
+    loaders = min(MAX_LOADERS, max(1, (os.cpu_count() or 1) - options.threads))
     for name in options.network or ("xception_unet", "unet"):
         for precision in ("float32", "mixed_bfloat16"):
             epochs = _Epochs()
@@ -213,7 +212,7 @@ def _gpu(folder: Path, options: argparse.Namespace) -> None:
                 f"  {name}, {precision}, batch {options.batch}, {loaders} loaders, on {keras.backend.backend()}: "
                 f"{STEPS * options.batch / whole:.0f} images/s, utilisation "
                 f"{statistics.mean(later or [float('nan')]):.0f} %",
-                flush=True,  # a lent machine may be taken back before the next figure
+                flush=True,  # a lent machine may end before the next figure
             )
             with backend.precision(precision):
                 bare = _bare_fit(name, prepared, options, loaders=loaders)
@@ -221,7 +220,7 @@ def _gpu(folder: Path, options: argparse.Namespace) -> None:
 
 
 def _has_gpu() -> bool:
-    if keras.backend.backend() == "torch":  # Keras has no list of its devices
+    if keras.backend.backend() == "torch":  # Keras cannot list its devices
         import torch
 
         return bool(torch.cuda.is_available())
@@ -229,7 +228,7 @@ def _has_gpu() -> bool:
 
 
 class _Epochs:
-    """A tracker that remembers when epochs ended."""
+    """A tracker that records when epochs ended."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
@@ -240,7 +239,7 @@ class _Epochs:
 
 @contextmanager
 def _utilisation() -> Iterator[list[tuple[float, float]]]:
-    """When, and percent of the first GPU, sampled by ``nvidia-smi`` twice a second."""
+    """Sample the utilisation of the first GPU with ``nvidia-smi`` twice a second; yield (time, percent)."""
     seen: list[tuple[float, float]] = []
     ended = threading.Event()
 

@@ -1,6 +1,6 @@
-"""What the benchmark's processes call: importable, because workers do not import the main module.
+"""Functions for the benchmark's processes: in a module of their own, because workers do not import the main module.
 
-Great Expectations is imported where data are judged alone: a machine lent for its GPU has none.
+Great Expectations is imported inside the functions that need it: a machine lent for its GPU does not have it.
 """
 
 import os
@@ -31,7 +31,7 @@ CROP = (128, 128)
 
 
 def decode(pair: Pair, *, raw: Path) -> None:
-    """Plain decoding: what nobody can do without."""
+    """Decode a pair, as any program must."""
     for name, flag in ((pair.image, cv2.IMREAD_COLOR), (pair.mask, cv2.IMREAD_UNCHANGED)):
         assert name is not None
         data = (raw / name).read_bytes()
@@ -53,7 +53,7 @@ def batch(folder: Path, step: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bare_loop(folder: Path, first: int, last: int) -> None:
-    """The same augmentation of the same crops, and nothing else: no batches, nobody who takes them."""
+    """Augment the same crops, but do not make or hand over batches."""
     held = _held(folder, os.getpid())
     for place in range(first, last):
         held._crop(place)
@@ -64,11 +64,11 @@ def warm(folder: Path) -> None:
     time.sleep(0.3)  # so that each process gets one
 
 
-# A dataset of any number of samples, for memory.
+# A dataset of any number of samples, to measure memory.
 
 
 def draw(raw: Path, count: int) -> None:
-    """`count` samples: an image each, and a few masks under many names."""
+    """Draw `count` samples: an image each, and a few masks under many names."""
     generator = np.random.default_rng(1)
     for name in ("images", "masks", "patterns"):
         (raw / name).mkdir(parents=True)
@@ -120,7 +120,7 @@ def validate_many(place: Path, workers: int) -> None:
 
 
 def manifest_many(place: Path) -> None:
-    """The manifest alone, in one process, for what comes after it."""
+    """Build only the manifest, in one process, for the later stages."""
     from segline.data.images import manifest
     from segline.data.validate.build_manifest import build_manifest
 
@@ -156,7 +156,7 @@ STAGES = {"validate": validate_many, "prepare": prepare_many, "loader": load_man
 
 
 def prepared_real(dataset: Dataset, raw: Path, place: Path, *, short_side: int = CROP[0]) -> tuple[list[Pair], Path]:
-    """Whole pairs of `dataset`, and a folder prepared from them."""
+    """Prepare `dataset`; return its complete pairs and the prepared folder."""
     from segline.data.images import manifest
     from segline.data.validate.build_manifest import build_manifest
 
@@ -180,7 +180,7 @@ def prepared_real(dataset: Dataset, raw: Path, place: Path, *, short_side: int =
 
 
 def through_keras(folder: Path, *, workers: int, processes: bool) -> Iterator[object]:
-    """The same batches by a Keras ``PyDataset``, without end, as ``fit`` reads them."""
+    """Yield the same batches from a Keras ``PyDataset``, without end, as ``fit`` reads them."""
     import keras
     from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
@@ -202,7 +202,7 @@ def through_keras(folder: Path, *, workers: int, processes: bool) -> Iterator[ob
 
 
 def through_tf_data(folder: Path, *, workers: int) -> Iterator[object]:
-    """The same batches by ``tf.data`` with ``numpy_function``, without end."""
+    """Yield the same batches from ``tf.data`` with ``numpy_function``, without end."""
     import tensorflow as tf
 
     def make(step: object) -> object:
@@ -215,7 +215,7 @@ def through_tf_data(folder: Path, *, workers: int) -> Iterator[object]:
 
 
 def own_batch(folder: Path, step: int) -> tuple[np.ndarray, np.ndarray]:
-    """`batch` with an augmenter of the thread's own: threads must not draw from one another's."""
+    """Make a batch with the thread's own augmenter: threads must not share a random generator."""
     held = _LOCAL.__dict__.get((folder, os.getpid()))
     if held is None:
         held = _LOCAL.__dict__[folder, os.getpid()] = crops(folder)
@@ -223,6 +223,6 @@ def own_batch(folder: Path, step: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def main() -> None:
-    """One stage over drawn samples, for `memory.peak` to watch; arguments: stage, folder, workers."""
+    """Run one stage over drawn samples, for `memory.peak`. Arguments: stage, folder, workers."""
     stage, place, workers = sys.argv[1:]
     STAGES[stage](Path(place), int(workers))

@@ -27,13 +27,14 @@ _MIN_TOKEN_LENGTH = 12
 """Characters. In the place of a user name, a shorter one is a name, such as deploy@."""
 _NO_SECRETS = {"true", "false", "none", "null"}  # such as the value in MLFLOW_X_TOKEN=false
 
-_ENDINGS = (
+_NAME_ENDINGS = (
     r"passwords?|passwd|passphrase|pwd|secrets?|token|api[_-]?key|access[_-]?key|account[_-]?key|secret[_-]?key"
     r"|auth[_-]string|connection[_-]string|signature|credential"
 )
-_SECRET_VARIABLE = re.compile(rf"^(?!(?:old)?pwd$).*(?:{_ENDINGS})$", re.IGNORECASE)  # PWD is a folder
+"""Endings of the names of variables and parameters that hold secrets."""
+_SECRET_VARIABLE = re.compile(rf"^(?!(?:old)?pwd$).*(?:{_NAME_ENDINGS})$", re.IGNORECASE)  # PWD is a folder
 _ADDRESS_VARIABLE = re.compile(r"(?:_proxy|ur[il])$", re.IGNORECASE)
-_SECRET_PARAMETER = re.compile(rf"(?:{_ENDINGS}|sig|key|auth)$", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(rf"(?:{_NAME_ENDINGS}|sig|key|auth)$", re.IGNORECASE)
 
 _ADDRESS = re.compile(
     r"""([a-z0-9][a-z0-9+.-]{0,30}:(?:\\{0,3}[/\\]){2}  # any scheme, with the escaped slashes of some JSON
@@ -47,11 +48,11 @@ _BARE_LOGIN = re.compile(
         (?=(?:[\w-]+\.)+[\w-]+ | localhost\b | \[[0-9a-f:.]+\] | [\w-]+:(?:\d{1,5}\b|/))""",
     re.IGNORECASE | re.VERBOSE,
 )
-_QUERY_VALUE = re.compile(  # in an address without its host, as servers log it
-    rf"""(?<=[?&])([\w.%~\[\]-]*(?:{_ENDINGS}|sig|key|auth))=(?!\*\*\*)[^\s&#"'<>`]+""", re.IGNORECASE
+_QUERY_VALUE = re.compile(  # in an address without its host, as servers log it; or in a file name like one
+    rf"""(?<=[?&])([\w.%~\[\]-]*(?:{_NAME_ENDINGS}|sig|key|auth))=(?!\*\*\*)[^\s&#"'<>`]+""", re.IGNORECASE
 )
 _ASSIGNED = re.compile(
-    rf"""((?<!/)(?:{_ENDINGS})(?:=|["']?\s*[:=]\s*(?=["'])))("[^"]*"|'[^']*'|[^\s"'&;,)\]}}]+)""", re.IGNORECASE
+    rf"""((?<!/)(?:{_NAME_ENDINGS})(?:=|["']?\s*[:=]\s*(?=["'])))("[^"]*"|'[^']*'|[^\s"'&;,)\]}}]+)""", re.IGNORECASE
 )
 _HEADER = re.compile(
     r"""(authorization["']?\s*[:=,]\s*b?["']?(?:basic|bearer|token|digest)?)\s+[^\s"',]+""", re.IGNORECASE

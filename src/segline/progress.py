@@ -5,6 +5,7 @@ Library code reports through `Progress`. Its caller chooses how: `showing` for a
 
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
@@ -32,12 +33,17 @@ class Advance(Protocol):
         """Add `amount` to what is done; a bar shows `note` in place of the time left."""
 
 
-class Progress(Protocol):
-    """Shows the progress of long work within a ``with`` block, which may be entered again."""
+class Progress(ABC):
+    """Shows the progress of long work within a ``with`` block, which may be entered again.
 
-    def report(self, line: str) -> None:
-        """Report a line."""
+    Args:
+        report: takes lines for a person.
+    """
 
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    @abstractmethod
     def start(self, description: str, total: int | None, *, unit: Unit = "samples", done: int = 0) -> Advance:
         """Start a task, or restart the one of that description.
 
@@ -50,8 +56,9 @@ class Progress(Protocol):
 
     def __enter__(self) -> Self:
         """Begin to show progress."""
+        return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:  # noqa: B027 (lines need no end)
         """Stop showing progress."""
 
 
@@ -78,17 +85,14 @@ def showing(report: Report, *, console: "Console | None" = None, transient: bool
     return Bars(report, console=console, transient=transient) if console.is_terminal else Lines(report)
 
 
-class Bars:
+class Bars(Progress):
     """A bar for each task, with the time left."""
 
     def __init__(self, report: Report, *, console: "Console", transient: bool = False) -> None:
-        self._report, self._console, self._transient = report, console, transient
+        super().__init__(report)
+        self._console, self._transient = console, transient
         self._drawn: Drawn | None = None
         self._tasks: dict[str, TaskID] = {}
-
-    def report(self, line: str) -> None:
-        """Report a line, above the bars."""
-        self._report(line)
 
     def __enter__(self) -> Self:
         """Begin to draw."""
@@ -143,36 +147,22 @@ def _make_columns() -> "list[ProgressColumn]":
     return [TextColumn("{task.description}", markup=False), BarColumn(), Figures(), NoteOrTimeLeft()]
 
 
-class Lines:
+class Lines(Progress):
     """A plain line every ten seconds; a task that ends sooner has none."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def report(self, line: str) -> None:
-        """Report a line."""
-        self._report(line)
-
-    def __enter__(self) -> Self:
-        """Do nothing."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Do nothing."""
 
     def start(self, description: str, total: int | None, *, unit: Unit = "samples", done: int = 0) -> Advance:
         """Start the clock; see `Progress.start`."""
-        return _TimedLines(description, total, done, unit=unit, report=self._report).advance
+        return _TimedLines(description, total, done, unit=unit, report=self.report).advance
 
 
-class FlowLines(Lines):
+class FlowLines(Progress):
     """A plain line for each quarter of a task: the logs of flows are stored, and read later."""
 
     def start(self, description: str, total: int | None, *, unit: Unit = "samples", done: int = 0) -> Advance:
         """Start to count; see `Progress.start`."""
         if total is None:
-            return super().start(description, total, unit=unit, done=done)
-        return _QuarterLines(description, total, done, unit=unit, report=self._report).advance
+            return _TimedLines(description, total, done, unit=unit, report=self.report).advance
+        return _QuarterLines(description, total, done, unit=unit, report=self.report).advance
 
 
 class _QuarterLines:

@@ -36,164 +36,95 @@ MAX_DIGITS = 18
 class Files:
     """Names of the files and folders that Segline writes and reads by name."""
 
-    PARAMS: Final = "params.yaml"
-    """Parameters: everything that changes a result."""
-    LOCK: Final = "dvc.lock"
-    """DVC's record of what each data stage read and wrote."""
-    PINS: Final = "pins.yaml"
-    """Digests of archives whose publisher states none."""
+    PARAMS: Final = "params.yaml"  # parameters: everything that changes a result
+    LOCK: Final = "dvc.lock"  # DVC's record of what each data stage read and wrote
+    PINS: Final = "pins.yaml"  # digests of archives whose publisher states none
 
-    SUMS: Final = "SHA256SUMS"
-    """Digests of the archives in its folder; or of the user's own files."""
-    SOURCE: Final = "SOURCE.json"
-    """Addresses and terms of the downloaded archives."""
-    OWN: Final = "_segline"
-    """Folder of the files that Segline adds to a copy of the user's own data."""
-    CLASSES: Final = "classes.yaml"
-    """Class table of the user's own data."""
-    SAMPLES: Final = "samples.json"
-    """Pairs of images and masks of the user's own data."""
-    RECIPE: Final = "recipe.json"
-    """How masks of the user's own data are encoded, and which polygons they are painted from."""
-    MASKS: Final = "masks"
-    """Folder of the masks painted from polygons."""
+    SUMS: Final = "SHA256SUMS"  # digests of the archives in its folder; or of the user's own files
+    SOURCE: Final = "SOURCE.json"  # addresses and terms of the downloaded archives
+    OWN: Final = "_segline"  # folder of the files that Segline adds to a copy of the user's own data
+    CLASSES: Final = "classes.yaml"  # class table of the user's own data
+    SAMPLES: Final = "samples.json"  # pairs of images and masks of the user's own data
+    RECIPE: Final = "recipe.json"  # encoding of the user's own masks, and their names in COCO files
+    MASKS: Final = "masks"  # folder of the masks painted from polygons
 
-    MANIFEST: Final = "manifest.parquet"
-    """One row for each sample that passed validation."""
-    VERDICT: Final = "validation.json"
-    """Findings of the validate stage."""
-    FINGERPRINT: Final = "fingerprint.json"
-    """Figures of a dataset, from which plans are derived."""
-    META: Final = "meta.json"
-    """Description of the prepared splits."""
-    INDEX: Final = "index.arrow"
-    """Position of each sample in the prepared splits."""
+    MANIFEST: Final = "manifest.parquet"  # one row for each sample that passed validation
+    VERDICT: Final = "validation.json"  # findings of the validate stage
+    FINGERPRINT: Final = "fingerprint.json"  # figures of a dataset, from which plans are derived
+    META: Final = "meta.json"  # description of the prepared splits
+    INDEX: Final = "index.arrow"  # position of each sample in the prepared splits
 
-    RESULT_PAGE: Final = "index.html"
-    """Page of the validate stage's findings."""
-    GALLERY_PAGE: Final = "gallery.html"
-    """Page of the images with findings."""
-    FINGERPRINT_PAGE: Final = "fingerprint.html"
-    """Page of the fingerprint."""
-    EXPECTATIONS_PAGE: Final = "expectations.html"
-    """Page of the validation rules."""
+    RESULT_PAGE: Final = "index.html"  # page of the validate stage's findings
+    GALLERY_PAGE: Final = "gallery.html"  # page of the images with findings
+    FINGERPRINT_PAGE: Final = "fingerprint.html"  # page of the fingerprint
+    EXPECTATIONS_PAGE: Final = "expectations.html"  # page of the validation rules
 
-    BUNDLE: Final = "bundle"
-    """Folder of a trained network, in a run's scratch and in the registry."""
-    NETWORK: Final = "network.keras"
-    """The network in a bundle."""
-    DESCRIPTION: Final = "segline.json"
-    """Dataset, labels and input size of the network in a bundle."""
+    BUNDLE: Final = "bundle"  # folder of a trained network, in a run's scratch and in the registry
+    NETWORK: Final = "network.keras"  # the network in a bundle
+    DESCRIPTION: Final = "segline.json"  # dataset, labels and input size of the network in a bundle
 
-    COUNTS: Final = "evaluation.npz"
-    """Counts of each image, from which all scores are computed."""
-    EVALUATION: Final = "evaluation.json"
-    """Scores."""
-    COST: Final = "cost.json"
-    """Time and memory of a prediction."""
-    CALIBRATION: Final = "calibration.json"
-    """Calibration of the predicted confidences."""
-    EVALUATION_PAGE: Final = "evaluation.html"
-    """Page of scores, cost and calibration, with pictures."""
-    COMPARISON: Final = "comparison.json"
-    """Comparison of scores."""
-    COMPARISON_PAGE: Final = "comparison.html"
-    """Page of the comparison."""
+    COUNTS: Final = "evaluation.npz"  # counts of each image, from which all scores are computed
+    EVALUATION: Final = "evaluation.json"  # scores
+    COST: Final = "cost.json"  # time and memory of a prediction
+    CALIBRATION: Final = "calibration.json"  # calibration of the predicted confidences
+    EVALUATION_PAGE: Final = "evaluation.html"  # page of scores, cost and calibration, with pictures
+    COMPARISON: Final = "comparison.json"  # comparison of scores
+    COMPARISON_PAGE: Final = "comparison.html"  # page of the comparison
 
 
 class Scratch:
     """Names in the scratch folder of an unfinished training, besides those of its bundle and evaluation."""
 
-    PLAN: Final = "plan.json"
-    """Source of each parameter's value."""
-    CLASSIFICATION: Final = "classification"
-    """Folder of pre-trained encoders."""
-    TUNER: Final = "tuner"
-    """Folder of the search's trials."""
-    CHOICE: Final = "choice.json"
-    """Hyper-parameters that the search chose."""
-    CHECKPOINT: Final = "checkpoint.npz"
-    """State of the fit after its last complete epoch."""
-    AUGMENTATION: Final = "augmentation.json"
-    """Augmentation of training images."""
-    BATCHES: Final = "batches"
-    """Folder of pictures of the first batches."""
-    CONFUSION: Final = "confusion.png"
-    """Drawing of the confusion matrix."""
-    EXAMPLES: Final = "examples"
-    """Folder of test images and predictions."""
-    VALIDATION_COUNTS: Final = "validation.npz"
-    """Counts of the validation split."""
-    VALIDATION: Final = "validation"
-    """Folder of the validation images with the worst and the best predictions."""
-    CHAMPION: Final = "champion"
-    """Folder that the champion is downloaded to."""
+    PLAN: Final = "plan.json"  # source of each parameter's value
+    CLASSIFICATION: Final = "classification"  # folder of pre-trained encoders
+    TUNER: Final = "tuner"  # folder of the search's trials
+    CHOICE: Final = "choice.json"  # hyper-parameters that the search chose
+    CHECKPOINT: Final = "checkpoint.npz"  # state of the fit after its last complete epoch
+    AUGMENTATION: Final = "augmentation.json"  # augmentation of training images
+    BATCHES: Final = "batches"  # folder of pictures of the first batches
+    CONFUSION: Final = "confusion.png"  # drawing of the confusion matrix
+    EXAMPLES: Final = "examples"  # folder of test images and predictions
+    VALIDATION_COUNTS: Final = "validation.npz"  # counts of the validation split
+    VALIDATION: Final = "validation"  # folder of the validation images with the worst and the best predictions
+    CHAMPION: Final = "champion"  # folder that the champion is downloaded to
 
 
 class Artifacts:
     """Artifact folders of an MLflow run."""
 
-    PLAN: Final = "plan"
-    """Source of each parameter's value."""
-    LINEAGE: Final = "lineage"
-    """Augmentation of training images."""
-    BATCHES: Final = "batches"
-    """Pictures of the first batches."""
-    EVALUATION: Final = "evaluation"
-    """Evaluation on the test split, made by the training itself."""
-    EXAMPLES: Final = "examples"
-    """Test images and predictions."""
-    VALIDATION: Final = "validation"
-    """Validation images and counts."""
-    EVALUATIONS: Final = "evaluations"
-    """Later evaluations of the run's model, a folder each."""
+    PLAN: Final = "plan"  # source of each parameter's value
+    LINEAGE: Final = "lineage"  # augmentation of training images
+    BATCHES: Final = "batches"  # pictures of the first batches
+    EVALUATION: Final = "evaluation"  # evaluation on the test split, made by the training itself
+    EXAMPLES: Final = "examples"  # test images and predictions
+    VALIDATION: Final = "validation"  # validation images and counts
+    EVALUATIONS: Final = "evaluations"  # later evaluations of the run's model, a folder each
 
 
 class Tags:
     """Names of the tags of MLflow runs and model versions."""
 
-    RUN_KEY: Final = "segline.run_key"
-    """Equal keys mean the same training."""
-    CHILD: Final = "segline.child"
-    """Part of the parent run that a child run is."""
-    DECISION: Final = "segline.decision"
-    """Decision of the gate. It is set last: a parent run without it is unfinished, whatever its status is."""
-    FLOW_RUN: Final = "segline.flow_run"
-    """Id of Prefect's flow run, or ``none``."""
-    NETWORK: Final = "segline.network"
-    """Family of the network."""
-    AUGMENTATION: Final = "segline.augmentation"
-    """Augmentation of training images."""
-    DATASET: Final = "segline.dataset"
-    """Dataset that was trained on."""
-    PROTOCOL: Final = "segline.protocol"
-    """Rules by which it is scored."""
-    DVC_LOCK: Final = "segline.dvc_lock"
-    """Digest of the dataset's stages in ``dvc.lock``."""
-    RAW_MD5: Final = "segline.raw_md5"
-    """DVC's digest of the extracted data."""
-    PREPARED_MD5: Final = "segline.prepared_md5"
-    """DVC's digest of the prepared data."""
-    LABEL_MAP: Final = "segline.label_map"
-    """Digest of the label map."""
-    TEST_SPLIT: Final = "segline.test_split"
-    """Digest of the test split."""
-    VALIDATION: Final = "segline.validation"
-    """Result of the validate stage."""
-    TERMS: Final = "segline.terms"
-    """Publisher's terms of use."""
-    GIT_COMMIT: Final = "segline.git_commit"
-    """Commit that is checked out."""
-    GIT_DIRTY: Final = "segline.git_dirty"
-    """Whether any file differs from it."""
-    GIT_CHANGES: Final = "segline.git_changes"
-    """Digest of the changes of code; or ``none``."""
-    PARAMS: Final = "segline.params"
-    """All parameters, as JSON."""
-    MACHINE: Final = "segline.machine"
-    """Properties of the machine that change the last digits of results."""
-    PACKAGES: Final = "segline.packages"
-    """Versions of the packages that results depend on."""
+    RUN_KEY: Final = "segline.run_key"  # equal keys mean the same training
+    CHILD: Final = "segline.child"  # part of the parent run that a child run is
+    DECISION: Final = "segline.decision"  # the gate's; set last: a run without it is unfinished, whatever its status
+    FLOW_RUN: Final = "segline.flow_run"  # id of Prefect's flow run, or ``none``
+    NETWORK: Final = "segline.network"  # family of the network
+    AUGMENTATION: Final = "segline.augmentation"  # augmentation of training images
+    DATASET: Final = "segline.dataset"  # dataset that was trained on
+    PROTOCOL: Final = "segline.protocol"  # rules by which it is scored
+    DVC_LOCK: Final = "segline.dvc_lock"  # digest of the dataset's stages in ``dvc.lock``
+    RAW_MD5: Final = "segline.raw_md5"  # DVC's digest of the extracted data
+    PREPARED_MD5: Final = "segline.prepared_md5"  # DVC's digest of the prepared data
+    LABEL_MAP: Final = "segline.label_map"  # digest of the label map
+    TEST_SPLIT: Final = "segline.test_split"  # digest of the test split
+    VALIDATION: Final = "segline.validation"  # result of the validate stage
+    TERMS: Final = "segline.terms"  # publisher's terms of use
+    GIT_COMMIT: Final = "segline.git_commit"  # commit that is checked out
+    GIT_DIRTY: Final = "segline.git_dirty"  # whether any file differs from it
+    GIT_CHANGES: Final = "segline.git_changes"  # digest of the changes of code; or ``none``
+    PARAMS: Final = "segline.params"  # all parameters, as JSON
+    MACHINE: Final = "segline.machine"  # properties of the machine that change the last digits of results
+    PACKAGES: Final = "segline.packages"  # versions of the packages that results depend on
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import pytest
 
 from segline.errors import DataError, SeglineError
 from segline.parallel import forking
-from segline.parallel.pool import map_samples, stream_samples
+from segline.parallel.pool import stream_samples
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def _fail_at_thirty(number: int) -> int:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_order_is_kept(workers: int) -> None:
     names = [f"name {number}" for number in range(70)]
-    assert map_samples(len, names, workers=workers, description="lengths") == [len(name) for name in names]
+    assert list(stream_samples(len, names, workers=workers, description="lengths")) == [len(name) for name in names]
 
 
 def _faults(_: int) -> int:
@@ -42,12 +42,12 @@ def _faults(_: int) -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="how glibc gives memory back")
 def test_a_process_keeps_the_memory_of_one_sample_for_the_next() -> None:
-    pages = max(map_samples(_faults, list(range(6)), workers=2, description="faults"))
+    pages = max(stream_samples(_faults, list(range(6)), workers=2, description="faults"))
     assert pages < 6 * 2**20 / 4096  # one sample's, not ten samples'
 
 
 def test_results_do_come_from_other_processes() -> None:
-    parents = map_samples(_parent_of, list(range(40)), workers=2, description="parents")
+    parents = list(stream_samples(_parent_of, list(range(40)), workers=2, description="parents"))
     assert os.getppid() not in parents
 
 
@@ -58,12 +58,12 @@ def _parent_of(_: int) -> int:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_arrives_as_it_was_raised(workers: int) -> None:
     with pytest.raises(DataError, match="item 30: a fault"):
-        map_samples(_fail_at_thirty, list(range(60)), workers=workers, description="faults")
+        list(stream_samples(_fail_at_thirty, list(range(60)), workers=workers, description="faults"))
 
 
 def test_a_killed_worker_is_told() -> None:
     with pytest.raises(SeglineError, match="a worker process ended abruptly"):
-        map_samples(os._exit, list(range(40)), workers=2, description="kill")
+        list(stream_samples(os._exit, list(range(40)), workers=2, description="kill"))
 
 
 def test_a_stream_that_is_left_early_stops(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Run per-sample work on several processes.
+"""Run per-sample work on several processes, and work on files on several threads.
 
-The executor is a pool of processes on this machine, unless `using` replaces it: by that of a Dask cluster
-(``client.get_executor()``), for example, if the raw and prepared folders are on a shared disk::
+Per-sample work runs on a pool of processes on this machine, unless `using` replaces it, for example by that of a
+Dask cluster (``client.get_executor()``) if the raw and prepared folders are on a shared disk::
 
     with parallel.using(client.get_executor()):
         validate(...)
@@ -14,7 +14,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from multiprocessing.context import BaseContext
@@ -65,18 +65,6 @@ def processes(workers: int) -> Iterator[Executor]:
         pool.shutdown(cancel_futures=True)
 
 
-def map_samples(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
-    *,
-    workers: int,
-    description: str,
-    report: Report = silent,
-) -> list[Result]:
-    """Return ``[function(item) for item in items]``, computed on `workers` processes; see `stream_samples`."""
-    return list(stream_samples(function, items, workers=workers, description=description, report=report))
-
-
 def stream_samples(
     function: Callable[[Item], Result],
     items: Sequence[Item],
@@ -122,6 +110,17 @@ def _compute(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def stream_files(
+    function: Callable[[Item], Result], items: Sequence[Item], *, description: str, report: Report = silent
+) -> Iterator[Result]:
+    """Yield ``function(item)`` in the order of `items`, computed on up to eight threads that wait for disks."""
+    with showing(report) as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
+        advance = progress.start(description, len(items))
+        for result in executor.map(function, items):
+            yield result
+            advance(1)
 
 
 def _apply(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Result]:

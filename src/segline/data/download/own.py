@@ -5,9 +5,8 @@ So the data are copied once, by `segline.data.extract.own`, and not twice.
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from segline.config import Options
@@ -17,7 +16,8 @@ from segline.datasets import folder as definition
 from segline.datasets.folder import LIST_AGAIN
 from segline.datasets.own import classes
 from segline.datasets.own.collect import POLYGONS, collect, count_splits
-from segline.progress import Report, showing, silent
+from segline.parallel.pool import stream_files
+from segline.progress import Report, silent
 from segline.project import Files
 from segline.reading import TEXT_BYTES, read_bytes
 from segline.storage import atomic_folder, size_text
@@ -68,12 +68,8 @@ def _read_class_table(options: Options, source: Path, within: Path | None) -> by
 
 
 def _hash_files(source: Path, names: Sequence[str], within: Path | None, report: Report) -> dict[str, str]:
-    with showing(report) as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
-        advance = progress.start(f"digests of {definition.NAME}", len(names))
-        sums = {}
-        for name, digest in zip(
-            names, executor.map(lambda name: digest_source(source / name, within), names), strict=True
-        ):
-            sums[name] = digest
-            advance(1)
-        return sums
+    paths = [source / name for name in names]
+    digests = stream_files(
+        partial(digest_source, within=within), paths, description=f"digests of {definition.NAME}", report=report
+    )
+    return dict(zip(names, digests, strict=True))

@@ -5,10 +5,9 @@ do: DVC makes the files that it tracks read-only, and an edit in place would cha
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
@@ -21,7 +20,8 @@ from segline.datasets.own import classes
 from segline.datasets.own.collect import POLYGONS
 from segline.errors import ChecksumError, DataError
 from segline.formats import strict_json
-from segline.progress import Report, showing, silent
+from segline.parallel.pool import stream_files
+from segline.progress import Report, silent
 from segline.project import Files
 from segline.reading import JSON_BYTES, TEXT_BYTES, read_bytes, read_text
 from segline.storage import atomic_folder, check_room
@@ -83,13 +83,10 @@ def _copy_all(
         check_room(folder, gibibytes=size / 2**30)
     for parent in sorted({(folder / name).parent for name in names}):
         parent.mkdir(parents=True, exist_ok=True)
-    with showing(report) as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
-        advance = progress.start(f"copy {definition.NAME}", len(names))
-        for name, digest in zip(
-            names, executor.map(lambda name: _copy(source / name, folder / name, within), names), strict=True
-        ):
-            _check_digest(source / name, digest, sums[name])
-            advance(1)
+    copy = partial(_copy, source=source, folder=folder, within=within)
+    digests = stream_files(copy, names, description=f"copy {definition.NAME}", report=report)
+    for name, digest in zip(names, digests, strict=True):
+        _check_digest(source / name, digest, sums[name])
 
 
 def _check_digest(path: Path, found: str, expected: str) -> None:
@@ -99,10 +96,10 @@ def _check_digest(path: Path, found: str, expected: str) -> None:
         )
 
 
-def _copy(source: Path, target: Path, within: Path | None) -> str:
+def _copy(name: str, *, source: Path, folder: Path, within: Path | None) -> str:
     """Copy a file, sharing its blocks if the file system can; return its SHA-256."""
     digest = hashlib.sha256()
-    with open_source(source, within) as reader, target.open("wb") as writer:
+    with open_source(source / name, within) as reader, (folder / name).open("wb") as writer:
         shared = _share_blocks(reader, writer)
         while block := reader.read(_BLOCK):
             digest.update(block)
