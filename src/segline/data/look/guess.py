@@ -141,11 +141,8 @@ def _find_source(seen: Survey) -> tuple[Options, str, list[str]]:
             return found[0], why, [found[1]]
     if faults:
         raise _make_error(seen, faults[0])
-    return (
-        _make_options(images, write_pattern(masks), seen),
-        why,
-        [],
-    )  # the check of its pairs will say what does not match
+    # The check of these pairs will say what does not match.
+    return _make_options(images, write_pattern(masks), seen), why, []
 
 
 def _make_options(images: Sequence[Group], masks: str, seen: Survey, *, encoding: Encoding = "ids") -> Options:
@@ -231,6 +228,7 @@ def _separate_masks(seen: Survey) -> tuple[list[Group], list[Group], str]:
 
 
 def _get_kind(group: Group) -> tuple[str, str]:
+    """Return the ending and the extension of the names."""
     return group.ending, group.suffix
 
 
