@@ -269,7 +269,7 @@ def _list_split_rules(dataset: Dataset) -> list[Rule]:
             severity="stop",
             file=lambda row: row["id"],
             found=lambda _: "is listed more than once",
-            expected="one sample an id",
+            expected="one sample for each id",
             remedy="remove it from one of the dataset's lists",
         ),
         Rule(
