@@ -185,8 +185,8 @@ def test_every_sample_is_drawn_once_a_pass(prepared):
     total = len(prepared.split("train"))
     assert total == 10
     for number in range(3):
-        assert sorted(loader._order(number)) == list(range(total))
-    assert list(loader._order(0)) != list(loader._order(1))
+        assert sorted(loader._shuffle(number)) == list(range(total))
+    assert list(loader._shuffle(0)) != list(loader._shuffle(1))
 
 
 def test_a_batch_names_its_samples_in_their_order(prepared):

@@ -114,14 +114,14 @@ def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> 
                 place,
                 found=f"a coloured picture ({opened.format} {opened.mode}); {held}",
                 expected="a mask of one 8-bit channel that holds ids",
-                remedy="convert it: one id a pixel; for your own data say `encoding: rgb`",
+                remedy="convert it to one id per pixel; for your own data, set `encoding: rgb`",
             )
         if opened.mode not in ("L", "P", "1") or opened.format in ("JPEG", "MPO", "WEBP") or depth > 8:
             raise DataError(
                 place,
                 found=f"a {opened.format} of mode {opened.mode}, {depth} bits",
                 expected="a lossless mask of one 8-bit channel (PNG, mode L or P) that holds raw ids",
-                remedy="convert it: one id a pixel, no colours, no JPEG",
+                remedy="convert it to PNG with one id per pixel, without colours",
             )
         mask = np.array(load_picture(opened, place=place), dtype=np.uint8)
     # Pillow stretches grey of 2 and 4 bits to 0..255; ids are what the file stores.

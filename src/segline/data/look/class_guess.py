@@ -93,7 +93,7 @@ def guess_classes(folder: Path, masks: Sequence[str], names: Names | None, *, re
     )
     if len(looked) < len(masks):
         doubts.append(
-            f"only {len(looked)} of {len(masks)} masks were looked at: a class in none of them will be a finding"
+            f"only {len(looked)} of {len(masks)} masks were read: the validate stage will report a class that is in none of them"
         )
     return (
         _guess_from_colours(counts, areas, names, doubts)
@@ -208,21 +208,21 @@ def _guess_from_colours(
             raise DataError(
                 "masks",
                 found=f"{len(counts)} colours, none of them much more frequent than others",
-                expected=f"masks with at most {_MAX_CLASSES - 2} colours, one a class",
+                expected=f"masks with at most {_MAX_CLASSES - 2} colours, one for each class",
                 remedy="these look like photographs or overlays: check that images and masks are not exchanged, and "
                 "that these are the right masks where there are several kinds",
             )
         doubts.append(
-            f"{len(counts) - len(frequent)} rare colours ({100 * left:.1f} % of the pixels) are left out: were the "
-            "masks resized with interpolation, or compressed? they will be findings"
+            f"{len(counts) - len(frequent)} rare colours ({100 * left:.1f} % of the pixels) are left out; the "
+            "validate stage will report them: the masks may have been resized with interpolation, or compressed"
         )
     named = dict(names.colours) if names is not None else {}
     mixed = find_mixtures(frequent, areas, named={int.from_bytes(bytes(colour), "big") for colour in named})
     if mixed:
         share = sum(frequent.pop(value) for value in mixed) / total
         doubts.append(
-            f"{len(mixed)} colours ({100 * share:.1f} % of the pixels) are left out as blends of others: were the "
-            "masks resized with interpolation? they will be findings"
+            f"{len(mixed)} colours ({100 * share:.1f} % of the pixels) are left out as mixtures of others; "
+            "the validate stage will report them: the masks may have been resized with interpolation"
         )
     rgb = [_unpack(value) for value, _ in frequent.most_common()]
     known = [colour for colour in named if colour in rgb or len(named) <= _MAX_CLASSES - 2]
@@ -241,7 +241,7 @@ def _guess_from_colours(
     return ClassGuess(
         encoding="rgb",
         entries=tuple(entries),
-        what="coloured pictures, a colour a class",
+        what="coloured pictures, one colour for each class",
         why=f"the files have three channels and only {len(frequent)} colours",
         doubts=tuple(doubts),
     )

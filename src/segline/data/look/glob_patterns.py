@@ -9,7 +9,7 @@ from segline.datasets.own import lists
 
 
 def write_pattern(groups: Sequence[Group]) -> str:
-    """Write a glob write_pattern that matches `groups`: ``images/*/*_leftImg8bit.png``."""
+    """Write a glob pattern that matches `groups`: ``images/*/*_leftImg8bit.png``."""
     endings = {group.ending for group in groups}
     suffixes = sorted({group.suffix for group in groups})
     end = endings.pop() if len(endings) == 1 else ""
@@ -18,7 +18,7 @@ def write_pattern(groups: Sequence[Group]) -> str:
 
 
 def cover_folders(folders: Sequence[str]) -> str:
-    """Write the narrowest write_pattern of folders, with a slash at its end; empty for the surveyed folder itself."""
+    """Write the narrowest pattern of folders, with a slash at its end; empty for the surveyed folder itself."""
     parts = [folder.split("/") if folder else [] for folder in dict.fromkeys(folders)]
     if len({len(folder) for folder in parts}) == 1:
         places = [set(column) for column in zip(*parts, strict=True)]
@@ -35,7 +35,7 @@ def folder_of(path: str) -> str:
 
 
 def write_coco_pattern(seen: Survey) -> str:
-    """Write a write_pattern of one COCO file, or of those that differ only in the name of their split."""
+    """Write a pattern of one COCO file, or of those that differ only in the name of their split."""
     families: dict[tuple[str, ...], list[str]] = {}
     for path in seen.coco:
         words = PurePosixPath(path).stem.replace("-", "_").split("_")

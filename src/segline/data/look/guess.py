@@ -141,11 +141,8 @@ def _find_source(seen: Survey) -> tuple[Options, str, list[str]]:
             return found[0], why, [found[1]]
     if faults:
         raise _make_error(seen, faults[0])
-    return (
-        _make_options(images, write_pattern(masks), seen),
-        why,
-        [],
-    )  # the check of its pairs will say what does not match
+    # The check of these pairs will say what does not match.
+    return _make_options(images, write_pattern(masks), seen), why, []
 
 
 def _make_options(images: Sequence[Group], masks: str, seen: Survey, *, encoding: Encoding = "ids") -> Options:
@@ -220,7 +217,7 @@ def _separate_masks(seen: Survey) -> tuple[list[Group], list[Group], str]:
             raise _make_error(
                 seen,
                 f"{masks[0].paths[0]} is a JPEG, as all masks here: its ids or colours are only approximate",
-                remedy="export the masks anew as PNG; a JPEG's pixels are not what was drawn",
+                remedy="export the masks again as PNG: JPEG changes the pixels",
             )
         return by_name["image"] or by_name[""], masks, "by the names of folders and files"
     faults = [group.fault for group in seen.groups if group.fault is not None]
@@ -231,6 +228,7 @@ def _separate_masks(seen: Survey) -> tuple[list[Group], list[Group], str]:
 
 
 def _get_kind(group: Group) -> tuple[str, str]:
+    """Return the ending and the extension of the names."""
     return group.ending, group.suffix
 
 
@@ -285,10 +283,10 @@ def _explain_split(options: Options, collection: Collection) -> str:
     named = {lists.split_of_paths(pair.image or pair.mask or "", pair.mask or "") for pair in collection.pairs} - {None}
     if options.pairs is None and len(named) > 1 and "train" in named:
         missing = [name for name in ("validation", "test") if name not in named]
-        return "folders or files are called so" + (f"; {' and '.join(missing)} carved out of train" if missing else "")
+        return "by the names of folders or files" + (f"; {' and '.join(missing)} taken out of train" if missing else "")
     if options.pairs is not None and any(pair.split in ("train", "validation") for pair in collection.pairs):
         return "the column split"
-    return "carved: fixed, by digests of the names"
+    return "no split was found: fixed shares, chosen by a digest of the names"
 
 
 def _guess_coco(seen: Survey, collection: Collection) -> ClassGuess:
@@ -313,5 +311,5 @@ def _make_error(seen: Survey, found: str, *, remedy: str = "") -> DataError:
         seen.folder,
         found=found if "the folder holds" in found else f"{found}; the folder holds {overview(seen.paths)}",
         expected=_LAYOUTS,
-        remedy=remedy or "arrange the files so, or list them in a CSV with columns image,mask",
+        remedy=remedy or "arrange the files in one of these ways, or list them in a CSV with the columns image,mask",
     )

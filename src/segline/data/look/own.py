@@ -58,7 +58,7 @@ def locate(options: Options, *, root: Path) -> Path:
             folder,
             found="no such folder" if kind == NOTHING else kind,
             expected="the folder that `options.folder.path` in params.yaml names",
-            remedy="correct the path, or bring the folder back; `segline init FOLDER --force` writes another one",
+            remedy="correct the path, or restore the folder; `segline init FOLDER --force` writes another one",
         )
     if root.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(
@@ -99,5 +99,5 @@ def open_source(path: Path, within: Path | None) -> BufferedReader:
             path,
             found=f"cannot be read: {error.strerror}{link}",
             expected="a file",
-            remedy="bring it back, or delete it",
+            remedy="restore it, or delete it",
         ) from error

@@ -134,7 +134,7 @@ def _list_dataset(document: CommentedMap) -> list[str]:
         names = document.setdefault(key, CommentedSeq())
         if NAME not in names:
             names.append(NAME)
-            said.append(f"{key} got {NAME}")
+            said.append(f"{NAME} added to {key}")
     if NAME not in document["promotion"]["floor"]:
         document["promotion"]["floor"][NAME] = FLOOR
         said.append(f"promotion.floor.{NAME} {FLOOR}")

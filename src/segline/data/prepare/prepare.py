@@ -16,7 +16,7 @@ Nothing depends on time or machine, so equal inputs give equal digests in ``dvc.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, overload
@@ -69,13 +69,9 @@ _SCHEMA = pa.schema(
 
 @dataclass(frozen=True, kw_only=True)
 class _Sample:
-    """One row of the index, with its files and its place in the split."""
+    """What a worker needs of the index, and the sample's files and its place in the split."""
 
-    id: str
     split: str
-    group: str
-    height: int
-    width: int
     native_height: int
     native_width: int
     image_offset: int
@@ -166,7 +162,8 @@ class _Samples(Sequence[_Sample]):
         places = np.zeros(len(splits), dtype=np.int64)
         for name in SPLITS:
             places[splits == name] = np.arange(np.count_nonzero(splits == name))
-        self._table = table.append_column("place", pa.array(places))
+        columns = [field.name for field in fields(_Sample)]
+        self._table = table.append_column("place", pa.array(places)).select(columns)
 
     def __len__(self) -> int:
         return int(self._table.num_rows)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from segline.data.images.manifest import SampleRow
 from segline.data.images.thumbnails import Album, Thumbnail
 from segline.data.validate import page_layout
-from segline.data.validate.manifest_rules import Finding, Severity
+from segline.data.validate.manifest_rules import Finding
 from segline.data.validate.verdict import Check
 from segline.datasets.base import SPLITS, Dataset
 from segline.project import Files
@@ -36,26 +36,17 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class _Section:
-    """One check as the template shows it.
+    """A check that found something, and the pictures to it.
 
     Args:
-        count: of its findings.
-        words: findings that name no sample.
-        unsaid: how many of those are not in `words`.
         advice: a finding whose expectation and remedy stand for all.
         more: how many samples have no frame.
-        listed: whether ``validation.json`` lists them.
     """
 
-    name: str
-    severity: Severity
-    count: int
-    words: Sequence[Finding]
-    unsaid: int
+    check: Check
     advice: Finding | None
     frames: Sequence[Frame]
     more: int
-    listed: bool
 
 
 def render_gallery(
@@ -91,6 +82,7 @@ def render_gallery(
         title=title,
         passed=passed,
         sections=sections,
+        max_words=MAX_PICTURED,
         sample=[framer.frame_sample(row) for row in good],
         classes=dataset.label_map.classes,
     )
@@ -121,17 +113,11 @@ class _Framer:
             seen |= {finding.sample, *duplicates}
             frames.append(self._frame_finding(finding, duplicates))
         pictured = check.samples or sorted({finding.sample for finding in findings})
-        words = [finding for finding in check.findings if not finding.sample]
         return _Section(
-            name=check.name,
-            severity=check.severity,
-            count=len(check.findings),
-            words=words[:MAX_PICTURED],
-            unsaid=len(words[MAX_PICTURED:]),
+            check=check,
             advice=findings[0] if findings else None,
             frames=frames,
             more=len([name for name in pictured if name not in seen]),
-            listed=not check.samples,
         )
 
     def frame_sample(self, row: SampleRow) -> Frame:

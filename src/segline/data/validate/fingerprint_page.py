@@ -6,9 +6,8 @@ pictures inside the page. No script, nothing from elsewhere, equal bytes for equ
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import log10, sqrt
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from segline.data.validate.fingerprint_schema import (
     Fingerprint,
     Shift,
     SplitFigures,
-    Symmetry,
 )
 from segline.datasets.base import SPLITS, Dataset
 from segline.pages.environment import percent
@@ -45,8 +43,7 @@ _SHIFT_WORDS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class _ClassBars:
+class _ClassBars(NamedTuple):
     """Share and presence of one class, with bars for each split in percent of the axis."""
 
     item: LabelClass
@@ -56,8 +53,7 @@ class _ClassBars:
     presence_bars: list[float]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _SizePlot:
+class _SizePlot(NamedTuple):
     """Dots at (x, y) with radius r, for the image sizes."""
 
     dots: list[dict[str, float]]
@@ -66,8 +62,7 @@ class _SizePlot:
     words: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Box:
+class _Box(NamedTuple):
     """Box plot of the component sizes of one class; `marks` are percent of the axis."""
 
     item: LabelClass
@@ -76,16 +71,14 @@ class _Box:
     per_image: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Scale:
+class _Scale(NamedTuple):
     """All box plots, and the ticks of their axis: words and percent."""
 
     boxes: list[_Box]
     ticks: list[tuple[int, float]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _LocationMap:
+class _LocationMap(NamedTuple):
     """Where one class lies; `most` is the largest share that the map shows."""
 
     item: LabelClass
@@ -94,19 +87,7 @@ class _LocationMap:
     aspect: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class _FlipBar:
-    """Overlap with the mirror image and the overlap by chance, in percent."""
-
-    words: str
-    legal: bool
-    why: str
-    value: float
-    chance: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Track:
+class _Track(NamedTuple):
     """One distance between two splits; `place` is percent of the track."""
 
     words: str
@@ -115,8 +96,7 @@ class _Track:
     far: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class _ShiftCard:
+class _ShiftCard(NamedTuple):
     """All distances between two splits; chance takes `band` percent of each track."""
 
     between: list[str]
@@ -124,8 +104,7 @@ class _ShiftCard:
     band: int
 
 
-@dataclass(frozen=True, kw_only=True)
-class _ColourPlot:
+class _ColourPlot(NamedTuple):
     """Histograms of one split as points of curves, and mean and standard deviation, by channel."""
 
     split: str
@@ -133,16 +112,7 @@ class _ColourPlot:
     words: list[tuple[str, float, float]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _TogetherRow:
-    """Of the images with class `item`, the share that holds each class, and the words for it."""
-
-    item: LabelClass
-    cells: list[tuple[float, str]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _GroupPictures:
+class _GroupPictures(NamedTuple):
     """Near duplicates; `more` are the ids of those without a picture."""
 
     pictures: list[Thumbnail]
@@ -162,6 +132,7 @@ def render_fingerprint(
     whole = figures["splits"]["all"]
     by_id = {row["id"]: row for row in rows}
     classes = dataset.label_map.classes
+    held = [item.name for item in classes if whole["classes"][item.name]["pixels"]]
     return page_layout.render(
         "fingerprint.html",
         name=Files.FINGERPRINT_PAGE,
@@ -170,41 +141,20 @@ def render_fingerprint(
         whole=whole,
         splits={split: figures["splits"][split] for split in SPLITS},
         classes=classes,
-        tiles=_list_tiles(figures, classes),
+        held=held,
+        rarest=min(held, key=lambda name: whole["classes"][name]["pixels"], default="none"),
+        crossing=sum(len(group["splits"]) > 1 for group in figures["near_duplicates"]),
         examples=_draw_examples(rows, album) if whole["samples"] else {},
         frequencies=_draw_frequencies(figures, classes),
         sizes=_plot_sizes(rows),
         scale=_plot_scale(whole, classes),
         maps=_draw_maps(figures, classes),
-        symmetry=[_draw_flip(figures["symmetry"], name) for name in ("left_right", "up_down")],
-        samples_mirrored=figures["symmetry"]["samples"],
-        mirrored=figures["symmetry"]["mirrored"],
+        symmetry=figures["symmetry"],
         shift=[_draw_shift(entry) for entry in figures["shift"]],
         colours=_plot_colours(figures),
-        together=_tabulate_together(whole, classes),
         groups=[_draw_group(group, by_id, album) for group in _sort_groups(figures)[:_MAX_GROUPS]],
         groups_in_all=len(figures["near_duplicates"]),
     )
-
-
-def _list_tiles(figures: Fingerprint, classes: Sequence[LabelClass]) -> list[tuple[str, str]]:
-    whole = figures["splits"]["all"]
-    if not whole["samples"]:
-        return []
-    held = [item.name for item in classes if whole["classes"][item.name]["pixels"]]
-    rarest = min(held, key=lambda name: whole["classes"][name]["pixels"], default="none")
-    height, width = whole["sizes"]["height"] or {}, whole["sizes"]["width"] or {}
-    crossing = sum(len(group["splits"]) > 1 for group in figures["near_duplicates"])
-    return [
-        (
-            str(whole["samples"]),
-            "samples: " + ", ".join(f"{figures['splits'][name]['samples']} {name}" for name in SPLITS),
-        ),
-        (f"{height['median']:.0f} x {width['median']:.0f}", "median height x width, pixels"),
-        (f"{len(held)} of {len(classes)}", f"classes occur; the rarest is {rarest}"),
-        (percent(whole["void_share"]), "void: neither trained on nor scored"),
-        (str(crossing), "groups of near duplicates across splits"),
-    ]
 
 
 def _draw_examples(rows: Sequence[SampleRow], album: Album) -> dict[str, list[Thumbnail]]:
@@ -301,17 +251,6 @@ def _draw_maps(figures: Fingerprint, classes: Sequence[LabelClass]) -> list[_Loc
     return maps
 
 
-def _draw_flip(symmetry: Symmetry, name: Literal["left_right", "up_down"]) -> _FlipBar:
-    flip = symmetry[name]
-    return _FlipBar(
-        words=name.replace("_", "-"),
-        legal=flip["legal"],
-        why=flip["why"],
-        value=round(100 * flip["overlap"]["value"], 1),
-        chance=round(100 * flip["overlap"]["chance_extreme"], 1),
-    )
-
-
 def _draw_shift(entry: Shift) -> _ShiftCard:
     """Draw dots on tracks, each scaled so that what chance gives ends at the same place."""
     tracks = []
@@ -354,22 +293,6 @@ def _draw_curve(heights: Sequence[float], top: float) -> str:
     return " ".join(
         f"{place * step:.1f},{_PLOT_HEIGHT * (1 - min(value / top, 1)):.1f}" for place, value in enumerate(heights)
     )
-
-
-def _tabulate_together(whole: SplitFigures, classes: Sequence[LabelClass]) -> list[_TogetherRow]:
-    counts = whole["together"]
-    return [
-        _TogetherRow(
-            item=item,
-            cells=[
-                (round(count / own[place], 2), f"{classes[other].name} in {percent(count / own[place])}")
-                for other, count in enumerate(own)
-                if counts[other][other]
-            ],
-        )
-        for place, (item, own) in enumerate(zip(classes, counts, strict=True))
-        if own[place]
-    ]
 
 
 def _sort_groups(figures: Fingerprint) -> list[DuplicateGroup]:

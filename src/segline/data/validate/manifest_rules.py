@@ -1,8 +1,8 @@
-"""The checks of single samples: one row of `RULES` for each.
+"""The checks of single samples.
 
 A rule is a Great Expectations expectation over a table of the samples, together with the words for a sample that
-breaks it. To add a check, write a function that returns a `Rule` and put it into `RULES`: the terminal, the pages,
-``validation.json`` and the exit code take it from there.
+breaks it. To add a check, add a `Rule` to one of the lists below: the terminal, the pages, ``validation.json`` and
+the exit code take it from there.
 """
 
 from collections import defaultdict
@@ -25,9 +25,6 @@ NONE = "none"
 """In a column that says what is wrong with a sample: nothing is."""
 
 MAX_DUPLICATES_NAMED = 16
-
-_IN_SET = "ExpectColumnValuesToBeInSet"
-_KEEP_ONE = "keep one of them, or put them all into one split"
 
 
 class JudgedRow(SampleRow):
@@ -59,19 +56,18 @@ class Rule:
     """One check of single samples.
 
     Args:
-        expectation: class name in ``great_expectations.expectations``. Where `severity` is not ``stop``, it must be
-            one that judges row by row, that is, one with the argument ``mostly``.
-        arguments: what that class is made with.
+        arguments: what `expectation` is made with.
         values: computes columns that `arguments` names and the row does not hold.
         description: the rule in one sentence, for the Data Docs.
         severity: the effect of a sample that breaks it.
         file: returns the file to look at, from a row.
         found: returns what is wrong with it, from a row.
+        expectation: class name in ``great_expectations.expectations``. Where `severity` is not ``stop``, it must be
+            one that judges row by row, that is, one with the argument ``mostly``.
         duplicates: whether the gallery shows the look-alikes of a sample beside it.
     """
 
     name: str
-    expectation: str
     arguments: Mapping[str, Any]
     description: str
     severity: Severity
@@ -79,6 +75,7 @@ class Rule:
     found: Callable[[JudgedRow], str]
     expected: str
     remedy: str
+    expectation: str = "ExpectColumnValuesToBeInSet"
     values: Mapping[str, Callable[[JudgedRow], object]] = field(default_factory=dict)
     duplicates: bool = False
 
@@ -160,21 +157,38 @@ def _join_splits(splits: set[str]) -> str:
     return ", ".join(sorted(splits)) if len(splits) > 1 else NONE
 
 
-def _say_how_to_repair(dataset: Dataset) -> str:
-    if dataset.own is None:
-        return "run the download and extract stages again, or correct the mirror"
-    return f"correct or remove it in {dataset.own.path}, then run `dvc repro`"
+def _list_file_rules(dataset: Dataset) -> list[Rule]:
+    again = "run the download and extract stages again, or correct the mirror"
+    if dataset.own is not None:
+        again = f"correct or remove it in {dataset.own.path}, then run `dvc repro`"
+    whole_mask = "a whole, lossless mask of one 8-bit channel"
+    if dataset.colours is not None:
+        whole_mask = "a whole, lossless picture of the class table's colours alone"
+    return [
+        _require_file("image", other="mask", remedy=again),
+        _require_file("mask", other="image", remedy=again),
+        _require_whole("image", "image_error", expected="a whole image", remedy=again),
+        _require_whole("mask", "mask_error", expected=whole_mask, remedy=again),
+        Rule(
+            name="sizes_equal",
+            expectation="ExpectColumnPairValuesToBeEqual",
+            arguments={"column_A": "image_size", "column_B": "mask_size", "ignore_row_if": "either_value_is_missing"},
+            values={
+                "image_size": lambda row: _format_size(row["image_height"], row["image_width"]),
+                "mask_size": lambda row: _format_size(row["mask_height"], row["mask_width"]),
+            },
+            description="Image and mask have the same height and width.",
+            severity="quarantine",
+            file=lambda row: str(row["mask"]),
+            found=_describe_sizes,
+            expected="equal height and width",
+            remedy="pair the right files (Segline never scales a mask to fit)",
+        ),
+        _require_legal_ids(dataset),
+    ]
 
 
-def _image_present(dataset: Dataset) -> Rule:
-    return _require_file(dataset, "image", other="mask")
-
-
-def _mask_present(dataset: Dataset) -> Rule:
-    return _require_file(dataset, "mask", other="image")
-
-
-def _require_file(dataset: Dataset, kind: Literal["image", "mask"], *, other: Literal["image", "mask"]) -> Rule:
+def _require_file(kind: Literal["image", "mask"], *, other: Literal["image", "mask"], remedy: str) -> Rule:
     return Rule(
         name=f"{kind}_present",
         expectation="ExpectColumnValuesToNotBeNull",
@@ -184,27 +198,15 @@ def _require_file(dataset: Dataset, kind: Literal["image", "mask"], *, other: Li
         file=lambda row: str(row[other] or row["id"]),
         found=lambda _: f"has no {kind}",
         expected="an image and a mask of the same name",
-        remedy=_say_how_to_repair(dataset),
+        remedy=remedy,
     )
 
 
-def _image_readable(dataset: Dataset) -> Rule:
-    return _require_whole(dataset, "image", "image_error", expected="a whole image")
-
-
-def _mask_readable(dataset: Dataset) -> Rule:
-    expected = "a whole, lossless mask of one 8-bit channel"
-    if dataset.colours is not None:
-        expected = "a whole, lossless picture of the class table's colours alone"
-    return _require_whole(dataset, "mask", "mask_error", expected=expected)
-
-
 def _require_whole(
-    dataset: Dataset, kind: Literal["image", "mask"], error: Literal["image_error", "mask_error"], *, expected: str
+    kind: Literal["image", "mask"], error: Literal["image_error", "mask_error"], *, expected: str, remedy: str
 ) -> Rule:
     return Rule(
         name=f"{kind}_readable",
-        expectation=_IN_SET,
         arguments={"column": f"{kind}_fault", "value_set": [NONE]},
         values={f"{kind}_fault": lambda row: row[error] or NONE},
         description=f"Every {kind} file is {expected}.",
@@ -212,25 +214,7 @@ def _require_whole(
         file=lambda row: str(row[kind]),
         found=lambda row: str(row[error]),
         expected=expected,
-        remedy=_say_how_to_repair(dataset),
-    )
-
-
-def _sizes_equal(_: Dataset) -> Rule:
-    return Rule(
-        name="sizes_equal",
-        expectation="ExpectColumnPairValuesToBeEqual",
-        arguments={"column_A": "image_size", "column_B": "mask_size", "ignore_row_if": "either_value_is_missing"},
-        values={
-            "image_size": lambda row: _format_size(row["image_height"], row["image_width"]),
-            "mask_size": lambda row: _format_size(row["mask_height"], row["mask_width"]),
-        },
-        description="Image and mask have the same height and width.",
-        severity="quarantine",
-        file=lambda row: str(row["mask"]),
-        found=_describe_sizes,
-        expected="equal height and width",
-        remedy="pair the right files (Segline never scales a mask to fit)",
+        remedy=remedy,
     )
 
 
@@ -245,17 +229,16 @@ def _describe_sizes(row: JudgedRow) -> str:
     return words + swapped + (f" ({'; '.join(row['notes'])})" if row["notes"] else "")
 
 
-def _ids_legal(dataset: Dataset) -> Rule:
+def _require_legal_ids(dataset: Dataset) -> Rule:
     return Rule(
         name="ids_legal",
-        expectation=_IN_SET,
         arguments={"column": "illegal_raw_ids", "value_set": [NONE]},
-        values={"illegal_raw_ids": lambda row: _join_ids(row) or NONE},
+        values={"illegal_raw_ids": lambda row: _join_illegal(row) or NONE},
         description="Masks hold only raw ids that the label map allows.",
         severity="quarantine",
         file=lambda row: str(row["mask"]),
         found=lambda row: (
-            f"mask holds id {_join_ids(row)} in {row['illegal_pixels']} pixels"
+            f"mask holds id {_join_illegal(row)} in {row['illegal_pixels']} pixels"
             + (", only on borders between others: it was interpolated" if _is_interpolated(row) else "")
         ),
         expected=f"the raw ids of {dataset.name}: {format_ranges(dataset.label_map)}",
@@ -265,7 +248,7 @@ def _ids_legal(dataset: Dataset) -> Rule:
     )
 
 
-def _join_ids(row: JudgedRow) -> str:
+def _join_illegal(row: JudgedRow) -> str:
     return ", ".join(map(str, row["illegal_ids"]))
 
 
@@ -273,163 +256,132 @@ def _is_interpolated(row: JudgedRow) -> bool:
     return bool(row["illegal_ids"]) and set(row["illegal_ids"]) <= set(row["border_ids"])
 
 
-def _id_unique(_: Dataset) -> Rule:
-    return Rule(
-        name="id_unique",
-        expectation="ExpectColumnValuesToBeUnique",
-        arguments={"column": "id"},
-        description="No sample is listed twice.",
-        severity="stop",
-        file=lambda row: row["id"],
-        found=lambda _: "is listed more than once",
-        expected="one sample an id",
-        remedy="remove it from one of the dataset's lists",
-    )
+def _list_split_rules(dataset: Dataset) -> list[Rule]:
+    correct = f"correct the split in segline/datasets/{dataset.name}.py"
+    if dataset.own is not None:
+        correct = f"correct the split lists in {dataset.own.path}"
+    return [
+        Rule(
+            name="id_unique",
+            expectation="ExpectColumnValuesToBeUnique",
+            arguments={"column": "id"},
+            description="No sample is listed twice.",
+            severity="stop",
+            file=lambda row: row["id"],
+            found=lambda _: "is listed more than once",
+            expected="one sample for each id",
+            remedy="remove it from one of the dataset's lists",
+        ),
+        Rule(
+            name="split_given",
+            expectation="ExpectColumnValuesToNotBeNull",
+            arguments={"column": "split"},
+            description="Every sample has a split.",
+            severity="stop",
+            file=lambda row: row["id"],
+            found=lambda _: "is in no split",
+            expected=f"one of {', '.join(SPLITS)}",
+            remedy=correct,
+        ),
+        Rule(
+            name="split_known",
+            arguments={"column": "split", "value_set": list(SPLITS)},
+            description="Every split is a known one.",
+            severity="stop",
+            file=lambda row: row["id"],
+            found=lambda row: f"is in split {row['split']!r}",
+            expected=f"one of {', '.join(SPLITS)}",
+            remedy=correct,
+        ),
+        Rule(
+            name="splits_filled",
+            expectation="ExpectColumnDistinctValuesToContainSet",
+            arguments={"column": "split", "value_set": list(SPLITS)},
+            description="No split is empty.",
+            severity="stop",
+            file=lambda _: dataset.name,
+            found=lambda row: f"no sample in split {row['split']}",
+            expected=f"at least one in each of {', '.join(SPLITS)}",
+            remedy="get the whole dataset, or ask for another split of it (docs/datasets.md); "
+            "where validation alone is empty, raise prepare.validation_share",
+        ),
+    ]
 
 
-def _split_given(dataset: Dataset) -> Rule:
-    return Rule(
-        name="split_given",
-        expectation="ExpectColumnValuesToNotBeNull",
-        arguments={"column": "split"},
-        description="Every sample has a split.",
-        severity="stop",
-        file=lambda row: row["id"],
-        found=lambda _: "is in no split",
-        expected=f"one of {', '.join(SPLITS)}",
-        remedy=_say_where_splits_are(dataset),
-    )
+def _list_leak_rules(_: Dataset) -> list[Rule]:
+    keep_one = "keep one of them, or put them all into one split"
+    return [
+        Rule(
+            name="image_in_one_split",
+            arguments={"column": "same_image_in_splits", "value_set": [NONE]},
+            description="No image, by its bytes, is in two splits; its copy in the scored split stays.",
+            severity="quarantine",
+            file=lambda row: str(row["image"]),
+            found=lambda row: f"the same bytes are in the splits {row['same_image_in_splits']}: {row['same_image_as']}",
+            expected="each image in one split",
+            remedy=keep_one,
+            duplicates=True,
+        ),
+        Rule(
+            name="group_in_one_split",
+            arguments={"column": "same_group_in_splits", "value_set": [NONE]},
+            description="No group (a drive, a city) is in two splits.",
+            severity="stop",
+            file=lambda row: str(row["image"] or row["id"]),
+            found=lambda row: f"its group {row['group']!r} is in the splits {row['same_group_in_splits']}",
+            expected="each group in one split",
+            remedy=keep_one,
+        ),
+    ]
 
 
-def _split_known(dataset: Dataset) -> Rule:
-    return Rule(
-        name="split_known",
-        expectation=_IN_SET,
-        arguments={"column": "split", "value_set": list(SPLITS)},
-        description="Every split is a known one.",
-        severity="stop",
-        file=lambda row: row["id"],
-        found=lambda row: f"is in split {row['split']!r}",
-        expected=f"one of {', '.join(SPLITS)}",
-        remedy=_say_where_splits_are(dataset),
-    )
+def _list_content_rules(_: Dataset) -> list[Rule]:
+    return [
+        Rule(
+            name="mask_not_all_void",
+            arguments={"column": "labelled", "value_set": [True]},
+            values={"labelled": lambda row: row["void_fraction"] is None or row["void_fraction"] < 1.0},
+            description="Every mask labels something.",
+            severity="quarantine",
+            file=lambda row: str(row["mask"]),
+            found=lambda row: f"every pixel is void (raw ids {runs(row['raw_ids'])})",
+            expected="at least one pixel of a class",
+            remedy="label it, or take it out of the dataset: nothing can be learnt from it or scored on it",
+        ),
+        Rule(
+            name="image_looks_like_another",
+            arguments={"column": "like", "value_set": [NONE]},
+            description="No image looks like another one (perceptual hash).",
+            severity="warn",
+            file=lambda row: str(row["image"]),
+            found=lambda row: f"looks like {row['like']}",
+            expected="images that show different things, or one split for those that do not",
+            remedy="look at them: copies across splits make scores too good; give them one group",
+            duplicates=True,
+        ),
+        Rule(
+            name="image_usual",
+            arguments={"column": "unusual", "value_set": [NONE]},
+            values={"unusual": lambda row: "; ".join(row["notes"]) or NONE},
+            description="Image files are plain 8-bit RGB, upright, and of the kind their name says.",
+            severity="warn",
+            file=lambda row: str(row["image"]),
+            found=lambda row: "; ".join(row["notes"]),
+            expected="a plain RGB image",
+            remedy="nothing to do: the image is converted as described",
+        ),
+    ]
 
 
-def _say_where_splits_are(dataset: Dataset) -> str:
-    if dataset.own is None:
-        return f"correct the split in segline/datasets/{dataset.name}.py"
-    return f"correct the split lists in {dataset.own.path}"
-
-
-def _splits_filled(dataset: Dataset) -> Rule:
-    return Rule(
-        name="splits_filled",
-        expectation="ExpectColumnDistinctValuesToContainSet",
-        arguments={"column": "split", "value_set": list(SPLITS)},
-        description="No split is empty.",
-        severity="stop",
-        file=lambda _: dataset.name,
-        found=lambda row: f"no sample in split {row['split']}",
-        expected=f"at least one in each of {', '.join(SPLITS)}",
-        remedy="get the whole dataset, or ask for another split of it (docs/datasets.md); "
-        "where validation alone is empty, raise prepare.validation_share",
-    )
-
-
-def _image_in_one_split(_: Dataset) -> Rule:
-    return Rule(
-        name="image_in_one_split",
-        expectation=_IN_SET,
-        arguments={"column": "same_image_in_splits", "value_set": [NONE]},
-        description="No image, by its bytes, is in two splits; its copy in the scored split stays.",
-        severity="quarantine",
-        file=lambda row: str(row["image"]),
-        found=lambda row: f"the same bytes are in the splits {row['same_image_in_splits']}: {row['same_image_as']}",
-        expected="each image in one split",
-        remedy=_KEEP_ONE,
-        duplicates=True,
-    )
-
-
-def _group_in_one_split(_: Dataset) -> Rule:
-    return Rule(
-        name="group_in_one_split",
-        expectation=_IN_SET,
-        arguments={"column": "same_group_in_splits", "value_set": [NONE]},
-        description="No group (a drive, a city) is in two splits.",
-        severity="stop",
-        file=lambda row: str(row["image"] or row["id"]),
-        found=lambda row: f"its group {row['group']!r} is in the splits {row['same_group_in_splits']}",
-        expected="each group in one split",
-        remedy=_KEEP_ONE,
-    )
-
-
-def _mask_not_all_void(_: Dataset) -> Rule:
-    return Rule(
-        name="mask_not_all_void",
-        expectation=_IN_SET,
-        arguments={"column": "labelled", "value_set": [True]},
-        values={"labelled": lambda row: row["void_fraction"] is None or row["void_fraction"] < 1.0},
-        description="Every mask labels something.",
-        severity="quarantine",
-        file=lambda row: str(row["mask"]),
-        found=lambda row: f"every pixel is void (raw ids {runs(row['raw_ids'])})",
-        expected="at least one pixel of a class",
-        remedy="label it, or take it out of the dataset: nothing can be learnt from it or scored on it",
-    )
-
-
-def _image_looks_like_another(_: Dataset) -> Rule:
-    return Rule(
-        name="image_looks_like_another",
-        expectation=_IN_SET,
-        arguments={"column": "like", "value_set": [NONE]},
-        description="No image looks like another one (perceptual hash).",
-        severity="warn",
-        file=lambda row: str(row["image"]),
-        found=lambda row: f"looks like {row['like']}",
-        expected="images that show different things, or one split for those that do not",
-        remedy="look at them: copies across splits make scores too good; give them one group",
-        duplicates=True,
-    )
-
-
-def _image_usual(_: Dataset) -> Rule:
-    return Rule(
-        name="image_usual",
-        expectation=_IN_SET,
-        arguments={"column": "unusual", "value_set": [NONE]},
-        values={"unusual": lambda row: "; ".join(row["notes"]) or NONE},
-        description="Image files are plain 8-bit RGB, upright, and of the kind their name says.",
-        severity="warn",
-        file=lambda row: str(row["image"]),
-        found=lambda row: "; ".join(row["notes"]),
-        expected="a plain RGB image",
-        remedy="nothing to do: the image is converted as described",
-    )
-
-
-RULES: tuple[Callable[[Dataset], Rule], ...] = (
-    _image_present,
-    _mask_present,
-    _image_readable,
-    _mask_readable,
-    _sizes_equal,
-    _ids_legal,
-    _id_unique,
-    _split_given,
-    _split_known,
-    _splits_filled,
-    _image_in_one_split,
-    _group_in_one_split,
-    _mask_not_all_void,
-    _image_looks_like_another,
-    _image_usual,
+RULES: tuple[Callable[[Dataset], list[Rule]], ...] = (
+    _list_file_rules,
+    _list_split_rules,
+    _list_leak_rules,
+    _list_content_rules,
 )
-"""Every check of single samples, in the order of the pages; each is made for one dataset."""
+"""Lists of every check of single samples, in the order of the pages; each is made for one dataset."""
 
 
 def rules_of(dataset: Dataset) -> list[Rule]:
     """Make every rule that must hold for `dataset`."""
-    return [make(dataset) for make in RULES]
+    return [rule for make in RULES for rule in make(dataset)]

@@ -121,9 +121,9 @@ def _find_exchanged(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | No
         exchanged,
         rows,
         dataset,
-        found="images and masks are swapped: what is given as masks are photographs, and what is given as images are "
+        found="images and masks are swapped: the masks are photographs, and the images are "
         f"masks, such as {exchanged[0]['image']}",
-        expected="photographs as images, and masks that say which class a pixel is of",
+        expected="photographs as images, and masks that hold the class of each pixel",
         remedy="exchange the two folders"
         if dataset.own is None
         else "exchange `images` and `masks` under options.folder in params.yaml, then run `dvc repro`",
