@@ -205,7 +205,9 @@ def test_other_errors_of_a_loader_stay_what_they_are() -> None:
 def test_a_mask_with_more_classes_than_the_network_is_refused_before_the_first_step() -> None:
     tracker = RecordingTracker()
     job = Job(**{**vars(JOB), "model_config": JOB.model_config.model_copy(update={"classes": 2})})
-    with pytest.raises(DataError, match=r"batch 0: train id 2 in a mask, expected 0\.\.1 \(the network's classes\) or 255"):
+    with pytest.raises(
+        DataError, match=r"batch 0: train id 2 in a mask, expected 0\.\.1 \(the network's classes\) or 255"
+    ):
         run(job, tracker=tracker)
     assert not tracker.metrics
 
@@ -249,7 +251,9 @@ def test_a_checkpoint_that_cannot_be_used_is_put_aside_and_the_next_fit_begins_a
             np.savez(checkpoint, **changed)
     before = checkpoint.read_bytes()
     job = Job(**{**vars(JOB), "epochs": 1})
-    with pytest.raises(TrainingError, match=r"fit\.npz: no progress that this network can resume from .*fit\.npz\.unus"):
+    with pytest.raises(
+        TrainingError, match=r"fit\.npz: no progress that this network can resume from .*fit\.npz\.unus"
+    ):
         run(job, checkpoint=checkpoint)
     assert not checkpoint.exists()
     assert (tmp_path / "fit.npz.unusable").read_bytes() == before

@@ -16,7 +16,9 @@ BENCHMARK = ROOT / "benchmarks" / "memory_estimate.py"
 
 
 def counted(**options: object) -> memory_estimate._Count:
-    return memory_estimate._count_network(ModelConfig.model_validate({"classes": 3, "dropout": 0.0, **options}), half=False)
+    return memory_estimate._count_network(
+        ModelConfig.model_validate({"classes": 3, "dropout": 0.0, **options}), half=False
+    )
 
 
 def test_a_plain_convolution_pyramid_is_counted_by_hand() -> None:
