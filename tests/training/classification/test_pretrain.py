@@ -32,7 +32,7 @@ def label(name: str) -> str:
     return name.split("_")[0]
 
 
-CLASSES = pretrain.image_classes("shade", label, ["white_1", "black_1", "grey_7", "black_2"])
+CLASSES = pretrain.collect_classes("shade", label, ["white_1", "black_1", "grey_7", "black_2"])
 
 
 class Shades:
@@ -91,9 +91,9 @@ def test_classes_are_those_that_occur_in_the_order_of_their_names() -> None:
     assert CLASSES.names == NAMES
     np.testing.assert_array_equal(CLASSES.masks(["white_3", "black_3"]), [[[2]], [[0]]])
     with pytest.raises(ConfigError, match=r"classification\.task: shade, with 1 classes in the data \(white\)"):
-        pretrain.image_classes("shade", label, ["white_1", "white_2"])
+        pretrain.collect_classes("shade", label, ["white_1", "white_2"])
     with pytest.raises(ConfigError, match="with 300 classes"):
-        pretrain.image_classes("name", str, [str(number) for number in range(300)])
+        pretrain.collect_classes("name", str, [str(number) for number in range(300)])
 
 
 def test_batches_keep_their_images_and_get_the_classes_of_their_samples() -> None:

@@ -20,7 +20,7 @@ from segline.project import Files
 from segline.training import plan
 from segline.training.fit.memory_estimate import GIBIBYTE
 from segline.training.plan import Plan, constants, facts
-from segline.training.plan.crops import shrinking
+from segline.training.plan.crops import shrink_crop
 from segline.training.plan.facts import Facts
 
 FACTS = Facts(
@@ -163,7 +163,7 @@ def test_every_candidate_is_within_the_budget() -> None:
 
 
 def test_crops_shrink_along_the_side_that_is_largest_for_the_image() -> None:
-    crops = list(shrinking((128, 416)))
+    crops = list(shrink_crop((128, 416)))
     assert crops[0] == (128, 416)
     assert crops[-1] == (MULTIPLE, MULTIPLE)
     assert all(prod(later) < prod(earlier) for earlier, later in pairwise(crops))
