@@ -109,7 +109,7 @@ def stepped(precision: str, each: Callable[[Callable[[float], None]], None]) -> 
     each(apply)
     after = [value.tolist() for value in values(model.trainable_variables)]
     each(lambda part: apply(part if part == 1 else np.inf))
-    return {"weights": after, "bad": optimizers.first_bad_step(optimizer), "scale": float(optimizer.scale_loss(1.0))}
+    return {"weights": after, "bad": optimizers.find_bad_step(optimizer), "scale": float(optimizer.scale_loss(1.0))}
 
 
 def on_two_logical_cpus() -> Any:

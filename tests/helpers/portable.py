@@ -24,7 +24,7 @@ from segline.training.fit.checkpoint import values
 from segline.training.fit.fit import FitResult, fit
 from segline.training.fit.job import Job
 from segline.training.objective import optimizers
-from segline.training.objective.deep_supervision import supervised
+from segline.training.objective.deep_supervision import supervise
 from segline.training.objective.losses import SegmentationLoss, segmentation_loss
 from segline.training.objective.schedule import WarmUpDecay
 from segline.training.objective.validation_metrics import MeanIoU
@@ -69,7 +69,7 @@ def counts() -> list[Any]:
 
 def steps() -> list[float]:
     """Losses of three steps from weights that no backend drew, with deep supervision, clipping and a schedule."""
-    model = supervised(models.build(CONFIG.model_copy(update={"dropout": 0.0})))
+    model = supervise(models.build(CONFIG.model_copy(update={"dropout": 0.0})))
     rng = np.random.default_rng(1)
     for variable in model.trainable_variables:
         if len(variable.shape) == 4:

@@ -57,7 +57,7 @@ def test_a_fit_on_two_devices_interrupted_and_taken_up_again_is_that_of_one(foun
 def test_as_many_gpus_share_a_batch_as_divide_it(monkeypatch, gpus: int, batch: int, used: int) -> None:
     found = [f"gpu:{number}" for number in range(gpus)] or ["cpu:0"]
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: found)
-    assert backend.accelerators(batch) == found[:used]
+    assert backend.list_accelerators(batch) == found[:used]
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def present(*masks: Mask) -> list[int]:
     return [int(train_id) for train_id in ids if train_id != VOID]
 
 
-def hatched(picture: Image, where: npt.NDArray[np.bool_]) -> Image:
+def draw_stripes(picture: Image, where: npt.NDArray[np.bool_]) -> Image:
     """Draw stripes over `picture` (H, W, 3) where the flags (H, W) are set, as the data pages show void.
 
     Black could be taken for a dark class, and the image's own pixels do not show that they are void.

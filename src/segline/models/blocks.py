@@ -131,6 +131,9 @@ def convolution(
     """Convolve, normalise if `batch_norm`, activate; the sides stay the same.
 
     With batch normalisation there is no bias, because normalisation would subtract it again.
+
+    Args:
+        options: further arguments of Keras's layer; ``use_bias`` overrides the rule above.
     """
     shared = {"padding": "same", "use_bias": not batch_norm, "name": name, **options}
     if separable:
@@ -179,19 +182,19 @@ def split_separable(
 
 
 def transposed(
-    tensor: Any, filters: int, *, name: str, kernel: int = 3, strides: int = 1, batch_norm: bool = False
+    tensor: Any,
+    filters: int,
+    *,
+    name: str,
+    kernel: int = 3,
+    batch_norm: bool = False,
+    activation: str | None = "relu",
+    **options: Any,
 ) -> Any:
-    """Apply a transposed convolution, normalise if `batch_norm`, rectify; the sides grow by `strides`."""
-    tensor = layers.Conv2DTranspose(
-        filters,
-        kernel,
-        strides=strides,
-        padding="same",
-        use_bias=not batch_norm,
-        kernel_initializer=INITIALIZER,
-        name=name,
-    )(tensor)
-    return _finish(tensor, name=name, batch_norm=batch_norm, activation="relu")
+    """Apply a transposed convolution, else as `convolution`; the sides grow by ``strides``."""
+    shared = {"padding": "same", "use_bias": not batch_norm, "name": name, **options}
+    tensor = layers.Conv2DTranspose(filters, kernel, kernel_initializer=INITIALIZER, **shared)(tensor)
+    return _finish(tensor, name=name, batch_norm=batch_norm, activation=activation)
 
 
 def pair(tensor: Any, filters: int, config: ModelConfig, *, name: str) -> Any:

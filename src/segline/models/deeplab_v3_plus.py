@@ -59,12 +59,10 @@ def _pool_pyramid(deep: Any, filters: int, *, dilations: tuple[int, ...]) -> Any
     ]
     whole = layers.GlobalAveragePooling2D(keepdims=True, name="whole_pool")(deep)
     whole = blocks.convolution(whole, filters, kernel=1, batch_norm=True, name="whole")
+    joined = layers.Concatenate(name="pyramid_join")(branches)
     projected = [
-        layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=blocks.INITIALIZER, name=name)(tensor)
-        for name, tensor in (
-            ("project", layers.Concatenate(name="pyramid_join")(branches)),
-            ("project_whole", whole),
-        )
+        blocks.convolution(tensor, filters, kernel=1, use_bias=False, activation=None, name=name)
+        for name, tensor in (("project", joined), ("project_whole", whole))
     ]
     total = blocks.normalise(layers.Add(name="project_add")(projected), name="project_norm")
     return layers.Activation("relu", name="project_relu")(total)

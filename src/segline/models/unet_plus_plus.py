@@ -49,8 +49,7 @@ def build(config: ModelConfig) -> keras.Model:
 def _join_nodes(nodes: dict[tuple[int, int], Any], level: int, step: int, config: ModelConfig) -> Any:
     """Convolve the earlier nodes of the level together with the up-sampled node below."""
     name, filters = f"node_{level}_{step}", blocks.filters_of(level, config)
-    raised = layers.Conv2DTranspose(
-        filters, 2, strides=2, kernel_initializer=blocks.INITIALIZER, name=f"{name}_upsample"
-    )(nodes[level + 1, step - 1])
+    below = nodes[level + 1, step - 1]
+    raised = blocks.transposed(below, filters, kernel=2, strides=2, activation=None, name=f"{name}_upsample")
     joined = layers.Concatenate(name=f"{name}_join")([*(nodes[level, earlier] for earlier in range(step)), raised])
     return blocks.pair(joined, filters, config, name=name)

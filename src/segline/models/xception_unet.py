@@ -26,11 +26,7 @@ def build(config: ModelConfig) -> keras.Model:
     """Build the network of `config`; dropout acts at the bottom, between encoder and decoder."""
     filters = [blocks.filters_of(level, config) for level in range(config.depth)]
     image, tensor = blocks.image_input()
-    tensor = layers.Conv2D(
-        filters[0], 3, strides=2, padding="same", kernel_initializer=blocks.INITIALIZER, name="stem"
-    )(tensor)
-    tensor = _normalise(tensor, config, name="stem_norm")
-    tensor = layers.Activation("relu", name="stem_relu")(tensor)
+    tensor = blocks.convolution(tensor, filters[0], strides=2, batch_norm=config.batch_norm, use_bias=True, name="stem")
     features = [tensor]
     for level in range(1, config.depth):
         tensor = _go_down(tensor, filters[level], config, name=f"down_{level + 1}")
@@ -43,24 +39,20 @@ def build(config: ModelConfig) -> keras.Model:
     return keras.Model(image, blocks.head(tensor, config, kernel=3), name=config.network)
 
 
-def _normalise(tensor: Any, config: ModelConfig, *, name: str) -> Any:
-    return blocks.normalise(tensor, name=name) if config.batch_norm else tensor
-
-
 def _go_down(previous: Any, filters: int, config: ModelConfig, *, name: str) -> Any:
     """Halve the sides: two separable convolutions and a pooling, added to a strided 1x1 convolution."""
     tensor = previous
     for order in ("first", "second"):
         tensor = layers.Activation("relu", name=f"{name}_{order}_relu")(tensor)
-        tensor = layers.SeparableConv2D(
+        tensor = blocks.convolution(
+            tensor,
             filters,
-            3,
-            padding="same",
-            depthwise_initializer=blocks.INITIALIZER,
-            pointwise_initializer=blocks.INITIALIZER,
+            separable=True,
+            batch_norm=config.batch_norm,
+            use_bias=True,
+            activation=None,
             name=f"{name}_{order}",
-        )(tensor)
-        tensor = _normalise(tensor, config, name=f"{name}_{order}_norm")
+        )
     tensor = layers.MaxPooling2D(3, strides=2, padding="same", name=f"{name}_pool")(tensor)
     residual = layers.Conv2D(filters, 1, strides=2, padding="same", name=f"{name}_residual")(previous)
     return layers.Add(name=f"{name}_add")([tensor, residual])
@@ -68,9 +60,7 @@ def _go_down(previous: Any, filters: int, config: ModelConfig, *, name: str) -> 
 
 def _add_skip(tensor: Any, features: Any, *, name: str) -> Any:
     """Add an encoder level's features to `tensor`, after a 1x1 convolution to as many channels."""
-    projected = layers.Conv2D(
-        tensor.shape[-1], 1, padding="same", kernel_initializer=blocks.INITIALIZER, name=f"{name}_project"
-    )(features)
+    projected = blocks.convolution(features, tensor.shape[-1], kernel=1, activation=None, name=f"{name}_project")
     return layers.Add(name=name)([tensor, projected])
 
 
@@ -79,10 +69,9 @@ def _go_up(previous: Any, filters: int, config: ModelConfig, *, name: str) -> An
     tensor = previous
     for order in ("first", "second"):
         tensor = layers.Activation("relu", name=f"{name}_{order}_relu")(tensor)
-        tensor = layers.Conv2DTranspose(
-            filters, 3, padding="same", kernel_initializer=blocks.INITIALIZER, name=f"{name}_{order}"
-        )(tensor)
-        tensor = _normalise(tensor, config, name=f"{name}_{order}_norm")
+        tensor = blocks.transposed(
+            tensor, filters, batch_norm=config.batch_norm, use_bias=True, activation=None, name=f"{name}_{order}"
+        )
     residual = layers.Conv2D(filters, 1, padding="same", name=f"{name}_residual")(previous)
     total = layers.Add(name=f"{name}_add")([tensor, residual])
     return layers.UpSampling2D(2, name=f"{name}_upsample")(total)

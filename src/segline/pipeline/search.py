@@ -12,16 +12,16 @@ def pretrain(work: Work) -> None:
     from segline.data.batches import loader
     from segline.training.backend import make_deterministic
     from segline.training.classification import pretrain as classification
-    from segline.training.search.hyperparameters import encoders_of
+    from segline.training.search.hyperparameters import list_encoders
 
     wanted, fit = work.params.classification, work.training
     make_deterministic(seed=work.params.seed, threads=fit.threads)
     task, label = work.dataset.image_label(wanted.task)
     ids = [name for split in ("train", "validation") for name in work.prepared.split(split).ids]
-    classes = classification.image_classes(task, label, ids)
+    classes = classification.collect_classes(task, label, ids)
     with loader.on_processes(work.loaders) as put:
         train_batches, validation_batches = work.batches(wanted.augmentation, put, rare=0.0)
-        for encoder in encoders_of(work.params.search):
+        for encoder in list_encoders(work.params.search):
             with work.tracker.child(f"classification-{encoder}", name=f"{task}: {encoder}") as child:
                 classification.pretrain(
                     encoder,

@@ -74,7 +74,7 @@ def jit_compile(wanted: bool | None = None) -> bool | str:
     return "auto" if _list_gpus() or keras.backend.backend() != "tensorflow" else False
 
 
-def accelerators(batch: int) -> list[str]:
+def list_accelerators(batch: int) -> list[str]:
     """List the GPUs that may share batches of `batch`: as many as divide it evenly; none without GPUs."""
     found = _list_gpus()
     count = max((number for number in range(1, len(found) + 1) if batch % number == 0), default=0)
@@ -137,7 +137,7 @@ def _split(batch: Any, devices: int) -> Any:
     )
 
 
-def summed(tensors: list[Any]) -> list[Any]:
+def sum_over_devices(tensors: list[Any]) -> list[Any]:
     """Sum each tensor over the devices that share a batch, inside a training step; None stays None.
 
     With one device, and on JAX, where a step sees the whole batch, the tensors are returned unchanged.
@@ -149,7 +149,7 @@ def summed(tensors: list[Any]) -> list[Any]:
     return [None if tensor is None else next(sums) for tensor in tensors]
 
 
-def share_of(loss: Any) -> Any:
+def divide_among_devices(loss: Any) -> Any:
     """Divide the `loss` of a whole batch by the number of devices that share it, inside a training step.
 
     Keras divides losses that have one value for each sample. It does not divide a loss that is one number,
@@ -159,7 +159,7 @@ def share_of(loss: Any) -> Any:
     return loss if replica is None else loss / replica.num_replicas_in_sync
 
 
-def gathered(tensor: Any) -> Any:
+def gather(tensor: Any) -> Any:
     """Gather the whole batch, inside a training step of one of the devices that share it."""
     replica = _get_replica()
     return tensor if replica is None else replica.all_gather(tensor, axis=0)

@@ -17,7 +17,7 @@ from segline.core.labels import VOID, Image, Mask
 from segline.errors import ConfigError, TrainingError
 from segline.models import encoders
 from segline.training.classification import pretrain
-from segline.training.classification.classifier_scores import said
+from segline.training.classification.classifier_scores import ClassifierScores
 from segline.training.fit.fit import fit
 from segline.training.fit.job import Job
 
@@ -32,7 +32,7 @@ def label(name: str) -> str:
     return name.split("_")[0]
 
 
-CLASSES = pretrain.image_classes("shade", label, ["white_1", "black_1", "grey_7", "black_2"])
+CLASSES = pretrain.collect_classes("shade", label, ["white_1", "black_1", "grey_7", "black_2"])
 
 
 class Shades:
@@ -65,7 +65,7 @@ def validation() -> Shades:
     return Shades(2, [(7, 32, 64), (5, 64, 32)])
 
 
-def run(folder: Path, tracker: RecordingTracker | None = None, **options: object) -> tuple[dict, list[str]]:  # type: ignore[type-arg]
+def run(folder: Path, tracker: RecordingTracker | None = None, **options: object) -> tuple[ClassifierScores, list[str]]:
     lines: list[str] = []
     arguments = {"classes": CLASSES, "train": train(), "validation": validation(), "seed": 4, **options}
     summary = pretrain.pretrain(
@@ -81,7 +81,7 @@ def run(folder: Path, tracker: RecordingTracker | None = None, **options: object
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, RecordingTracker, Path]:  # type: ignore[type-arg]
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[ClassifierScores, RecordingTracker, Path]:
     folder = tmp_path_factory.mktemp("trained")
     tracker = RecordingTracker(artifacts=folder / "artifacts")
     return run(folder, tracker)[0], tracker, folder
@@ -91,9 +91,9 @@ def test_classes_are_those_that_occur_in_the_order_of_their_names() -> None:
     assert CLASSES.names == NAMES
     np.testing.assert_array_equal(CLASSES.masks(["white_3", "black_3"]), [[[2]], [[0]]])
     with pytest.raises(ConfigError, match=r"classification\.task: shade, with 1 classes in the data \(white\)"):
-        pretrain.image_classes("shade", label, ["white_1", "white_2"])
+        pretrain.collect_classes("shade", label, ["white_1", "white_2"])
     with pytest.raises(ConfigError, match="with 300 classes"):
-        pretrain.image_classes("name", str, [str(number) for number in range(300)])
+        pretrain.collect_classes("name", str, [str(number) for number in range(300)])
 
 
 def test_batches_keep_their_images_and_get_the_classes_of_their_samples() -> None:
@@ -107,44 +107,44 @@ def test_batches_keep_their_images_and_get_the_classes_of_their_samples() -> Non
 
 
 def test_it_learns_and_reports_what_scikit_learn_counts(
-    trained: tuple[dict, RecordingTracker, Path],  # type: ignore[type-arg]
+    trained: tuple[ClassifierScores, RecordingTracker, Path],
 ) -> None:
     summary, tracker, folder = trained
-    assert summary["accuracy"] > 0.6
-    counts = np.array(summary["confusion"])
+    assert summary.accuracy > 0.6
+    counts = np.array(summary.confusion)
     truth, answer = (
         np.repeat([row for row, _ in np.ndindex(counts.shape)], counts.ravel()),
         np.repeat([column for _, column in np.ndindex(counts.shape)], counts.ravel()),
     )
-    assert len(truth) == summary["images"] == 12
-    assert summary["accuracy"] == pytest.approx(accuracy_score(truth, answer))
+    assert len(truth) == summary.images == 12
+    assert summary.accuracy == pytest.approx(accuracy_score(truth, answer))
     columns = precision_recall_fscore_support(truth, answer, labels=range(3), zero_division=0)
     for place, name in enumerate(NAMES):
-        found = summary["per_class"][name]
+        found = summary.per_class[name].model_dump()
         for key, column in zip(("precision", "recall", "f1", "images"), columns, strict=True):
             assert (found[key] or 0) == pytest.approx(column[place])
-    assert summary["macro_f1"] == pytest.approx(np.mean(columns[2]))
-    assert tracker.metrics[3]["accuracy"] == summary["accuracy"]
-    assert tracker.metrics[3]["top_2_accuracy"] == summary["top_k_accuracy"] == sum(summary["places"][:2]) / 12
-    assert summary["places"][0] == np.trace(counts)
-    assert tracker.metrics[3]["f1/grey"] == summary["per_class"]["grey"]["f1"]
-    assert json.loads((folder / "artifacts" / f"{ENCODER}.json").read_text()) == summary
+    assert summary.macro_f1 == pytest.approx(np.mean(columns[2]))
+    assert tracker.metrics[3]["accuracy"] == summary.accuracy
+    assert tracker.metrics[3]["top_2_accuracy"] == summary.top_k_accuracy == sum(summary.places[:2]) / 12
+    assert summary.places[0] == np.trace(counts)
+    assert tracker.metrics[3]["f1/grey"] == summary.per_class["grey"].f1
+    assert json.loads((folder / "artifacts" / f"{ENCODER}.json").read_text()) == summary.model_dump(mode="json")
     assert (folder / "artifacts" / f"{ENCODER}.npz").read_bytes() == (folder / f"{ENCODER}.npz").read_bytes()
 
 
 def test_the_epoch_is_that_of_the_best_jaccard_index_and_the_counts_are_its(
-    trained: tuple[dict, RecordingTracker, Path],  # type: ignore[type-arg]
+    trained: tuple[ClassifierScores, RecordingTracker, Path],
 ) -> None:
     summary, tracker, _ = trained
     indices = [tracker.metrics[epoch]["val_miou"] for epoch in (1, 2, 3)]
-    assert summary["best_epoch"] == 1 + int(np.argmax(indices))
-    counts = np.array(summary["confusion"])[:, :3]
+    assert summary.best_epoch == 1 + int(np.argmax(indices))
+    counts = np.array(summary.confusion)[:, :3]
     jaccard = np.diag(counts) / (counts.sum(0) + counts.sum(1) - np.diag(counts))
     assert jaccard.mean() == pytest.approx(max(indices))
 
 
 def test_segmentation_begins_with_the_trained_encoder_and_its_identity_is_the_files_content(
-    trained: tuple[dict, RecordingTracker, Path],  # type: ignore[type-arg]
+    trained: tuple[ClassifierScores, RecordingTracker, Path],
     tmp_path: Path,
 ) -> None:
     weights = trained[2] / f"{ENCODER}.npz"
@@ -170,7 +170,7 @@ def test_segmentation_begins_with_the_trained_encoder_and_its_identity_is_the_fi
 
 
 def test_a_checkpoint_of_other_first_weights_is_refused(
-    trained: tuple[dict, RecordingTracker, Path],  # type: ignore[type-arg]
+    trained: tuple[ClassifierScores, RecordingTracker, Path],
 ) -> None:
     weights = str(trained[2] / f"{ENCODER}.npz")
     with pytest.raises(TrainingError, match=r"another fit \(different: weights\)"):
@@ -191,12 +191,12 @@ def test_a_checkpoint_of_other_first_weights_is_refused(
         )
 
 
-def test_what_is_done_is_not_done_again(trained: tuple[dict, RecordingTracker, Path]) -> None:  # type: ignore[type-arg]
+def test_what_is_done_is_not_done_again(trained: tuple[ClassifierScores, RecordingTracker, Path]) -> None:
     summary, tracker, folder = trained
     again = RecordingTracker(artifacts=folder / "artifacts")
     found, lines = run(folder, again)
     assert found == summary
-    assert lines == said(summary)
+    assert lines == summary.describe()
     assert list(again.metrics) == [3]
     assert again.metrics[3]["accuracy"] == tracker.metrics[3]["accuracy"]
 
@@ -211,7 +211,7 @@ def test_memory_that_runs_out_is_told_with_its_estimate(tmp_path: Path) -> None:
 
 
 def test_killed_after_an_epoch_it_ends_with_the_same_weights(
-    trained: tuple[dict, RecordingTracker, Path],  # type: ignore[type-arg]
+    trained: tuple[ClassifierScores, RecordingTracker, Path],
     tmp_path: Path,
 ) -> None:
     class Dying(RecordingTracker):

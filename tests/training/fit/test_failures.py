@@ -168,7 +168,7 @@ def test_memory_that_runs_out_in_a_loader_keeps_the_checkpoint(tmp_path: Path) -
 def remedies(training: Training, **options: object) -> str:
     with (
         pytest.raises(TrainingError) as caught,
-        failures.explained(training, sources=(), **{"memory": None, "budget": None, **options}),  # type: ignore[arg-type]
+        failures.explain_failures(training, sources=(), **{"memory": None, "budget": None, **options}),  # type: ignore[arg-type]
     ):
         raise MemoryError
     return caught.value.remedy

@@ -23,7 +23,7 @@ from segline.training.fit.checkpoint import assign, values
 from segline.training.fit.fit import FitResult, fit
 from segline.training.fit.job import Job
 from segline.training.objective import optimizers
-from segline.training.objective.deep_supervision import supervised
+from segline.training.objective.deep_supervision import supervise
 from segline.training.objective.losses import SegmentationLoss
 from segline.training.objective.schedule import WarmUpDecay
 
@@ -140,7 +140,7 @@ def test_deep_supervision_trains_every_head_and_measures_the_first(network: str,
 
 
 def test_the_loss_of_several_heads_is_their_weighted_mean_on_masks_of_their_sides() -> None:
-    model = supervised(models.build(ModelConfig(network="unet", classes=CLASSES, width=4, depth=3, heads=3)))
+    model = supervise(models.build(ModelConfig(network="unet", classes=CLASSES, width=4, depth=3, heads=3)))
     model.compile("sgd", loss=SegmentationLoss())
     image, mask = Train().batch(0)
     found = model.test_on_batch(image, mask, return_dict=True)["loss"]

@@ -15,9 +15,7 @@ _FILTERS = (32, 64, 128, 256, 512)
 
 def features(image: Any, output_stride: int) -> tuple[Any, Any]:
     """Compute low features (N, H/4, W/4, 64) and deep features (N, H/s, W/s, 512)."""
-    tensor = low = layers.Conv2D(
-        32, 5, padding="same", use_bias=False, kernel_initializer=blocks.INITIALIZER, name="stem"
-    )(image)
+    tensor = low = blocks.convolution(image, 32, kernel=5, use_bias=False, activation=None, name="stem")
     reached, dilation = 1, 1
     for place, filters in enumerate(_FILTERS, start=1):
         stride = 2 if reached < output_stride else 1
@@ -37,7 +35,7 @@ def _add_block(previous: Any, filters: int, *, stride: int, dilation: int, name:
         tensor = layers.Activation("relu", name=f"{name}_{order}_relu")(tensor)
         tensor = blocks.separable(tensor, filters, dilation=dilation, name=f"{name}_{order}")
     tensor = layers.MaxPooling2D(3, strides=stride, padding="same", name=f"{name}_pool")(tensor)
-    residual = layers.Conv2D(
-        filters, 1, strides=stride, use_bias=False, kernel_initializer=blocks.INITIALIZER, name=f"{name}_residual"
-    )(previous)
+    residual = blocks.convolution(
+        previous, filters, kernel=1, strides=stride, use_bias=False, activation=None, name=f"{name}_residual"
+    )
     return layers.Add(name=f"{name}_add")([tensor, residual])

@@ -17,7 +17,7 @@ _OUTPUT_FILTERS = 1280
 def features(image: Any, output_stride: int) -> tuple[Any, Any]:
     """Compute low features (N, H/4, W/4, 24) and deep features (N, H/s, W/s, 1280)."""
     tensor = _convolve(image, 32, kernel=3, strides=2, name="Conv1")
-    tensor = _normalise(tensor, "bn_Conv1")
+    tensor = blocks.normalise(tensor, name="bn_Conv1")
     tensor = layers.ReLU(6.0, name="Conv1_relu")(tensor)
     low, place, reached, dilation = tensor, 0, 2, 1
     for stage, (filters, count, first_stride) in enumerate(_STAGES, start=1):
@@ -32,7 +32,7 @@ def features(image: Any, output_stride: int) -> tuple[Any, Any]:
         if stage == _LOW_STAGE:
             low = tensor
     tensor = _convolve(tensor, _OUTPUT_FILTERS, name="Conv_1")
-    tensor = _normalise(tensor, "Conv_1_bn")
+    tensor = blocks.normalise(tensor, name="Conv_1_bn")
     return low, layers.ReLU(6.0, name="out_relu")(tensor)
 
 
@@ -43,7 +43,7 @@ def _add_block(previous: Any, filters: int, place: int, *, stride: int, dilation
     tensor = previous
     if place:
         tensor = _convolve(tensor, 6 * width, name=f"{name}_expand")
-        tensor = layers.ReLU(6.0, name=f"{name}_expand_relu")(_normalise(tensor, f"{name}_expand_BN"))
+        tensor = layers.ReLU(6.0, name=f"{name}_expand_relu")(blocks.normalise(tensor, name=f"{name}_expand_BN"))
     tensor = blocks.DepthwiseConv2D(
         3,
         strides=stride,
@@ -53,23 +53,14 @@ def _add_block(previous: Any, filters: int, place: int, *, stride: int, dilation
         depthwise_initializer=blocks.INITIALIZER,
         name=f"{name}_depthwise",
     )(tensor)
-    tensor = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(_normalise(tensor, f"{name}_depthwise_BN"))
-    tensor = _normalise(_convolve(tensor, filters, name=f"{name}_project"), f"{name}_project_BN")
+    tensor = layers.ReLU(6.0, name=f"{name}_depthwise_relu")(blocks.normalise(tensor, name=f"{name}_depthwise_BN"))
+    tensor = _convolve(tensor, filters, name=f"{name}_project")
+    tensor = blocks.normalise(tensor, name=f"{name}_project_BN")
     same = width == filters and stride == 1 and place > 0
     return layers.Add(name=f"{name}_add")([previous, tensor]) if same else tensor
 
 
 def _convolve(tensor: Any, filters: int, *, name: str, kernel: int = 1, strides: int = 1) -> Any:
-    return layers.Conv2D(
-        filters,
-        kernel,
-        strides=strides,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=blocks.INITIALIZER,
-        name=name,
-    )(tensor)
-
-
-def _normalise(tensor: Any, name: str) -> Any:
-    return layers.BatchNormalization(epsilon=1e-3, momentum=0.9, name=name)(tensor)
+    return blocks.convolution(
+        tensor, filters, kernel=kernel, strides=strides, use_bias=False, activation=None, name=name
+    )

@@ -19,15 +19,8 @@ def features(image: Any, output_stride: int) -> tuple[Any, Any]:
     """Compute low features (N, H/4, W/4, 128) and deep features (N, H/s, W/s, 2048)."""
     tensor = image
     for order, (filters, stride) in enumerate(((32, 2), (64, 1)), start=1):
-        tensor = layers.Conv2D(
-            filters,
-            3,
-            strides=stride,
-            padding="same",
-            use_bias=False,
-            kernel_initializer=blocks.INITIALIZER,
-            name=f"block1_conv{order}",
-        )(tensor)
+        name = f"block1_conv{order}"
+        tensor = blocks.convolution(tensor, filters, strides=stride, use_bias=False, activation=None, name=name)
         tensor = _rectify(blocks.normalise(tensor, name=f"block1_conv{order}_bn"), f"block1_conv{order}_act")
     tensor = low = _halve(tensor, 2, (128, 128), first_relu=False)
     tensor = _halve(tensor, 3, (256, 256))
@@ -61,14 +54,9 @@ def _halve(
             tensor = _rectify(tensor, f"{name}_sepconv{order}_act")
         tensor = _convolve(tensor, count, f"{name}_sepconv{order}", dilation)
     tensor = layers.MaxPooling2D(3, strides=stride, padding="same", name=f"{name}_pool")(tensor)
-    residual = layers.Conv2D(
-        filters[-1],
-        1,
-        strides=stride,
-        use_bias=False,
-        kernel_initializer=blocks.INITIALIZER,
-        name=f"{name}_residual",
-    )(previous)
+    residual = blocks.convolution(
+        previous, filters[-1], kernel=1, strides=stride, use_bias=False, activation=None, name=f"{name}_residual"
+    )
     return layers.Add(name=f"{name}_add")([tensor, blocks.normalise(residual, name=f"{name}_residual_bn")])
 
 

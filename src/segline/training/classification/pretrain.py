@@ -45,7 +45,7 @@ class ImageClasses:
         return np.array([[[self.names.index(self.label(name))]] for name in ids], dtype=np.uint8)
 
 
-def image_classes(task: str, label: Callable[[str], str], ids: Sequence[str]) -> ImageClasses:
+def collect_classes(task: str, label: Callable[[str], str], ids: Sequence[str]) -> ImageClasses:
     """Collect the classes that occur among the samples `ids`, in the order of their names.
 
     Raises:

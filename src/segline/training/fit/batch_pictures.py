@@ -7,7 +7,7 @@ import numpy as np
 
 from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.data.images.decode import write_png
-from segline.inference.overlay import hatched, overlay, present, with_legend
+from segline.inference.overlay import draw_stripes, overlay, present, with_legend
 from segline.storage import atomic_file
 from segline.training.fit.batch_sequence import Batch
 
@@ -42,7 +42,9 @@ def _draw_cell(image: Image, mask: Mask, labels: LabelMap) -> Image:
     size = round(mask.shape[1] * scale), round(mask.shape[0] * scale)
     image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST))
     mask = np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST))
-    covered = np.where(_find_edges(mask)[..., None], np.uint8(255), hatched(overlay(image, mask, labels), mask == VOID))
+    covered = np.where(
+        _find_edges(mask)[..., None], np.uint8(255), draw_stripes(overlay(image, mask, labels), mask == VOID)
+    )
     pair = np.concatenate([image, covered], axis=1)
     return np.pad(pair, ((0, _GAP), (0, _GAP), (0, 0)), constant_values=255)
 

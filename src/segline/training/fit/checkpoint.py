@@ -49,7 +49,7 @@ class Progress:
         return patience is not None and self.epochs - self.best_epoch >= patience
 
     def after(self, metrics: Mapping[str, float], model: keras.Model, *, objective: str) -> "Progress":
-        """Return the progress after one more epoch; its weights become the best if its `objective` is the highest."""
+        """Return the progress after one more epoch; its weights become the best if its `objective` is a new maximum."""
         history = (*self.history, dict(metrics))
         if self.best and metrics[objective] <= self.history[self.best_epoch - 1][objective]:
             return replace(self, history=history)

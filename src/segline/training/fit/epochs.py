@@ -16,7 +16,7 @@ from segline.training.fit.checkpoint import Checkpoint, Progress, assign, values
 from segline.training.fit.failures import Divergence
 from segline.training.fit.job import Job
 from segline.training.fit.validation_score import OBJECTIVE
-from segline.training.objective.optimizers import averages, first_bad_step
+from segline.training.objective.optimizers import find_bad_step, list_averages
 from segline.training.tracker import Tracker
 
 
@@ -92,7 +92,7 @@ class EpochEnd(keras.callbacks.Callback):
     @contextmanager
     def _averaged(self) -> Iterator[None]:
         """Use the moving averages as weights inside the block, if they are kept; then restore the weights."""
-        moving = averages(self.model.optimizer)
+        moving = list_averages(self.model.optimizer)
         weights = self.model.trainable_variables if moving else []
         before = values(weights)
         assign(weights, values(moving))
@@ -124,7 +124,7 @@ class EpochEnd(keras.callbacks.Callback):
         A bad gradient comes one step before the bad loss that it causes.
         """
         bad = {step: f"loss {loss}" for step, loss in self._losses.items() if not math.isfinite(loss)}
-        gradient = first_bad_step(self.model.optimizer)
+        gradient = find_bad_step(self.model.optimizer)
         if gradient is not None:
             bad.setdefault(gradient - self._done, "a gradient that is NaN or infinite")
         if bad:

@@ -54,7 +54,7 @@ class Divergence:
 
 
 @contextmanager
-def explained(
+def explain_failures(
     training: Training, *, memory: Memory | None, budget: float | None, sources: Sequence[batch_sequence.Sequence]
 ) -> Iterator[None]:
     """Explain in terms of ``params.yaml`` that memory ran out; raise errors of `sources` as they were.

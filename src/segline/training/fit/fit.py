@@ -18,12 +18,12 @@ from segline.training.fit.bar import EpochBars
 from segline.training.fit.batch_sequence import Batches, ValidationBatches
 from segline.training.fit.checkpoint import Checkpoint, History, Progress, assign
 from segline.training.fit.epochs import EpochEnd
-from segline.training.fit.failures import Memory, explained
+from segline.training.fit.failures import Memory, explain_failures
 from segline.training.fit.job import Job
 from segline.training.fit.seeding import reseed
 from segline.training.fit.validation_score import OBJECTIVE, validate
 from segline.training.objective import optimizers
-from segline.training.objective.deep_supervision import supervised
+from segline.training.objective.deep_supervision import supervise
 from segline.training.objective.losses import SegmentationLoss
 from segline.training.objective.validation_metrics import MeanIoU
 from segline.training.tracker import Tracker
@@ -90,13 +90,13 @@ def fit(
         StorageError: `checkpoint` cannot be written.
     """
     job.check()
-    shared = backend.accelerators(job.training.batch) if devices is None else list(devices)
+    shared = backend.list_accelerators(job.training.batch) if devices is None else list(devices)
     classes = job.model_config.classes
     training_batches = batch_sequence.Sequence(train, first=0, last=job.steps, classes=classes)
     validation_batches = batch_sequence.Sequence(validation, first=0, last=len(validation), classes=classes)
     keeper = None if checkpoint is None else Checkpoint(path=checkpoint, identity=job.identity())
     with (
-        explained(job.training, memory=memory, budget=budget, sources=(training_batches, validation_batches)),
+        explain_failures(job.training, memory=memory, budget=budget, sources=(training_batches, validation_batches)),
         backend.spread(shared),
         EpochBars(steps=job.training.steps, batch=job.training.batch) as bars,
     ):
@@ -120,7 +120,7 @@ def fit(
 
 def _build(job: Job) -> keras.Model:
     with backend.precision(job.training.precision):
-        return supervised(models.build(job.model_config))
+        return supervise(models.build(job.model_config))
 
 
 def _compile(job: Job, metric: MeanIoU, *, devices: int, xla: bool | None) -> keras.Model:

@@ -41,7 +41,7 @@ class Supervised(keras.Model):
         return super().compute_metrics(x, y, y_pred[0], sample_weight)
 
 
-def supervised(model: keras.Model) -> keras.Model:
+def supervise(model: keras.Model) -> keras.Model:
     """Return a model of the same layers whose heads are all trained once it is compiled."""
     if len(model.outputs) == 1:
         return model

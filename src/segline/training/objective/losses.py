@@ -19,7 +19,7 @@ import numpy.typing as npt
 from keras import ops
 
 from segline.config import Loss
-from segline.training.backend import gathered, share_of, summed
+from segline.training.backend import divide_among_devices, gather, sum_over_devices
 
 _SMOOTH = 1e-6
 _BELOW_ALL = -1.0  # below every error and every cross-entropy: void is sorted behind all labelled pixels
@@ -49,7 +49,7 @@ class SegmentationLoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Compute the scalar float32 loss of masks `y_true` and logits `y_pred`."""
-        return share_of(segmentation_loss(y_true, y_pred, self.settings, class_weights=self.class_weights))
+        return divide_among_devices(segmentation_loss(y_true, y_pred, self.settings, class_weights=self.class_weights))
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -84,7 +84,7 @@ def segmentation_loss(
     """
     chosen = settings or Loss()
     exact = ops.cast(logits, "float32")
-    truth = labelled_one_hot(mask, exact.shape[-1])
+    truth = encode_one_hot(mask, exact.shape[-1])
     # Void goes before the arithmetic: 0 times a NaN would be NaN.
     known = ops.where(ops.any(truth > 0, axis=-1, keepdims=True), exact, 0.0)
     log_probability = ops.log_softmax(known, axis=-1)
@@ -99,7 +99,7 @@ def segmentation_loss(
     return sum(factor * TERMS[name].function(pixels, chosen) for name, factor in factors.items() if factor)
 
 
-def labelled_one_hot(mask: Any, classes: int) -> Any:
+def encode_one_hot(mask: Any, classes: int) -> Any:
     """Encode train ids (...) of any number type as one-hot float32 (..., C); all zero where void."""
     return ops.cast(ops.equal(ops.expand_dims(ops.cast(mask, "int32"), -1), ops.arange(classes)), "float32")
 
@@ -153,8 +153,8 @@ def hard_examples(pixels: Pixels, settings: Loss) -> Any:
     Online hard example mining (Shrivastava et al. 2016, arXiv:1604.03540). Class weights make the pixels of
     a rare class harder. The sum is divided by the plain number of pixels.
     """
-    labelled = ops.reshape(gathered(ops.sum(pixels.truth, axis=-1)), (-1,)) > 0
-    entropy = ops.reshape(gathered(pixels.weights * pixels.entropy), (-1,))
+    labelled = ops.reshape(gather(ops.sum(pixels.truth, axis=-1)), (-1,)) > 0
+    entropy = ops.reshape(gather(pixels.weights * pixels.entropy), (-1,))
     ordered = -ops.sort(-ops.where(labelled, entropy, _BELOW_ALL))
     counted = ops.cast(labelled, "int32")  # float32 cannot count beyond 2 ** 24
     count = ops.ceil(settings.hard_share * ops.cast(ops.sum(counted), "float32"))
@@ -170,7 +170,7 @@ def soft_dice(pixels: Pixels, settings: Loss) -> Any:  # noqa: ARG001
     truth, probability = pixels.truth, ops.exp(pixels.log_probability)
     labelled = ops.sum(truth, axis=-1, keepdims=True)
     axes = tuple(range(len(truth.shape) - 1))
-    size, shared, claimed = summed(
+    size, shared, claimed = sum_over_devices(
         [ops.sum(part, axis=axes) for part in (truth, truth * probability, labelled * probability)]
     )
     scores = (2 * shared + _SMOOTH) / (size + claimed + _SMOOTH)
@@ -184,8 +184,8 @@ def lovasz_softmax(pixels: Pixels, settings: Loss) -> Any:  # noqa: ARG001
     adds to the Jaccard loss.
     """
     classes = pixels.truth.shape[-1]
-    one_hot = ops.reshape(gathered(pixels.truth), (-1, classes))
-    probability = ops.reshape(gathered(ops.exp(pixels.log_probability)), (-1, classes))
+    one_hot = ops.reshape(gather(pixels.truth), (-1, classes))
+    probability = ops.reshape(gather(ops.exp(pixels.log_probability)), (-1, classes))
     flat = ops.cast(one_hot, "int32")  # float32 cannot count beyond 2 ** 24
     labelled = ops.sum(flat, axis=-1, keepdims=True)
     errors = ops.where(labelled > 0, ops.abs(one_hot - probability), _BELOW_ALL)
@@ -202,7 +202,7 @@ def lovasz_softmax(pixels: Pixels, settings: Loss) -> Any:  # noqa: ARG001
 
 def _mean(total: Any, weight: Any) -> Any:
     """Divide the sum of `total` by that of `weight`; 0 where all weights are 0."""
-    return _divide(*summed([ops.sum(total), ops.sum(weight)]))
+    return _divide(*sum_over_devices([ops.sum(total), ops.sum(weight)]))
 
 
 def _divide(total: Any, weight: Any) -> Any:

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from segline.config import Training
-from segline.training.backend import summed
+from segline.training.backend import sum_over_devices
 from segline.training.objective.schedule import WarmUpDecay
 
 
@@ -76,13 +76,13 @@ def build(training: Training, schedule: WarmUpDecay, model: keras.Model) -> kera
     return optimizer
 
 
-def averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+def list_averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """List the moving averages of the trainable variables, in their order; empty where none are kept."""
     inner = _unwrap(optimizer)
     return list(inner._model_variables_moving_average) if inner.use_ema else []
 
 
-def first_bad_step(optimizer: keras.optimizers.Optimizer) -> int | None:
+def find_bad_step(optimizer: keras.optimizers.Optimizer) -> int | None:
     """Return the first step with a gradient that is not finite, from 0 over the whole fit; None without one.
 
     Under float16 it is always None: such gradients only adapt the scale of the loss and change no weight.
@@ -109,7 +109,7 @@ class _WatchingGradients(keras.optimizers.Optimizer):
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         if self.outermost:
-            grads = summed(list(grads))
+            grads = sum_over_devices(list(grads))
         self._remember_bad_step(grads)
         super().apply(grads, trainable_variables)
 
@@ -141,4 +141,4 @@ class _LossScale(keras.optimizers.LossScaleOptimizer):
     """Scale the loss by the gradients of all devices that share a batch; Keras 3.15 looks at the first one's."""
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        super().apply(summed(list(grads)), trainable_variables)
+        super().apply(sum_over_devices(list(grads)), trainable_variables)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from segline.training.objective.losses import labelled_one_hot
+from segline.training.objective.losses import encode_one_hot
 
 Counts = npt.NDArray[np.int64]
 
@@ -41,9 +41,9 @@ class MeanIoU(keras.metrics.Metric):
         """Count a batch; `sample_weight` is refused, because counts have no weights."""
         if sample_weight is not None:
             raise ValueError("MeanIoU takes no sample_weight: to leave pixels out, mark them as void in the mask")
-        truth = labelled_one_hot(y_true, self.classes)
+        truth = encode_one_hot(y_true, self.classes)
         labelled = ops.sum(truth, axis=-1, keepdims=True)
-        claimed = labelled * labelled_one_hot(ops.argmax(y_pred, axis=-1), self.classes)
+        claimed = labelled * encode_one_hot(ops.argmax(y_pred, axis=-1), self.classes)
         # Per image first, in float32 (exact to 16.7 million pixels): integer sums of whole masks run on the host.
         shared = ops.sum(truth * claimed, axis=(1, 2))
         union = ops.sum(truth + claimed, axis=(1, 2)) - shared

@@ -6,6 +6,6 @@ plans everywhere. A value in ``params.yaml`` overrides the rule, and the later r
 """
 
 from segline.training.plan.derivation import asked, make, neighbours
-from segline.training.plan.plan import Line, Plan, read
+from segline.training.plan.plan import Line, Plan
 
-__all__ = ["Line", "Plan", "asked", "make", "neighbours", "read"]
+__all__ = ["Line", "Plan", "asked", "make", "neighbours"]

@@ -14,7 +14,7 @@ from segline.errors import ConfigError
 from segline.training.fit.memory_estimate import Footprint
 from segline.training.plan.constants import BATCH, BATCH_SHARE, CONTEXT, IMBALANCE, RARE, SIDE
 from segline.training.plan.facts import Facts, Size
-from segline.training.plan.memory_budget import MemoryBudget, gibibytes, rounded_up
+from segline.training.plan.memory_budget import MemoryBudget, format_budget, format_size
 from segline.training.plan.plan import Draft
 
 
@@ -36,7 +36,7 @@ class Certain:
 
     def describe(self, crop: Size, batch: int) -> str:
         """Say in words how much memory they take."""
-        return f"{' or '.join(self.networks)} with {batch} crops takes {gibibytes(self.takes(crop, batch))}"
+        return f"{' or '.join(self.networks)} with {batch} crops takes {format_size(self.takes(crop, batch))}"
 
 
 def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequence[int], *, given: bool) -> Certain:
@@ -52,17 +52,17 @@ def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequen
         return Certain(memory, tuple(candidates), width)
     if fitting and not given:
         return Certain(memory, (fitting[0],), width)
-    each = ", ".join(f"{network} {gibibytes(need)}" for network, need in needs.items())
+    each = ", ".join(f"{network} {format_size(need)}" for network, need in needs.items())
     least = max(needs.values()) if given else min(needs.values())
     raise ConfigError(
         "training.memory",
-        found=f"a budget of {gibibytes(memory.limit)}, too small for any crop",
-        expected=f"at least {gibibytes(least)}: {batch} crops of {MULTIPLE}x{MULTIPLE} at width {width} take {each}",
-        remedy=f"raise training.memory to {rounded_up(least)}",
+        found=f"a budget of {format_size(memory.limit)}, too small for any crop",
+        expected=f"at least {format_size(least)}: {batch} crops of {MULTIPLE}x{MULTIPLE} at width {width} take {each}",
+        remedy=f"raise training.memory to {format_budget(least)}",
     )
 
 
-def crop_for(facts: Facts, certain: Certain, short_side: int | None, *, given: int | None) -> tuple[Size, str]:
+def choose_crop(facts: Facts, certain: Certain, short_side: int | None, *, given: int | None) -> tuple[Size, str]:
     """Find the largest crop that fits with the wanted batch; else with a smaller batch; else with less context.
 
     Args:
@@ -73,14 +73,14 @@ def crop_for(facts: Facts, certain: Certain, short_side: int | None, *, given: i
     """
     whole = _find_largest(facts, short_side)
     context = _find_context(facts, whole)
-    enough = [crop for crop in shrinking(whole) if crop[0] >= context[0] and crop[1] >= context[1]]
+    enough = [crop for crop in shrink_crop(whole) if crop[0] >= context[0] and crop[1] >= context[1]]
     for crop in enough:
         batch = given or min(BATCH[1], _limit_batch(facts, crop))
         if certain.fits(crop, batch):
             full = "the median prepared image" if crop == whole else "as large as fits into memory"
             return crop, f"{full}: {certain.describe(crop, batch)}"
     batch = given or BATCH[0]
-    for crop in shrinking(enough[-1]):
+    for crop in shrink_crop(enough[-1]):
         if certain.fits(crop, batch):
             wanted = f"with their context, objects need {context[0]}x{context[1]}"
             return crop, f"as large as fits into memory: {certain.describe(crop, batch)}; {wanted}"
@@ -90,7 +90,7 @@ def crop_for(facts: Facts, certain: Certain, short_side: int | None, *, given: i
 def _find_largest(facts: Facts, short_side: int | None) -> Size:
     """Round the median prepared image down to whole multiples."""
     cap = largest_crop(short_side) or (SIDE, SIDE)
-    height, width = (min(multiple_below(side), most, SIDE) for side, most in zip(facts.size, cap, strict=True))
+    height, width = (min(round_down(side), most, SIDE) for side, most in zip(facts.size, cap, strict=True))
     return height, width
 
 
@@ -98,7 +98,7 @@ def _find_context(facts: Facts, whole: Size) -> Size:
     """Compute the crop that an object of the median class needs with its surroundings, within the image."""
     if facts.thing is None:
         return MULTIPLE, MULTIPLE
-    height, width = (min(multiple_above(CONTEXT * side), most) for side, most in zip(facts.thing, whole, strict=True))
+    height, width = (min(round_up(CONTEXT * side), most) for side, most in zip(facts.thing, whole, strict=True))
     return height, width
 
 
@@ -107,7 +107,7 @@ def _limit_batch(facts: Facts, crop: Size) -> int:
     return max(BATCH[0], int(BATCH_SHARE * facts.pixels / math.prod(crop)))
 
 
-def batch_for(facts: Facts, certain: Certain, crop: Size) -> tuple[int, str]:
+def choose_batch(facts: Facts, certain: Certain, crop: Size) -> tuple[int, str]:
     """Put as many crops into a batch as fit, up to the limits of `BATCH` and `BATCH_SHARE`.
 
     Returns:
@@ -133,8 +133,8 @@ def check_given(certain: Certain, crop: Size, batch: int) -> None:
         raise ConfigError(
             "training.crop",
             found=f"{crop[0]}x{crop[1]}, of which {certain.describe(crop, batch)} at width {certain.width}",
-            expected=f"at most {gibibytes(certain.memory.limit)} (training.memory)",
-            remedy=f"lower training.crop or training.batch, or raise training.memory to {rounded_up(need)}",
+            expected=f"at most {format_size(certain.memory.limit)} (training.memory)",
+            remedy=f"lower training.crop or training.batch, or raise training.memory to {format_budget(need)}",
         )
 
 
@@ -154,23 +154,23 @@ def settle_validation_batch(
         return max(peak.of_validation(size=padded, batch=images) for peak in peaks)
 
     height, width = facts.validated
-    padded = multiple_above(height), multiple_above(width)  # as `data.batches.loader.Whole` pads them
+    padded = round_up(height), round_up(width)  # as `data.batches.loader.Whole` pads them
     fitting = next((number for number in range(batch, 0, -1) if most(number) <= memory.limit), 0)
     if fitting == 0:
         raise ConfigError(
             "training.memory",
-            found=f"a budget of {gibibytes(memory.limit)}",
-            expected=f"{gibibytes(most(1))} for validating one whole image, which has up to {height}x{width} pixels",
-            remedy=f"lower prepare.short_side, or raise training.memory to {rounded_up(most(1))}",
+            found=f"a budget of {format_size(memory.limit)}",
+            expected=f"{format_size(most(1))} for validating one whole image, which has up to {height}x{width} pixels",
+            remedy=f"lower prepare.short_side, or raise training.memory to {format_budget(most(1))}",
         )
     settled = draft.settle("training.validation_batch", fitting, f"whole images of up to {height}x{width} that fit")
     images = settled or batch
     if most(images) > memory.limit:
         raise ConfigError(
             "training.validation_batch",
-            found=f"{images} images of up to {height}x{width} pixels, which take {gibibytes(most(images))}",
-            expected=f"at most {gibibytes(memory.limit)} (training.memory)",
-            remedy=f"lower it to {fitting}, or raise training.memory to {rounded_up(most(images))}",
+            found=f"{images} images of up to {height}x{width} pixels, which take {format_size(most(images))}",
+            expected=f"at most {format_size(memory.limit)} (training.memory)",
+            remedy=f"lower it to {fitting}, or raise training.memory to {format_budget(most(images))}",
         )
 
 
@@ -196,7 +196,7 @@ def _measure_imbalance(facts: Facts) -> float:
     return median(shares) / min(shares) if shares else 1.0
 
 
-def shrinking(largest: Size) -> Iterator[Size]:
+def shrink_crop(largest: Size) -> Iterator[Size]:
     """Yield crops from `largest` down to the smallest.
 
     Each is shorter than the one before along the side that is larger relative to `largest`. As in nnU-Net, the
@@ -211,11 +211,11 @@ def shrinking(largest: Size) -> Iterator[Size]:
         yield crop
 
 
-def multiple_below(side: int) -> int:
+def round_down(side: int) -> int:
     """Find the largest legal crop side that is not above `side`, or the smallest there is."""
     return max(MULTIPLE, side // MULTIPLE * MULTIPLE)
 
 
-def multiple_above(side: float) -> int:
+def round_up(side: float) -> int:
     """Find the smallest legal crop side that is not below `side`."""
     return max(MULTIPLE, -(-round(side) // MULTIPLE) * MULTIPLE)

@@ -7,9 +7,9 @@ from segline.errors import ConfigError
 from segline.training.fit.memory_estimate import GIBIBYTE
 from segline.training.plan.constants import EDGE, FIXED, MEMORY
 from segline.training.plan.crops import (
-    batch_for,
     check_given,
-    crop_for,
+    choose_batch,
+    choose_crop,
     find_certain,
     settle_drawing,
     settle_validation_batch,
@@ -19,12 +19,12 @@ from segline.training.plan.image_budget import settle_epochs, settle_images
 from segline.training.plan.memory_budget import MemoryBudget
 from segline.training.plan.plan import Draft, Plan
 from segline.training.plan.search_space import (
+    choose_widths,
     settle_augmentation,
     settle_candidates,
     settle_learning_rate,
     settle_options,
     settle_weights,
-    widths_for,
 )
 
 
@@ -54,13 +54,13 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
         edge=EDGE,
         depths=draft.given("search.depth"),
     )
-    certain = find_certain(memory, candidates, widths or widths_for(facts)[:1], given=networks is not None)
-    derived = crop_for(facts, certain, short_side, given=draft.given("training.batch"))
+    certain = find_certain(memory, candidates, widths or choose_widths(facts)[:1], given=networks is not None)
+    derived = choose_crop(facts, certain, short_side, given=draft.given("training.batch"))
     crop = tuple(draft.settle("training.crop", *derived))
-    batch = draft.settle("training.batch", *batch_for(facts, certain, crop))
+    batch = draft.settle("training.batch", *choose_batch(facts, certain, crop))
     check_given(certain, crop, batch)
     images = settle_images(draft, crop=crop)
-    peaks = settle_candidates(draft, memory, candidates, widths or widths_for(facts), crop=crop, batch=batch)
+    peaks = settle_candidates(draft, memory, candidates, widths or choose_widths(facts), crop=crop, batch=batch)
     settle_validation_batch(draft, facts, memory, peaks.values(), batch=batch)
     settle_epochs(draft, facts, images=images, batch=batch)
     settle_learning_rate(draft, batch=batch)

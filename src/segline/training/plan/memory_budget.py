@@ -34,7 +34,7 @@ class MemoryBudget:
     edge: tuple[int, int]
     depths: tuple[int, ...] | None = None
 
-    def depths_for(self, crop: Size) -> tuple[int, ...]:
+    def choose_depths(self, crop: Size) -> tuple[int, ...]:
         """Find the depths that bring the crop's shorter side within `edge`; the nearest depth if none does.
 
         Only depths that halve both sides evenly and suffice for the number of heads are considered.
@@ -67,7 +67,7 @@ class MemoryBudget:
             "width": width,
             "dropout": self.training.dropout,
         }
-        offered = {"depth": (max(self.depths_for(crop)),), **self.search.offered}
+        offered = {"depth": (max(self.choose_depths(crop)),), **self.search.offered}
         own = {option: values for option, values in offered.items() if models.has_option(network, option)}
         forms = (
             ModelConfig.model_validate({**common, **dict(zip(own, values, strict=True))})
@@ -86,11 +86,11 @@ class MemoryBudget:
         return self.takes(network, width, crop=crop, batch=batch) <= self.limit
 
 
-def gibibytes(count: int) -> str:
+def format_size(count: int) -> str:
     """Format a number of bytes in GiB, the unit of budgets."""
     return size_text(count, unit="GiB")
 
 
-def rounded_up(size: int) -> str:
+def format_budget(size: int) -> str:
     """Round `size` bytes up to a budget in GiB, as ``params.yaml`` writes it."""
     return f"{math.ceil(10 * size / GIBIBYTE) / 10:.1f}"

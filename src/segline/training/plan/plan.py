@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from segline.config import Params, Search, Training, completed
-from segline.storage import read_json, write_text
+from segline.storage import write_text
 
 _NOT_GIVEN = object()
 
@@ -62,12 +62,6 @@ class Plan:
             StorageError: no room or no right to write.
         """
         write_text(path, json.dumps(asdict(self), indent=1) + "\n")
-
-
-def read(path: Path) -> Plan:
-    """Read the plan that `Plan.write` wrote to `path`."""
-    content = read_json(path)
-    return Plan(**{**content, "lines": tuple(Line(**line) for line in content["lines"])})
 
 
 def section(lines: Sequence[Line], name: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def settle_options(draft: Draft, facts: Facts, candidates: Sequence[str]) -> dic
     return options
 
 
-def widths_for(facts: Facts) -> tuple[int, ...]:
+def choose_widths(facts: Facts) -> tuple[int, ...]:
     """Choose the filters of the first level, where ``params.yaml`` gives none: more for more pixels."""
     return next(widths for least, widths in reversed(WIDTHS) if facts.pixels >= least)
 
@@ -67,7 +67,7 @@ def settle_candidates(
     draft.settle("search.networks", kept, f"{dropped} would not fit" if dropped else "all candidates fit")
     every_width = len(wide) == len(widths)
     draft.settle("search.width", wide, "more filters for more pixels" + ("" if every_width else ", those that fit"))
-    depths = memory.depths_for(crop)
+    depths = memory.choose_depths(crop)
     edges = " or ".join(str(min(crop) // 2**depth) for depth in depths)
     halving = [name for name in draft.given("search.networks", kept) if models.has_option(name, "depth")]
     why = f"the deepest features are {edges} pixels high or wide" if halving else "unused: these networks have no depth"
@@ -79,11 +79,13 @@ def settle_candidates(
 def settle_augmentation(draft: Draft, facts: Facts) -> None:
     """Settle the range of the augmentation's strength."""
     draft.settle(
-        "search.augmentation", _strengths(facts.samples), f"{facts.samples} training images: the fewer, the stronger"
+        "search.augmentation",
+        _choose_strengths(facts.samples),
+        f"{facts.samples} training images: the fewer, the stronger",
     )
 
 
-def _strengths(samples: int) -> tuple[float, float]:
+def _choose_strengths(samples: int) -> tuple[float, float]:
     """Compute the range of the augmentation strength, which falls with the logarithm of the number of images."""
     share = min(1.0, max(0.0, math.log(samples / FEW) / math.log(MANY / FEW)))
     middle = STRENGTH[0] + share * (STRENGTH[1] - STRENGTH[0])

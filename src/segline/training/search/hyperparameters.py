@@ -19,7 +19,7 @@ def check_space(space: Search, training: Training, *, classes: int) -> None:
     """
     offered = {"network": space.networks, "width": space.width[:1], **_options(space)}
     for drawn in itertools.product(*offered.values()):
-        config = candidate(space, training, classes=classes, values=dict(zip(offered, drawn, strict=True)))
+        config = configure_network(space, training, classes=classes, values=dict(zip(offered, drawn, strict=True)))
         stride = models.stride(config)
         if any(side % stride for side in training.crop):
             raise ConfigError(
@@ -30,7 +30,7 @@ def check_space(space: Search, training: Training, *, classes: int) -> None:
             )
 
 
-def candidate(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
+def configure_network(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
     """Configure the network that the drawn `values` describe, with only those options that it has."""
     options = {
         name: next(value for value in offered if value == values[name])  # Keras Tuner turns False into 0
@@ -89,7 +89,7 @@ def _options(space: Search) -> dict[str, tuple[Any, ...]]:
     return {"depth": space.depth, "encoder": space.encoders, **asked}
 
 
-def encoders_of(space: Search) -> tuple[str, ...]:
+def list_encoders(space: Search) -> tuple[str, ...]:
     """List the encoders of the trials; none where no network of `space` begins with one."""
     return space.encoders if _takers(space.networks, "encoder") else ()
 

@@ -21,8 +21,8 @@ from segline.training.fit.fit import FitResult, fit
 from segline.training.fit.job import Job
 from segline.training.fit.memory_estimate import budget, by_batch
 from segline.training.search.choice import Choice
-from segline.training.search.hyperparameters import candidate, check_space, make_hyperparameters
-from segline.training.search.tuner import ResumableOracle, Tuner, all_failed
+from segline.training.search.hyperparameters import check_space, configure_network, make_hyperparameters
+from segline.training.search.tuner import ResumableOracle, Tuner, report_all_failed
 from segline.training.tracker import Tracker
 
 Splits = tuple[Batches, ValidationBatches]
@@ -103,7 +103,7 @@ class _Trials:
     def model_config(self, trial: Trial) -> ModelConfig:
         """Configure the network that `trial` describes."""
         values = trial.hyperparameters.values
-        config = candidate(self.space, self.training, classes=self.classes, values=values)
+        config = configure_network(self.space, self.training, classes=self.classes, values=values)
         if config.encoder is None or config.encoder not in self.weights:
             return config
         first = {"weights": self.weights[config.encoder], "freeze": self.space.freeze}
@@ -158,7 +158,7 @@ def _choose_best(trials: dict[str, Trial], runner: _Trials) -> Choice:
     """Choose the completed trial with the highest score, the earliest of equal ones."""
     completed = [trial for _, trial in sorted(trials.items()) if trial.status == TrialStatus.COMPLETED]
     if not completed:
-        raise all_failed(trials)
+        raise report_all_failed(trials)
     best = max(completed, key=lambda trial: trial.score)
     values = best.hyperparameters.values
     return Choice(

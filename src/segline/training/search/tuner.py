@@ -89,7 +89,7 @@ class Tuner(BaseTuner):
         super().on_trial_end(trial)
         ended = self.oracle.trials.values()
         if len(ended) >= _MAX_FAILURES and all(other.status == TrialStatus.FAILED for other in ended):
-            raise all_failed(self.oracle.trials)
+            raise report_all_failed(self.oracle.trials)
 
     def save(self) -> None:
         """Write the states of oracle and tuner."""
@@ -97,7 +97,7 @@ class Tuner(BaseTuner):
         write_json(Path(self._get_tuner_fname()), self.get_state())
 
 
-def all_failed(trials: Mapping[str, Trial]) -> TrainingError:
+def report_all_failed(trials: Mapping[str, Trial]) -> TrainingError:
     """Make the error for a search in which no trial could be completed."""
     first = trials[min(trials)]
     return TrainingError(
