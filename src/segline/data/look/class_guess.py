@@ -93,7 +93,8 @@ def guess_classes(folder: Path, masks: Sequence[str], names: Names | None, *, re
     )
     if len(looked) < len(masks):
         doubts.append(
-            f"only {len(looked)} of {len(masks)} masks were read: the validate stage will report a class that is in none of them"
+            f"only {len(looked)} of {len(masks)} masks were read; a class that is in none of them is reported when the "
+            "data are validated"
         )
     return (
         _guess_from_colours(counts, areas, names, doubts)
