@@ -36,6 +36,9 @@ from segline.core.statistics.resampling import (
 )
 from segline.core.statistics.trust import MIN_GROUPS_TO_DRAW, caveat, method
 
+SCORE_LIMITS = (0.0, 1.0)
+"""Lowest and highest value that a score can have."""
+
 _ZERO_VARIANCE = 1e-18  # below this, a variance of scores is rounding error
 
 
@@ -75,23 +78,21 @@ def bootstrap(
     *,
     score: Score = mean_iou,
     groups: Sequence[str] | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
     resamples: int,
     confidence: float,
     seed: int,
 ) -> Interval:
-    """Compute the interval of a score of summed counts.
+    """Compute the interval of a score, 0..1, of summed counts.
 
     Args:
         per_image: int64 (N, *shape), for the mean IoU (N, C, C + 1): one confusion matrix an image.
         groups: N names. Images of one name are drawn together; an image without a name ("") is a group of its own.
-        limits: lowest and highest possible value of `score`. They are the interval of a single image, which says
-            nothing about others.
         resamples: how often N images are drawn with replacement, or all groups if there are `MIN_GROUPS_TO_DRAW`.
         confidence: e.g. 0.95.
 
     Returns:
-        The interval, which always contains the score; NaN where the score is NaN.
+        The interval, which always contains the score; NaN where the score is NaN. A single image says nothing about
+        others: its interval is 0 to 1.
 
     Raises:
         ValueError: there is no image, or the number of group names differs from N.
@@ -100,7 +101,6 @@ def bootstrap(
         per_image,
         scores=lambda counts: score(counts)[..., np.newaxis],
         groups=groups,
-        limits=limits,
         resamples=resamples,
         confidence=confidence,
         seed=seed,
@@ -113,7 +113,6 @@ def bootstraps(
     *,
     scores: Scores,
     groups: Sequence[str] | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
     resamples: int,
     confidence: float,
     seed: int,
@@ -123,11 +122,11 @@ def bootstraps(
     Each interval is for its score alone: the chance that all K contain the truth at once is below `confidence`.
     """
     units, images, grouped = sum_to_units(per_image, groups)
-    ends = interval_limits(units, scores, limits, resamples, confidence, np.random.default_rng(seed))
+    ends = interval_limits(units, scores, SCORE_LIMITS, resamples, confidence, np.random.default_rng(seed))
     return [Interval(low=low, high=high, confidence=confidence, images=images, groups=grouped) for low, high in ends]
 
 
-def of_few(interval: Interval, value: float, shown: int, *, limits: tuple[float, float] = (0.0, 1.0)) -> Interval:
+def of_few(interval: Interval, value: float, shown: int, *, limits: tuple[float, float] = SCORE_LIMITS) -> Interval:
     """Widen the interval of a score that only `shown` of the units inform, as a class's IoU does.
 
     The bootstrap uses all units, also those where the class was predicted but is not present. From one unit or
@@ -167,7 +166,7 @@ def interval_limits(
     confidence: float,
     generator: np.random.Generator,
 ) -> list[tuple[float, float]]:
-    """Compute low and high of the interval of each of `scores`, as the module's docstring describes."""
+    """Compute low and high of the interval of each of `scores`, which lie within `limits`."""
     total = units.sum(axis=0)
     found = scores(total[None])[0]
     without = np.concatenate([scores(total - units[part]) for part in split_units(units)])

@@ -37,7 +37,6 @@ def compare(
     *,
     score: Score = mean_iou,
     groups: Sequence[str] | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
     resamples: int,
     confidence: float,
     seed: int,
@@ -53,7 +52,6 @@ def compare(
         second: the same for the other model, in the same order of images. Sums over the last axis depend on the
             truth alone: if they differ, the images differ.
         groups: as in `bootstrap`.
-        limits: of `score`, as in `bootstrap`.
 
     Raises:
         ValueError: there is no image, the images differ, or the number of group names differs from N.
@@ -63,7 +61,7 @@ def compare(
     both, images, grouped = _pair_units(first, second, groups)
     generator = np.random.default_rng(seed)
     ((low, high),) = _compute_difference_limits(
-        both, lambda counts: score(counts)[..., np.newaxis], limits, resamples, confidence, generator
+        both, lambda counts: score(counts)[..., np.newaxis], resamples, confidence, generator
     )
     ours, theirs = both[:, 0], both[:, 1]
     found = float(score(ours.sum(axis=0)) - score(theirs.sum(axis=0)))
@@ -84,7 +82,6 @@ def differences(
     *,
     scores: Scores,
     groups: Sequence[str] | None = None,
-    limits: tuple[float, float] = (0.0, 1.0),
     resamples: int,
     confidence: float,
     seed: int,
@@ -95,7 +92,7 @@ def differences(
     model. The caller must make sure that the images are the same: not every kind of counts shows it.
     """
     both, images, grouped = _pair_units(first, second, groups)
-    ends = _compute_difference_limits(both, scores, limits, resamples, confidence, np.random.default_rng(seed))
+    ends = _compute_difference_limits(both, scores, resamples, confidence, np.random.default_rng(seed))
     return [Interval(low=low, high=high, confidence=confidence, images=images, groups=grouped) for low, high in ends]
 
 
@@ -128,17 +125,15 @@ def _pair_units(first: Counts, second: Counts, groups: Sequence[str] | None) -> 
 def _compute_difference_limits(
     both: Counts,
     scores: Scores,
-    limits: tuple[float, float],
     resamples: int,
     confidence: float,
     generator: np.random.Generator,
 ) -> list[tuple[float, float]]:
-    """Compute `interval_limits` of the first model's scores minus the second's; `limits` are those of the scores."""
-    widest = limits[1] - limits[0]
+    """Compute `interval_limits` of the first model's scores minus the second's."""
 
     def difference(counts: Counts) -> Floats:
         return scores(counts[:, 0]) - scores(counts[:, 1])
 
     if np.array_equal(both[:, 0], both[:, 1]):  # also for a single image
         return [(value, value) for value in difference(both.sum(axis=0)[None])[0].tolist()]
-    return interval_limits(both, difference, (-widest, widest), resamples, confidence, generator)
+    return interval_limits(both, difference, (-1.0, 1.0), resamples, confidence, generator)
