@@ -21,6 +21,8 @@ _MAX_MASKS_READ = 300
 _MAX_PIXELS_READ = 200_000_000  # in all; of coloured masks a tenth, as counting colours takes longer
 _MAX_CLASSES = 256  # void included
 _MAX_CLASSES_DESCRIBED = 12
+_MIN_SHARE_OF_CLASS = 0.0005  # of the pixels, where there are more colours than there can be classes
+_MIN_SHARE_FREQUENT = 0.8  # of the pixels, that the frequent colours must cover
 
 _VOID_NAMES = frozenset(
     {"__ignore__", "_ignore_", "ignore", "ignore_label", "ignored", "dontcare"}
@@ -75,7 +77,7 @@ def guess_classes(folder: Path, masks: Sequence[str], names: Names | None, *, re
     areas: Counter[int] = Counter()
     faults: list[DataError] = []
     with showing(report) as progress:
-        advance = progress.start("masks looked at", len(looked))
+        advance = progress.start("masks read", len(looked))
         for path in looked:
             try:
                 values = read_values(folder / path, coloured=coloured)
@@ -93,8 +95,7 @@ def guess_classes(folder: Path, masks: Sequence[str], names: Names | None, *, re
     )
     if len(looked) < len(masks):
         doubts.append(
-            f"only {len(looked)} of {len(masks)} masks were read; a class that is in none of them is reported when the "
-            "data are validated"
+            f"only {len(looked)} of {len(masks)} masks were read; validation reports classes that are in none of them"
         )
     return (
         _guess_from_colours(counts, areas, names, doubts)
@@ -201,18 +202,9 @@ def _guess_from_colours(
     counts: Counter[int], areas: Counter[int], names: Names | None, doubts: list[str]
 ) -> ClassGuess:
     total = counts.total()
-    frequent = Counter(counts)
-    if len(counts) > _MAX_CLASSES - 2:
-        frequent = Counter({value: count for value, count in counts.items() if count >= 0.0005 * total})
+    frequent = _keep_frequent(counts)
+    if len(frequent) < len(counts):
         left = 1 - frequent.total() / total
-        if left > 0.2 or len(frequent) > _MAX_CLASSES - 2:
-            raise DataError(
-                "masks",
-                found=f"{len(counts)} colours, none of them much more frequent than others",
-                expected=f"masks with at most {_MAX_CLASSES - 2} colours, one for each class",
-                remedy="these look like photographs or overlays: check that images and masks are not exchanged, and "
-                "that these are the right masks where there are several kinds",
-            )
         doubts.append(
             f"{len(counts) - len(frequent)} rare colours ({100 * left:.1f} % of the pixels) are left out; the "
             "validate stage will report them: the masks may have been resized with interpolation, or compressed"
@@ -246,6 +238,27 @@ def _guess_from_colours(
         why=f"the files have three channels and only {len(frequent)} colours",
         doubts=tuple(doubts),
     )
+
+
+def _keep_frequent(counts: Counter[int]) -> Counter[int]:
+    """Keep the colours that are frequent enough to be classes; all of them where there are few.
+
+    Raises:
+        DataError: there are too many even so, or those that are left cover too little.
+    """
+    if len(counts) <= _MAX_CLASSES - 2:
+        return Counter(counts)
+    total = counts.total()
+    frequent = Counter({value: count for value, count in counts.items() if count >= _MIN_SHARE_OF_CLASS * total})
+    if frequent.total() < _MIN_SHARE_FREQUENT * total or len(frequent) > _MAX_CLASSES - 2:
+        raise DataError(
+            "masks",
+            found=f"{len(counts)} colours, none of them much more frequent than others",
+            expected=f"masks with at most {_MAX_CLASSES - 2} colours, one for each class",
+            remedy="these look like photographs or overlays: check that images and masks are not exchanged, and "
+            "that these are the right masks where there are several kinds",
+        )
+    return frequent
 
 
 def _unpack(packed: int) -> Colour:
