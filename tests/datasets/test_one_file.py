@@ -16,7 +16,7 @@ from segline import config
 pytestmark = pytest.mark.lengthy
 
 # The example of docs/architecture.md, with the two fields that it leaves out.
-MORE = '''
+MORE = """
 
 import re
 from dataclasses import replace
@@ -43,7 +43,7 @@ def _draw(seed):
 DATASET = replace(
     DATASET, draw=_draw, names=FileNames(image=re.compile(r"(FudanPed|PennPed)[0-9]{5}"), endings=("silhouette",))
 )
-'''
+"""
 SCRIPT = "from segline.cli import main; main()"
 
 
