@@ -27,7 +27,7 @@ _LISTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "validation
 
 def _pairs(raw: Path) -> list[Pair]:
     found = [
-        _pair(raw, line, split)
+        _parse_line(raw, line, split)
         for name, split in _LISTS
         for line in read_text(raw / _ROOT / "CamVid" / f"{name}.txt").splitlines()
         if line.strip()
@@ -35,7 +35,7 @@ def _pairs(raw: Path) -> list[Pair]:
     return sorted(found, key=lambda pair: pair.id)
 
 
-def _pair(raw: Path, line: str, split: Split) -> Pair:
+def _parse_line(raw: Path, line: str, split: Split) -> Pair:
     """Read one line of a list: the path of an image and the path of its mask.
 
     Raises:
