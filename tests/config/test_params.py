@@ -51,7 +51,7 @@ def test_the_projects_own_params_are_good_and_name_what_exists():
         ),
         ("threads: 2", "threads: 2\n  augmentation: {kind: sized}", "training.augmentation", "", "`heights` with kind"),
         ("trials: 4", "trials: 4\n  batchnorm: [false]", "search.batchnorm", "unknown key", "'batch_norm'?"),
-        ("heads: [1]", "heads: [4]", "search", "heads", "least of `search.depth`"),
+        ("heads: [1]", "heads: [4]", "search", "heads", "lowest of `search.depth`"),
         ("crop: [128, 128]", "crop: 128", "training.crop", "128", "list"),
         ("short_side: 128", "short_side: -5", "prepare.short_side", "-5", "greater than"),
         ("[0.001, 0.01]", "[0.1, 0.01]", "search.learning_rate", "[0.1, 0.01]", "low"),

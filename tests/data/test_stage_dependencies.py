@@ -84,9 +84,6 @@ def _next(module: str, dataset: str) -> set[str]:
         found -= _drawing(dataset)  # `draw`, which only the module `sample` calls
     if module == "segline.datasets.sample":
         found |= _drawing(dataset)
-    if module.startswith("segline.datasets.drawing."):
-        others = {name for name in config.dataset_names() if name != dataset}  # each is drawn from its own file
-        found -= {f"segline.datasets.{name}" for name in others}
     parts = module.split(".")
     return found | {".".join(parts[:end]) for end in range(1, len(parts))}
 

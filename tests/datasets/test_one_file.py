@@ -1,5 +1,6 @@
 """A dataset is added by one file: everything that must know of it finds it there."""
 
+import json
 import os
 import re
 import shutil
@@ -86,15 +87,15 @@ def test_a_new_file_is_a_dataset_in_params_commands_sample_stages_and_scoring(ad
     assert (added.root / "mirror/penn_fudan/PennFudanPed.zip").is_file()
     for stage in ("download", "extract"):
         added.run("data", stage, "penn_fudan")
-    truth = added.root / "data/raw/penn_fudan/PennFudanPed/PedMasks"
-    predictions = added.root / "predictions"
-    predictions.mkdir()
-    for path in truth.iterdir():
-        shutil.copy(path, predictions / path.name.replace("_mask", "_silhouette"))
-    folders = ("--truth", truth, "--prediction", predictions)
-    assert "mIoU 1.0000" in added.run("score", "--dataset", "penn_fudan", *folders)
-    said = added.run("score", "--dataset", "kitti", *folders, fails=True)
-    assert "images named as those of penn_fudan, though the dataset is kitti" in said
+    for kind in ("truth", "prediction"):
+        (added.root / kind).mkdir()
+    for path in (added.root / "data/raw/penn_fudan/PennFudanPed/PedMasks").iterdir():
+        shutil.copy(path, added.root / "truth" / path.name)
+        shutil.copy(path, added.root / "prediction" / path.name.replace("_mask", "_silhouette"))
+    folders = ("--truth", "truth", "--prediction", "prediction")
+    added.run("score", "--dataset", "penn_fudan", *folders, "--json", "score.json")
+    assert json.loads((added.root / "score.json").read_text())["miou"] == 1.0
+    assert "penn_fudan" in added.run("score", "--dataset", "kitti", *folders, fails=True)  # whose images these are
     assert "'penn_fudan'?" in added.run("score", "--dataset", "pen_fudan", *folders, fails=True)
     assert "'penn_fudan'?" in added.run("data", "download", "pen_fudan", fails=True)
 

@@ -27,7 +27,7 @@ _LISTS: tuple[tuple[str, Split], ...] = (("train", "train"), ("val", "validation
 
 def _pairs(raw: Path) -> list[Pair]:
     found = [
-        _pair(raw, line, split)
+        _parse_line(raw, line, split)
         for name, split in _LISTS
         for line in read_text(raw / _ROOT / "CamVid" / f"{name}.txt").splitlines()
         if line.strip()
@@ -35,7 +35,7 @@ def _pairs(raw: Path) -> list[Pair]:
     return sorted(found, key=lambda pair: pair.id)
 
 
-def _pair(raw: Path, line: str, split: Split) -> Pair:
+def _parse_line(raw: Path, line: str, split: Split) -> Pair:
     """Read one line of a list: the path of an image and the path of its mask.
 
     Raises:
@@ -59,8 +59,25 @@ def _strip_prefix(path: str) -> str:
 def _draw(seed: int) -> Iterator[Member]:
     from segline.datasets.drawing import street_archives
 
-    return street_archives.camvid(seed)
+    return street_archives.camvid(seed, top=_ROOT, label_map=_LABEL_MAP)
 
+
+_LABEL_MAP = label_map(
+    [
+        (0, "sky", (128, 128, 128)),
+        (1, "building", (128, 0, 0)),
+        (2, "pole", (192, 192, 128)),
+        (3, "road", (128, 64, 128)),
+        (4, "pavement", (0, 0, 192)),
+        (5, "tree", (128, 128, 0)),
+        (6, "sign", (192, 128, 128)),
+        (7, "fence", (64, 64, 128)),
+        (8, "car", (64, 0, 128)),
+        (9, "pedestrian", (64, 64, 0)),
+        (10, "bicyclist", (0, 128, 192)),
+    ],
+    void=[11],
+)
 
 DATASET = Dataset(
     name="camvid",
@@ -76,22 +93,7 @@ DATASET = Dataset(
             folders=tuple(f"{_ROOT}/CamVid/{name}{end}" for name, _ in _LISTS for end in ("", "annot")),
         ),
     ),
-    label_map=label_map(
-        [
-            (0, "sky", (128, 128, 128)),
-            (1, "building", (128, 0, 0)),
-            (2, "pole", (192, 192, 128)),
-            (3, "road", (128, 64, 128)),
-            (4, "pavement", (0, 0, 192)),
-            (5, "tree", (128, 128, 0)),
-            (6, "sign", (192, 128, 128)),
-            (7, "fence", (64, 64, 128)),
-            (8, "car", (64, 0, 128)),
-            (9, "pedestrian", (64, 64, 0)),
-            (10, "bicyclist", (0, 128, 192)),
-        ],
-        void=[11],
-    ),
+    label_map=_LABEL_MAP,
     protocol="camvid-11/1",
     pairs=_pairs,
     names=FileNames(image=re.compile(r"(0001TP|0006R0|0016E5|Seq05VD)_f?\d{5,6}")),

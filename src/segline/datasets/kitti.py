@@ -153,7 +153,7 @@ def _pairs(raw: Path, *, split: Callable[[int], Split | None]) -> list[Pair]:
 def _draw(seed: int) -> Iterator[Member]:
     from segline.datasets.drawing import street_archives
 
-    return street_archives.kitti(seed)
+    return street_archives.kitti(seed, drives=[*(first for first, _ in DRIVES), FRAMES])
 
 
 DATASET = Dataset(

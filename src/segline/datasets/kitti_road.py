@@ -70,7 +70,8 @@ def _pairs(raw: Path) -> list[Pair]:
 def _draw(seed: int) -> Iterator[Member]:
     from segline.datasets.drawing import street_archives
 
-    return street_archives.kitti_road(seed)
+    blocks = {kind: [*(first for first, _ in BLOCKS[kind]), count] for kind, count in COUNTS.items()}
+    return street_archives.kitti_road(seed, blocks=blocks)
 
 
 DATASET = Dataset(

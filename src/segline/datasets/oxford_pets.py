@@ -51,20 +51,20 @@ def _pairs(raw: Path) -> list[Pair]:
         for line in read_text(raw / "annotations" / f"{listing}.txt").splitlines():
             if line.strip() and not line.startswith("#"):
                 name, breed, *_ = line.split()
-                found.append(_pair(raw, name, breed, split))
+                found.append(_make_pair(raw, name, breed, split))
     return sorted(found, key=lambda pair: pair.id)
 
 
-def _shuffled(raw: Path) -> list[Pair]:
+def _pair_shuffled(raw: Path) -> list[Pair]:
     files = (path.name for path in (raw / "annotations" / "trimaps").glob("*.png"))
     names = [name.removesuffix(".png") for name in sorted(files) if not name.startswith(".")]
     random.Random(_SEED).shuffle(names)  # noqa: S311  the example's generator; no secret depends on it
     held_out = set(names[len(names) - round(len(names) * _HELD_OUT / _TRIMAPS) :])
-    pairs = (_pair(raw, name, _breed(name), "test" if name in held_out else None) for name in names)
+    pairs = (_make_pair(raw, name, _breed(name), "test" if name in held_out else None) for name in names)
     return sorted(pairs, key=lambda pair: pair.id)
 
 
-def _pair(raw: Path, name: str, breed: str, split: Split | None) -> Pair:
+def _make_pair(raw: Path, name: str, breed: str, split: Split | None) -> Pair:
     image, mask = f"images/{name}.jpg", f"annotations/trimaps/{name}.png"
     return Pair(
         id=name,
@@ -109,7 +109,7 @@ DATASET = Dataset(
     protocol="oxford-pets-trimap/1",
     pairs=_pairs,
     extra_scores=("foreground",),
-    splits={"shuffled_1337": _shuffled},
+    splits={"shuffled_1337": _pair_shuffled},
     image_labels={"breed": _breed, "species": _species},
     names=FileNames(image=_IMAGE_NAME),
     draw=_draw,

@@ -143,7 +143,7 @@ def test_a_csv_as_spreadsheets_save_it(tmp_path, text, encoding):
         ("", "t.csv:1", "columns none"),
         ("image,mask,weight\n", "t.csv:1", "weight"),
         ("image,mask\n/data/a.jpg,masks/a.png\n", "t.csv:2 image", "'/data/a.jpg'"),
-        ("image,mask\nimages/a.jpg,../a.png\n", "t.csv:2 mask", "stays in it"),
+        ("image,mask\nimages/a.jpg,../a.png\n", "t.csv:2 mask", "inside it"),
         ("image,mask\nC:\\a.jpg,masks/a.png\n", "t.csv:2 image", "remove the part that leads"),
         ("image,mask\n,masks/a.png\n", "t.csv:2", "no image"),
         ("image,mask\na,b,c\n", "t.csv:2", "3 cells"),

@@ -2,19 +2,16 @@
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from segline.core.labels import Image, Mask
+from segline.core.labels import Image, LabelMap, Mask
 from segline.datasets.base import Member
-from segline.datasets.camvid import DATASET as CAMVID
 from segline.datasets.drawing.canvas import IDS, VOID_IDS, Canvas
 from segline.datasets.drawing.packing import NOTE, png, zip_archive
 from segline.datasets.drawing.street import Lens, Street, build, label_ids, photograph
-from segline.datasets.kitti import DRIVES, FRAMES
-from segline.datasets.kitti_road import BLOCKS, COUNTS
 from segline.datasets.street_labels import LABEL_MAP
 
 _LENSES = tuple(
@@ -83,14 +80,17 @@ def _label_colours() -> npt.NDArray[np.uint8]:
 _COLOURS = _label_colours()
 
 
-def kitti(seed: int) -> Iterator[Member]:
-    """The archive of KITTI semantics: every second of its 200 frames, a street for each drive."""
-    yield "data_semantics.zip", zip_archive(_kitti_members(seed))
+def kitti(seed: int, *, drives: Sequence[int]) -> Iterator[Member]:
+    """Draw the archive of KITTI semantics: every second frame, one street for each drive.
+
+    Args:
+        drives: the first frame of each drive, and the number of frames.
+    """
+    yield "data_semantics.zip", zip_archive(_kitti_members(seed, drives))
 
 
-def _kitti_members(seed: int) -> Iterator[Member]:
-    firsts = [first for first, _ in DRIVES]
-    for number, (first, after) in enumerate(itertools.pairwise([*firsts, FRAMES])):
+def _kitti_members(seed: int, drives: Sequence[int]) -> Iterator[Member]:
+    for number, (first, after) in enumerate(itertools.pairwise(drives)):
         frames = [frame for frame in range(first, after) if frame % 2 == 0]
         for frame, canvas in zip(frames, _drive(seed, 1, number, len(frames)), strict=True):
             name, labels = f"{frame:06d}_10.png", label_ids(canvas.identity)
@@ -99,7 +99,7 @@ def _kitti_members(seed: int) -> Iterator[Member]:
             yield f"training/semantic/{name}", png(labels)
             yield f"training/semantic_rgb/{name}", png(_COLOURS[labels])
             yield f"training/instance/{name}", png(labels.astype(np.uint16) * np.uint16(256) + number_within)
-    for frame, canvas in enumerate(_drive(seed, 1, len(DRIVES), 4)):
+    for frame, canvas in enumerate(_drive(seed, 1, len(drives) - 1, 4)):
         yield f"testing/image_2/{frame:06d}_10.png", png(canvas.image)
 
 
@@ -111,15 +111,18 @@ def _drive(seed: int, dataset: int, number: int, count: int) -> Iterator[Canvas]
         yield photograph(street, _LENSES[number % len(_LENSES)], rng, z=place * _STEP)
 
 
-def kitti_road(seed: int) -> Iterator[Member]:
-    """The archive of KITTI road: every fourth of its 289 images, a street for each five of them."""
-    yield "data_road.zip", zip_archive(_kitti_road_members(seed))
+def kitti_road(seed: int, *, blocks: Mapping[str, Sequence[int]]) -> Iterator[Member]:
+    """Draw the archive of KITTI road: every fourth image, one street for each five of them.
+
+    Args:
+        blocks: kind of road -> the first number of each block, and the number of images.
+    """
+    yield "data_road.zip", zip_archive(_kitti_road_members(seed, blocks))
 
 
-def _kitti_road_members(seed: int) -> Iterator[Member]:
-    for place, (kind, count) in enumerate(COUNTS.items()):
-        firsts = [first for first, _ in BLOCKS[kind]]
-        for first, after in itertools.pairwise([*firsts, count]):
+def _kitti_road_members(seed: int, blocks: Mapping[str, Sequence[int]]) -> Iterator[Member]:
+    for place, (kind, firsts) in enumerate(blocks.items()):
+        for first, after in itertools.pairwise(firsts):
             numbers = range(first, after, 4)
             for part in range(0, len(numbers), 5):
                 yield from _road_drive(seed, 100 * place + first + part, kind, numbers[part : part + 5])
@@ -193,20 +196,18 @@ def _annotation(canvas: Canvas, split: str) -> Iterator[Member]:
     yield "polygons.json", json.dumps(polygons).encode()
 
 
-def camvid(seed: int) -> Iterator[Member]:
-    """SegNet's repository as its host packs it, with the folder ``CamVid``."""
-    (archive,) = CAMVID.archives
-    top = archive.name.removesuffix(".zip")
+def camvid(seed: int, *, top: str, label_map: LabelMap) -> Iterator[Member]:
+    """Draw SegNet's repository as its host packs it: one folder `top` with the folder ``CamVid`` in it."""
     others = ("README.md", "Models/segnet_train.prototxt", "Scripts/test_segmentation_camvid.py")
     members = [(f"{top}/{name}", NOTE) for name in others]
-    members += [(f"{top}/CamVid/{name}", data) for name, data in _camvid_members(seed)]
-    yield archive.name, zip_archive(members)
+    members += [(f"{top}/CamVid/{name}", data) for name, data in _camvid_members(seed, label_map)]
+    yield f"{top}.zip", zip_archive(members)
 
 
-def _camvid_members(seed: int) -> Iterator[Member]:
+def _camvid_members(seed: int, label_map: LabelMap) -> Iterator[Member]:
     lists: dict[str, list[str]] = {}
     streets: dict[int, tuple[Street, np.random.Generator, float]] = {}
-    table = _camvid_ids()
+    table = _camvid_ids(label_map)
     lens = Lens(width=192, height=144, focal=150.0, horizon=62.0, eye=1.4)
     for split, pattern, numbers, place in _SEQUENCES:
         for number in numbers:
@@ -224,10 +225,10 @@ def _camvid_members(seed: int) -> Iterator[Member]:
         yield f"{split}.txt", "".join(lines).encode()
 
 
-def _camvid_ids() -> npt.NDArray[np.uint8]:
+def _camvid_ids(label_map: LabelMap) -> npt.NDArray[np.uint8]:
     """(256,) raw Cityscapes id -> raw CamVid id."""
-    raw = {item.name: item.raw for item in CAMVID.label_map.classes}
-    table = np.full(256, CAMVID.label_map.void[0], np.uint8)
+    raw = {item.name: item.raw for item in label_map.classes}
+    table = np.full(256, label_map.void[0], np.uint8)
     for name, other in _CAMVID.items():
         table[IDS[name]] = raw[other]
     return table

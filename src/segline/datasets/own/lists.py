@@ -119,7 +119,7 @@ def read_pairs(path: Path, *, root: Path) -> tuple[list[Pair], dict[str, str]]:
             raise DataError(
                 place,
                 found=f"{row['image'].strip()}, which line {lines[pair.id]} already lists"
-                f" (masks {row.get('mask', '').strip() or 'none'} here and {_mask_of(pairs, pair.id)} there)",
+                f" (masks {row.get('mask', '').strip() or 'none'} here and {_find_mask(pairs, pair.id)} there)",
                 expected="each image once",
                 remedy="delete one of the lines",
             )
@@ -152,7 +152,7 @@ def _read_table(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         ) from error
 
 
-def _mask_of(pairs: Iterable[Pair], name: str) -> str:
+def _find_mask(pairs: Iterable[Pair], name: str) -> str:
     return next(pair.mask for pair in pairs if pair.id == name) or "none"
 
 
