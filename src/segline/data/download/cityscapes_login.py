@@ -76,7 +76,7 @@ def fetch(
     published = ""
 
     @contextmanager
-    def open_archive(*, start: int, validator: str) -> Iterator[Body]:  # noqa: ARG001 (the MD5 holds it)
+    def open_archive(*, start: int, validator: str) -> Iterator[Body]:  # noqa: ARG001 (the MD5 tells versions apart)
         nonlocal published
         with _translating_errors(partial.name), new_client() as client:
             _log_in(client, *account, dataset=dataset)
