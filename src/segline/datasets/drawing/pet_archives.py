@@ -1,4 +1,4 @@
-"""Archives of drawn pets, in the official layout of Oxford-IIIT Pet, its oddities included."""
+"""Archives of drawn pets, in the official layout of Oxford-IIIT Pet, with its odd files."""
 
 from collections.abc import Iterator
 
@@ -12,43 +12,44 @@ from segline.datasets.drawing.pets import BREEDS, Breed, Portrait, portray
 
 _PER_BREED = 20
 _RGBA, _GIF, _GREY, _UNLISTED = "Abyssinian_5", "Egyptian_Mau_16", "Egyptian_Mau_129", "Abyssinian_34"
-"""Odd files: a PNG with alpha, a GIF, a greyscale JPEG (each in a list) and a GIF that is in no list."""
+"""Odd files of the real archive: a PNG with alpha, a GIF, a greyscale JPEG (each in a list), and a GIF in no list."""
 
 
 def oxford_pets(seed: int) -> Iterator[Member]:
-    """The two archives of Oxford-IIIT Pet: photographs, and trimaps with their lists."""
+    """Draw the two archives of Oxford-IIIT Pet: photographs, and trimaps with their lists."""
     images: list[Member] = [("images/Abyssinian_100.mat", b"MATLAB 5.0 MAT-file\n")]
     annotations: list[Member] = [("annotations/trimaps/._Abyssinian_1.png", b"\x00\x05\x16\x07\x00\x02Mac OS X")]
     rows: list[str] = []
     for place, breed in enumerate(BREEDS):
-        for name in _pet_names(breed):
+        for name in _list_names(breed):
             rng = np.random.default_rng([seed, 3, place, int(name.rsplit("_", 1)[1])])
-            portrait = portray(breed, rng, **_pet_size(rng))
-            images.append((f"images/{name}.jpg", _pet_file(name, portrait.image)))
+            height, width = _draw_size(rng)
+            portrait = portray(breed, rng, height=height, width=width)
+            images.append((f"images/{name}.jpg", _encode(name, portrait.image)))
             annotations.append((f"annotations/trimaps/{name}.png", png(portrait.trimap)))
-            if len(rows) % 2 == 0:  # where the row goes to trainval, see `_listings`
-                annotations.append((f"annotations/xmls/{name}.xml", _head_box(name, breed, portrait)))
+            if len(rows) % 2 == 0:  # the row goes to trainval, see `_write_lists`
+                annotations.append((f"annotations/xmls/{name}.xml", _write_box(name, breed, portrait)))
             if name != _UNLISTED:
                 species = [other.name for other in BREEDS if other.cat == breed.cat]
                 rows.append(f"{name} {place + 1} {1 if breed.cat else 2} {species.index(breed.name) + 1}\n")
     yield "images.tar.gz", tar_archive(images)
-    yield "annotations.tar.gz", tar_archive([*annotations, *_listings(rows)])
+    yield "annotations.tar.gz", tar_archive([*annotations, *_write_lists(rows)])
 
 
-def _pet_size(rng: np.random.Generator) -> dict[str, int]:
-    """Photographs come in both orientations, none of them like the next."""
+def _draw_size(rng: np.random.Generator) -> tuple[int, int]:
+    """Draw height and width of a photograph, which may be upright."""
     short, long = int(rng.integers(104, 161)), int(rng.integers(150, 206))
-    return {"height": short, "width": long} if rng.random() < 0.68 else {"height": long, "width": short}
+    return (short, long) if rng.random() < 0.68 else (long, short)
 
 
-def _pet_names(breed: Breed) -> list[str]:
-    """``<breed>_<number>`` of one breed, the odd files included."""
+def _list_names(breed: Breed) -> list[str]:
+    """List the names ``<breed>_<number>`` of one breed, with those of its odd files."""
     names = [f"{breed.name}_{number}" for number in range(1, _PER_BREED + 1)]
     return names + [odd for odd in (_GREY, _UNLISTED) if odd.rsplit("_", 1)[0] == breed.name]
 
 
-def _pet_file(name: str, image: Image) -> bytes:
-    """What lies under ``<name>.jpg``: a JPEG but for the few that the publisher got wrong."""
+def _encode(name: str, image: Image) -> bytes:
+    """Encode ``<name>.jpg``: as JPEG, or as another format for the odd files."""
     if name == _RGBA:
         return png(np.dstack([image, np.full(image.shape[:2], 255, np.uint8)]))
     if name in (_GIF, _UNLISTED):
@@ -58,8 +59,8 @@ def _pet_file(name: str, image: Image) -> bytes:
     return jpeg(image)
 
 
-def _head_box(name: str, breed: Breed, portrait: Portrait) -> bytes:
-    """The box around the head, PASCAL VOC style."""
+def _write_box(name: str, breed: Breed, portrait: Portrait) -> bytes:
+    """Write the box around the head in the format of PASCAL VOC."""
     height, width = portrait.trimap.shape
     left, top, right, bottom = portrait.head
     return (
@@ -82,8 +83,8 @@ _LIST_HEADER = """\
 """
 
 
-def _listings(rows: list[str]) -> Iterator[Member]:
-    """``list.txt`` with the publisher's header, the two halves without one, and the README."""
+def _write_lists(rows: list[str]) -> Iterator[Member]:
+    """Yield ``list.txt`` with the publisher's header, its two halves without one, and the README."""
     yield "annotations/README", NOTE + b"Trimaps: 1 foreground, 2 background, 3 not classified.\n"
     yield "annotations/list.txt", (_LIST_HEADER + "".join(rows)).encode()
     yield "annotations/trainval.txt", "".join(rows[::2]).encode()

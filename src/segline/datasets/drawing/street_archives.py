@@ -9,30 +9,24 @@ import numpy.typing as npt
 
 from segline.core.labels import Image, LabelMap, Mask
 from segline.datasets.base import Member
-from segline.datasets.drawing.canvas import IDS, VOID_IDS, Canvas
+from segline.datasets.drawing.canvas import IDS, VOID_IDS, Canvas, Lens
 from segline.datasets.drawing.packing import NOTE, png, zip_archive
-from segline.datasets.drawing.street import Lens, Street, build, label_ids, photograph
+from segline.datasets.drawing.street import Street, build, photograph
 from segline.datasets.street_labels import LABEL_MAP
 
-_LENSES = tuple(
+_KITTI_LENSES = tuple(
     Lens(width=width, height=height, focal=0.58 * width, horizon=0.46 * height, eye=1.65)
     for width, height in ((424, 130), (423, 131), (418, 129), (417, 129))
 )
 """KITTI's four image sizes, a third as wide and as high."""
 _STEP = 6.0  # metres between two frames of a drive
 
-_CITIES = (
-    ("train", "aachen", 9),
-    ("train", "bochum", 9),
-    ("train", "zurich", 9),
-    ("train", "stuttgart", 9),
-    ("train", "ulm", 6),
-    ("train", "weimar", 6),
-    ("val", "frankfurt", 7),
-    ("val", "lindau", 6),
-    ("val", "munster", 7),
-    ("test", "berlin", 4),
-)
+_CITIES = {
+    "train": {"aachen": 9, "bochum": 9, "zurich": 9, "stuttgart": 9, "ulm": 6, "weimar": 6},
+    "val": {"frankfurt": 7, "lindau": 6, "munster": 7},
+    "test": {"berlin": 4},
+}
+"""Official split -> city -> number of images."""
 
 _MAGENTA, _RED, _BLACK = (255, 0, 255), (255, 0, 0), (0, 0, 0)
 
@@ -44,30 +38,20 @@ _SEQUENCES = (
     ("test", "0001TP_{:06d}", range(6930, 7170, 30), 0),
     ("test", "Seq05VD_f{:05d}", range(0, 480, 30), 3),
 )
-"""CamVid's sequences, shorter: list, name, numbers of the frames, and the street that they drive along."""
-_CAMVID = {
-    "sky": "sky",
-    "building": "building",
-    "wall": "building",
-    "pole": "pole",
-    "road": "road",
-    "sidewalk": "pavement",
-    "parking": "pavement",
-    "vegetation": "tree",
-    "terrain": "tree",
-    "traffic light": "sign",
-    "traffic sign": "sign",
-    "fence": "fence",
-    "car": "car",
-    "person": "pedestrian",
-    "rider": "bicyclist",
-    "bicycle": "bicyclist",
+"""CamVid's sequences, shortened: list, file name, numbers of the frames, and number of the street."""
+_CAMVID_MEMBERS = {
+    "building": ("building", "wall"),
+    "pavement": ("sidewalk", "parking"),
+    "tree": ("vegetation", "terrain"),
+    "sign": ("traffic light", "traffic sign"),
+    "pedestrian": ("person",),
+    "bicyclist": ("rider", "bicycle"),
 }
-"""Cityscapes' names -> CamVid's; what is not here is void."""
+"""CamVid's class -> the labels of Cityscapes that it has; a class that is not here has the same name in both."""
 
 
-def _label_colours() -> npt.NDArray[np.uint8]:
-    """(256, 3) official colours by raw id."""
+def _list_colours() -> npt.NDArray[np.uint8]:
+    """List the official colours by raw id, (256, 3)."""
     table = np.zeros((256, 3), np.uint8)
     for item in LABEL_MAP.classes:
         table[item.raw] = item.colour
@@ -77,7 +61,7 @@ def _label_colours() -> npt.NDArray[np.uint8]:
     return table
 
 
-_COLOURS = _label_colours()
+_COLOURS = _list_colours()
 
 
 def kitti(seed: int, *, drives: Sequence[int]) -> Iterator[Member]:
@@ -86,14 +70,14 @@ def kitti(seed: int, *, drives: Sequence[int]) -> Iterator[Member]:
     Args:
         drives: the first frame of each drive, and the number of frames.
     """
-    yield "data_semantics.zip", zip_archive(_kitti_members(seed, drives))
+    yield "data_semantics.zip", zip_archive(_draw_kitti(seed, drives))
 
 
-def _kitti_members(seed: int, drives: Sequence[int]) -> Iterator[Member]:
+def _draw_kitti(seed: int, drives: Sequence[int]) -> Iterator[Member]:
     for number, (first, after) in enumerate(itertools.pairwise(drives)):
         frames = [frame for frame in range(first, after) if frame % 2 == 0]
         for frame, canvas in zip(frames, _drive(seed, 1, number, len(frames)), strict=True):
-            name, labels = f"{frame:06d}_10.png", label_ids(canvas.identity)
+            name, labels = f"{frame:06d}_10.png", canvas.labels()
             number_within = np.where(canvas.identity >= 1000, canvas.identity % 1000 + 1, 0).astype(np.uint16)
             yield f"training/image_2/{name}", png(canvas.image)
             yield f"training/semantic/{name}", png(labels)
@@ -104,11 +88,11 @@ def _kitti_members(seed: int, drives: Sequence[int]) -> Iterator[Member]:
 
 
 def _drive(seed: int, dataset: int, number: int, count: int) -> Iterator[Canvas]:
-    """`count` frames along one street, taken by the camera of that day."""
+    """Photograph `count` frames along one street, all with the same camera."""
     rng = np.random.default_rng([seed, dataset, number])
-    street = build(rng, length=_STEP * count, seed=number)
+    street = build(rng, length=_STEP * count)
     for place in range(count):
-        yield photograph(street, _LENSES[number % len(_LENSES)], rng, z=place * _STEP)
+        yield photograph(street, _KITTI_LENSES[number % len(_KITTI_LENSES)], rng, z=place * _STEP)
 
 
 def kitti_road(seed: int, *, blocks: Mapping[str, Sequence[int]]) -> Iterator[Member]:
@@ -117,32 +101,32 @@ def kitti_road(seed: int, *, blocks: Mapping[str, Sequence[int]]) -> Iterator[Me
     Args:
         blocks: kind of road -> the first number of each block, and the number of images.
     """
-    yield "data_road.zip", zip_archive(_kitti_road_members(seed, blocks))
+    yield "data_road.zip", zip_archive(_draw_kitti_road(seed, blocks))
 
 
-def _kitti_road_members(seed: int, blocks: Mapping[str, Sequence[int]]) -> Iterator[Member]:
+def _draw_kitti_road(seed: int, blocks: Mapping[str, Sequence[int]]) -> Iterator[Member]:
     for place, (kind, firsts) in enumerate(blocks.items()):
         for first, after in itertools.pairwise(firsts):
             numbers = range(first, after, 4)
             for part in range(0, len(numbers), 5):
-                yield from _road_drive(seed, 100 * place + first + part, kind, numbers[part : part + 5])
-        yield from _road_drive(seed, 100 * place + 99, kind, range(2), labelled=False)
+                yield from _draw_road_drive(seed, 100 * place + first + part, kind, numbers[part : part + 5])
+        yield from _draw_road_drive(seed, 100 * place + 99, kind, range(2), labelled=False)
 
 
-def _road_drive(seed: int, street: int, kind: str, numbers: range, *, labelled: bool = True) -> Iterator[Member]:
+def _draw_road_drive(seed: int, street: int, kind: str, numbers: range, *, labelled: bool = True) -> Iterator[Member]:
     folder = "data_road/training" if labelled else "data_road/testing"
     for number, canvas in zip(numbers, _drive(seed, 4, street, len(numbers)), strict=True):
-        name, labels = f"{number:06d}", label_ids(canvas.identity)
+        name, labels = f"{number:06d}", canvas.labels()
         yield f"{folder}/image_2/{kind}_{name}.png", png(canvas.image)
-        yield f"{folder}/calib/{kind}_{name}.txt", _calibration(_LENSES[street % len(_LENSES)])
+        yield f"{folder}/calib/{kind}_{name}.txt", _write_calibration(_KITTI_LENSES[street % len(_KITTI_LENSES)])
         if labelled:
-            yield f"{folder}/gt_image_2/{kind}_road_{name}.png", png(_road_truth(labels))
+            yield f"{folder}/gt_image_2/{kind}_road_{name}.png", png(_colour_road(labels))
         if labelled and kind == "um":
-            yield f"{folder}/gt_image_2/um_lane_{name}.png", png(_road_truth(labels, lane=True))
+            yield f"{folder}/gt_image_2/um_lane_{name}.png", png(_colour_road(labels, lane=True))
 
 
-def _road_truth(labels: Mask, *, lane: bool = False) -> Image:
-    """Magenta where there is road, or the right half of it for `lane`; red elsewhere; black where nothing is said."""
+def _colour_road(labels: Mask, *, lane: bool = False) -> Image:
+    """Colour the road magenta (with `lane`: its right half), void black and everything else red."""
     road = labels == IDS["road"]
     if lane:
         road &= np.cumsum(road, axis=1) * 2 > road.sum(axis=1, keepdims=True)
@@ -151,40 +135,41 @@ def _road_truth(labels: Mask, *, lane: bool = False) -> Image:
     return truth.astype(np.uint8)
 
 
-def _calibration(lens: Lens) -> bytes:
-    """The camera's projection, as in KITTI's files: rows of a 3x4 matrix."""
+def _write_calibration(lens: Lens) -> bytes:
+    """Write the camera's projection as in KITTI's files: rows of a 3x4 matrix."""
     matrix = (lens.focal, 0, lens.width / 2, 0, 0, lens.focal, lens.horizon, 0, 0, 0, 1, 0)
     row = " ".join(f"{value:.6e}" for value in matrix)
     return "".join(f"P{camera}: {row}\n" for camera in range(4)).encode()
 
 
 def cityscapes(seed: int) -> Iterator[Member]:
-    """The two archives of Cityscapes: images and fine annotations, a street for each image."""
+    """Draw the two archives of Cityscapes, images and fine annotations: one street for each image."""
     images: list[Member] = [("README", NOTE), ("license.txt", NOTE)]
     labels: list[Member] = [("README", NOTE), ("license.txt", NOTE)]
     lens = Lens(width=256, height=128, focal=184.0, horizon=54.0, eye=1.3, bonnet=True)
-    for place, (split, city, count) in enumerate(_CITIES):
-        for shot in range(count):
-            rng = np.random.default_rng([seed, 2, place, shot])
-            street = build(rng, length=20.0, seed=100 * place + shot)
-            canvas = photograph(street, lens, rng, z=float(rng.uniform(0, 20)))
-            frame = 19 if split == "train" else int(rng.integers(100, 30_000))
-            name = f"{city}_{shot:06d}_{frame:06d}"
-            images.append((f"leftImg8bit/{split}/{city}/{name}_leftImg8bit.png", png(canvas.image)))
-            labels += [(f"gtFine/{split}/{city}/{name}_gtFine_{end}", data) for end, data in _annotation(canvas, split)]
+    shots = [
+        (split, city, shot) for split, cities in _CITIES.items() for city in cities for shot in range(cities[city])
+    ]
+    for place, (split, city, shot) in enumerate(shots):
+        rng = np.random.default_rng([seed, 2, place])
+        frame = 19 if split == "train" else int(rng.integers(100, 30_000))
+        canvas = photograph(build(rng, length=20.0), lens, rng, z=float(rng.uniform(0, 20)))
+        name = f"{city}_{shot:06d}_{frame:06d}"
+        images.append((f"leftImg8bit/{split}/{city}/{name}_leftImg8bit.png", png(canvas.image)))
+        labels += [(f"gtFine/{split}/{city}/{name}_gtFine_{end}", data) for end, data in _annotate(canvas, split)]
     yield "leftImg8bit_trainvaltest.zip", zip_archive(images)
     yield "gtFine_trainvaltest.zip", zip_archive(labels)
 
 
-def _annotation(canvas: Canvas, split: str) -> Iterator[Member]:
-    """The four official files; those of ``test`` say nothing but what is the car and the image's border."""
+def _annotate(canvas: Canvas, split: str) -> Iterator[Member]:
+    """Yield the four official files; those of ``test`` label only the own car and the border of the image."""
     identity, objects = canvas.identity, canvas.objects()
     if split == "test":
-        told = ("ego vehicle", "out of roi")
-        identity = np.where(np.isin(identity, [VOID_IDS[name] for name in told]), identity, 0).astype(np.uint16)
-        objects = [item for item in objects if item[0] in told]
+        public = ("ego vehicle", "out of roi")
+        identity = np.where(np.isin(identity, [VOID_IDS[name] for name in public]), identity, 0).astype(np.uint16)
+        objects = [item for item in objects if item[0] in public]
     height, width = identity.shape
-    labels = label_ids(identity)
+    labels = np.where(identity >= 1000, identity // 1000, identity).astype(np.uint8)
     polygons = {
         "imgHeight": height,
         "imgWidth": width,
@@ -200,35 +185,35 @@ def camvid(seed: int, *, top: str, label_map: LabelMap) -> Iterator[Member]:
     """Draw SegNet's repository as its host packs it: one folder `top` with the folder ``CamVid`` in it."""
     others = ("README.md", "Models/segnet_train.prototxt", "Scripts/test_segmentation_camvid.py")
     members = [(f"{top}/{name}", NOTE) for name in others]
-    members += [(f"{top}/CamVid/{name}", data) for name, data in _camvid_members(seed, label_map)]
+    members += [(f"{top}/CamVid/{name}", data) for name, data in _draw_camvid(seed, label_map)]
     yield f"{top}.zip", zip_archive(members)
 
 
-def _camvid_members(seed: int, label_map: LabelMap) -> Iterator[Member]:
+def _draw_camvid(seed: int, label_map: LabelMap) -> Iterator[Member]:
     lists: dict[str, list[str]] = {}
     streets: dict[int, tuple[Street, np.random.Generator, float]] = {}
-    table = _camvid_ids(label_map)
+    table = _map_to_camvid(label_map)
     lens = Lens(width=192, height=144, focal=150.0, horizon=62.0, eye=1.4)
     for split, pattern, numbers, place in _SEQUENCES:
         for number in numbers:
             if place not in streets:
                 rng = np.random.default_rng([seed, 5, place])
-                streets[place] = build(rng, length=400.0, seed=place + 1), rng, 0.0
+                streets[place] = build(rng, length=400.0), rng, 0.0
             street, rng, z = streets[place]
             canvas = photograph(street, lens, rng, z=z)
             streets[place] = street, rng, z + numbers.step / 5
             name = pattern.format(number) + ".png"
             yield f"{split}/{name}", png(canvas.image)
-            yield f"{split}annot/{name}", png(table[label_ids(canvas.identity)])
+            yield f"{split}annot/{name}", png(table[canvas.labels()])
             lists.setdefault(split, []).append(f"/SegNet/CamVid/{split}/{name} /SegNet/CamVid/{split}annot/{name}\n")
     for split, lines in lists.items():
         yield f"{split}.txt", "".join(lines).encode()
 
 
-def _camvid_ids(label_map: LabelMap) -> npt.NDArray[np.uint8]:
-    """(256,) raw Cityscapes id -> raw CamVid id."""
-    raw = {item.name: item.raw for item in label_map.classes}
+def _map_to_camvid(label_map: LabelMap) -> npt.NDArray[np.uint8]:
+    """Map raw Cityscapes ids to raw CamVid ids, (256,)."""
     table = np.full(256, label_map.void[0], np.uint8)
-    for name, other in _CAMVID.items():
-        table[IDS[name]] = raw[other]
+    for item in label_map.classes:
+        for name in _CAMVID_MEMBERS.get(item.name, (item.name,)):
+            table[IDS[name]] = item.raw
     return table
