@@ -40,7 +40,7 @@ _LossTerms: Any = create_model("_LossTerms", __base__=Strict, **_make_loss_field
 class Loss(_LossTerms):
     """The loss: a sum of terms, each multiplied by the weight given here.
 
-    The terms and their own numbers (`focal_gamma`, `hard_share`) are the rows of `training.objective.losses.TERMS`.
+    The terms, and their own numbers such as `focal_gamma`, are the rows of `training.objective.losses.TERMS`.
     """
 
     class_weights: Literal["equal", "balanced"] = "equal"
