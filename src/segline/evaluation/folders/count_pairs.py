@@ -285,9 +285,6 @@ def suggest_ids(held: Histogram, other: Reading | None, *, option: str, raw: Rea
         return " (so many that they look like probabilities or a grey picture)"
     # Workers that meet nothing wrong start in half the time without these.
     from segline import datasets
-    from segline.config import dataset_names
-    from segline.datasets.folder import NAME as OWN
 
-    public = (datasets.load(name) for name in dataset_names() if name != OWN)
-    fitting = [dataset.name for dataset in public if not dataset.label_map.illegal(held)]
+    fitting = [dataset.name for dataset in datasets.public() if not dataset.label_map.illegal(held)]
     return f" (they would be raw ids of {' or '.join(fitting)})" if fitting else ""
