@@ -41,7 +41,7 @@ def test_own_data_are_prepared_and_a_changed_file_is_noticed(bare_project, tmp_p
 
     mine.rename(tmp_path / "away")
     answer = bare_project.run("dvc", "repro", "extract@folder")
-    assert "what is prepared stays as it is" in answer.stdout
+    assert "prepared data are kept as they are" in answer.stdout
 
 
 def test_polygons_are_painted_the_same_each_time(bare_project, tmp_path):
