@@ -41,8 +41,13 @@ FIRST = (
 )
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Mark the slow tests; long files first, as far as they are known, the others as they come."""
+    if config.args == config.getini("testpaths"):
+        ids = [item.nodeid for item in items]
+        stale = [name for name in SLOW if not any(each.startswith(name) for each in ids)]
+        if stale:
+            raise pytest.UsageError(f"tests/helpers/slow_tests.py names tests that there are none of: {stale}")
 
     def place(item):
         return next((number for number, name in enumerate(FIRST) if item.nodeid.startswith(name)), len(FIRST))

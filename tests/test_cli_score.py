@@ -106,11 +106,21 @@ def test_in_a_project_the_drives_of_the_split_are_drawn_whole(kitti):
     assert (content["split"], content["groups"]) == ("test", groups)
     assert f"(95 %, bootstrap over {groups} groups)" in answer.stdout
     assert f"8 images in {groups} groups" in answer.stdout
-    page = kitti / "reports/kitti/score-answers-test" / Files.EVALUATION_PAGE
+    (page,) = (kitti / "reports/kitti").glob(f"score-semantics-answers-*-test/{Files.EVALUATION_PAGE}")
     assert f"page: {page}" in answer.stdout
     assert "the test split of kitti" in page.read_text("utf-8")
     assert results.load(kitti / "counts.npz").groups == drives
     assert imported(answer) & NEVER == set()
+
+
+def test_a_label_map_that_is_scored_is_not_overwritten(kitti):
+    """`--json truth/NAME.png` replaced the user's label by JSON."""
+    label = next((kitti / "truth").rglob("*.png"))
+    before = label.read_bytes()
+    answer = run(*ASKED, "--json", str(label), cwd=kitti)
+    assert answer.returncode == 1
+    assert "a file that is there, in a folder that is scored" in answer.stderr
+    assert label.read_bytes() == before
 
 
 def test_a_page_shows_the_scores_their_origin_and_the_worst_images_without_a_model(kitti):

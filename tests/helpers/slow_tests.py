@@ -1,7 +1,9 @@
 """What `make test` leaves to `make test-all`, beside the tests that are marked `slow` themselves.
 
 `make test` is what one waits for before each commit: 12 minutes on two cores with the checks and the installation. It
-keeps one test of each behaviour. Further networks, options and whole flows of the same behaviour are listed here.
+keeps a fit and a search that are killed, one whole run, and each step's own tests. Listed here are further networks and
+options of what it keeps, and what it leaves out whole: other backends, several devices, presets, plans and pre-training
+from end to end. So run `make test-all` after a change of these.
 """
 
 EXPORTS = "tests/models/test_export.py::test_an_exported_network_gives_equal_logits_at_other_sizes"
@@ -19,9 +21,7 @@ SLOW = (
     "tests/e2e/test_faults.py::test_a_typo_in_params_stops_before_anything_is_done",
     "tests/e2e/test_faults.py::test_a_mirror_that_is_missing_or_wrong",
     "tests/e2e/test_faults.py::test_a_failing_stage_fails_its_task_and_those_after_it",
-    "tests/e2e/test_faults.py::test_a_full_disk_while_training",
     "tests/e2e/test_faults.py::test_a_prefect_server_that_is_not_there_is_named_at_once",
-    "tests/e2e/test_faults.py::test_training_on_other_data_than_params_say",
     "tests/e2e/test_own_data.py::test_own_data_are_prepared_and_a_changed_file_is_noticed",
     "tests/data/batches/test_processes.py::test_it_works_in_a_prefect_task_with_tensorflow_in_the_parent",
     # Other devices and backends.
@@ -43,12 +43,11 @@ SLOW = (
     "tests/training/fit/test_seeding.py::test_equal_seeds_give_equal_variables_and_other_seeds_others[deeplab_v3_plus]",
     "tests/training/fit/test_memory_estimate.py::test_a_real_fit_takes_what_was_estimated_within_a_quarter",
     "tests/training/classification/test_pretrain.py::test_killed_after_an_epoch_it_ends_with_the_same_weights",
-    "tests/models/test_models.py::test_networks_have_the_published_parameter_counts[options4-41258213]",
+    "tests/models/test_models.py::test_networks_have_the_published_parameter_counts[xception_65",
     "tests/models/test_models.py::test_an_encoder_keeps_the_stride_it_is_asked_for_and_the_same_weights[16-xception_65]",
     "tests/models/test_models.py::test_an_encoder_keeps_the_stride_it_is_asked_for_and_the_same_weights[32-xception_65]",
     f"{EXPORTS}[deeplab_v3_plus",
-    f"{SIZES}[deeplab_v3_plus-options5]",
-    f"{SIZES}[deeplab_v3_plus-options6]",
+    f"{SIZES}[deeplab_v3_plus",
     # Drawings of the other data sets.
     f"{SEEDS}[camvid]",
     f"{SEEDS}[cityscapes]",

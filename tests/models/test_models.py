@@ -51,7 +51,9 @@ def test_classic_unet_has_the_published_parameter_count() -> None:
         ({"network": "unet_plus_plus", "classes": 1, "width": 32, "batch_norm": False}, 9_042_177),
         ({"network": "unet_plus_plus", "classes": 1, "width": 32, "batch_norm": False, "heads": 4}, 9_042_177 + 99),
         ({"network": "encoder_decoder", "classes": 3, "width": 64, "depth": 3, "batch_norm": False}, 2_880_643),
-        ({"network": "deeplab_v3_plus", "classes": 21, "encoder": "xception_65"}, 41_258_213),
+        pytest.param(
+            {"network": "deeplab_v3_plus", "classes": 21, "encoder": "xception_65"}, 41_258_213, id="xception_65"
+        ),
     ],
 )
 def test_networks_have_the_published_parameter_counts(options: dict[str, object], count: int) -> None:

@@ -10,7 +10,7 @@ from flows import reporting
 from segline.evaluation import results
 from segline.evaluation.summary import summarise
 from segline.project import Tags
-from segline.registry import run_summary
+from segline.registry import run_summary, versions
 from segline.registry.gate.rules import Decision
 
 
@@ -62,3 +62,20 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
     for told in (console.export_text(), reporting.markdown(run_summary.rows(found))):
         assert drawn in told
         assert caution in told
+
+
+def test_one_decision_that_cannot_be_read_hides_no_other_version(tmp_path):
+    address = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = MlflowClient(address, address)
+    client.create_registered_model("segline-x")
+    good = Decision(promote=True, reason="first version", challenger=0.5, bar=0.1, version="1", champion=None)
+    for text in (good.as_tag(), '{"promote": true}', None):
+        version = client.create_model_version("segline-x", source="file:///nowhere")
+        if text is not None:
+            client.set_model_version_tag("segline-x", version.version, Tags.DECISION, text)
+    console = Console(record=True, width=250)
+    console.print(versions.table(client))
+    told = console.export_text()
+    assert "0.5000" in told
+    for reason in ("first version", "not readable", "not judged yet"):
+        assert told.count(reason) == 1

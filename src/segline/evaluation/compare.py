@@ -395,7 +395,7 @@ def _list_keys() -> list[str]:
 
 def _class_key() -> str:
     """Name the metric that classes are compared by."""
-    return table.rows(axis="class", place="comparison")[0].key
+    return table.rows(axis="class")[0].key
 
 
 def _single(values: figures.Values, key: str) -> float | None:

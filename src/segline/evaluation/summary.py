@@ -20,6 +20,7 @@ Ratio = Annotated[float, Field(ge=0, le=1)]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 Count = Annotated[int, Field(ge=0)]
 Ratios = Annotated[dict[str, Ratio | None], Field(min_length=1)]
+Row = Annotated[list[Count], Field(min_length=2)]
 
 
 class Record(BaseModel):
@@ -71,12 +72,14 @@ class Summary(Record):
     extra_scores: dict[str, Ratio | None] = Field(description="Scores that the dataset's definition declares.")
     intervals: dict[str, Ends | dict[str, Ends]] = Field(
         description="Interval of each metric, by the metric's key; one for each class or category where the metric has "
-        "a value for each. A class that one image alone shows, or one group, has 0 to 1."
+        "a value for each. Each is of its metric by itself. A class that one image alone shows, or one group, has 0 to "
+        "1: see per_class_images."
     )
     per_class_images: dict[str, Count] = Field(description="Number of images that show each class.")
-    confusion: list[list[Count]] = Field(
+    confusion: list[Row] = Field(
+        min_length=1,
         description="Pixels by true class (rows) and predicted class (columns); the last column holds predictions of "
-        "void or of no class."
+        "void or of no class.",
     )
     counts_digest: Digest = Field(description="Digest of the confusion matrices of all images.")
 
@@ -160,10 +163,9 @@ class Summary(Record):
             del properties[name]
         for row in table.TABLE:
             if not row.group:
-                properties[row.key] = {"description": _sentence(row)} | _SHAPE[row.axis]
+                properties[row.key] = {"description": _sentence(row)} | _shape(row)
                 if row.source == "confusion":
                     required.append(row.key)
-        properties["miou"] = {"description": _sentence(table.rows(axis="all")[0]), **_RATIO}
         for end in ("low", "high"):
             properties[f"miou_{end}"] = {"description": f"The {end} end of the interval of miou.", **_RATIO}
         declared = {row.name: {"description": _sentence(row), **_RATIO_OR_NULL} for row in table.TABLE if row.group}
@@ -173,7 +175,7 @@ class Summary(Record):
             "properties": {
                 row.key: {"$ref": "#/$defs/Ends"}
                 if row.axis == "all"
-                else {"type": "object", "additionalProperties": {"$ref": "#/$defs/Ends"}}
+                else {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/Ends"}}
                 for row in with_interval
             },
             "required": [row.key for row in with_interval if row.source == "confusion" and not row.group],
@@ -188,7 +190,6 @@ _FIELD = {"all": "scores", "class": "per_class", "category": "per_category"}
 _RATIO = {"type": "number", "minimum": 0, "maximum": 1}
 _RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 _BY_NAME = {"type": "object", "minProperties": 1, "additionalProperties": _RATIO_OR_NULL}
-_SHAPE: dict[str, dict[str, Any]] = {"all": _RATIO_OR_NULL, "class": _BY_NAME, "category": _BY_NAME}
 
 
 def _held(summary: Summary, row: Metric) -> Any:
@@ -204,10 +205,18 @@ def _untitled(part: Any) -> Any:
     return {key: _untitled(value) for key, value in part.items() if key != "title" or not isinstance(value, str)}
 
 
+def _shape(row: Metric) -> dict[str, Any]:
+    """Make the schema of a metric's value."""
+    if row.axis != "all":
+        return _BY_NAME
+    return _RATIO_OR_NULL if row.undefined else _RATIO
+
+
 def _sentence(row: Metric) -> str:
-    """Write a metric's meaning as a sentence, with its unit where that is no share."""
+    """Describe a metric in sentences: its meaning, its unit where that is no share, and when it is null."""
     unit = "" if row.unit == "share" else f" Unit: {row.unit}."
-    return f"{row.meaning[0].upper()}{row.meaning[1:]}.{unit}"
+    null = f" null {row.undefined}." if row.undefined else ""
+    return f"{row.meaning[0].upper()}{row.meaning[1:]}.{unit}{null}"
 
 
 def summarise(evaluation: Evaluation, *, resamples: int, confidence: float, baseline: float | None = None) -> Summary:

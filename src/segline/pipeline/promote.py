@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from segline.errors import TrackingError, shortened
 from segline.pipeline.evaluate import fitting_split
 from segline.pipeline.work import Work
 from segline.project import Files, Scratch, Tags
@@ -37,10 +38,9 @@ def judge(work: Work, version: Version) -> Decision:
     """
     champion = versions.champion(work.client, work.name)
     holder = champion.version if champion else None
-    if Tags.DECISION in version.tags:
-        made = Decision.from_tag(version.tags[Tags.DECISION])
-        if holder in (made.champion, version.version):
-            return made
+    made = _earlier_decision(version)
+    if made and holder in (made.champion, version.version):
+        return made
     challenger = _challenger(work)
     verdict = rules.decide(
         challenger.miou,
@@ -56,6 +56,25 @@ def judge(work: Work, version: Version) -> Decision:
 def promote(work: Work, version: Version) -> None:
     """Make `version` the champion."""
     versions.promote(work.client, version)
+
+
+def _earlier_decision(version: Version) -> Decision | None:
+    """Read the decision that was made before a kill; None where there is none.
+
+    Raises:
+        TrackingError: the version carries a decision that cannot be read.
+    """
+    if Tags.DECISION not in version.tags:
+        return None
+    try:
+        return Decision.from_tag(version.tags[Tags.DECISION])
+    except ValueError as error:
+        raise TrackingError(
+            f"{version.name} version {version.version}",
+            found=f"a tag {Tags.DECISION} that cannot be read ({shortened(str(error))})",
+            expected="a decision that this version of Segline wrote",
+            remedy="delete that tag on MLflow's page (`make up`, Models): the gate then decides anew",
+        ) from error
 
 
 def _challenger(work: Work) -> "Summary":

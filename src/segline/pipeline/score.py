@@ -1,5 +1,6 @@
 """Score a folder of label maps, from any tool, and write its scores, its counts and its page."""
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,10 +67,58 @@ def score_folder(
     """
     from segline.parallel import forking
 
-    _refuse_one_file({"--json": json, "--counts": counts, "--page": page})
+    outputs = {"--json": json, "--counts": counts, "--page": page}
+    _refuse_one_file(outputs)
+    _refuse_inputs(outputs, folders=(truth, prediction))
     if _has_many_files(truth):
         forking.begin("segline.evaluation.folders.count_pairs")
-    from segline.evaluation import results
+    found, content, definition = _score(
+        project,
+        dataset,
+        truth=truth,
+        prediction=prediction,
+        task=task,
+        split=split,
+        ids=ids,
+        truth_ids=truth_ids,
+        resamples=resamples,
+        boundary=boundary,
+        report=report,
+    )
+    if counts:
+        from segline.evaluation import results
+
+        results.save(found.evaluation, counts)
+    if json:
+        write_json(json, content.as_json())
+    place = page or (_default_page(project, content) if project else None)
+    problem = ""
+    if place:
+        try:
+            _write_page(place, found, content, definition)
+        except StorageError as error:
+            if page:
+                raise
+            # Nobody asked for it: a project on a disk that is full or read-only still gets its scores.
+            place, problem = None, str(error)
+    return Scored(document=content, page=place, page_problem=problem)
+
+
+def _score(
+    project: Project | None,
+    dataset: str,
+    *,
+    truth: Path,
+    prediction: Path,
+    task: str | None,
+    split: "Split | None",
+    ids: Literal["raw", "train"] | None,
+    truth_ids: Literal["raw", "train"] | None,
+    resamples: int | None,
+    boundary: bool,
+    report: Report,
+) -> "tuple[FolderScore, ScoreDocument, Dataset]":
+    """Count the label maps under the project's rules, and summarise the counts."""
     from segline.evaluation.folders import published_splits, score
     from segline.evaluation.folders.document import document
 
@@ -102,26 +151,15 @@ def score_folder(
         resamples=resamples or rules.resamples,
         confidence=rules.confidence,
     )
-    if counts:
-        results.save(found.evaluation, counts)
-    if json:
-        write_json(json, content.as_json())
-    place = page or (_default_page(project, content) if project else None)
-    problem = ""
-    if place:
-        try:
-            _write_page(place, found, content, definition)
-        except StorageError as error:
-            if page:
-                raise
-            # Nobody asked for it: a project on a disk that is full or read-only still gets its scores.
-            place, problem = None, str(error)
-    return Scored(document=content, page=place, page_problem=problem)
+    return found, content, definition
 
 
 def _default_page(project: Project, content: "ScoreDocument") -> Path:
-    name = "-".join(filter(None, ("score", Path(content.prediction).absolute().name or "predictions", content.split)))
-    return project.evaluation_report(content.dataset, name) / Files.EVALUATION_PAGE
+    """Name the page after task, folder and split; a digest tells folders of one name apart."""
+    folder = Path(content.prediction).absolute()
+    digest = hashlib.sha256(str(folder).encode()).hexdigest()[:6]
+    parts = ("score", content.task, folder.name or "predictions", digest, content.split)
+    return project.evaluation_report(content.dataset, "-".join(filter(None, parts))) / Files.EVALUATION_PAGE
 
 
 def _write_page(place: Path, found: "FolderScore", content: "ScoreDocument", dataset: "Dataset") -> None:
@@ -160,6 +198,22 @@ def _refuse_one_file(files: Mapping[str, Path | None]) -> None:
                 remedy="name another file: .json for the scores, .npz for the counts, .html for the page",
             )
         seen[real] = f"{option} {path}"
+
+
+def _refuse_inputs(files: Mapping[str, Path | None], *, folders: tuple[Path, Path]) -> None:
+    """Refuse an output that would overwrite a label map of either folder."""
+    from segline.evaluation.folders.label_folders import SUFFIXES
+
+    for option, path in files.items():
+        if path is None or not path.is_file() or path.suffix.lower() not in SUFFIXES:
+            continue
+        if any(path.resolve().is_relative_to(folder.resolve()) for folder in folders):
+            raise ConfigError(
+                f"{option} {path}",
+                found="a file that is there, in a folder that is scored",
+                expected="a new file, or one outside of the folders of labels and predictions",
+                remedy="name another file: .json for the scores, .npz for the counts, .html for the page",
+            )
 
 
 def _has_many_files(folder: Path) -> bool:

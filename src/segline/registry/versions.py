@@ -183,14 +183,24 @@ def table(client: MlflowClient) -> Table:
         aliases = {number: alias for alias, number in model.aliases.items()}
         versions = client.search_model_versions(f"name = '{model.name}'")
         for version in sorted(versions, key=lambda item: int(item.version), reverse=True):
-            text = version.tags.get(Tags.DECISION)
-            decision = Decision.from_tag(text) if text else None
+            score, reason = _describe_decision(version.tags.get(Tags.DECISION))
             cells = (
                 shown(model.name),
                 str(version.version),
                 aliases.get(version.version, ""),
-                f"{decision.challenger:.4f}" if decision else "",
-                decision.reason if decision else "not judged yet",
+                score,
+                reason,
             )
             grid.add_row(*map(escape, cells))
     return grid
+
+
+def _describe_decision(text: str | None) -> tuple[str, str]:
+    """Write a version's test mIoU and the gate's reason; one tag that cannot be read hides no other version."""
+    if text is None:
+        return "", "not judged yet"
+    try:
+        decision = Decision.from_tag(text)
+    except ValueError:
+        return "", "not readable: another version of Segline wrote it"
+    return f"{decision.challenger:.4f}", decision.reason

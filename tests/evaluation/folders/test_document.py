@@ -36,6 +36,13 @@ def test_what_is_written_follows_the_published_schema(root, project):
         {"schema_version": 2},
         {"news": 1},
         {"groups": 0},
+        {"confusion": []},
+        {"confusion": [[1]]},
+        {"pixel_accuracy": None},
+        {"macro_f1": None},
+        {"protocol": "a/1 at short side 3"},
+        {"baseline_miou": 0.1},
+        {"intervals": content["intervals"] | {"per_class_iou": {}}},
     ):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(content | wrong, schema)

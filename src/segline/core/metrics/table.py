@@ -41,6 +41,8 @@ Place = Literal["terminal", "page", "comparison", "mlflow"]
 """Where a metric is shown. The JSON and its schema hold every metric."""
 
 EVERYWHERE: frozenset[Place] = frozenset(get_args(Place))
+BESIDE_COMPARISONS: frozenset[Place] = EVERYWHERE - {"comparison"}
+"""A comparison shows the metrics of the whole split, and the main one of the classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,11 @@ class Metric:
             every dataset reports.
         interval: it gets a bootstrap interval.
         shown_by_truth: only images that show a class in their truth tell of it, so that few of them widen the interval.
+        undefined: when it has no value; empty for what is defined wherever a pixel is labelled.
         places: where it is shown.
+
+    Raises:
+        ValueError: a metric of classes or categories is to be shown in comparisons.
     """
 
     name: str
@@ -71,7 +77,12 @@ class Metric:
     group: str = ""
     interval: bool = True
     shown_by_truth: bool = False
+    undefined: str = ""
     places: frozenset[Place] = EVERYWHERE
+
+    def __post_init__(self) -> None:
+        if self.axis != "all" and "comparison" in self.places:
+            raise ValueError(f"{self.key}: comparisons show metrics of axis all; use places=BESIDE_COMPARISONS")
 
     @property
     def key(self) -> str:
@@ -95,8 +106,11 @@ def _first_iou(counts: Counts, *, groups: tuple[tuple[int, ...], ...]) -> Ratios
 
 _ON_PAGE: frozenset[Place] = frozenset({"page"})
 _ROAD = (
-    "over all thresholds of the road's probability, in the camera's view (KITTI's benchmark ranks the bird's-eye view)"
+    "over 256 thresholds of the road's probability, in the camera's view (KITTI's benchmark ranks the bird's-eye view)"
 )
+
+_NO_ROAD = "where the truth has no road, or nothing else"
+_ABSENT = "for a class in neither truth nor prediction"
 
 TABLE: tuple[Metric, ...] = (
     Metric(
@@ -107,6 +121,7 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric(
         name="mean_category_iou",
+        undefined="where no category occurs",
         title="mIoU of the categories",
         meaning="mean IoU of the categories: to confuse two classes of one category is no error",
         source="categories",
@@ -114,6 +129,7 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric(
         name="boundary_miou",
+        undefined="where no class has a boundary",
         title="boundary mIoU",
         meaning="mean boundary IoU of the classes: how well the edges fit",
         source="boundary",
@@ -145,6 +161,7 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric(
         name="foreground_iou_border_rest",
+        undefined="where truth and prediction have no foreground",
         title="foreground IoU, border as rest",
         meaning="IoU of the foreground against background and border together",
         group="foreground",
@@ -152,6 +169,7 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric(
         name="foreground_iou_border_void",
+        undefined="where truth and prediction have no foreground",
         title="foreground IoU, border as void",
         meaning="IoU of the foreground against the background; the border is not scored",
         group="foreground",
@@ -159,6 +177,7 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric(
         name="max_f_image_space",
+        undefined=_NO_ROAD,
         title="MaxF in image space",
         meaning=f"best F1 {_ROAD}",
         group="road",
@@ -167,6 +186,7 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric(
         name="average_precision_image_space",
+        undefined=_NO_ROAD,
         title="AP in image space",
         meaning=f"average precision at 11 recalls {_ROAD}",
         group="road",
@@ -176,6 +196,7 @@ TABLE: tuple[Metric, ...] = (
     *(
         Metric(
             name=f"{name}_image_space",
+            undefined=_NO_ROAD,
             title=f"{title} at MaxF's threshold",
             meaning=f"{title} of the road at the threshold with the best F1",
             group="road",
@@ -193,6 +214,7 @@ TABLE: tuple[Metric, ...] = (
     ),
     Metric(
         name="threshold_image_space",
+        undefined=_NO_ROAD,
         title="MaxF's threshold",
         meaning="the lowest threshold of the road's probability with the best F1",
         unit="probability",
@@ -206,6 +228,8 @@ TABLE: tuple[Metric, ...] = (
         name="iou",
         title="IoU",
         meaning="intersection over union",
+        undefined=_ABSENT,
+        places=BESIDE_COMPARISONS,
         axis="class",
         shown_by_truth=True,
         function=iou,
@@ -213,7 +237,8 @@ TABLE: tuple[Metric, ...] = (
     Metric(
         name="precision",
         title="precision",
-        meaning="share of what was claimed for the class that is right",
+        meaning="share of the pixels predicted as the class that are right",
+        undefined="for a class that was never predicted",
         axis="class",
         places=_ON_PAGE,
         function=precision,
@@ -221,7 +246,8 @@ TABLE: tuple[Metric, ...] = (
     Metric(
         name="recall",
         title="recall",
-        meaning="share of the class that was found: its accuracy",
+        meaning="share of the class's pixels that were found: the accuracy of the class",
+        undefined="for a class that is not in the truth",
         axis="class",
         shown_by_truth=True,
         places=_ON_PAGE,
@@ -231,6 +257,7 @@ TABLE: tuple[Metric, ...] = (
         name="f1",
         title="F1",
         meaning="harmonic mean of precision and recall: the Dice coefficient",
+        undefined=_ABSENT,
         axis="class",
         shown_by_truth=True,
         places=_ON_PAGE,
@@ -240,6 +267,7 @@ TABLE: tuple[Metric, ...] = (
         name="boundary_iou",
         title="boundary IoU",
         meaning="IoU of the pixels near an edge, within 2 % of the image's diagonal",
+        undefined="for a class without a boundary",
         axis="class",
         source="boundary",
         shown_by_truth=True,
@@ -250,6 +278,8 @@ TABLE: tuple[Metric, ...] = (
         name="iou",
         title="IoU",
         meaning="intersection over union of the classes of the category together",
+        undefined="for a category in neither truth nor prediction",
+        places=BESIDE_COMPARISONS,
         axis="category",
         source="categories",
         shown_by_truth=True,

@@ -16,7 +16,7 @@ from segline.evaluation.figures import plain
 from segline.evaluation.folders.label_folders import Ids
 from segline.evaluation.folders.score import FolderScore
 from segline.evaluation.results import BOOTSTRAP_SEED
-from segline.evaluation.summary import Ratio, Summary, summarise
+from segline.evaluation.summary import Digest, Ratio, Summary, summarise
 
 
 class ScoreDocument(Summary):
@@ -26,6 +26,16 @@ class ScoreDocument(Summary):
     schema_version: Literal[3] = 3
     segline: str = Field(description="Version of Segline that scored.")
     task: str
+    protocol: str = Field(
+        pattern=r"^[^/]+/[0-9]+(\+.+)?$",
+        description="Name and version of the scoring rules, and after a plus the split's name where it is not the "
+        "dataset's own.",
+    )
+    split_digest: Digest = Field(
+        description="That split's digest, as prepared data have it; else one of the images' names, and of their "
+        "labels' sizes and train ids."
+    )
+    baseline_miou: None = None
     split: Split | None = Field(
         description="The dataset's split whose labels these are, file by file or pixel by pixel; null where they are "
         "of none that is known here."
@@ -39,7 +49,7 @@ class ScoreDocument(Summary):
     prediction_ids_because: str = Field(description="Why they were read so.")
     warnings: list[str] = Field(description="What a reader of the score should know.")
     per_image_miou: Annotated[dict[str, Ratio | None], Field(min_length=1)] = Field(
-        description="Mean IoU of each image alone; null where none of its pixels is labelled."
+        description="Mean IoU of each image alone, whose mean is not miou; null where none of its pixels is labelled."
     )
 
     @classmethod

@@ -33,6 +33,8 @@ Ids = Literal["raw", "train"]
 ARRAY = ".npy"
 _LOSSLESS = frozenset({".png", ".bmp", ".gif", ".tif", ".tiff"})
 _LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
+SUFFIXES = _LOSSLESS | _LOSSY | {ARRAY}
+"""Files with these suffixes are read as label maps."""
 
 _MAX_FILES_SHOWN = 3
 
@@ -196,7 +198,7 @@ def _list_files(folder: Path, role: str) -> tuple[list[Path], int]:
         for name in sorted(names):
             if name.startswith("."):
                 continue
-            if Path(name).suffix.lower() in _LOSSLESS | _LOSSY | {ARRAY}:
+            if Path(name).suffix.lower() in SUFFIXES:
                 found.append(Path(root, name))
             else:
                 others += 1
