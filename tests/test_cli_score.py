@@ -183,7 +183,7 @@ def test_scores_and_counts_are_not_written_over_each_other(kitti):
     for counts in ("score.json", kitti / "score.json", "truth/../score.json", "link"):
         answer = run(*ASKED, "--json", "score.json", "--counts", counts, cwd=kitti)
         assert answer.returncode == 1
-        assert f"--json score.json --counts {counts}: one place for both" in answer.stderr
+        assert f"--json score.json --counts {counts}: the same file for both" in answer.stderr
         assert answer.stdout.startswith("MODULES")
         assert "cv2" not in imported(answer)  # nothing was scored
         assert not (kitti / "score.json").exists()

@@ -1,15 +1,15 @@
-"""Say how far to trust an interval over so many images, in so many groups."""
+"""Say how reliable an interval is, by its number of images and of groups."""
 
 MIN_IMAGES = 200
 """From this many images up an interval is stated without a caution (PROTOCOLS, rule 6)."""
 
 MIN_GROUPS = 20
-"""The same for groups, where images are grouped."""
+"""From this many groups up an interval over grouped images is stated without a caution."""
 
 MIN_GROUPS_TO_DRAW = 5
 """Below this many groups, as Cityscapes' test with its 3 cities, images are drawn instead of groups."""
 
-# Up to how many there are, and what percentage of 95 % intervals then contains the true score:
+# Below this number of images (groups), this percentage of 95 % intervals contained the true score:
 # measured by `benchmarks/intervals.py` on street scenes.
 _COVERAGE_BY_IMAGES: tuple[tuple[int, str], ...] = ((20, "less than 92"), (50, "about 92"), (MIN_IMAGES, "about 94"))
 _COVERAGE_BY_GROUPS: tuple[tuple[int, str], ...] = ((10, "about 90"), (MIN_GROUPS, "about 93"))
@@ -21,9 +21,9 @@ def counted(number: int, what: str) -> str:
 
 
 def caveat(images: int, groups: int | None = None) -> str:
-    """Word the caution that an interval over `images` images in `groups` groups needs; empty where it needs none.
+    """Write the caution for an interval over `images` images in `groups` groups; empty if none is needed.
 
-    Few groups limit an interval, however many images they hold.
+    With few groups an interval is unreliable, however many images the groups contain.
 
     Args:
         groups: None where images are not grouped.
@@ -43,7 +43,7 @@ def caveat(images: int, groups: int | None = None) -> str:
 
 
 def method(groups: int | None) -> str:
-    """Name for a person how an interval over images in `groups` groups is made."""
+    """Name the method of an interval over images in `groups` groups, for a person to read."""
     return (
         "bootstrap over images" if groups is None or groups < MIN_GROUPS_TO_DRAW else f"bootstrap over {groups} groups"
     )
