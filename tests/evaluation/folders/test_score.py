@@ -56,7 +56,7 @@ def test_the_truth_against_itself_is_perfect_and_warned_of(root):
     assert "against itself" in found.warnings[0]
     shutil.rmtree(root / "prediction")
     shutil.copytree(root / "truth", root / "prediction")
-    assert "a copy of the truth?" in score(root).warnings[0]
+    assert "a copy of the labels?" in score(root).warnings[0]
 
 
 def test_equal_truth_has_an_equal_digest_and_other_truth_another(root):
