@@ -201,7 +201,7 @@ def test_labels_of_another_dataset_are_known_by_their_names_and_ids(root):
 def test_predictions_of_another_dataset_are_named(root):
     for path in list((root / "prediction").iterdir()):
         path.rename(path.with_name(f"00000{path.stem[-1]}_10.png"))
-    assert "(the predictions are named as those of kitti)" in refused(root)
+    assert "(the predictions are named like those of kitti)" in refused(root)
 
 
 def test_truth_without_a_label_cannot_be_scored_on(root):

@@ -49,7 +49,8 @@ def measure(call: Callable[[], object]) -> Memory:
 
     Run `call` once before, so that memory that its first run allocates and keeps is not counted. Freed memory is
     first returned to the system, because calls that reuse it would seem to take none. The peak is the kernel's
-    high-water mark where that can be reset (Linux, proc(5): clear_refs). Elsewhere memory is sampled every 5 ms, which misses shorter peaks.
+    high-water mark where that can be reset (Linux, proc(5): clear_refs). Elsewhere memory is sampled every 5 ms, which
+    misses shorter peaks.
     """
     _return_freed_memory()
     _reset_tensor_peak()

@@ -90,7 +90,7 @@ def _write_value(value: float | None, undefined: str = "undefined") -> str:
 def compared(summary: ComparisonSummary) -> tuple[Table, ...]:
     """Lay out runs side by side: mean IoU with differences to the first, all other scores, and the classes."""
     corrected = ["corrected p"] if summary.correction else []
-    single = "not corrected for several comparisons" if corrected else ""
+    single = "not corrected" if corrected else ""
     said = (
         ", ".join(filter(None, (f"intervals: {summary.interval_method}", single))),
         f"corrected p: {summary.correction}" if corrected else "",
