@@ -16,7 +16,7 @@ from segline.registry import tracking, versions
 if TYPE_CHECKING:
     from segline.training.plan import Plan
 
-_MAX_LOADERS = 8  # one makes about a hundred crops a second; more would wait for a GPU
+_MAX_LOADERS = 8  # one makes some hundred crops a second; more of them would wait for a GPU
 
 
 @dataclass(frozen=True, kw_only=True)
