@@ -234,7 +234,7 @@ def test_the_login_stays_here(tmp_path):
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     command = [sys.executable, "-c", "from flows import reporting; reporting._check_server()"]
     answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert "which is not a server on this machine, with the login of this folder's own servers" in answer.stderr
+    assert "a server on another machine, together with the login of this folder's own servers" in answer.stderr
     assert own_login(environment) not in answer.stdout + answer.stderr
 
 
