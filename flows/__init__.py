@@ -1,1 +1,1 @@
-"""Prefect flows: wiring, retries, limits and artifacts; the library does the work and does not know Prefect."""
+"""Prefect flows: tasks, retries, limits and artifacts. The library does the work and does not import Prefect."""

@@ -1,6 +1,6 @@
-"""DVC's own graph as Prefect tasks: one task for each stage, and cached stages shown as cached.
+"""Run DVC's graph as Prefect tasks, one for each stage; a stage that is up to date is shown as cached.
 
-No stage is listed here: `dvc.yaml` is the only place that defines them.
+The stages are read from `dvc.yaml`; none is listed here.
 
     python -m flows.data
     prefect deployment run 'data/local'
@@ -33,8 +33,8 @@ from segline import config
 from segline.errors import DataError
 from segline.project import Project
 
-_CACHED = ("didn't change, skipping", "is cached - skipping run")  # in the output of `dvc repro`
-_RUNNING: set[subprocess.Popen[str]] = set()
+_CACHED_MESSAGES = ("didn't change, skipping", "is cached - skipping run")  # in the output of `dvc repro`
+_RUNNING_PROCESSES: set[subprocess.Popen[str]] = set()
 
 
 def stages(root: Path) -> dict[str, set[str]]:
@@ -44,7 +44,7 @@ def stages(root: Path) -> dict[str, set[str]]:
     return {name: before[name] for name in TopologicalSorter(before).static_order()}
 
 
-# One at a time: DVC locks its workspace, and with eight at once, one of them failed.
+# One stage at a time, because DVC locks its workspace: with eight at once, one of them failed.
 @flow(name="data", log_prints=True, task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
 @reporting.without_secrets
 def data(force: bool = False) -> dict[str, str]:
@@ -96,7 +96,7 @@ def reproduce(stage: str, *, root: Path, force: bool) -> State[str]:
             found="\n".join(lines[-25:]) or f"dvc exited with code {process.returncode}",
             remedy="correct what the output above reports, then run the flow again: it keeps finished stages",
         )
-    if any(sign in line for line in lines for sign in _CACHED):
+    if any(sign in line for line in lines for sign in _CACHED_MESSAGES):
         return Completed(name="Cached", message=f"{stage} is up to date", data="cached")
     return Completed(message=f"{stage} ran successfully", data="ran")
 
@@ -113,13 +113,13 @@ def _run_in_group(command: list[str], root: Path) -> Iterator[subprocess.Popen[s
         text=True,
         start_new_session=True,
     )
-    _RUNNING.add(process)
+    _RUNNING_PROCESSES.add(process)
     try:
         yield process
         process.wait()
     finally:
         _end(process)
-        _RUNNING.discard(process)
+        _RUNNING_PROCESSES.discard(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -139,7 +139,7 @@ def _end_stages_on_signals() -> None:
         earlier = signal.getsignal(number)
 
         def handle(signum: int, frame: FrameType | None, earlier: Any = earlier) -> None:
-            for process in list(_RUNNING):
+            for process in list(_RUNNING_PROCESSES):
                 _end(process)
             if callable(earlier):
                 earlier(signum, frame)

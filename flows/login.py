@@ -1,7 +1,7 @@
-"""Keep the login of this checkout's own Prefect servers.
+"""Create and find the login of this checkout's own Prefect servers.
 
-Anyone who reaches a Prefect server can make it run any command, and every web page open in a browser on this machine
-can reach loopback. So the servers of `make up` and of a flow ask for a login. It is created on first use, in a
+Anyone who can reach a Prefect server can make it run any command, and every web page in a browser on this machine can
+reach loopback. So the servers of `make up` and of a flow ask for a login. It is created on first use, in a
 profile that Prefect reads from the checkout (``profiles_path`` in ``prefect.toml``). No command line and no tracked
 file contains it, and the ``prefect`` command in the project's folder finds it by itself.
 
@@ -32,21 +32,21 @@ _PASSWORD_BYTES = 24
 
 
 def environment(root: Path) -> dict[str, str]:
-    """Create the login of the project at `root` if there is none yet, and return how Prefect finds it.
+    """Create the login of the project at `root` if there is none; return the variables by which Prefect finds it.
 
     Returns:
         Environment variables that select the profile; none of them contains the login itself.
 
     Raises:
         ConfigError: the file is not a list of profiles.
-        StorageError: no space or no permission to write.
+        StorageError: the file cannot be written: no space or no permission.
     """
     path = root / PLACE
     document = _read_profiles(path)
     profiles: Any = document.setdefault("profiles", tomlkit.table())
     profile: Any = profiles.setdefault(PROFILE, tomlkit.table())
     known = profile.get(_CLIENT)
-    # A login that others could read is not secret any more.
+    # A login that others could read is not secret any more: a new one is created.
     if not known or profile.get(_SERVER) != known or stat.S_IMODE(path.stat().st_mode) != _OWNER_ONLY:
         login = f"{PROFILE}:{secrets.token_urlsafe(_PASSWORD_BYTES)}"
         profile.update({_CLIENT: login, _SERVER: login, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true"})
@@ -89,7 +89,7 @@ def drop_others(environment: dict[str, str]) -> dict[str, str]:
 
 
 def is_agreed() -> bool:
-    """Return whether a server that this process starts will ask for a login, namely the one of this process."""
+    """Return whether a server that this process starts will ask for a login, and this process has that login."""
     from prefect.settings import get_current_settings  # here, because Prefect is slow to import
 
     settings = get_current_settings()

@@ -27,14 +27,14 @@ from segline.project import Project
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
-_TIMEOUT = 5.0  # seconds that a server has to answer
+_TIMEOUT_SECONDS = 5.0
 _LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
 _MARKUP = re.compile(r"[\\`*~<>&|\[\]!#$@]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/|(?<=www)\.", re.IGNORECASE)
-"""Signs that start markup, HTML, a formula or a link in Markdown; an underscore only at a word's end."""
+"""Characters that start markup, HTML, a formula or a link in Markdown; an underscore only at the edge of a word."""
 
 
 class _WithoutTracebacks(logging.Filter):
-    """Drops records that repeat a reported problem with its traceback, because the run's state says it, too.
+    """Drop log records of reported problems with their traceback: the run's state already contains the message.
 
     The text of all other records, among them what a flow prints, is made printable.
     """
@@ -68,7 +68,7 @@ def without_secrets(function: Callable[Arguments, Result]) -> Callable[Arguments
 
 
 def without_tracebacks() -> None:
-    """Keep secrets, and the tracebacks of reported problems, out of the runs' logs; tracebacks of defects stay."""
+    """Keep secrets and the tracebacks of reported problems out of the runs' logs; tracebacks of bugs are kept."""
     mask_process()
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_WITHOUT_TRACEBACKS)  # adding it again changes nothing
@@ -104,10 +104,10 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
 
 
 def _end_orphans() -> None:
-    """End temporary Prefect servers of this project whose flow was killed; they would run for ever."""
+    """End temporary Prefect servers of this project whose flow was killed. Otherwise they would never end."""
     home = os.environ.get("PREFECT_HOME")
     for process in psutil.process_iter() if home else ():
-        with contextlib.suppress(psutil.Error):  # it ended meanwhile, or is another user's
+        with contextlib.suppress(psutil.Error):  # the process ended meanwhile, or belongs to another user
             abandoned = process.ppid() == 1 and "prefect.server.api.server:create_app" in process.cmdline()
             if abandoned and process.environ().get("PREFECT_HOME") == home:
                 process.kill()
@@ -115,23 +115,23 @@ def _end_orphans() -> None:
 
 def _is_loopback(address: str) -> bool:
     host = httpx.URL(address).host
-    with contextlib.suppress(ValueError):  # it is a name
+    with contextlib.suppress(ValueError):  # it is a host name
         return ipaddress.ip_address(host).is_loopback
     return host == "localhost"
 
 
 def _check_server() -> None:
-    """Refuse a Prefect server that does not answer or rejects our login; Prefect itself would try for a minute."""
+    """Refuse a Prefect server that does not answer or rejects the login; Prefect itself would retry for a minute."""
     address = os.environ["PREFECT_API_URL"].rstrip("/")
     if not _is_loopback(address) and login.is_own(Project.load().root):
         raise ConfigError(
             "PREFECT_API_URL",
-            found=f"{address}, which is not a server on this machine, with the login of this folder's own servers",
+            found=f"{address}, a server on another machine, together with the login of this folder's own servers",
             expected="a login or a profile for that server",
             remedy="set PREFECT_API_AUTH_STRING to its user:password, or PREFECT_PROFILE to a profile for it",
         )
     try:
-        httpx.get(f"{address}/health", timeout=_TIMEOUT).raise_for_status()
+        httpx.get(f"{address}/health", timeout=_TIMEOUT_SECONDS).raise_for_status()
     except httpx.HTTPError as error:
         raise ConfigError(
             "PREFECT_API_URL",

@@ -1,7 +1,7 @@
 """Start a temporary Prefect server for a flow, and end both within seconds of a signal.
 
-Ctrl-C reaches every process of the terminal. The server must outlive the flow, which still has to report how it
-ended. And everything must be gone within seconds, whatever hangs.
+Ctrl-C reaches every process of the terminal. The server must run longer than the flow, which still reports to it how it
+ended. All processes must end within seconds, even if one of them hangs.
 """
 
 import atexit
@@ -24,11 +24,11 @@ _GRACE_SECONDS = 7.0  # from the first signal until everything left is killed
 
 
 def start() -> None:
-    """Start Prefect's temporary server so that no signal of the terminal reaches it; Prefect ends it at exit."""
+    """Start Prefect's temporary server, protected from the terminal's signals; Prefect ends it at exit."""
     failed: list[BaseException] = []
 
     def begin() -> None:
-        # A child inherits the mask of the thread that starts it; SIGTERM, by which Prefect ends it, gets through.
+        # A child inherits the signal mask of its thread. SIGTERM, by which Prefect ends it, is not blocked.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
         try:
             SubprocessASGIServer().start()
@@ -41,7 +41,7 @@ def start() -> None:
     try:
         thread.join()
     except (KeyboardInterrupt, TerminationSignal) as error:
-        # No flow runs yet, and Prefect would wait for a server that will not come.
+        # No flow runs yet, and Prefect would wait for a server that will never start.
         _end_now(_announce_end(error))
     if failed:
         raise failed[0]
@@ -90,7 +90,7 @@ def _begin_end(number: int) -> None:
 
 
 def _end_at_exit() -> None:
-    """End before the interpreter shuts down, which waits for TensorFlow's threads and runs no timer."""
+    """End the process now: the interpreter's shutdown would wait for TensorFlow's threads, and runs no timer."""
     if _ending:
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError):

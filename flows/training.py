@@ -1,4 +1,4 @@
-"""The training as a Prefect flow, with one task for each step of `segline.pipeline.train`.
+"""Run the training as a Prefect flow, with one task for each step of `segline.pipeline.train`.
 
 python -m flows.training --dataset kitti
 prefect deployment run 'training/local' -p dataset=kitti
@@ -52,7 +52,7 @@ def training(dataset: str | None = None, retrain: bool = False) -> RunSummary:
         The run's summary: scores, decision and champion.
     """
     reporting.without_tracebacks()
-    startup.quieten()  # a worker runs the flow without `main`
+    startup.quieten()  # needed here, because a worker does not run `main`
     flow_run = str(runtime.flow_run.id)
     result = train.train(
         Project.load(), dataset=dataset, retrain=retrain, progress=FlowLines(print), flow_run=flow_run, steps=_TASKS

@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def environment_of(root: Path, ports: dict[str, int]) -> dict[str, str]:
-    """Return the environment for the processes of the project at `root`; it names the file of the login, not the login.
+    """Return the environment for the processes of the project at `root`. It has the path of the login, not the login.
 
     Args:
         ports: port by name, as in `PORTS`.
@@ -64,15 +64,15 @@ def environment_of(root: Path, ports: dict[str, int]) -> dict[str, str]:
         "SEGLINE_ROOT": str(root),
         "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),
         "PREFECT_API_URL": f"{prefect}/api",
-        "PREFECT_UI_API_URL": "/api",  # on the host name by which the page was opened
+        "PREFECT_UI_API_URL": "/api",  # relative: on the host name by which the page was opened
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": prefect,
-        "MLFLOW_BACKEND_STORE_URI": _choose_store(root),  # not an argument: all users can see command lines
+        "MLFLOW_BACKEND_STORE_URI": _choose_store(root),  # not as an argument, because all users can see command lines
         "PYTHONUNBUFFERED": "1",
     }
 
 
 def commands(root: Path) -> dict[str, str]:
-    """Read the processes in ``infra/Procfile``: name -> shell command."""
+    """Read the processes from ``infra/Procfile``: name -> shell command."""
     text = (root / "infra" / "Procfile").read_text(encoding="utf-8")
     return dict(parse_procfile(text).processes)
 
@@ -85,7 +85,7 @@ def _read_port(name: str, default: int) -> int:
 
 
 def _choose_store(root: Path) -> str:
-    """Return the database of MLflow's server; MLFLOW_TRACKING_URI does not count if it is the address of a server."""
+    """Return the database of MLflow's server: MLFLOW_TRACKING_URI, unless it is unset or the address of a server."""
     stated = os.environ.get("MLFLOW_TRACKING_URI", "")
     return embedded_store(root) if not stated or stated.startswith("http") else stated
 

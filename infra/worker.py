@@ -1,4 +1,4 @@
-"""Wait for both servers, register the deployments of ``prefect.yaml``, then become the worker."""
+"""Wait for both servers, register the deployments of ``prefect.yaml``, then run the worker."""
 
 import os
 import subprocess
@@ -18,12 +18,13 @@ def _wait_until_healthy(address: str) -> None:
 
 
 def _refuse_open_server(api: str) -> None:
-    """Exit if Prefect answers without the login: a worker runs every command that the server sends."""
+    """Exit if Prefect answers requests without the login, because a worker runs every command that the server sends."""
     answer = httpx.get(f"{api}/admin/version", timeout=5)
     if answer.status_code != httpx.codes.UNAUTHORIZED:
         sys.exit(
-            f"error: {api}: answers {answer.status_code} without a login, expected {httpx.codes.UNAUTHORIZED}\n"
-            f"  remedy: unset PREFECT_ variables of the shell or in a .env file here: they override {login.PLACE}"
+            f"error: {api}: found HTTP {answer.status_code} for a request without login, "
+            f"expected {httpx.codes.UNAUTHORIZED}\n"
+            f"  remedy: unset the PREFECT_ variables in the shell and in .env here, which override {login.PLACE}"
         )
 
 

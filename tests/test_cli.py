@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from segline.cli import app
-from segline.cli.application import _MEANT
+from segline.cli.application import _SUGGESTED_COMMANDS
 
 HEAVY = {"tensorflow", "keras", "mlflow", "prefect", "great_expectations", "numpy", "pandas", "albumentations", "cv2"}
 
@@ -83,7 +83,7 @@ def test_a_near_miss_is_answered_with_what_is_meant(arguments, meant):
 
 def test_what_is_meant_exists_and_no_command_is_taken_for_another():
     group = typer.main.get_command(app)
-    for name, words in _MEANT.items():
+    for name, words in _SUGGESTED_COMMANDS.items():
         known = (group if name == "segline" else group.commands[name]).commands
         assert not words.keys() & known.keys()
         for meant in words.values():

@@ -193,7 +193,7 @@ def test_scores_and_counts_are_not_written_over_each_other(kitti):
     for counts in ("score.json", kitti / "score.json", "truth/../score.json", "link"):
         answer = run(*ASKED, "--json", "score.json", "--counts", counts, cwd=kitti)
         assert answer.returncode == 1
-        assert f"--json score.json --counts {counts}: one place for both" in answer.stderr
+        assert f"--json score.json --counts {counts}: the same file for both" in answer.stderr
         assert answer.stdout.startswith("MODULES")
         assert "cv2" not in imported(answer)  # nothing was scored
         assert not (kitti / "score.json").exists()
@@ -204,7 +204,7 @@ def test_names_of_files_reach_the_terminal_escaped(kitti):
     answer = run(*ASKED, "--truth", "truth\x1b[3J", cwd=kitti)
     assert r"--truth truth\x1b[3J: no such folder" in answer.stderr
     answer = run(*ASKED, cwd=kitti)
-    assert r"predictions without a truth: 1 (a\x1b[2J\nb.png)" in answer.stderr
+    assert r"predictions without a label: 1 (a\x1b[2J\nb.png)" in answer.stderr
 
 
 def test_one_image_is_not_told_as_several(kitti):
@@ -231,7 +231,7 @@ def test_the_same_folder_twice_is_scored_with_a_warning(kitti):
     answer = run("--dataset", "kitti", "--truth", "truth", "--prediction", "truth", cwd=kitti)
     assert answer.returncode == 0
     assert f"{'mIoU':30}  1.0000  [0.3684, 1.0000]" in answer.stdout  # of three images that are wholly right
-    assert "warning: the predictions are the truth's own files" in answer.stderr
+    assert "warning: the predictions are the same files as the labels" in answer.stderr
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,7 @@ def test_a_comparison_is_never_written_outside_of_the_reports(project, capsys):
         results.save(found, project / f"{name}.npz")
     before = {path for path in project.parent.rglob("*") if path.is_dir()}
     assert run("compare", project / "a.npz", project / "b.npz") == 1
-    assert "dataset '../../outside' is no plain name" in capsys.readouterr().err
+    assert "dataset '../../outside' is not a plain name" in capsys.readouterr().err
     assert {path for path in project.parent.rglob("*") if path.is_dir()} == before
 
 

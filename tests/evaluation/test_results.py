@@ -68,7 +68,7 @@ def test_what_was_saved_is_read_again(whole):
 @pytest.mark.parametrize("dataset", ["../../../tmp/x", "/tmp/x", "a/b", "a\\b", "..", ".hidden", "", "a\nb", 5, None])
 def test_a_dataset_whose_name_would_lead_elsewhere_is_refused(whole, dataset):
     found = refused(changed(whole, {"dataset": dataset}))
-    assert f"dataset {dataset!r} is no plain name" in found or f"dataset is {dataset!r}, no text" in found
+    assert f"dataset {dataset!r} is not a plain name" in found or f"dataset is {dataset!r}, expected a text" in found
 
 
 @pytest.mark.parametrize("dataset", ["kitti_road", "own-data.2", "Stra\u00dfe"])
@@ -79,14 +79,14 @@ def test_plain_names_are_taken(whole, dataset):
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"per_image": np.ones((2, 2, 3), np.int64)}, "per_image is of shape (2, 2, 3)"),
-        ({"per_image": np.ones((3, 2, 2), np.int64)}, "per_image is of shape (3, 2, 2)"),
-        ({"per_image": np.ones((3, 3, 4), np.int64)}, "3 images and 2 classes are named: (3, 2, 3)"),
-        ({"per_image": np.int64(4)}, "per_image is of shape ()"),
-        ({"per_image": np.ones((3, 2, 3))}, "per_image holds no counts, but float64"),
-        ({"per_image": np.full((3, 2, 3), -1)}, "per_image holds no counts, but int64 below 0"),
-        ({"boundary": np.ones((3, 2, 3), np.int64)}, "boundary is of shape (3, 2, 3)"),
-        ({"road": np.ones((3, 2, 255), np.int64)}, "road is of shape (3, 2, 255)"),
+        ({"per_image": np.ones((2, 2, 3), np.int64)}, "per_image has shape (2, 2, 3)"),
+        ({"per_image": np.ones((3, 2, 2), np.int64)}, "per_image has shape (3, 2, 2)"),
+        ({"per_image": np.ones((3, 3, 4), np.int64)}, "expected (3, 2, 3) for 3 images and 2 classes"),
+        ({"per_image": np.int64(4)}, "per_image has shape ()"),
+        ({"per_image": np.ones((3, 2, 3))}, "per_image holds float64, expected counts"),
+        ({"per_image": np.full((3, 2, 3), -1)}, "per_image holds int64 below 0, expected counts"),
+        ({"boundary": np.ones((3, 2, 3), np.int64)}, "boundary has shape (3, 2, 3)"),
+        ({"road": np.ones((3, 2, 255), np.int64)}, "road has shape (3, 2, 255)"),
     ],
 )
 def test_counts_that_do_not_fit_what_is_named_are_refused(whole, arrays, said):
@@ -96,13 +96,13 @@ def test_counts_that_do_not_fit_what_is_named_are_refused(whole, arrays, said):
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"ids": ["a", "b", "a"]}, "ids name something twice"),
-        ({"ids": [1, 2, 3]}, "ids are no names"),
-        ({"ids": [], "groups": None}, "ids are no names"),
+        ({"ids": ["a", "b", "a"]}, "ids must differ, but one occurs twice"),
+        ({"ids": [1, 2, 3]}, "ids must be a list of names"),
+        ({"ids": [], "groups": None}, "ids must be a list of names"),
         ({"ids": ["a", "b", "\udcff"]}, "surrogates not allowed"),
-        ({"groups": [[], [], []]}, "groups are no names"),
+        ({"groups": [[], [], []]}, "groups must be a list of names"),
         ({"groups": ["x"]}, "3 images, but 1 groups"),
-        ({"categories": {"flat": [0, 2]}}, "category flat has classes [0, 2], of 2 in all"),
+        ({"categories": {"flat": [0, 2]}}, "category flat has class ids [0, 2], but there are 2 classes"),
         ({"categories": []}, "no counts of an evaluation"),
         ({"stranger": 1}, "stranger"),
     ],
@@ -145,7 +145,7 @@ def test_files_of_other_kinds_are_refused_without_a_word_of_pickles(tmp_path, co
     (tmp_path / "file.npz").write_bytes(content)
     assert "no counts of an evaluation" in refused(tmp_path / "file.npz")
     if not content.startswith(b"PK"):
-        assert "it is no .npz" in refused(tmp_path / "file.npz")
+        assert "not an .npz file" in refused(tmp_path / "file.npz")
 
 
 def test_a_file_that_is_damaged_anywhere_is_read_whole_or_refused(whole, tmp_path):

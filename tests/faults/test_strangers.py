@@ -222,7 +222,7 @@ def test_the_worker_of_make_up_does_not_begin_at_a_server_without_a_login():
 
     with http.server.HTTPServer(("127.0.0.1", 0), Open) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        with pytest.raises(SystemExit, match="answers 200 without a login, expected 401"):
+        with pytest.raises(SystemExit, match="found HTTP 200 for a request without login, expected 401"):
             worker._refuse_open_server(f"http://127.0.0.1:{server.server_port}/api")
 
 
@@ -234,7 +234,7 @@ def test_the_login_stays_here(tmp_path):
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     command = [sys.executable, "-c", "from flows import reporting; reporting._check_server()"]
     answer = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert "which is not a server on this machine, with the login of this folder's own servers" in answer.stderr
+    assert "a server on another machine, together with the login of this folder's own servers" in answer.stderr
     assert own_login(environment) not in answer.stdout + answer.stderr
 
 

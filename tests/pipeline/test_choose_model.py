@@ -38,7 +38,10 @@ def test_a_folder_that_lacks_one_of_them_is_not_looked_for_among_registered_mode
 def test_a_file_of_no_model_folder_is_refused(folder):
     other = folder / "other.keras"
     other.touch()
-    with pytest.raises(DataError, match=r"other\.keras: a file of no model folder"), chosen_model(str(other)):
+    with (
+        pytest.raises(DataError, match=r"other\.keras: a file that does not belong to a model folder"),
+        chosen_model(str(other)),
+    ):
         pass
 
 

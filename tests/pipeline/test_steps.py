@@ -53,7 +53,9 @@ def judged(tmp_path, monkeypatch):
         return version
 
     def judge(version):
-        monkeypatch.setattr(promote, "_challenger", lambda work: SimpleNamespace(miou=scores[int(version.version)]))
+        monkeypatch.setattr(
+            promote, "_read_challenger", lambda work: SimpleNamespace(miou=scores[int(version.version)])
+        )
         return promote.judge(work, versions.resolve(client, f"segline-x/{version.version}"))
 
     return SimpleNamespace(client=client, new=new, judge=judge, promote=lambda version: promote.promote(work, version))

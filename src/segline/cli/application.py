@@ -1,4 +1,4 @@
-"""The command line's application, and what its commands share."""
+"""The application of the command line, and code that its commands share."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-_MEANT: Mapping[str, Mapping[str, str]] = {
+_SUGGESTED_COMMANDS: Mapping[str, Mapping[str, str]] = {
     "segline": {
         "check": "segline doctor",
         "demo": "segline sample",
@@ -46,7 +46,7 @@ _MEANT: Mapping[str, Mapping[str, str]] = {
     },
     "models": {"ls": "segline models list", "show": "segline models list"},
 }
-"""By group: words that are not commands, and what is meant. Typer itself answers misspelt commands."""
+"""Command group -> words that are not commands -> the command to suggest. Typer itself handles misspelt commands."""
 
 
 class SuggestingGroup(TyperGroup):
@@ -55,9 +55,9 @@ class SuggestingGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args` name, or fail and suggest one."""
         word = args[0]
-        meant = _MEANT.get(self.name or "", {}).get(word)
-        if meant and word not in self.commands:
-            ctx.fail(f"No such command '{word}'. Did you mean '{meant}'?")
+        suggested = _SUGGESTED_COMMANDS.get(self.name or "", {}).get(word)
+        if suggested and word not in self.commands:
+            ctx.fail(f"No such command '{word}'. Did you mean '{suggested}'?")
         return super().resolve_command(ctx, args)
 
 
@@ -96,4 +96,4 @@ def _take_options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a reported problem.")] = False,
 ) -> None:
-    """Accept the options that stand before every command; `main` reads ``--debug`` itself."""
+    """Accept the options that come before a command; `main` reads ``--debug`` itself."""

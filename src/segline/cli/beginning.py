@@ -1,4 +1,4 @@
-"""Commands to begin with: check the set-up, draw samples, set up own data, apply a preset."""
+"""Commands to start with: check the setup, draw samples, set up own data, apply a preset."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from segline.console import complain, console, say
 def doctor(
     dataset: Annotated[str | None, typer.Option(help="Dataset to train on; default: `dataset` of params.yaml.")] = None,
 ) -> None:
-    """Check params.yaml, the data source, the disk, git and the tracking server, before something long is started."""
+    """Check params.yaml, the data source, the disk, git and the tracking server before a long run."""
     from segline import config, storage
     from segline.data.download.download import check_source
     from segline.project import Project
@@ -66,7 +66,7 @@ def init(
         bool | None,
         typer.Option(
             "--follow-links/--no-follow-links",
-            help="Whether links may lead out of FOLDER, as DVC's into its cache do; saved in params.yaml.",
+            help="Allow links that lead out of FOLDER, such as links into DVC's cache; saved in params.yaml.",
             show_default=False,
         ),
     ] = None,

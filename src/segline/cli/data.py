@@ -34,7 +34,7 @@ def download(dataset: DatasetArgument) -> None:
 
 @data.command()
 def extract(dataset: DatasetArgument) -> None:
-    """Unpack the archives, refusing hostile ones; for your own data, copy the files and paint masks from polygons."""
+    """Unpack the archives, and refuse unsafe ones; for your own data, copy the files and paint masks from polygons."""
     _run_stage("extract", dataset)
 
 

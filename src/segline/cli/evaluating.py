@@ -76,9 +76,9 @@ def compare(
         Path | None, typer.Option(metavar="FOLDER", help="Where to write the page; default: in reports/DATASET.")
     ] = None,
 ) -> None:
-    """Compare scores on the same images: intervals, differences and their significance, each against the first.
+    """Compare runs on the same images: scores with intervals, and each run's difference to the first with its p-value.
 
-    Scores under other rules, of another split or of other classes are refused. The page is `comparison.html`; its
+    Runs with different scoring rules, splits or classes are refused. The page is `comparison.html`; its
     numbers are in `comparison.json` beside it.
     """
     from segline.evaluation.report import tables

@@ -12,10 +12,12 @@ _Split = Annotated[
     Literal["train", "validation", "test"] | None,
     typer.Option(help="Score only this split, as `dvc repro` divided the dataset in this project."),
 ]
-_Ids = Annotated[Literal["raw", "train"] | None, typer.Option(help="Ids in the predictions, if they do not show it.")]
+_Ids = Annotated[
+    Literal["raw", "train"] | None, typer.Option(help="Kind of ids in the predictions, if it cannot be detected.")
+]
 _TruthIds = Annotated[
     Literal["raw", "train"] | None,
-    typer.Option(help="Ids in the labels, if they are not raw ids and their file names do not say so."),
+    typer.Option(help="Kind of ids in the labels; default: as their file names say, otherwise raw."),
 ]
 _Boundary = Annotated[
     bool, typer.Option("--boundary", help="Also score the edges by boundary IoU; takes several times as long.")
@@ -76,7 +78,7 @@ def score(
         page=page,
         report=complain,
     )
-    from segline.evaluation.report import tables  # after the workers have begun
+    from segline.evaluation.report import tables  # imported only now, so that the workers start sooner
 
     show(*tables.evaluated(scored.document))
     for warning in scored.document.warnings:

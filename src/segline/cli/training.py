@@ -15,8 +15,8 @@ def train(
 ) -> None:
     """Search, train, evaluate and register a model, and promote it if it is better; needs prepared data (`dvc repro`).
 
-    It runs the same steps as the training flow, without Prefect, and continues where either was stopped. A finished
-    run with the same data, code and parameters is reused.
+    It runs the same steps as the training flow, without Prefect. It continues a run that was stopped here or in the
+    flow. A finished run with the same data, code and parameters is reused.
     """
     from segline.pipeline.train import train as run
     from segline.progress import showing

@@ -33,7 +33,7 @@ class Colours:
         """Convert colours, uint8 (H, W, 3) RGB, to raw ids, uint8 (H, W).
 
         Raises:
-            ValueError: colours stand for no class; it names the most frequent ones.
+            ValueError: some colours stand for no class; the error names the most frequent ones.
         """
         packed = _pack(picture)
         found, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
@@ -52,13 +52,13 @@ class Colours:
         return table[inverse].reshape(picture.shape[:2])
 
     def _are_blends(self, packed: npt.NDArray[np.uint32]) -> bool:
-        """Return whether most colours lie between two of the table's, as after interpolation."""
+        """Return whether most colours lie between two colours of the table, as after interpolation."""
         packed = packed[:_MAX_COLOURS_CHECKED]
         colours = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1).astype(np.float64)
         table = np.array(list(self.ids), dtype=np.float64)
         away = np.linalg.norm(colours[:, None] - table, axis=2)
         apart = np.linalg.norm(table[:, None] - table, axis=2)
-        # By how much the way from one colour of the table to another grows if it leads past this colour.
+        # How much longer the path between two colours of the table becomes if it passes through this colour.
         detour = away[:, :, None] + away[:, None] - apart
         between = detour[:, ~np.eye(len(table), dtype=bool)].min(axis=1, initial=np.inf) < _ROUNDING
         return bool(np.mean(between) > _MIN_SHARE_OF_BLENDS)

@@ -35,7 +35,7 @@ def runs(ids: Iterable[int]) -> str:
 
 
 def alike(name: str) -> str:
-    """Normalise a name to what a person sees: no blanks around it, one coding of accents, no variants of signs."""
+    """Normalise a name so that look-alikes become equal: NFC, no variation selectors, no outer blanks."""
     return unicodedata.normalize("NFC", variants_dropped(name)).strip()
 
 
@@ -51,7 +51,7 @@ class LabelClass:
         category: the publisher's name of the coarser class that this one belongs to; only scores by category use it.
 
     Raises:
-        ValueError: the name cannot be shown as it is.
+        ValueError: the name contains characters that cannot be shown.
     """
 
     name: str
@@ -142,7 +142,7 @@ class LabelMap:
         """Convert train ids to raw ids.
 
         Raises:
-            ValueError: `mask` contains an id beyond the classes, as `VOID`, which has no single raw id.
+            ValueError: `mask` contains an id that is no class, such as `VOID`, which has no single raw id.
         """
         if mask.size and int(mask.max()) >= len(self):
             raise ValueError(f"mask holds train id {int(mask.max())}, but there are {len(self)} classes")

@@ -1,4 +1,4 @@
-"""Evaluations side by side: scores with intervals, differences a class, and the same images paired."""
+"""Compare evaluations on the same images: scores with intervals, and paired differences, also of each class."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,22 +23,23 @@ from segline.evaluation.summary import Record
 from segline.formats import strict_json
 from segline.project import Files
 
-FEWEST = 2
+MIN_EVALUATIONS = 2
 MAX_IMAGES_NAMED = 10
-SMALLEST_P_WORTH_SAYING = 0.001
+MIN_P_LIMIT_SHOWN = 0.001
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One of the compared.
+    """One of the compared evaluations.
 
     Args:
-        name: what a person calls it.
-        evaluation: its images are in the order of the first's, with the groups that any of the compared knows.
-        interval: of its mean IoU.
-        against: comparison of its mean IoU with the first's, as this one's less the first's; None for the first.
-        p_corrected: of `against`, for all comparisons with the first at once (Holm); None for the first.
-        differences: intervals of all figures less the first's; None for the first.
+        name: name for a person to read.
+        evaluation: its counts, with the images in the order of the first evaluation. It has the groups that are known
+            from any of the compared evaluations.
+        interval: interval of its mean IoU.
+        against: comparison of its mean IoU with the first's (this one minus the first); None for the first.
+        p_corrected: p-value of `against`, corrected for all comparisons with the first (Holm); None for the first.
+        differences: intervals of the differences of all scores (this one minus the first); None for the first.
     """
 
     name: str
@@ -50,10 +51,10 @@ class Entry:
 
 
 def read(path: Path) -> Evaluation | None:
-    """Read the evaluation in a file, or in a folder's ``evaluation.npz``; None where there is no such file.
+    """Read the evaluation in a file, or in a folder's ``evaluation.npz``; None if there is no such file.
 
     Raises:
-        DataError: the file is no evaluation.
+        DataError: the file is not an evaluation.
     """
     file = path / Files.COUNTS if path.is_dir() else path
     if not file.is_file():
@@ -62,21 +63,21 @@ def read(path: Path) -> Evaluation | None:
         if is_zipfile(file):  # as all .npz are
             return load(file)
         scores = _holds_scores(file)
-    except Exception as error:  # what NumPy and zipfile raise on damaged bytes is not a closed set
-        raise _report_no_counts(file, str(error)) from error
-    raise _report_only_scores(file) if scores else _report_no_counts(file, "it is no .npz")
+    except Exception as error:  # NumPy and zipfile do not document all errors that damaged bytes cause
+        raise _make_no_counts_error(file, str(error)) from error
+    raise _make_only_scores_error(file) if scores else _make_no_counts_error(file, "not an .npz file")
 
 
-def _report_no_counts(file: Path, reason: str) -> DataError:
+def _make_no_counts_error(file: Path, reason: str) -> DataError:
     return DataError(
         file,
         found=f"no counts of an evaluation ({reason})",
-        expected="what segline evaluate, segline score --counts or a training run wrote",
-        remedy="name one of those",
+        expected="a file that segline evaluate, segline score --counts or a training run wrote",
+        remedy="give such a file",
     )
 
 
-def _report_only_scores(file: Path) -> DataError:
+def _make_only_scores_error(file: Path) -> DataError:
     return DataError(
         file,
         found="scores as JSON, without the counts of each image",
@@ -89,7 +90,7 @@ def _report_only_scores(file: Path) -> DataError:
 def _holds_scores(file: Path) -> bool:
     """Return whether a file is the JSON that `segline score --json` or `segline evaluate` writes."""
     with file.open("rb") as handle:
-        if handle.read(64).lstrip()[:1] != b"{":  # as no other big file begins
+        if handle.read(64).lstrip()[:1] != b"{":  # other large files do not start with this
             return False
     try:
         content = strict_json.loads(file.read_bytes())
@@ -99,35 +100,35 @@ def _holds_scores(file: Path) -> bool:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """Shorten each path to its last telling part; keep the whole path where two would get the same name."""
+    """Shorten each path to the name of its file or folder; keep the whole path if two names would be equal."""
     short = [(path.parent if path.name == Files.COUNTS else path).absolute() for path in paths]
     names = [path.stem if path.suffix == ".npz" else path.name for path in short]
     return [str(path) if names.count(name) > 1 else name for path, name in zip(paths, names, strict=True)]
 
 
 def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confidence: float) -> list[Entry]:
-    """Put evaluations side by side, each against the first.
+    """Compare each evaluation with the first.
 
-    Groups are the images': what any of the evaluations knows of them is used for all, so that one that was scored
-    where nobody said how images belong together (an older file, another tool's folder) is compared just as
-    carefully. Those that say different things of the same images are refused.
+    Groups belong to the images. So groups that are known from any of the evaluations are used for all, also for one
+    without groups (an older file, or a folder of another tool). Evaluations that group the same images differently
+    are refused.
 
     Args:
         named: names and evaluations of one protocol, split and label map; at least two.
 
     Raises:
-        ComparisonError: they are not of the same rules, split, classes, images and groups; each difference is named.
-        DataError: they are fewer than two, or two have one name.
+        ComparisonError: their scoring rules, splits, classes, images or groups differ; the error names each difference.
+        DataError: there are fewer than two, or two have the same name.
     """
-    if len(named) < FEWEST:
+    if len(named) < MIN_EVALUATIONS:
         raise DataError(
-            "comparison", found=f"{len(named)} run", expected=f"{FEWEST} or more", remedy="name another run"
+            "comparison", found=f"{len(named)} run", expected=f"{MIN_EVALUATIONS} or more", remedy="give another run"
         )
     names = [name for name, _ in named]
     for name in names:
         if names.count(name) > 1:
             raise DataError(
-                name, found="named twice", expected="runs that differ", remedy="name each run once, or copy its file"
+                name, found="given twice", expected="different runs", remedy="give each run once, or copy its file"
             )
     lock.refuse_differences({name: lock.lock_of(evaluation) for name, evaluation in named})
     ordered = [(name, _sort_images(named[0][1], evaluation, name, named[0][0])) for name, evaluation in named]
@@ -163,10 +164,10 @@ def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confiden
 
 
 def _share_groups(named: Sequence[tuple[str, Evaluation]]) -> list[Evaluation]:
-    """Give all evaluations of the same images the groups that any of them knows.
+    """Give all evaluations of the same images the groups that are known from any of them.
 
     Raises:
-        ComparisonError: two of them know different ones.
+        ComparisonError: two of them have different groups.
     """
     known = [(name, evaluation) for name, evaluation in named if evaluation.groups is not None]
     if not known:
@@ -181,8 +182,8 @@ def _share_groups(named: Sequence[tuple[str, Evaluation]]) -> list[Evaluation]:
         if elsewhere := [image for image, mine, theirs in places if mine != theirs]:
             raise ComparisonError(
                 name,
-                found=f"other groups of the same images: {elsewhere[0]}, for one, is not with the same others",
-                expected=f"those of {trusted}",
+                found=f"other groups of the same images: for example, the group of {elsewhere[0]} has other images",
+                expected=f"the groups of {trusted}",
                 remedy="score both on the same prepared data again",
             )
     return with_groups
@@ -194,12 +195,12 @@ def _number_groups(evaluation: Evaluation) -> tuple[int, ...]:
 
 def _sort_images(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Evaluation:
     """Sort the images of `other` into the order of `first`."""
-    if other.names != first.names:  # under one digest of the label map: somebody changed a file
+    if other.names != first.names:  # although the digests of the label maps are equal: a file was changed
         raise ComparisonError(
             name,
             found=f"classes {', '.join(other.names)}",
             expected=f"{', '.join(first.names)}, those of {first_name}, which has the same label-map digest",
-            remedy="score both again: one of the files is not as it was written",
+            remedy="score both again: one of the files was changed",
         )
     places = {sample: place for place, sample in enumerate(other.ids)}
     lacking = [sample for sample in first.ids if sample not in places]
@@ -216,7 +217,7 @@ def _sort_images(first: Evaluation, other: Evaluation, name: str, first_name: st
         raise ComparisonError(
             name,
             found="other labelled pixels in the same images",
-            expected=f"the labels that {first_name} was scored by",
+            expected=f"the labels on which {first_name} was scored",
             remedy="score both on the same prepared data again",
         )
     return replace(
@@ -230,15 +231,15 @@ def _sort_images(first: Evaluation, other: Evaluation, name: str, first_name: st
 
 
 def image_scores(entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
-    """Compute the mean IoU of each image (rows, as in the first) under each entry (columns); NaN if all is void."""
+    """Compute the mean IoU of each image for each entry, float64 (images, entries); NaN if all pixels are void."""
     return np.stack([mean_iou(entry.evaluation.per_image) for entry in entries], axis=1)
 
 
 class Difference(Record):
-    """Difference of one figure to the first run's; None where either is undefined.
+    """Difference of one score to the first run's, with its interval; None where either score is undefined.
 
     Args:
-        leaves_out_0: the interval of this difference by itself does not hold 0.
+        leaves_out_0: whether the interval of this difference excludes 0 (without correction for many comparisons).
     """
 
     difference: float | None
@@ -251,8 +252,10 @@ class AgainstFirst(Record):
     """Paired comparison of a run with the first.
 
     Args:
-        difference: of the mean IoU, with its interval `low` to `high`.
-        p: of the mean IoU's difference; `p_corrected` for all comparisons with the first at once.
+        difference: difference of the mean IoU, with its interval `low` to `high`.
+        p: p-value of this difference.
+        p_corrected: `p`, corrected for all comparisons with the first.
+        verdict: the result in words.
         figures: differences of the other metrics over the whole split, by the metric's name.
         per_class: differences of the IoU, in the order of the classes.
     """
@@ -268,7 +271,7 @@ class AgainstFirst(Record):
 
 
 class ComparedRun(Record):
-    """One run's figures; `against_first` is None for the first."""
+    """Scores of one run; `against_first` is None for the first run."""
 
     name: str
     miou: float
@@ -281,7 +284,7 @@ class ComparedRun(Record):
 
 
 class DifferingImage(Record):
-    """An image whose mean IoU differs between the runs; `miou` in the runs' order, None where all of it is void."""
+    """An image whose mean IoU differs between the runs; `miou` in the runs' order, None if all pixels are void."""
 
     id: str
     miou: list[float | None]
@@ -289,7 +292,7 @@ class DifferingImage(Record):
 
 
 class ComparisonSummary(Record):
-    """All figures of a comparison, for its JSON and its page."""
+    """All scores of a comparison, for its JSON and its page."""
 
     dataset: str
     split: str
@@ -308,7 +311,7 @@ class ComparisonSummary(Record):
 
 
 def summary(entries: Sequence[Entry]) -> ComparisonSummary:
-    """Reduce the compared evaluations to plain figures."""
+    """Convert the compared evaluations to plain values."""
     first = entries[0].evaluation
     scores = image_scores(entries)
     spread = np.nan_to_num(np.ptp(scores, axis=1), nan=0.0)
@@ -324,7 +327,7 @@ def summary(entries: Sequence[Entry]) -> ComparisonSummary:
         confidence=entries[0].interval.confidence,
         interval_method=entries[0].interval.method,
         caveat=_write_caveat(entries),
-        correction=f"Holm, {len(entries) - 1} comparisons" if len(entries) > FEWEST else None,
+        correction=f"Holm, {len(entries) - 1} comparisons" if len(entries) > MIN_EVALUATIONS else None,
         classes=list(first.names),
         runs=[_summarise_run(entry, entries[0]) for entry in entries],
         images_that_differ=[
@@ -340,10 +343,10 @@ def summary(entries: Sequence[Entry]) -> ComparisonSummary:
 
 
 def _write_caveat(entries: Sequence[Entry]) -> str:
-    """Say how far to trust the intervals, and the smallest p-value that so few units can give."""
+    """Write the caution about the intervals, and the lowest possible p-value if there are few units."""
     interval, comparisons = entries[0].interval, len(entries) - 1
     least = min(1.0, comparisons * permutation.least_p(interval.units))
-    if least < SMALLEST_P_WORTH_SAYING:
+    if least < MIN_P_LIMIT_SHOWN:
         return interval.caveat
     units = counted(interval.units, "image" if interval.units == interval.images else "group")
     limit = f"with {units} no {'corrected p' if comparisons > 1 else 'p'} can be below about {least:.2g}"
@@ -366,7 +369,7 @@ def _summarise_run(entry: Entry, first: Entry) -> ComparedRun:
 
 
 def _compare_with_first(entry: Entry, first: Entry, own: figures.Values, theirs: figures.Values) -> AgainstFirst | None:
-    """Summarise the paired comparison of the mean IoU, and the differences of all other figures."""
+    """Summarise the paired comparison of the mean IoU, and the differences of all other scores."""
     against, differences, verdict = entry.against, entry.differences, _write_verdict(entry, first)
     if against is None or differences is None or verdict is None or entry.p_corrected is None:
         return None
@@ -394,7 +397,7 @@ def _list_keys() -> list[str]:
 
 
 def _class_key() -> str:
-    """Name the metric that classes are compared by."""
+    """Return the key of the metric by which classes are compared."""
     return table.rows(axis="class")[0].key
 
 
@@ -411,7 +414,7 @@ def _by_class(values: figures.Values) -> dict[str, float | None]:
 
 
 def _write_verdict(entry: Entry, first: Entry) -> str | None:
-    """Put the paired comparison into words, for somebody who reads no p-values; None for the first itself."""
+    """Write the result of the paired comparison in words, for readers without statistics; None for the first."""
     against, p = entry.against, entry.p_corrected
     if against is None or p is None:
         return None

@@ -1,7 +1,7 @@
-"""Read every metric of the table off an evaluation's counts: values, intervals, and intervals of differences.
+"""Compute every metric of the table from an evaluation's counts: values, intervals, and intervals of differences.
 
-A figure is of the whole split: counts are summed over the images first, and the ratio is taken last. Each class has
-an interval of its own; how many images show the class says how far to trust it.
+A score is computed for the whole split: counts are summed over the images first, and divided last. Each class has an
+interval of its own; it is the more reliable, the more images show the class.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -41,12 +41,12 @@ def metrics(evaluation: Evaluation) -> tuple[Metric, ...]:
 
 
 def intervals(evaluation: Evaluation, *, resamples: int, confidence: float) -> Intervals:
-    """Compute the interval of every metric that has one; reproducible.
+    """Compute the interval of every metric that has one; equal counts give equal intervals.
 
-    Images are drawn, or whole groups of them: `core.statistics.bootstrap`. NaN where a metric is undefined.
+    Images, or whole groups of them, are drawn: `core.statistics.bootstrap`. NaN where a metric is undefined.
     """
     found: Intervals = {}
-    for kind, rows in _with_interval(evaluation).items():
+    for kind, rows in _group_by_counts(evaluation).items():
         counts = getattr(evaluation, kind)
         drawn = bootstraps(
             counts,
@@ -63,14 +63,14 @@ def intervals(evaluation: Evaluation, *, resamples: int, confidence: float) -> I
 
 
 def difference_intervals(first: Evaluation, second: Evaluation, *, resamples: int, confidence: float) -> Intervals:
-    """Compute the interval of every metric of the first minus the second's, as far as both were counted.
+    """Compute the interval of the difference of every metric, first minus second, if both were counted.
 
     Args:
-        first: its groups are used.
-        second: of the same images in the same order.
+        first: an evaluation; its groups are used.
+        second: an evaluation of the same images in the same order.
     """
     found: Intervals = {}
-    for kind, rows in _with_interval(first).items():
+    for kind, rows in _group_by_counts(first).items():
         ours, theirs = getattr(first, kind), getattr(second, kind)
         if theirs is None:
             continue
@@ -93,36 +93,36 @@ def values(evaluation: Evaluation) -> Values:
     """Compute the value of every metric, in the table's order."""
     found: Values = {}
     for row in metrics(evaluation):
-        kind, read = _reader(evaluation, row)
+        kind, read = _find_counts_and_function(evaluation, row)
         ratios = read(getattr(evaluation, kind).sum(axis=0))
-        found[row.key] = plain(ratios) if row.axis == "all" else _by_name(evaluation, row.axis, map(plain, ratios))
+        found[row.key] = plain(ratios) if row.axis == "all" else _name_values(evaluation, row.axis, map(plain, ratios))
     return found
 
 
 def plain(value: float | Ratios) -> float | None:
-    """Convert one number for JSON, where None stands for what is undefined."""
+    """Convert one number for JSON: None for NaN, which stands for an undefined score."""
     return None if np.isnan(value) else float(value)
 
 
 def signed(value: float, digits: int) -> str:
-    """Write a difference with its sign; without one where all digits are 0."""
+    """Write a difference with its sign; without a sign if all digits are 0."""
     written = f"{value:z.{digits}f}"
     return f"+{written}" if float(written) > 0 else written
 
 
-def _reader(evaluation: Evaluation, row: Metric) -> tuple[str, Read]:
-    """Name the counts of `Evaluation` that a row is read from, and the function that reads sums of them."""
+def _find_counts_and_function(evaluation: Evaluation, row: Metric) -> tuple[str, Read]:
+    """Return the `Evaluation` field with the counts for a row, and the function that computes the row from them."""
     if row.source == "categories":
         return "per_image", lambda counts: row.function(category_counts(counts, evaluation.categories))
     return "per_image" if row.source == "confusion" else row.source, row.function
 
 
-def _with_interval(evaluation: Evaluation) -> dict[str, dict[Metric, Read]]:
+def _group_by_counts(evaluation: Evaluation) -> dict[str, dict[Metric, Read]]:
     """Group the metrics that get an interval by their counts, which are resampled once for all of them."""
     found: dict[str, dict[Metric, Read]] = {}
     for row in metrics(evaluation):
         if row.interval:
-            kind, read = _reader(evaluation, row)
+            kind, read = _find_counts_and_function(evaluation, row)
             found.setdefault(kind, {})[row] = read
     return found
 
@@ -136,7 +136,7 @@ def _name_intervals(
     evaluation: Evaluation, ratios: dict[Metric, Ratios], drawn: Sequence[Interval], *, limits: tuple[float, float]
 ) -> Intervals:
     """Give the intervals, in the order of `_flatten`, their names; widen those of classes that few images show."""
-    left, shown = iter(drawn), _shown_units(evaluation)
+    left, shown = iter(drawn), _count_shown_units(evaluation)
     found: Intervals = {}
     for row, own in ratios.items():
         if row.axis == "all":
@@ -146,11 +146,11 @@ def _name_intervals(
         if row.shown_by_truth:
             told = zip(each, own.tolist(), shown[row.axis], strict=True)
             each = [of_few(interval, value, units, limits=limits) for interval, value, units in told]
-        found[row.key] = _by_name(evaluation, row.axis, each)
+        found[row.key] = _name_values(evaluation, row.axis, each)
     return found
 
 
-def _shown_units(evaluation: Evaluation) -> dict[Axis, list[int]]:
+def _count_shown_units(evaluation: Evaluation) -> dict[Axis, list[int]]:
     """Count the drawn units (images or groups) that show each class, and each category."""
     by_axis: dict[Axis, Counts] = {"class": evaluation.per_image}
     if evaluation.categories:
@@ -158,7 +158,7 @@ def _shown_units(evaluation: Evaluation) -> dict[Axis, list[int]]:
     return {axis: shown_units(counts.sum(axis=-1) > 0, evaluation.groups).tolist() for axis, counts in by_axis.items()}
 
 
-def _by_name(evaluation: Evaluation, axis: Axis, own: Iterable[Value]) -> dict[str, Value]:
+def _name_values(evaluation: Evaluation, axis: Axis, own: Iterable[Value]) -> dict[str, Value]:
     names = evaluation.categories if axis == "category" else evaluation.names
     return dict(zip(names, own, strict=True))
 

@@ -1,8 +1,8 @@
-"""The lock of a score: rules, labels and images that it is bound to. Scores with different locks do not compare.
+"""The lock of a score: the rules, labels and images that it belongs to. Scores with different locks are not compared.
 
-Two figures say something of two models only where the same rules were applied to the same labels of
-the same images (PROTOCOLS, rule 5). Which images show the same place or animal is no part of it: that
-changes how far a figure can be trusted, not the figure, and `segline.evaluation.compare` sees to it.
+Two scores can be compared only if the same rules were applied to the same labels of the same images (PROTOCOLS,
+rule 5). Groups of images are not part of the lock: they change the interval of a score, but not the score.
+`segline.evaluation.compare` checks them.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from segline.evaluation.summary import Summary
 
 @dataclass(frozen=True, kw_only=True)
 class Lock:
-    """What must be equal for two scores to be compared.
+    """Properties that must be equal for two scores to be compared.
 
     Args:
         protocol: name and version of the scoring rules.
-        split_digest: which images, with which labels.
-        label_map_digest: which classes.
-        images: how many.
+        split_digest: digest of the images and their labels.
+        label_map_digest: digest of the classes.
+        images: number of images.
     """
 
     protocol: str
@@ -34,7 +34,7 @@ _FIELD_TITLES = ("protocol", "split digest", "label-map digest", "number of imag
 
 
 def lock_of(score: Evaluation | Summary) -> Lock:
-    """Return what a score is bound to."""
+    """Return the lock of a score."""
     if isinstance(score, Evaluation):
         return Lock(
             protocol=score.protocol,
@@ -46,13 +46,13 @@ def lock_of(score: Evaluation | Summary) -> Lock:
 
 
 def refuse_differences(locks: Mapping[str, Lock]) -> None:
-    """Refuse to compare scores that are bound to different things.
+    """Refuse to compare scores with different locks.
 
     Args:
-        locks: lock of each score, by a name that tells it from the others.
+        locks: name of each score -> its lock.
 
     Raises:
-        ComparisonError: two of them differ; it names each difference with both values.
+        ComparisonError: two locks differ; the error names each difference with both values.
     """
     named = list(locks.items())
     differences = [
@@ -66,5 +66,5 @@ def refuse_differences(locks: Mapping[str, Lock]) -> None:
             f"comparison of {', '.join(locks)}",
             found="; ".join(differences),
             expected="scores of the same images and labels, under the same rules",
-            remedy="score all of them on the same split, task and version of Segline",
+            remedy="score all of them on the same split and task, with the same version of Segline",
         )

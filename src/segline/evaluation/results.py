@@ -1,6 +1,6 @@
-"""The counts of an evaluation, and the file that keeps them.
+"""The counts of an evaluation, and reading and writing them.
 
-Nothing here needs a network: `segline.evaluation.bundles.evaluate` counts a network's answers, and
+Nothing here needs a network: `segline.evaluation.bundles.evaluate` counts the predictions of a network, and
 `segline.evaluation.folders.score` counts the files of a folder.
 """
 
@@ -36,17 +36,17 @@ class Evaluation:
     """Counts of each image, and the rules they were counted under.
 
     Args:
-        groups: what each image shows together with others (a drive, an animal), in the order of `ids`; "" for one
-            that stands for itself. None where all do, and where nobody said: `grouping`.
+        groups: name of each image's group (images that show the same drive or animal), in the order of `ids`; "" for an
+            image that is a group of its own. None if all images are, or if the groups are not known: `grouping`.
         per_image: int64 (N, C, C + 1), one confusion matrix an image, in the order of `ids`.
         categories: name -> train ids, as `LabelMap.categories` has them; empty where classes have none.
         extra_scores: groups of metrics that the dataset's definition declares.
-        boundary: int64 (N, 3, C), `core.metrics.boundary.boundary_counts` of each image; None if not asked for.
-        road: int64 (N, 2, 256), `core.metrics.road.confidence_histogram` of each image, at the labels' place and size;
-            None where no declared score needs it, or where there were no probabilities.
+        boundary: int64 (N, 3, C), `core.metrics.boundary.boundary_counts` of each image; None if not counted.
+        road: int64 (N, 2, 256), `core.metrics.road.confidence_histogram` of each image, at the size of the label;
+            None if no declared score needs it, or if there were no probabilities.
 
     Raises:
-        ValueError: not as many groups as images.
+        ValueError: the numbers of groups and images differ.
     """
 
     dataset: str
@@ -81,7 +81,7 @@ class Evaluation:
 
     @property
     def digest(self) -> str:
-        """Digest of the confusion matrices of all images: it changes with any bit of them."""
+        """Digest of the confusion matrices of all images, 16 hex digits."""
         return hashlib.sha256(np.ascontiguousarray(self.per_image).tobytes()).hexdigest()[:16]
 
     def interval(self, *, resamples: int, confidence: float) -> Interval:
@@ -96,12 +96,12 @@ class Evaluation:
 
 
 def grouping(names: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the names of the images' groups as `Evaluation` keeps them: None where every image stands for itself."""
+    """Return the names of the images' groups for `Evaluation`: None if every image is a group of its own."""
     return tuple(names) if len(set(group_places(names))) < len(names) else None
 
 
 def save(evaluation: Evaluation, path: Path) -> None:
-    """Write an evaluation, per-image counts included, whole or not at all."""
+    """Write an evaluation with the counts of each image, atomically: the file is complete, or not written."""
     fields = {key: value for key, value in vars(evaluation).items() if key not in _ARRAY_FIELDS}
     arrays = {key: value for key in _ARRAY_FIELDS if (value := getattr(evaluation, key)) is not None}
     with atomic_file(path) as partial, partial.open("wb") as handle:
@@ -116,7 +116,8 @@ def load(path: Path) -> Evaluation:
             damaged file; `segline.evaluation.compare.read` reports them all.
     """
     files.shapes(path)
-    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:  # NumPy's own leaks on damage
+    # Opened here, because NumPy leaves a damaged file open.
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as content:
         fields = strict_json.loads(str(content["fields"]))
         arrays = {key: content[key] for key in _ARRAY_FIELDS if key in content}
     _refuse_fields(fields)
@@ -129,33 +130,33 @@ def load(path: Path) -> Evaluation:
 
 
 def _refuse_fields(fields: dict[str, Any]) -> None:
-    """Check that the fields are those of `Evaluation`, texts are texts, and names can name a file and a row."""
+    """Check that the fields are those of `Evaluation`, and that texts and names are valid."""
     expected = {item.name for item in dataclasses.fields(Evaluation)} - set(_ARRAY_FIELDS)
     if lacking := expected - fields.keys():
         raise ValueError(f"it lacks {', '.join(sorted(lacking))}")
     if unknown := fields.keys() - expected:
-        raise ValueError(f"it holds {', '.join(sorted(unknown))}, which no evaluation has")
-    json.dumps(fields, ensure_ascii=False).encode()  # half a character, which JSON can hold, no page can
+        raise ValueError(f"it holds {', '.join(sorted(unknown))}, which are no fields of an evaluation")
+    json.dumps(fields, ensure_ascii=False).encode()  # fails on half a surrogate pair, which JSON can hold, but no page
     for key in _TEXT_FIELDS:
         if not isinstance(fields[key], str):
-            raise ValueError(f"{key} is {fields[key]!r}, no text")
+            raise ValueError(f"{key} is {fields[key]!r}, expected a text")
     if not _FOLDER_NAME.fullmatch(fields["dataset"]):
-        raise ValueError(f"dataset {fields['dataset']!r} is no plain name")
+        raise ValueError(f"dataset {fields['dataset']!r} is not a plain name (letters, digits, _ . -)")
     for key in ("names", "ids"):
         if not fields[key] or not all(isinstance(name, str) for name in fields[key]):
-            raise ValueError(f"{key} are no names")
+            raise ValueError(f"{key} must be a list of names")
         if len(set(fields[key])) < len(fields[key]):
-            raise ValueError(f"{key} name something twice")
+            raise ValueError(f"{key} must differ, but one occurs twice")
     for key in ("groups", "extra_scores"):
         if not all(isinstance(name, str) for name in fields[key] or ()):
-            raise ValueError(f"{key} are no names")
+            raise ValueError(f"{key} must be a list of names")
     for name, ids in fields["categories"].items():
         if not set(ids) <= set(range(len(fields["names"]))):
-            raise ValueError(f"category {name} has classes {ids}, of {len(fields['names'])} in all")
+            raise ValueError(f"category {name} has class ids {ids}, but there are {len(fields['names'])} classes")
 
 
 def _refuse_arrays(arrays: dict[str, npt.NDArray[Any]], *, images: int, classes: int) -> None:
-    """Check that counts are counts, of as many images and classes as are named."""
+    """Check shape and type of the counts against the numbers of images and classes."""
     expected = {
         "per_image": (images, classes, classes + 1),
         "boundary": (images, 3, classes),
@@ -163,7 +164,8 @@ def _refuse_arrays(arrays: dict[str, npt.NDArray[Any]], *, images: int, classes:
     }
     for key, array in arrays.items():
         if array.shape != expected[key]:
-            named = f"{images} images and {classes} classes are named"
-            raise ValueError(f"{key} is of shape {array.shape}, but {named}: {expected[key]}")
+            named = f"{images} images and {classes} classes"
+            raise ValueError(f"{key} has shape {array.shape}, expected {expected[key]} for {named}")
         if array.dtype != np.int64 or array.min() < 0:
-            raise ValueError(f"{key} holds no counts, but {array.dtype}{' below 0' if array.dtype == np.int64 else ''}")
+            found = f"{array.dtype}{' below 0' if array.dtype == np.int64 else ''}"
+            raise ValueError(f"{key} holds {found}, expected counts (int64, 0 or more)")

@@ -37,32 +37,32 @@ class Ends(Record):
 
 
 class Summary(Record):
-    """All figures of one evaluation, and what they are bound to."""
+    """All scores of one evaluation, with the rules, split and classes that they belong to."""
 
     dataset: str
-    split: str | None = Field(description="Name of the split; empty where the images are of none.")
+    split: str | None = Field(description="Name of the split; empty if the images are of no split.")
     protocol: str = Field(
         pattern=r"^[^/]+/[0-9]+(\+.+)?( at short side [0-9]+)?$",
-        description="Name and version of the scoring rules, and after a plus the split's name where it is not the "
-        "dataset's own.",
+        description="Name and version of the scoring rules, then a plus and the split's name if it is not the "
+        "dataset's default split.",
     )
     split_digest: Digest = Field(description="Digest of the images' names, and of their labels' sizes and train ids.")
     label_map_digest: Digest = Field(description="Digest of the classes' ids and names.")
     images: int = Field(ge=1)
     groups: Annotated[int, Field(ge=1)] | None = Field(
-        description="Number of groups of images that show the same drive, place or animal; null where each image "
-        "stands for itself."
+        description="Number of groups of images that show the same drive, place or animal; null if images "
+        "are not grouped."
     )
     labelled_pixels: int = Field(ge=1)
     void_pixels: Count = Field(description="Pixels without a true class, which are not scored.")
     outside_share: Ratio = Field(
-        description="Share of the labelled pixels that were predicted void, or as no class: they are misses."
+        description="Share of the labelled pixels that were predicted as void or as no class; they count as misses."
     )
     confidence: float = Field(gt=0.5, lt=1, description="Level of every interval.")
     interval_method: str = Field(
-        pattern="^bootstrap over (images|[1-9][0-9]* groups)$", description="What was drawn for the intervals."
+        pattern="^bootstrap over (images|[1-9][0-9]* groups)$", description="Units that were drawn for the intervals."
     )
-    caveat: str = Field(description="What must be said beside the interval; empty where nothing must.")
+    caveat: str = Field(description="Caution to show beside the interval; empty if none is needed.")
     baseline_miou: Ratio | None = Field(
         default=None, description="Mean IoU of always answering the most frequent class of the training split."
     )
@@ -71,9 +71,9 @@ class Summary(Record):
     per_category: dict[str, Ratios]
     extra_scores: dict[str, Ratio | None] = Field(description="Scores that the dataset's definition declares.")
     intervals: dict[str, Ends | dict[str, Ends]] = Field(
-        description="Interval of each metric, by the metric's key; one for each class or category where the metric has "
-        "a value for each. Each is of its metric by itself. A class that one image alone shows, or one group, has 0 to "
-        "1: see per_class_images."
+        description="Interval of each metric, by the metric's key; one for each class or category if the metric has "
+        "a value for each. Each is of its metric by itself. It is 0 to 1 for a class that only one image or one group "
+        "shows: see per_class_images."
     )
     per_class_images: dict[str, Count] = Field(description="Number of images that show each class.")
     confusion: list[Row] = Field(
@@ -87,7 +87,7 @@ class Summary(Record):
 
     @property
     def miou(self) -> float:
-        """Mean IoU; some pixel is labelled, so it is defined."""
+        """Mean IoU; it is always defined, because at least one pixel is labelled."""
         found = self.scores["miou"]
         assert found is not None
         return found
@@ -101,33 +101,33 @@ class Summary(Record):
         return ends.low, ends.high
 
     def value(self, row: Metric) -> float | None:
-        """Return the value of a metric over the whole split; None where it is undefined or was not counted."""
+        """Return the value of a metric over the whole split; None if it is undefined or was not counted."""
         return (self.extra_scores if row.group else self.scores).get(row.name)
 
     def values(self, row: Metric) -> Mapping[str, float | None]:
-        """Return the values of a metric by class or category; empty where it was not counted."""
+        """Return the values of a metric by class or category; empty if it was not counted."""
         return (self.per_class if row.axis == "class" else self.per_category).get(row.name, {})
 
     def counted(self, row: Metric) -> bool:
-        """Return whether a metric was counted, be it undefined."""
+        """Return whether a metric was counted, even if its value is undefined."""
         found = (self.extra_scores if row.group else self.scores) if row.axis == "all" else self.values(row)
         return row.name in found if row.axis == "all" else bool(found)
 
     def path(self, row: Metric) -> str:
-        """Return where a metric stands in the JSON: ``miou``, ``extra_scores.max_f_image_space``."""
+        """Return the path of a metric in the JSON: ``miou``, ``extra_scores.max_f_image_space``."""
         return f"extra_scores.{row.key}" if row.group else row.key
 
     def ends(self, key: str, name: str | None = None) -> Ends:
-        """Return an interval by its metric's key, and of the class or category `name`; empty where it has none."""
+        """Return the interval of the metric `key`, or of its class or category `name`; ends are None if it has none."""
         found = self.intervals.get(key, _NO_ENDS)
         if isinstance(found, Ends):
             return found
         return found[name] if name is not None else _NO_ENDS
 
     def as_json(self) -> dict[str, Any]:
-        """Convert to plain values; each metric stands at the top under its key, beside the fields."""
+        """Convert to plain values; each metric is at the top level under its key, beside the fields."""
         low, high = self.miou_ends
-        flat = {row.key: _held(self, row) for row in table.TABLE if not row.group and self.counted(row)}
+        flat = {row.key: _get_value(self, row) for row in table.TABLE if not row.group and self.counted(row)}
         content: dict[str, Any] = {}
         for name, value in self.model_dump(by_alias=True).items():
             if name == "scores":
@@ -151,7 +151,7 @@ class Summary(Record):
         try:
             return cls.model_validate(left | flat)
         except ValidationError as error:
-            raise ValueError(f"it is no summary of an evaluation: {error}") from error
+            raise ValueError(f"not a summary of an evaluation: {error}") from error
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
@@ -163,12 +163,14 @@ class Summary(Record):
             del properties[name]
         for row in table.TABLE:
             if not row.group:
-                properties[row.key] = {"description": _sentence(row)} | _shape(row)
+                properties[row.key] = {"description": _write_sentence(row)} | _shape(row)
                 if row.source == "confusion":
                     required.append(row.key)
         for end in ("low", "high"):
             properties[f"miou_{end}"] = {"description": f"The {end} end of the interval of miou.", **_RATIO}
-        declared = {row.name: {"description": _sentence(row), **_RATIO_OR_NULL} for row in table.TABLE if row.group}
+        declared = {
+            row.name: {"description": _write_sentence(row), **_RATIO_OR_NULL} for row in table.TABLE if row.group
+        }
         properties["extra_scores"] |= {"properties": declared, "additionalProperties": False}
         with_interval = [row for row in table.TABLE if row.interval]
         properties["intervals"] |= {
@@ -182,7 +184,7 @@ class Summary(Record):
             "additionalProperties": False,
         }
         made["required"] = [*required, "miou_low", "miou_high"]
-        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_untitled(made)}
+        return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_remove_titles(made)}
 
 
 _NO_ENDS = Ends(low=None, high=None)
@@ -192,17 +194,17 @@ _RATIO_OR_NULL = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
 _BY_NAME = {"type": "object", "minProperties": 1, "additionalProperties": _RATIO_OR_NULL}
 
 
-def _held(summary: Summary, row: Metric) -> Any:
+def _get_value(summary: Summary, row: Metric) -> Any:
     return summary.value(row) if row.axis == "all" else dict(summary.values(row))
 
 
-def _untitled(part: Any) -> Any:
-    """Leave out the titles that pydantic makes of the names."""
+def _remove_titles(part: Any) -> Any:
+    """Remove the titles that pydantic makes from names."""
     if isinstance(part, list):
-        return [_untitled(each) for each in part]
+        return [_remove_titles(each) for each in part]
     if not isinstance(part, dict):
         return part
-    return {key: _untitled(value) for key, value in part.items() if key != "title" or not isinstance(value, str)}
+    return {key: _remove_titles(value) for key, value in part.items() if key != "title" or not isinstance(value, str)}
 
 
 def _shape(row: Metric) -> dict[str, Any]:
@@ -212,7 +214,7 @@ def _shape(row: Metric) -> dict[str, Any]:
     return _RATIO_OR_NULL if row.undefined else _RATIO
 
 
-def _sentence(row: Metric) -> str:
+def _write_sentence(row: Metric) -> str:
     """Describe a metric in sentences: its meaning, its unit where that is no share, and when it is null."""
     unit = "" if row.unit == "share" else f" Unit: {row.unit}."
     null = f" null {row.undefined}." if row.undefined else ""
@@ -220,13 +222,14 @@ def _sentence(row: Metric) -> str:
 
 
 def summarise(evaluation: Evaluation, *, resamples: int, confidence: float, baseline: float | None = None) -> Summary:
-    """Compute every metric with its interval, and name what they are bound to.
+    """Compute every metric with its interval, and record rules, split and classes.
 
-    Categories, boundary and road metrics are in the summary only where they were counted.
+    Category, boundary and road metrics are in the summary only if they were counted.
 
     Args:
-        resamples: of the intervals, as `confidence`.
-        baseline: mean IoU of a constant answer; None where no fair one is known.
+        resamples: number of bootstrap resamples.
+        confidence: level of the intervals, e.g. 0.95.
+        baseline: mean IoU of always predicting one class; None if the most frequent class in training is not known.
     """
     counts = evaluation.counts
     drawn = figures.intervals(evaluation, resamples=resamples, confidence=confidence)

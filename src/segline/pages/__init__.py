@@ -1,1 +1,1 @@
-"""Building blocks of all HTML pages: templates and charts."""
+"""Templates and charts that all HTML pages share."""

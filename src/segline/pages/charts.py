@@ -1,4 +1,4 @@
-"""Compute where lines, bars and dots lie in a square drawing."""
+"""Compute the positions of lines, bars and dots in a square plot."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 SIDE = 100.0
 """Length of a plot's side in SVG units: x to the right, y downward."""
 
-_MARGIN = 0.02  # of the axis length, at each end
+_MARGIN_SHARE = 0.02  # of the axis length, at each end
 
 
 def to_polyline(across: Sequence[float], upward: Sequence[float]) -> str:
@@ -21,7 +21,7 @@ def lay_out_reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
         diagram: plain values of `core.metrics.calibration.Reliability`.
 
     Returns:
-        Bars of accuracy with the gap to the mean confidence, and the share of the pixels in each bar.
+        Bars of accuracy with the gap to the mean confidence, each with its share of the pixels; the errors ECE and MCE.
     """
     count, total = len(diagram["pixels"]), sum(diagram["pixels"])
     bars = []
@@ -47,14 +47,14 @@ def lay_out_reliability(diagram: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lay_out_abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay out the abstention curves, with the share of answered pixels to the right.
+    """Lay out the abstention curves; the x axis is the share of answered pixels.
 
     Args:
         curve: plain values of `core.metrics.calibration.Abstention`.
 
     Returns:
-        Points of both lines, some rows of the curve, the number of classes in the mean, and where the first of them
-        is lost: the share answered there, and x in the drawing. Both are None where no class is lost.
+        Points of both lines, some rows of the curve, and the number of classes in the mean. `lost` is the share of
+        answered pixels at which the first class is lost, and `lost_x` its x in the drawing; None if no class is lost.
     """
     shares, classes = curve["answered"], curve["classes"]
     lost = next((share for share, left in zip(shares, classes, strict=True) if left < classes[0]), None)
@@ -76,8 +76,8 @@ def lay_out_abstention(curve: Mapping[str, Any]) -> dict[str, Any]:
 def find_axis(values: Sequence[float], *, include: Sequence[float] = ()) -> tuple[float, float]:
     """Compute the ends of an axis that shows all `values` and those to `include`, with a small margin."""
     low, high = min((*values, *include)), max((*values, *include))
-    room = _MARGIN * (high - low or 1.0)
-    return low - room, high + room
+    margin = _MARGIN_SHARE * (high - low or 1.0)
+    return low - margin, high + margin
 
 
 def locate(value: float, ends: tuple[float, float]) -> float:

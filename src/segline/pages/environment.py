@@ -11,7 +11,7 @@ from segline.errors import printable, shown
 
 
 def environment(packages: Sequence[str]) -> jinja2.Environment:
-    """Make strict, escaping templates from the `templates` folders of `packages`; the first that has a file wins."""
+    """Load templates from the `templates` folders of `packages`, in this order; text is escaped, unknown names fail."""
     made = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.FunctionLoader(partial(_read_template, package)) for package in packages]),
         autoescape=True,
@@ -25,7 +25,7 @@ def environment(packages: Sequence[str]) -> jinja2.Environment:
 
 
 def _make_visible(value: Any) -> Any:
-    """Make text printable on its way into a page. HTML made here is of `jinja2`'s own type and stays as it is."""
+    """Make text printable before it is written into a page. Finished HTML has the type `Markup` and is not changed."""
     return printable(value, but="\n\u00a0") if type(value) is str else value
 
 

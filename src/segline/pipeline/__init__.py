@@ -1,1 +1,1 @@
-"""The use cases, a file each: plain functions, which flows and commands call and which know neither."""
+"""The use cases, one file each: plain functions that flows and commands call, and that import neither."""

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """A model.
+    """A model, resolved to its files.
 
     Args:
-        name: for a person.
-        folder: where its files are.
-        version: in the registry; None for a folder.
+        name: name for a person to read.
+        folder: folder with the model's files.
+        version: its version in the registry; None for a local folder.
     """
 
     name: str
@@ -34,7 +34,7 @@ def chosen_model(model: str) -> Iterator[Chosen]:
 
     Raises:
         ConfigError: `model` is empty.
-        DataError: it is a file of no model folder.
+        DataError: it is a file that does not belong to a model folder.
         TrackingError: no such model is registered.
     """
     import tempfile
@@ -46,9 +46,9 @@ def chosen_model(model: str) -> Iterator[Chosen]:
             "--model",
             found="an empty name",
             expected="a model folder, or a registered model such as segline-oxford_pets@champion",
-            remedy="name one; segline models list shows what is registered",
+            remedy="give one of them; segline models list shows the registered models",
         )
-    local = _local(Path(model))
+    local = _find_local_folder(Path(model))
     if local is not None:
         yield Chosen(name=local.absolute().name, folder=local)
         return
@@ -59,8 +59,8 @@ def chosen_model(model: str) -> Iterator[Chosen]:
         yield Chosen(name=f"{version.name}-{version.version}", folder=files, version=version)
 
 
-def _local(path: Path) -> Path | None:
-    """Find the model folder that `path` is, or is a file of; None where nothing of a model is there."""
+def _find_local_folder(path: Path) -> Path | None:
+    """Find the model folder at `path`, or around the file `path`; None if there is no model."""
     if (path / Files.DESCRIPTION).is_file() or (path / Files.NETWORK).is_file():
         return path
     if not path.is_file():
@@ -69,7 +69,7 @@ def _local(path: Path) -> Path | None:
         return path.parent
     raise DataError(
         path,
-        found="a file of no model folder",
+        found="a file that does not belong to a model folder",
         expected=f"a folder with {Files.NETWORK} and {Files.DESCRIPTION}, or one of these two",
-        remedy="name that folder with --model",
+        remedy="give the model folder as --model",
     )

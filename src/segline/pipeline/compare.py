@@ -1,4 +1,4 @@
-"""Put evaluations side by side: MLflow runs, registered models, or files."""
+"""Compare evaluations: MLflow runs, registered models, or files."""
 
 import tempfile
 from dataclasses import dataclass
@@ -16,28 +16,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """The figures of a comparison, and its page."""
+    """The scores of a comparison, and the path of its page."""
 
     summary: "ComparisonSummary"
     page: Path
 
 
 def compare(project: Project, runs: list[str], *, output: Path | None = None) -> Compared:
-    """Compare `runs`, each with the first, and write the page and its figures.
+    """Compare each of `runs` with the first, and write the page and the JSON.
 
     Args:
         runs: MLflow runs by id or name, models (``name@champion``, ``name/3``), or files and folders of counts.
-        output: default: a folder below the project's reports.
+        output: folder to write to; default: a folder below the project's reports.
 
     Raises:
-        ComparisonError: they are of other rules, splits or classes.
-        TrackingError: there is none of that name.
+        ComparisonError: their scoring rules, splits or classes differ.
+        TrackingError: no run or model has this name.
     """
     from segline.evaluation import compare as comparison
     from segline.evaluation.report import comparison_page
 
     wanted = config.load(project.params).evaluation
-    entries = comparison.compare(_evaluations(project, runs), resamples=wanted.resamples, confidence=wanted.confidence)
+    entries = comparison.compare(
+        _read_evaluations(project, runs), resamples=wanted.resamples, confidence=wanted.confidence
+    )
     summary = comparison.summary(entries)
     folder = output or project.comparison_report(summary.dataset)
     write_json(folder / Files.COMPARISON, summary.model_dump())
@@ -45,8 +47,8 @@ def compare(project: Project, runs: list[str], *, output: Path | None = None) ->
     return Compared(summary=summary, page=folder / Files.COMPARISON_PAGE)
 
 
-def _evaluations(project: Project, runs: list[str]) -> "list[tuple[str, Evaluation]]":
-    """Read what was counted, under names that tell them apart; MLflow is asked only for what is no file."""
+def _read_evaluations(project: Project, runs: list[str]) -> "list[tuple[str, Evaluation]]":
+    """Read the evaluations and give each a distinct name; MLflow is used only for runs that are not files."""
     from segline.evaluation import compare as comparison
 
     read = {run: comparison.read(Path(run)) for run in runs}

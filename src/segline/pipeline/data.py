@@ -1,6 +1,6 @@
-"""Run a data stage of one dataset, a public one or the user's own.
+"""Run a data stage of one dataset, public or the user's own.
 
-Each function reads ``params.yaml``, finds the places and calls its stage: `segline.data` has a folder for each.
+Each function reads ``params.yaml``, finds the paths and calls its stage. `segline.data` has a folder for each stage.
 """
 
 from segline import config
@@ -18,7 +18,7 @@ def look(project: Project, dataset: str, *, report: Report) -> None:
 
 
 def download(project: Project, dataset: str, *, report: Report) -> None:
-    """Bring the archives of `dataset` and check their digests; of own data, list the files and theirs."""
+    """Download the archives of `dataset` and check their digests; for own data, list the files and their digests."""
     params = config.load(project.params, dataset=dataset)
     folder = project.archives(dataset)
     if dataset in params.own:
@@ -33,7 +33,7 @@ def download(project: Project, dataset: str, *, report: Report) -> None:
 
 
 def extract(project: Project, dataset: str, *, report: Report) -> None:
-    """Unpack the archives of `dataset`; of own data, copy the files and paint masks from polygons."""
+    """Unpack the archives of `dataset`; for own data, copy the files and paint masks from polygons."""
     params = config.load(project.params, dataset=dataset)
     archives, folder = project.archives(dataset), project.raw(dataset)
     if dataset in params.own:
@@ -54,7 +54,7 @@ def extract(project: Project, dataset: str, *, report: Report) -> None:
 
 
 def validate(project: Project, dataset: str, *, report: Report) -> None:
-    """Build the manifest of `dataset` and have it judged."""
+    """Build the manifest of `dataset` and check it."""
     from segline.data.validate.expectations import validate as run
 
     params = config.load(project.params, dataset=dataset)
@@ -71,7 +71,7 @@ def validate(project: Project, dataset: str, *, report: Report) -> None:
 
 
 def prepare(project: Project, dataset: str, *, report: Report) -> None:
-    """Decode everything once into memory-mapped splits."""
+    """Decode all images and masks once into memory-mapped splits."""
     from segline.data.prepare.prepare import prepare as run
 
     params = config.load(project.params, dataset=dataset)

@@ -11,12 +11,12 @@ def load_definition(
     """Load the definition of `name`, for the task and split that ``params.yaml`` asks for.
 
     Args:
-        project: None where there is none, as `params`: then the definition is as published.
-        name: default: what ``params.yaml`` trains on.
-        task: another one of the dataset's tasks.
+        project: None outside a project; `params` is then None, too, and the published definition is returned.
+        name: dataset to load; default: ``dataset`` of ``params.yaml``.
+        task: one of the dataset's tasks, instead of that of ``params.yaml``.
 
     Raises:
-        ConfigError: its options ask for a task or a split that it has not.
+        ConfigError: the options name a task or a split that the dataset does not have.
         DataError: the class table of the user's own data is missing or wrong.
     """
     if params is None:

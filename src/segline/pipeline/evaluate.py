@@ -1,4 +1,4 @@
-"""Score a model on a split of prepared data: the winner of a training, or any model by its name."""
+"""Score a model on a split of prepared data: the trained model of a run, or any model by its name."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from segline.evaluation.summary import Summary
     from segline.inference.bundle import Bundle
 
-_EXTREMES_DRAWN = 4  # images of the worst, and as many of the best
+_IMAGES_PER_EXTREME = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """What was found and written.
+    """Result of an evaluation.
 
     Args:
-        files: what was written; the page is the last.
-        logged: the MLflow run that keeps them, and the folder there; None for what is no registered version, and an
-            empty run where the version was registered without one.
+        files: the written files; the page is the last.
+        logged: id of the MLflow run that holds the files, and the folder there. None if the model is not a registered
+            version. The id is empty if the version was registered without a run.
     """
 
     summary: "Summary"
@@ -50,16 +50,16 @@ def evaluate_model(
     confidence: bool = True,
     progress: Progress,
 ) -> Evaluated:
-    """Score `model` on a split of `dataset`, and write figures, counts, cost and page.
+    """Score `model` on a split of `dataset`, and write scores, counts, cost and page.
 
     Args:
-        model: registered, or a folder or file.
-        output: default: a folder below the project's reports.
-        boundary: score the edges, too.
-        confidence: judge how far its confidences are probabilities, too.
+        model: a registered model, or a model folder or file.
+        output: folder to write to; default: a folder below the project's reports.
+        boundary: also compute the boundary IoU.
+        confidence: also measure the calibration of the confidences.
 
     Raises:
-        DataError: the data are not prepared, or are not those that the model knows.
+        DataError: the data are not prepared, or have other classes than the model.
         TrackingError: no such model is registered.
     """
     from segline.evaluation.report import write
@@ -92,7 +92,7 @@ def evaluate_model(
 
 
 def evaluate(work: Work) -> None:
-    """Score the winner of a training on the test split at the labels' native size, and draw the evaluation_pictures."""
+    """Score the trained model on the test split at the labels' native size, and log scores, page and pictures."""
     from segline.evaluation.report import evaluation_pictures, write
     from segline.inference import bundle
     from segline.registry import run_summary
@@ -127,7 +127,7 @@ def evaluate(work: Work) -> None:
 
 
 def fitting_split(project: Project, network: "Bundle", prepared: Prepared, name: str) -> "ScoredSplit":
-    """Find the split `name` at the scale of `network`."""
+    """Load the split `name`, with images at the scale of `network`."""
     from segline.evaluation.bundles import scored_split
 
     dataset = prepared.meta["dataset"]
@@ -144,7 +144,11 @@ def answer(
     boundary: bool = False,
     progress: Progress,
 ) -> "tuple[Evaluation, Calibration | None]":
-    """Pass once over `split`: count, and judge confidences where `splits` gives another split to fit on."""
+    """Evaluate `network` in one pass over `split`.
+
+    Args:
+        splits: loads a split by name, to fit a temperature on validation. None: calibration is not measured.
+    """
     from segline.evaluation.bundles import confidence
     from segline.evaluation.bundles import evaluate as scoring
 
@@ -156,7 +160,7 @@ def answer(
             advance = start("evaluate", len(split))
             return scoring.evaluate(network, split, progress=advance, boundary=boundary), None
         fitted = None
-        if split.name != "validation":  # on the split that chose the weights none can be fitted and judged at once
+        if split.name != "validation":  # a temperature must not be measured on the split it was fitted on
             validation = splits("validation")
             fitted = confidence.fit(network, validation, progress=start("fit a temperature", len(validation)))
         judge = confidence.Judge(network, split, fitted=fitted)
@@ -166,7 +170,7 @@ def answer(
 
 
 def summarise(found: "Evaluation", prepared: Prepared, wanted: config.EvaluationRules) -> "Summary":
-    """Compute all figures of the counts; the baseline is the most frequent class of the training split."""
+    """Compute all scores from the counts; the baseline always predicts the training split's most frequent class."""
     from segline.evaluation import summary
 
     pixels = prepared.split("train").pixels
@@ -179,7 +183,7 @@ def summarise(found: "Evaluation", prepared: Prepared, wanted: config.Evaluation
 
 
 def _keep_in_mlflow(project: Project, chosen: Chosen, files: Iterable[Path], *, name: str) -> tuple[str, str] | None:
-    """Keep what was written with the run of a registered version."""
+    """Log the files to the run of a registered version; return the run and the folder there."""
     if chosen.version is None:
         return None
     from segline.registry import evaluations, tracking
@@ -189,7 +193,7 @@ def _keep_in_mlflow(project: Project, chosen: Chosen, files: Iterable[Path], *, 
 
 
 def _publish(work: Work, written: Iterable[Path]) -> None:
-    """Copy the files to `reports/<dataset>/<run id>`, and say where the page is."""
+    """Copy the files to `reports/<dataset>/<run id>`, and report the path of the page."""
     folder = work.project.evaluation_report(work.params.dataset, work.tracker.run_id)
     for path in written:
         with atomic_file(folder / path.name) as partial:
@@ -199,7 +203,7 @@ def _publish(work: Work, written: Iterable[Path]) -> None:
 
 
 def _show_validation(work: Work, network: "Bundle") -> None:
-    """Log the validation images that the winner answers worst and best."""
+    """Log pictures of the validation images with the lowest and the highest scores."""
     from segline.evaluation.bundles import evaluate as scoring
     from segline.evaluation.bundles.scored_split import AtTrainingScale
     from segline.evaluation.report import evaluation_pictures
@@ -211,5 +215,8 @@ def _show_validation(work: Work, network: "Bundle") -> None:
             advance = progress.start("look at validation", len(split), unit="images")
             scoring.save(scoring.evaluate(network, split, progress=advance), stored)
     found, folder = scoring.load(stored), work.scratch / Scratch.VALIDATION
-    for path in (stored, *evaluation_pictures.extreme_pictures(network, split, found, folder, count=_EXTREMES_DRAWN)):
+    for path in (
+        stored,
+        *evaluation_pictures.extreme_pictures(network, split, found, folder, count=_IMAGES_PER_EXTREME),
+    ):
         work.tracker.log_artifact(path, Artifacts.VALIDATION)

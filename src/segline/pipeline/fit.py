@@ -1,4 +1,4 @@
-"""Train the winner of the search, choose its mirror images and threshold on validation, keep it as a bundle."""
+"""Train the network that the search chose, choose flips and threshold on validation, and save it as a bundle."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ _BATCHES_SHOWN = 2
 
 
 def fit(work: Work, choice: Choice) -> None:
-    """Train the winner of the search, longer than its trial; resumes at the last whole epoch."""
+    """Train the network that the search chose, for more epochs than its trial; resume after the last complete epoch."""
     from segline import models
     from segline.data.batches import loader
     from segline.inference import bundle
@@ -64,7 +64,7 @@ def fit(work: Work, choice: Choice) -> None:
 
 
 def _choose_mirrors(work: Work, network: Any) -> tuple[Flip, ...]:
-    """Choose the flips whose mirror images predictions average."""
+    """Choose the flips over which predictions are averaged."""
     wanted = work.params.training.mirrors
     if not (wanted and work.flips):
         return ()
@@ -83,7 +83,7 @@ def _choose_mirrors(work: Work, network: Any) -> tuple[Flip, ...]:
 
 
 def _choose_threshold(work: Work, network: Any) -> float | None:
-    """Choose the threshold of the foreground's probability; None where the task is not binary."""
+    """Choose the threshold of the foreground's probability; None if the task is not binary."""
     wanted = work.params.training.threshold
     if len(network.labels) != BINARY:
         return None
@@ -102,7 +102,7 @@ def _choose_threshold(work: Work, network: Any) -> float | None:
 
 
 def _show_batches(work: Work, batches: Any) -> None:
-    """Log the first training batches as pictures; a resumed run draws the same."""
+    """Log the first training batches as pictures; a resumed run draws the same pictures."""
     from segline.training.fit.batch_pictures import batch_picture
 
     for number in range(_BATCHES_SHOWN):

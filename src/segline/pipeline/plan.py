@@ -1,4 +1,4 @@
-"""Plan a training from the dataset's fingerprint and a stated memory budget."""
+"""Plan a training from the dataset's fingerprint and a memory budget."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A plan, what other budgets would change in it, and whether a training would follow it."""
+    """A plan.
+
+    Args:
+        neighbours: (memory budget, values that this budget would change).
+        in_use: whether ``params.yaml`` sets ``training.plan``, so that a training uses the plan.
+    """
 
     plan: "Plan"
     neighbours: tuple[tuple[str, str], ...]
@@ -25,7 +30,7 @@ def plan(project: Project, dataset: str, *, memory: float | None = None) -> Plan
     """Derive the plan of `dataset`, whether or not ``params.yaml`` asks for one.
 
     Args:
-        memory: GiB that a fit may take, if not ``training.memory``.
+        memory: GiB that a fit may take; default: ``training.memory``.
 
     Raises:
         DataError: the dataset is not validated.
@@ -33,7 +38,7 @@ def plan(project: Project, dataset: str, *, memory: float | None = None) -> Plan
     from segline.training import plan as rules
 
     params = config.load(project.params, dataset=dataset)
-    found, short_side = _facts(project, params), params.prepare.short_side
+    found, short_side = _read_facts(project, params), params.prepare.short_side
     training, search = rules.asked(params, memory=memory)
     made = rules.make(found, short_side=short_side, training=training, search=search)
     others = rules.neighbours(made, found, short_side=short_side, training=training, search=search)
@@ -41,19 +46,19 @@ def plan(project: Project, dataset: str, *, memory: float | None = None) -> Plan
 
 
 def plan_asked_for(project: Project, params: config.Params) -> "Plan | None":
-    """Derive the plan that a training with `params` follows; None where they ask for none."""
+    """Derive the plan that a training with `params` uses; None if `params` set no ``training.plan``."""
     if params.training.plan is None:
         return None
     from segline.training import plan as rules
     from segline.training.backend import make_deterministic
 
-    # Networks are built to count what they take, and the first thing that is computed fixes the threads.
+    # Set first: networks are built to estimate their memory, and the first computation fixes the number of threads.
     make_deterministic(seed=params.seed, threads=params.training.threads)
-    found, short_side = _facts(project, params), params.prepare.short_side
+    found, short_side = _read_facts(project, params), params.prepare.short_side
     return rules.make(found, short_side=short_side, training=params.training, search=params.search)
 
 
-def _facts(project: Project, params: config.Params) -> "Facts":
+def _read_facts(project: Project, params: config.Params) -> "Facts":
     from segline.training.plan import facts
 
     manifest = project.manifest(params.dataset)

@@ -1,4 +1,4 @@
-"""Label every pixel of images with a model."""
+"""Predict the class of every pixel of images."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -23,18 +23,18 @@ def predict(
     """Write a label map and an overlay for every image of `source`.
 
     Args:
-        model: registered, or a folder or file.
-        report: takes one line about each image that cannot be read; the others go on.
+        model: a registered model, or a model folder or file.
+        report: called with one line for each image that cannot be read; the other images are still predicted.
         opacity: of the overlays' colours, 0..1.
-        shown: names of the classes that overlays tint; none: all.
-        head: of a network with several heads: answer by this one alone.
-        fast: answer each image once, without the mirror images that the model averages.
+        shown: names of the classes that overlays colour; empty: all classes.
+        head: for a network with several heads: predict with this one alone.
+        fast: predict each image once, without averaging over mirror images.
 
     Yields:
-        Each image, once its files are written.
+        The path of each image, after its files are written.
 
     Raises:
-        ConfigError: a class is not the model's.
+        ConfigError: the model has no class of this name.
         DataError: two images would write the same files, or none could be read.
         TrackingError: no such model is registered.
     """

@@ -1,4 +1,4 @@
-"""Register a trained network, let the gate judge it against the champion, and promote it."""
+"""Register a trained network, compare it with the champion, and promote it if it is better."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def register(work: Work) -> Version:
-    """Put the trained network into the registry as a new version, with its lineage."""
+    """Register the trained network as a new version, with its lineage as tags."""
     augmentation = (work.scratch / Scratch.AUGMENTATION).read_text(encoding="utf-8")
     version = versions.register(
         work.client,
@@ -31,17 +31,18 @@ def register(work: Work) -> Version:
 
 
 def judge(work: Work, version: Version) -> Decision:
-    """Compare with the champion, re-scored on the same test split.
+    """Decide whether `version` replaces the champion, which is re-scored on the same test split.
 
-    A decision made before a kill stays while it speaks of the present champion, or made this
-    version the champion; after somebody else's promotion it is made anew.
+    If the run was killed after an earlier decision, that decision is used again, provided that it was made against the
+    present champion, or that `version` is the champion now. If another version was promoted meanwhile, the decision is
+    made again.
     """
     champion = versions.champion(work.client, work.name)
     holder = champion.version if champion else None
     made = _earlier_decision(version)
     if made and holder in (made.champion, version.version):
         return made
-    challenger = _challenger(work)
+    challenger = _read_challenger(work)
     verdict = rules.decide(
         challenger.miou,
         champion=_rescore(work, challenger, champion) if champion else None,
@@ -77,15 +78,15 @@ def _earlier_decision(version: Version) -> Decision | None:
         ) from error
 
 
-def _challenger(work: Work) -> "Summary":
-    """Read the evaluation that this run has written."""
+def _read_challenger(work: Work) -> "Summary":
+    """Read the evaluation that this run wrote."""
     from segline.evaluation.summary import Summary
 
     return Summary.from_json(read_json(work.scratch / Files.EVALUATION))
 
 
 def _rescore(work: Work, challenger: "Summary", champion: Version) -> float:
-    """Score the champion by mean IoU on the split that the challenger was scored on."""
+    """Compute the champion's mean IoU on the split on which the challenger was scored."""
     from segline.evaluation.bundles import evaluate as scoring
     from segline.evaluation.lock import lock_of, refuse_differences
     from segline.inference import bundle

@@ -28,8 +28,8 @@ class Scored:
     """The scores of a folder.
 
     Args:
-        page: where it was written; None where no place was given and there is no project.
-        page_problem: why the page that nobody asked for was not written; empty where it was.
+        page: path of the page; None if no path was given and there is no project, or if it was not written.
+        page_problem: why the default page was not written; empty if it was.
     """
 
     document: "ScoreDocument"
@@ -57,13 +57,15 @@ def score_folder(
     """Score the label maps under `prediction` against the labels under `truth`.
 
     Args:
-        project: None where there is none: then the definition is as published, and no split is known.
-        split: score its images alone.
-        json: file for all scores; `counts` for the counts of each image, `page` for the page.
+        project: None outside a project: the published definition is used, and no splits are known.
+        split: score only the images of this split.
+        json: file for all scores.
+        counts: file for the counts of each image.
+        page: file for the page; default in a project: a file below its reports.
 
     Raises:
-        ConfigError: the dataset, task or split is unknown, or two outputs have one place.
-        DataError: anything is wrong with the folders; it names all of it.
+        ConfigError: the dataset, task or split is unknown, or two outputs have the same path.
+        DataError: something is wrong with the folders; the error lists all problems.
     """
     from segline.parallel import forking
 
@@ -185,7 +187,7 @@ def _write_page(place: Path, found: "FolderScore", content: "ScoreDocument", dat
 
 
 def _refuse_one_file(files: Mapping[str, Path | None]) -> None:
-    """Refuse two outputs in one file, where the second would overwrite the first; the null device takes all."""
+    """Refuse two outputs in one file, where the second would overwrite the first; the null device may be repeated."""
     seen: dict[str, str] = {}
     for option, path in files.items():
         if path is None or (real := os.path.realpath(path)) == os.path.realpath(os.devnull):
@@ -193,9 +195,9 @@ def _refuse_one_file(files: Mapping[str, Path | None]) -> None:
         if real in seen:
             raise ConfigError(
                 f"{seen[real]} {option} {path}",
-                found="one place for both",
-                expected="a file of its own for each output",
-                remedy="name another file: .json for the scores, .npz for the counts, .html for the page",
+                found="the same file for both",
+                expected="a different file for each output",
+                remedy="give another file: .json for the scores, .npz for the counts, .html for the page",
             )
         seen[real] = f"{option} {path}"
 
@@ -217,7 +219,7 @@ def _refuse_inputs(files: Mapping[str, Path | None], *, folders: tuple[Path, Pat
 
 
 def _has_many_files(folder: Path) -> bool:
-    """Return whether a folder has more files than one process would handle alone."""
+    """Return whether a folder has so many files that several processes are faster than one."""
     from segline.parallel.forking import FEW
 
     return next(islice(folder.rglob("*"), FEW, None), None) is not None

@@ -1,4 +1,4 @@
-"""Search for a network: pre-train encoders where that is asked for, then let Keras Tuner choose."""
+"""Search for a network: pre-train encoders if ``params.yaml`` says so, then let Keras Tuner choose."""
 
 from segline import config
 from segline.pipeline.work import Work
@@ -8,7 +8,7 @@ from segline.training.search.choice import Choice
 
 
 def pretrain(work: Work) -> None:
-    """Train the search's encoders on what the data say of whole images; each one goes on after a kill."""
+    """Pre-train the search's encoders on classification of whole images; a killed pre-training continues."""
     from segline.data.batches import loader
     from segline.training.backend import make_deterministic
     from segline.training.classification import pretrain as classification
@@ -38,7 +38,7 @@ def pretrain(work: Work) -> None:
 
 
 def search(work: Work) -> Choice:
-    """Let Keras Tuner choose network, sizes, learning rate and augmentation strength on validation."""
+    """Choose network, sizes, learning rate and augmentation strength on validation, with Keras Tuner."""
     from segline.data.batches import loader
     from segline.training.backend import make_deterministic
 
@@ -58,7 +58,7 @@ def search(work: Work) -> Choice:
             seed=work.params.seed,
             tracker=work.tracker,
             folder=work.scratch / Scratch.TUNER,
-            weights=_first_weights(work),
+            weights=_find_initial_weights(work),
             class_weights=work.class_weights,
             report=work.report,
         )
@@ -66,8 +66,8 @@ def search(work: Work) -> Choice:
     return found
 
 
-def _first_weights(work: Work) -> dict[str, str]:
-    """Find the first weights of the search's encoders."""
+def _find_initial_weights(work: Work) -> dict[str, str]:
+    """Find the initial weights of the search's encoders: encoder -> weights file, or name of published weights."""
     wanted = work.params.search
     if wanted.weights is None:
         return {}

@@ -1,8 +1,7 @@
 """Train a model: (pretrain ->) search -> train -> evaluate -> register -> gate -> promote.
 
-Every step leaves its result whole in the run's scratch folder, or in MLflow, before the next one
-starts; a run that was killed is found by its run key and goes on from there, whoever goes on:
-``segline train`` or the flow.
+Every step saves its complete result in the run's scratch folder or in MLflow before the next step starts. A killed run
+is found by its run key and continues from there, in ``segline train`` and in the flow alike.
 """
 
 import shutil
@@ -28,12 +27,12 @@ from segline.registry.versions import Version
 from segline.training.search.choice import Choice
 
 NO_FLOW = "none"
-"""The tag of the flow run, where there is none."""
+"""Value of the flow run's tag outside a flow."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """The steps in their order; a flow puts a task in the place of each."""
+    """The steps of a training, in their order; the Prefect flow replaces each with a task."""
 
     begin: Callable[[Work], None]
     pretrain: Callable[[Work], None]
@@ -46,8 +45,8 @@ class Steps:
 
 
 def begin(work: Work) -> None:
-    """Log what the run is asked to do and where it comes from."""
-    work.scratch.mkdir(parents=True, exist_ok=True)  # it says that this run is this machine's
+    """Log the run's parameters, tags, dataset and plan."""
+    work.scratch.mkdir(parents=True, exist_ok=True)  # marks the run as started on this machine
     work.tracker.set_tags(work.tags)
     work.tracker.log_params(lineage.flatten(work.params.resolved()))
     tracking.log_dataset(work.client, work.tracker.run_id, work.params.dataset, work.tags[Tags.PREPARED_MD5])
@@ -66,7 +65,7 @@ PLAIN = Steps(
     judge=promote.judge,
     promote=promote.promote,
 )
-"""The steps as plain calls."""
+"""The steps as plain functions, without Prefect."""
 
 
 def train(
@@ -83,17 +82,17 @@ def train(
     Args:
         dataset: one of the ``datasets`` of ``params.yaml``; default: its ``dataset``.
         retrain: train again although a finished run with the same data, code and parameters exists.
-        progress: shows how far each step is, and takes lines for a person.
+        progress: shows the progress of each step, and takes lines for a person to read.
         flow_run: id of the Prefect flow run, for the run's tags.
 
     Returns:
-        The run's summary: figures, decision and champion.
+        The run's summary: scores, decision and champion.
 
     Raises:
-        ConfigError: ``params.yaml`` asks for something impossible.
-        DataError: the data are not prepared, or not as they are asked for.
+        ConfigError: ``params.yaml`` is invalid.
+        DataError: the data are not prepared, or were prepared with other parameters.
         TrackingError: MLflow does not answer.
-        TrainingError: the same training runs already, or a fit cannot go on.
+        TrainingError: the same training is running already, or a fit cannot continue.
     """
     params = config.load(project.params, dataset=dataset)
     prepared = Prepared(project.prepared(params.dataset))
@@ -140,7 +139,7 @@ def _run(work: Work, steps: Steps) -> None:
         steps.train(work, choice)
         steps.evaluate(work)
     version = steps.register(work)
-    with FileLock(work.project.gate_lock(work.name)):  # two gates at once would both beat the old champion
+    with FileLock(work.project.gate_lock(work.name)):  # two runs at once could both beat the old champion
         decision = steps.judge(work, version)
         if decision.promote:
             steps.promote(work, version)
@@ -149,10 +148,10 @@ def _run(work: Work, steps: Steps) -> None:
 
 @contextmanager
 def alone(project: Project, key: str) -> Iterator[None]:
-    """Refuse to train the same thing twice at once.
+    """Hold the lock of run key `key`, so that the same training does not run twice at once.
 
     Raises:
-        TrainingError: another process trains it.
+        TrainingError: another process holds the lock.
     """
     lock = project.run_lock(key)
     try:
@@ -162,6 +161,6 @@ def alone(project: Project, key: str) -> Iterator[None]:
         raise TrainingError(
             lock,
             found="another process is training with the same data, code and parameters",
-            expected="one at a time",
+            expected="one process at a time",
             remedy="wait for it: its result will be reused",
         ) from error

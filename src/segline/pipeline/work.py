@@ -1,4 +1,4 @@
-"""What the steps of one training run share: its project and data, its scratch folder, the batches."""
+"""The state that all steps of a training run share: project, data, scratch folder, batches."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,9 @@ class Work:
     """One training run in progress.
 
     Args:
-        tags: its lineage, which its model version gets, too.
-        plan: what gave `params` its values, where ``params.yaml`` asks for one.
-        progress: shows how far each step is, and takes lines for a person.
+        tags: lineage of the run and of its model version.
+        plan: the plan that set values of `params`; None if ``params.yaml`` asks for none.
+        progress: shows the progress of each step, and takes lines for a person to read.
     """
 
     project: Project
@@ -40,7 +40,7 @@ class Work:
     progress: Progress
 
     def report(self, line: str) -> None:
-        """Say one line to a person."""
+        """Report one line for a person to read."""
         self.progress.report(line)
 
     @property
@@ -50,17 +50,17 @@ class Work:
 
     @property
     def training(self) -> config.Training:
-        """How networks are fitted, with the steps that an epoch has on these data."""
+        """Parameters of a fit, with the number of steps of an epoch on these data."""
         return self.params.training.over(len(self.prepared.split("train")))
 
     @property
     def dataset(self) -> Dataset:
-        """The definition, for the task and split of ``params.yaml``."""
+        """Definition of the dataset, for the task and split of ``params.yaml``."""
         return load_definition(self.project, self.params)
 
     @property
     def flips(self) -> tuple[Flip, ...]:
-        """The flips that give one more image of the dataset."""
+        """Flips that turn an image of the dataset into another plausible one."""
         given = self.params.training.flips
         if given is not None:
             return given
@@ -68,9 +68,9 @@ class Work:
 
     @property
     def loaders(self) -> int:
-        """Processes that make batches: what the arithmetic leaves of the CPUs; it does not change a result.
+        """Number of processes that make batches: the CPUs that the network's threads leave free. It changes no result.
 
-        Where it leaves none, one is still worth it (5 % more images a second on two cores); two are not.
+        If no CPU is free, one process is still used: on two cores it gives 5 % more images a second. Two would not.
         """
         if self.project.workers == 1:
             return 0
@@ -78,7 +78,7 @@ class Work:
 
     @property
     def class_weights(self) -> tuple[float, ...] | None:
-        """Weights of the loss, by the pixels of the training split; None for equal ones."""
+        """Class weights of the loss, from the pixels of the training split; None for equal weights."""
         if self.params.training.loss.class_weights == "equal":
             return None
         from segline.training.objective.losses import balanced_weights
@@ -86,12 +86,12 @@ class Work:
         return balanced_weights(self.prepared.split("train").pixels)
 
     def batches(self, strength: float, put: Any, *, rare: float | None = None) -> tuple[Any, Any]:
-        """Make the batches of both splits.
+        """Make the batches of the training and the validation split.
 
         Args:
             strength: of the augmentation, 0..1.
-            put: where batches to train on are made: `segline.data.batches.loader.on_processes`.
-            rare: share of crops centred on rare classes, if not that of ``params.yaml``.
+            put: moves the making of training batches to other processes: `segline.data.batches.loader.on_processes`.
+            rare: share of crops centred on rare classes; default: that of ``params.yaml``.
         """
         from segline.data.batches import loader
         from segline.data.batches.augment import Augmenter

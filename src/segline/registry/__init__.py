@@ -1,1 +1,1 @@
-"""MLflow: the only tracker and the only registry, imported in this room alone."""
+"""All code that uses MLflow, the only tracker and registry. No other package imports it."""

@@ -1,4 +1,4 @@
-"""Evaluations in MLflow: kept with a model version's run, and found again to compare them."""
+"""Store evaluations in MLflow with the run of a model version, and download them to compare them."""
 
 import re
 from collections.abc import Iterable
@@ -21,17 +21,17 @@ _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def fetch(client: MlflowClient, wanted: str, folder: Path) -> tuple[str, Path]:
-    """Bring the counts of `wanted` into `folder`.
+    """Download the counts of `wanted` into `folder`.
 
     Args:
-        wanted: a model version (``name@alias``, ``name/3``, a bare name for its champion), or an MLflow run by
-            its id or its name, the newest of that name.
+        wanted: a model version (``name@alias``, ``name/3``, or ``name`` for its champion), or the id or name of an
+            MLflow run. If several runs have this name, the newest is used.
 
     Returns:
-        A name for a person to read, and the file.
+        A name for a person to read, and the downloaded file.
 
     Raises:
-        TrackingError: there is none of these, or it has no counts.
+        TrackingError: no run or model has this name, or the run has no counts.
     """
     with reporting_tracking(wanted):
         name, run_id = _find_run(client, wanted)
@@ -42,7 +42,7 @@ def fetch(client: MlflowClient, wanted: str, folder: Path) -> tuple[str, Path]:
                 wanted,
                 found=f"run {run_id} has no {COUNTS}",
                 expected="the counts that a finished training run logs",
-                remedy="let the run finish, or score the model: segline evaluate, then compare what it wrote",
+                remedy="let the run finish; or score the model with segline evaluate and compare the file it writes",
             )
         return name, Path(
             mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=COUNTS, dst_path=str(folder))
@@ -50,15 +50,15 @@ def fetch(client: MlflowClient, wanted: str, folder: Path) -> tuple[str, Path]:
 
 
 def log(client: MlflowClient, version: versions.Version, files: Iterable[Path], *, name: str) -> str | None:
-    """Keep the files of an evaluation of `version` with the run that trained it, in ``evaluations/<name>``.
+    """Log the files of an evaluation to the run that trained `version`, in ``evaluations/<name>``.
 
-    An earlier evaluation of that name is written over.
+    The files overwrite an earlier evaluation of that name.
 
     Returns:
-        The run's id; None where the version was registered without one, so that nothing was kept.
+        The run's id; None if the version was registered without a run, so that nothing was logged.
 
     Raises:
-        TrackingError: the store does not take them.
+        TrackingError: MLflow cannot store the files.
     """
     if not version.run_id:
         return None
@@ -69,7 +69,7 @@ def log(client: MlflowClient, version: versions.Version, files: Iterable[Path], 
 
 
 def _find_run(client: MlflowClient, wanted: str) -> tuple[str, str]:
-    """Find the run that `wanted` names; returns a readable name and the run's id."""
+    """Find the run that `wanted` names; return a readable name and the run's id."""
     if _RUN_ID.fullmatch(wanted):
         try:
             run = client.get_run(wanted)
@@ -89,7 +89,7 @@ def _find_run(client: MlflowClient, wanted: str) -> tuple[str, str]:
             found="no file, run or model of that name",
             expected="an evaluation.npz or its folder, an MLflow run's id or name, or a model such as "
             f"{error.expected}",
-            remedy="correct it; segline models list and MLflow's page (`make up`) show what there is",
+            remedy="correct the name; segline models list and MLflow's page (`make up`) show all names",
         ) from error
     name = f"{version.name}/{version.version}"
     if not version.run_id:
@@ -97,7 +97,7 @@ def _find_run(client: MlflowClient, wanted: str) -> tuple[str, str]:
             wanted,
             found=f"{name} was registered without a run",
             expected=f"the {COUNTS} of the run that trained it",
-            remedy="score the model: segline evaluate, then compare what it wrote",
+            remedy="score the model with segline evaluate, and compare the file that it writes",
         )
     return name, str(version.run_id)
 

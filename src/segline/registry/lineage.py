@@ -1,4 +1,4 @@
-"""Where a run comes from: data digests, code, parameters, and the key made of them."""
+"""Record the origin of a run: digests of its data, code, parameters, and the run key computed from them."""
 
 import hashlib
 import json
@@ -31,8 +31,8 @@ class Code:
 
     Args:
         commit: full hash of HEAD.
-        dirty: whether tracked files differ from it (``dvc.lock`` aside).
-        changes: digest of uncommitted content under `CODE`; empty where there is none.
+        dirty: whether tracked files other than ``dvc.lock`` differ from HEAD.
+        changes: digest of uncommitted content under `CODE`; empty if there is none.
     """
 
     commit: str
@@ -42,7 +42,7 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Digests of one dataset's stages in ``dvc.lock``, and the terms under which it was brought."""
+    """Digests of one dataset's stages in ``dvc.lock``, and the terms of use shown at its download."""
 
     lock: str
     raw: str
@@ -55,7 +55,7 @@ def code_state(root: Path) -> Code:
     """Ask git about the checkout at `root`.
 
     Raises:
-        ConfigError: it is no git checkout with a commit.
+        ConfigError: `root` is not a git checkout with a commit.
     """
     commit = _git(root, "rev-parse", "HEAD").strip()
     status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", f":!{Files.LOCK}")
@@ -81,18 +81,18 @@ def _git(root: Path, *arguments: str) -> str:
         raise ConfigError(
             root,
             found=f"git {arguments[0]} failed: {said.strip()}",
-            expected="a git checkout with at least one commit: runs are identified by it",
+            expected="a git checkout with at least one commit, which identifies the code of a run",
             remedy="git init && git add --all && git commit -m start",
         ) from error
     return answer.stdout
 
 
 def data_state(project: Project, params: Params) -> Data:
-    """Read what DVC recorded for the dataset of `params`, and see that it is what lies there now.
+    """Read the digests that DVC recorded for the dataset of `params`, and check that they are up to date.
 
     Raises:
-        DataError: the dataset's stages have not run, or ran with other parameters, or the prepared
-            folder is not the one they left.
+        DataError: the dataset's stages have not run, or ran with other parameters, or the prepared folder was changed
+            since.
     """
     dataset, lock = params.dataset, project.dvc_lock
     stages = _read_stages(lock)
@@ -111,7 +111,7 @@ def data_state(project: Project, params: Params) -> Data:
         _check_params(lock, own, params)
         raw, prepared = (str(own[name]["outs"][0]["md5"]) for name in ("extract", "prepare"))
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise _no_lock(lock, f"not the stages of {dataset} ({shortened(str(error))})") from error
+        raise _make_lock_error(lock, f"no valid stages of {dataset} ({shortened(str(error))})") from error
     _check_listing(project, prepared, dataset)
     return Data(
         lock=hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16],
@@ -123,27 +123,27 @@ def data_state(project: Project, params: Params) -> Data:
 
 
 def _read_stages(lock: Path) -> Mapping[str, Any]:
-    """Read the stages in ``dvc.lock``; none where there is no such file."""
+    """Read the stages in ``dvc.lock``; empty if there is no such file."""
     try:
         text = lock.read_text("utf-8") if lock.is_file() else ""
     except UnicodeDecodeError as error:
-        raise _no_lock(lock, f"no text ({error})") from error
+        raise _make_lock_error(lock, f"not a text file ({error})") from error
     content = strict_yaml.parse(text, place=lock, remedy=_RESTORE_LOCK).content or {}
     stages = content.get("stages", {}) if isinstance(content, dict) else None
     if not isinstance(stages, dict):
-        raise _no_lock(lock, "no stages")
+        raise _make_lock_error(lock, "no stages")
     return stages
 
 
-def _no_lock(lock: Path, found: str) -> DataError:
-    return DataError(lock, found=found, expected="what DVC recorded", remedy=_RESTORE_LOCK)
+def _make_lock_error(lock: Path, found: str) -> DataError:
+    return DataError(lock, found=found, expected="the stages that DVC recorded", remedy=_RESTORE_LOCK)
 
 
 def _read_terms(project: Project, params: Params) -> str:
     """Read the terms that were shown when the archives were downloaded.
 
-    The archives need not be here: `dvc pull` may have brought the prepared data alone. Then the dataset's own terms
-    are returned.
+    If the archives are missing, because `dvc pull` fetched only the prepared data, the terms in the dataset's
+    definition are returned.
     """
     dataset = params.dataset
     record = project.archives(dataset) / Files.SOURCE
@@ -155,7 +155,7 @@ def _read_terms(project: Project, params: Params) -> str:
         raise DataError(
             record,
             found=f"cannot be read ({error})",
-            expected="what the download stage wrote",
+            expected="the record that the download stage writes",
             remedy=f"dvc repro --force --single-item download@{dataset}",
         ) from error
 
@@ -174,26 +174,26 @@ def _read_verdict(path: Path) -> str:
 
 
 def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
-    """Refuse stages that ran with other parameters than those of now."""
+    """Refuse stages that ran with other parameters than the present ones."""
     wanted = params.model_dump(mode="json")
     for name, stage in own.items():
         for key, found in stage.get("params", {}).get(Files.PARAMS, {}).items():
             expected: Any = wanted
             for part in key.split("."):
                 expected = expected[part]
-            if key.startswith("options."):  # what is left out of an entry is its default
+            if key.startswith("options."):  # keys that an entry leaves out have default values
                 found = Options.model_validate(found).model_dump(mode="json")
             if found != expected:
                 raise DataError(
                     lock,
                     found=f"stage {name}@{params.dataset} ran with {key} {found}",
-                    expected=f"{expected} as params.yaml says now",
+                    expected=f"{expected}, as in params.yaml",
                     remedy="run dvc repro",
                 )
 
 
 def _check_listing(project: Project, prepared: str, dataset: str) -> None:
-    """Compare the prepared folder's small files with DVC's listing of it, where that is at hand."""
+    """Compare the small files of the prepared folder with DVC's listing of it, if the cache has the listing."""
     listing = project.root / ".dvc" / "cache" / "files" / "md5" / prepared[:2] / prepared[2:]
     if not listing.is_file():
         return
@@ -203,15 +203,18 @@ def _check_listing(project: Project, prepared: str, dataset: str) -> None:
             content = path.read_bytes() if path.is_file() else b""
             if hashlib.md5(content, usedforsecurity=False).hexdigest() != entry["md5"]:
                 raise DataError(
-                    path, found="not the file that dvc.lock records", expected=entry["md5"], remedy="run dvc repro"
+                    path,
+                    found="not the file that dvc.lock records",
+                    expected=f"MD5 {entry['md5']}",
+                    remedy="run dvc repro",
                 )
 
 
 def resolved(params: Params, *, root: Path) -> dict[str, Any]:
-    """Collect what a run depends on beside data and code: its parameters, and the digest of the weights file they name.
+    """Collect what a run depends on besides data and code: its parameters, and the digest of their weights file.
 
     Raises:
-        ConfigError: no such file under `root`.
+        ConfigError: the weights file does not exist under `root`.
     """
     values = params.resolved()
     file = params.search.weights_file
@@ -219,13 +222,13 @@ def resolved(params: Params, *, root: Path) -> dict[str, Any]:
 
 
 def run_key(data: Data, code: Code, resolved: Mapping[str, Any]) -> str:
-    """Make the run key, 16 hex digits: equal keys mean the same training, which need not be done twice."""
+    """Compute the run key, 16 hex digits: trainings with equal keys give the same model, so one is enough."""
     content = [data.prepared, code.commit, code.changes, resolved]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def tags(data: Data, code: Code, resolved: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, str]:
-    """Make the tags by which every run and every model version names its origin.
+    """Make the tags that record the origin of a run and of its model version.
 
     Args:
         meta: the prepared folder's ``meta.json``.

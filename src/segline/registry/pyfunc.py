@@ -1,7 +1,7 @@
 """The logged pyfunc: what ``mlflow models serve`` and ``mlflow.pyfunc.load_model`` run.
 
 MLflow copies this file beside the model and runs it on loading ("models from code"), so nothing is
-pickled; nobody imports it.
+pickled. No other module imports it.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ class SegmentationModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the bundle that was logged with the model."""
-        from segline.inference.bundle import load  # Keras, which logging a model does not need
+        from segline.inference.bundle import load  # imports Keras, which is not needed to log a model
 
         (folder,) = context.artifacts.values()
         self._bundle = load(Path(folder))
 
-    # MLflow reads type hints of `model_input` as a schema of lists; the signature says it better.
+    # No type hint for `model_input`: MLflow would read it as a schema of lists, and the signature is more precise.
     def predict(self, context, model_input, params=None) -> Any:  # type: ignore[no-untyped-def]  # noqa: ANN001, ARG002
         """Predict a batch of images of one size."""
         from segline.inference.predict import predict

@@ -1,4 +1,4 @@
-"""A finished run in a few lines: its metrics in MLflow, read back as a frozen model, shown as table or page."""
+"""Summarise a finished run: read its metrics from MLflow into a frozen record, and show it as a table or rows."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ _IDENTITY = ("confidence", "baseline_miou", "images", "groups")
 
 
 def metrics(summary: Summary) -> dict[str, float]:
-    """Select the figures of a summary that go to MLflow; undefined ones and intervals of classes stay out."""
+    """Select the scores that are logged to MLflow, without undefined scores and intervals of classes."""
     found: dict[str, float | None] = {f"test_{name}": getattr(summary, name) for name in _IDENTITY}
     for row in metric_table.rows(place="mlflow"):
         if row.axis != "all":
@@ -33,15 +33,15 @@ def metrics(summary: Summary) -> dict[str, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSummary:
-    """What a person wants to know of a finished run.
+    """Summary of a finished run, for a person to read.
 
     Args:
-        run: its name in MLflow.
-        reused: it was finished before, with the same data, code and parameters.
-        champion: the version that is champion now; None where there is none.
-        miou: on the test split, with its interval `ends` at `confidence`.
-        baseline_miou: of always answering the most frequent class.
-        groups: that the images are in; None where each image stands for itself.
+        run: name of the run in MLflow.
+        reused: whether it was finished before, with the same data, code and parameters.
+        champion: version that is the champion now; None if there is none.
+        miou: mean IoU on the test split, with its interval `ends` at `confidence`.
+        baseline_miou: mean IoU of always predicting the most frequent class.
+        groups: number of groups of the images; None if images are not grouped.
     """
 
     dataset: str
@@ -61,16 +61,16 @@ class RunSummary:
 
 
 def find_finished(client: MlflowClient, experiment_id: str, key: str) -> RunSummary | None:
-    """Summarise the newest finished run of this key; None where there is none."""
+    """Summarise the newest finished run of this key; None if there is none."""
     finished = [run for run in tracking.runs_with_key(client, experiment_id, key) if tracking.is_finished(run)]
     return of_run(client, finished[0].info.run_id, reused=True) if finished else None
 
 
 def of_run(client: MlflowClient, run_id: str, *, reused: bool) -> RunSummary:
-    """Read figures, decision and present champion of a finished run.
+    """Read scores, decision and present champion of a finished run.
 
     Raises:
-        TrackingError: the run lacks one of them, or it is not what this version writes.
+        TrackingError: a metric or tag is missing, or has another format than this version of Segline writes.
     """
     run = client.get_run(run_id)
     model = client.get_experiment(run.info.experiment_id).name
@@ -97,9 +97,9 @@ def of_run(client: MlflowClient, run_id: str, *, reused: bool) -> RunSummary:
     except (KeyError, ValueError) as error:
         raise TrackingError(
             f"MLflow run {run.info.run_name}",
-            found=f"it cannot be summed up ({error})",
+            found=f"the run cannot be summarised ({error})",
             expected="the metrics and tags that this version of Segline writes",
-            remedy="train again with --retrain; the run's page in MLflow (`make up`) shows what there is",
+            remedy="train again with --retrain; MLflow's page of the run (`make up`) shows its metrics and tags",
         ) from error
 
 
@@ -123,7 +123,7 @@ def rows(summary: RunSummary) -> list[tuple[str, str]]:
 
 
 def table(summary: RunSummary) -> Table:
-    """Lay the rows out for a terminal."""
+    """Show the rows as a table for a terminal."""
     grid = Table(show_header=False, title=f"Segline: {summary.dataset}", title_justify="left")
     for name, value in rows(summary):
         grid.add_row(name, escape(value))

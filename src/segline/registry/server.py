@@ -1,7 +1,7 @@
-"""MLflow's server, for the clients of this machine and its own page alone.
+"""Protect MLflow's server: only its own page and clients on this machine that are not browsers may use it.
 
-MLflow refuses foreign hosts, but lets a page from any port of loopback read and write; none of its options
-stops that. ``mlflow server --app-name segline`` runs this.
+MLflow refuses foreign hosts, but lets web pages from any port of loopback read and write. None of its options prevents
+that. ``mlflow server --app-name segline`` runs this.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -14,17 +14,17 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def create_app() -> App:
-    """Make MLflow's own application, behind `OwnPages`."""
+    """Make MLflow's own application, protected by `OwnPages`."""
     from mlflow.server.fastapi_app import app
 
     return OwnPages(app)
 
 
 class OwnPages:
-    """Refuse what a browser sends on behalf of another page: 403, and no websocket.
+    """Refuse requests that a browser sends for another web page, with HTTP 403; refuse its websockets, too.
 
-    Browsers name the page's address in ``Origin`` whenever it could write or read the answer, and
-    ``Sec-Fetch-Site`` for everything else. Clients that are no browser send neither.
+    Browsers send the page's address in ``Origin`` if the page could write or read the answer, and ``Sec-Fetch-Site``
+    with all other requests. Clients that are not browsers send neither.
 
     Args:
         app: the ASGI application to protect; it must itself refuse foreign ``Host`` headers.
@@ -34,11 +34,13 @@ class OwnPages:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, or pass on to the application; what is no request (start, end) is passed on."""
+        """Refuse the request, or pass it on to the application; start and end of the server are passed on, too."""
         if scope["type"] not in ("http", "websocket") or not _is_from_another_page(scope):
             await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1008})  # before it is accepted: HTTP 403
+            await send(
+                {"type": "websocket.close", "code": 1008}
+            )  # sent before the connection is accepted, it becomes HTTP 403
         else:
             headers = [(b"content-type", b"text/plain; charset=utf-8")]
             await send({"type": "http.response.start", "status": 403, "headers": headers})
@@ -46,7 +48,7 @@ class OwnPages:
 
 
 def _is_from_another_page(scope: Scope) -> bool:
-    sent = {name: _all(scope, name) for name in (b"origin", b"host", b"sec-fetch-site", b"sec-fetch-mode")}
+    sent = {name: _get_all(scope, name) for name in (b"origin", b"host", b"sec-fetch-site", b"sec-fetch-mode")}
     if sent[b"origin"]:
         # A websocket's page is http, too.
         scheme = str({"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"]))
@@ -56,5 +58,5 @@ def _is_from_another_page(scope: Scope) -> bool:
     return not is_own and not is_link
 
 
-def _all(scope: Scope, name: bytes) -> list[bytes]:
+def _get_all(scope: Scope, name: bytes) -> list[bytes]:
     return [value for each, value in scope["headers"] if each == name]

@@ -1,6 +1,6 @@
-"""MLflow runs: one parent a training, one child a trial, found again after a kill.
+"""Log to MLflow runs: one parent run for each training, one child run for each trial; find them again after a kill.
 
-Run ids are always explicit: MLflow's "active run" belongs to a thread, and Prefect has many.
+Run ids are always given explicitly, because MLflow's "active run" belongs to one thread, and Prefect uses many.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from segline.project import Project, Tags
 from segline.storage import NO_RIGHT, reporting_storage
 
 Client = MlflowClient
-"""MLflow's client, by a name that others can use without importing MLflow."""
+"""MLflow's client, under a name that other packages can use without importing MLflow."""
 
 _HEALTH_CHECK_SECONDS = 5.0
 _SAMPLING_SECONDS = 10.0  # MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets another
@@ -45,7 +45,7 @@ _MAX_ENTRIES_PER_REQUEST = 100
 
 @contextmanager
 def reporting_tracking(place: str) -> Iterator[None]:
-    """Turn what MLflow and its database raise into a `TrackingError` at `place`."""
+    """Convert errors of MLflow and its database to a `TrackingError` at `place`."""
     try:
         yield
     except (MlflowException, SQLAlchemyError) as error:
@@ -53,7 +53,7 @@ def reporting_tracking(place: str) -> Iterator[None]:
             place,
             found=str(error).strip().splitlines()[0],
             expected="a working MLflow store",
-            remedy="check the store (disk full? server down? another release's database?), then run the same "
+            remedy="check the store (disk full? server down? database of another MLflow release?), then run the same "
             "command: it continues where it stopped",
         ) from error
 
@@ -62,15 +62,15 @@ def connect(project: Project) -> MlflowClient:
     """Connect to the project's tracking store, and check that it answers.
 
     Raises:
-        TrackingError: it does not.
+        TrackingError: the store does not answer, or its address is wrong.
     """
     uri = project.tracking_uri
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for two files says nothing
-    for chatty in ("alembic", "mlflow.system_metrics"):  # tell of every table, and that all is well
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a progress bar for two files is useless
+    for chatty in ("alembic", "mlflow.system_metrics"):  # they log every table, and success messages
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if uri.startswith(("http://", "https://")):
         check_server(uri)
-    with reporting_tracking(uri), _reporting_address(uri), _creating_tables_alone(project):
+    with reporting_tracking(uri), _converting_address_errors(uri), _creating_tables_alone(project):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
@@ -79,8 +79,8 @@ def connect(project: Project) -> MlflowClient:
 
 
 @contextmanager
-def _reporting_address(uri: str) -> Iterator[None]:
-    """Turn what a wrong address makes of MLflow and its database's driver into a `TrackingError`."""
+def _converting_address_errors(uri: str) -> Iterator[None]:
+    """Convert errors that a wrong address causes in MLflow or a database driver to a `TrackingError`."""
     try:
         yield
     except (ImportError, ValueError, httpx.InvalidURL) as error:
@@ -103,12 +103,12 @@ def _read_login() -> dict[str, Any]:
 
 @contextmanager
 def _creating_tables_alone(project: Project) -> Iterator[None]:
-    """Hold off other processes: the first connection creates the tables, and two at once would create them twice.
+    """Lock out other processes: the first connection creates the tables, and two at once would create them twice.
 
-    Whoever may not write creates none, and reads the store that there is.
+    A process without write permission creates no tables, and reads the existing store.
 
     Raises:
-        StorageError: no right to write, and no store yet.
+        StorageError: no permission to write, and no store exists yet.
     """
     with ExitStack() as lock:
         try:
@@ -123,13 +123,13 @@ def _creating_tables_alone(project: Project) -> Iterator[None]:
 
 
 def check_server(uri: str) -> None:
-    """Check, within seconds, that a tracking server answers.
+    """Check that a tracking server answers within seconds.
 
     Raises:
-        TrackingError: it does not.
+        TrackingError: the server does not answer.
     """
     try:
-        with _reporting_address(uri):
+        with _converting_address_errors(uri):
             httpx.get(f"{uri.rstrip('/')}/health", timeout=_HEALTH_CHECK_SECONDS, **_read_login()).raise_for_status()
     except httpx.HTTPError as error:
         raise TrackingError(
@@ -142,14 +142,14 @@ def check_server(uri: str) -> None:
 
 
 def experiment(client: MlflowClient, project: Project, name: str) -> str:
-    """Find the experiment `name`, or create it; returns its id."""
+    """Find the experiment `name`, or create it; return its id."""
     with reporting_tracking(project.tracking_uri):
         found = client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
         embedded = project.tracking_uri.startswith("sqlite:")
         location = project.artifacts.as_uri() if embedded else None
-        kind = {"mlflow.experimentKind": "custom_model_development"}  # which of its two faces the page shows
+        kind = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page has another view for this kind
         return str(client.create_experiment(name, artifact_location=location, tags=kind))
 
 
@@ -162,12 +162,12 @@ def runs_with_key(client: MlflowClient, experiment_id: str, key: str) -> list[Ru
 
 
 def is_finished(run: Run) -> bool:
-    """Return whether a parent run went all the way to the gate's decision."""
+    """Return whether a parent run is finished, with the gate's decision."""
     return run.info.status == "FINISHED" and Tags.DECISION in run.data.tags
 
 
 class MlflowTracker:
-    """`segline.training.tracker.Tracker` on one MLflow run."""
+    """Log to one MLflow run; implements `segline.training.tracker.Tracker`."""
 
     def __init__(self, client: MlflowClient, run: Run) -> None:
         self._client = client
@@ -175,24 +175,24 @@ class MlflowTracker:
         self.run_id: str = run.info.run_id
         self._experiment_id: str = run.info.experiment_id
         # A step that was logged before a kill is not logged again.
-        self._last_step = self._logged_up_to(run)
+        self._last_step = self._read_last_steps(run)
 
-    def _logged_up_to(self, run: Run) -> dict[str, int]:
+    def _read_last_steps(self, run: Run) -> dict[str, int]:
         return {
             name: max(point.step for point in self._client.get_metric_history(self.run_id, name))
             for name in run.data.metrics
-            if not name.startswith(_SYSTEM_PREFIX)  # the monitor looks for itself where it stopped
+            if not name.startswith(_SYSTEM_PREFIX)  # the monitor itself finds where it stopped
         }
 
     def log_params(self, params: Mapping[str, Any]) -> None:
-        """Record what the run was asked to do; the same values may be recorded again."""
+        """Log parameters; logging the same values again is allowed."""
         entries = [Param(key, shown(masked(value), limit=_MAX_PARAM_CHARACTERS)) for key, value in params.items()]
         with reporting_tracking(self.place):
-            for batch in _batches(entries):
+            for batch in _split_into_requests(entries):
                 self._client.log_batch(self.run_id, params=batch)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
-        """Record points of curves; a step that is there already stays as it is."""
+        """Log values of metrics at `step`; values of steps that are already logged are skipped."""
         now = int(time.time() * 1000)
         entries = [
             Metric(name, float(value), now, step)
@@ -205,19 +205,19 @@ class MlflowTracker:
             self._last_step |= {entry.key: step for entry in entries}
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
-        """Record facts about the run."""
+        """Set tags of the run."""
         with reporting_tracking(self.place):
-            for batch in _batches([RunTag(key, masked(value)) for key, value in tags.items()]):
+            for batch in _split_into_requests([RunTag(key, masked(value)) for key, value in tags.items()]):
                 self._client.log_batch(self.run_id, tags=batch)
 
     def log_artifact(self, path: Path, folder: str = "") -> None:
-        """Store a file with the run."""
+        """Store a file as an artifact of the run."""
         with reporting_tracking(self.place):
             self._client.log_artifact(self.run_id, str(path), folder or None)
 
     @contextmanager
     def child(self, key: str, name: str) -> Iterator["MlflowTracker"]:
-        """Open the child run of this key, or reopen it after a kill; it ends as `closing` says."""
+        """Create the child run of this key, or reopen it after a kill; `closing` ends it."""
         with reporting_tracking(self.place):
             found = self._client.search_runs(
                 [self._experiment_id],
@@ -232,7 +232,7 @@ class MlflowTracker:
 
 @contextmanager
 def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
-    """Set `run` RUNNING, hand out its tracker, and end it: FINISHED, FAILED on an error, KILLED on a signal."""
+    """Set `run` to RUNNING, yield its tracker, and end it: FINISHED, FAILED on an error, KILLED on a signal."""
     run_id, place = run.info.run_id, str(client.tracking_uri)
     with reporting_tracking(place):
         client.update_run(run_id, status="RUNNING")
@@ -244,7 +244,9 @@ def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
         try:
             client.set_terminated(run_id, status)
         except (MlflowException, SQLAlchemyError) as second:
-            error.add_note(f"and run {run_id} could not be marked {status}: {second}")  # the first reason counts
+            error.add_note(
+                f"run {run_id} could not be marked {status}: {second}"
+            )  # the first error is the important one
         raise
     with reporting_tracking(place):
         client.set_terminated(run_id, "FINISHED")
@@ -252,10 +254,10 @@ def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
 
 @contextmanager
 def watching_machine(tracker: MlflowTracker) -> Iterator[None]:
-    """Log what the machine does meanwhile to the run, as MLflow's own ``system/`` metrics.
+    """Log the load of the machine during the block, as MLflow's own ``system/`` metrics.
 
-    CPU, memory, disk, network, and each NVIDIA GPU where ``nvidia-ml-py`` is installed. MLflow's thread
-    ends with the block however that ends, and a resumed run's curves go on after their last point.
+    These are CPU, memory, disk, network, and each NVIDIA GPU if ``nvidia-ml-py`` is installed. MLflow's thread ends
+    with the block, also on an error. The curves of a resumed run continue after their last point.
     """
     monitor = SystemMetricsMonitor(
         tracker.run_id, sampling_interval=_SAMPLING_SECONDS, resume_logging=True, tracking_uri=tracker.place
@@ -268,10 +270,10 @@ def watching_machine(tracker: MlflowTracker) -> Iterator[None]:
 
 
 def end_abandoned(client: MlflowClient, experiment_id: str, project: Project) -> None:
-    """Mark as KILLED what processes of this machine left RUNNING under another key, trials included.
+    """Mark abandoned runs of this machine, and their trials, as KILLED.
 
-    A run is this machine's if its scratch folder is here, and abandoned if nobody holds its key's
-    lock. It can still be continued: going back to its data, code and parameters finds it.
+    A run in state RUNNING is of this machine if its scratch folder exists here. It is abandoned if no process holds the
+    lock of its run key. It can still be continued, with the same data, code and parameters.
     """
     for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
         key = run.data.tags.get(Tags.RUN_KEY)
@@ -283,39 +285,39 @@ def end_abandoned(client: MlflowClient, experiment_id: str, project: Project) ->
                 for left in (*client.search_runs([experiment_id], family), run):
                     client.set_terminated(left.info.run_id, "KILLED")
         except Timeout:
-            continue  # somebody is working on it
+            continue  # another process is working on it
 
 
 def unfinished(client: MlflowClient, experiment_id: str, key: str) -> Run | None:
-    """Find the newest parent run of this key that was begun and not decided."""
+    """Find the newest parent run of this key that has no decision yet; None if there is none."""
     return next((run for run in runs_with_key(client, experiment_id, key) if not is_finished(run)), None)
 
 
 def open_parent(client: MlflowClient, experiment_id: str, *, key: str, name: str) -> Run:
-    """Create a parent run."""
+    """Create a parent run with this run key."""
     user = shown(os.environ.get("USER") or os.environ.get("LOGNAME") or "unknown")
     return client.create_run(experiment_id, tags={Tags.RUN_KEY: key, "mlflow.user": user}, run_name=name)
 
 
 def metric_name(name: str) -> str:
-    """Make a metric's name one that MLflow takes.
+    """Convert a metric's name to one that MLflow accepts.
 
-    A legal name stays. In another, as of a class ``R&D``, illegal signs become underscores, and a digest tells it from
-    names that look alike then.
+    A legal name is not changed. In other names, as for a class ``R&D``, underscores replace illegal characters, and a
+    digest is added, so that different names stay different.
     """
     fit = _ILLEGAL_IN_METRIC.sub("_", name)
-    if posixpath.normpath(fit) != fit:  # MLflow would have to write a file that is named so
+    if posixpath.normpath(fit) != fit:  # MLflow writes a file with this path
         fit = fit.replace("/", "_")
     return fit if fit == name else f"{fit}-{hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_DIGITS]}"
 
 
 def log_dataset(client: MlflowClient, run_id: str, name: str, digest: str) -> None:
-    """Tie the run to the prepared data, by DVC's digest of it."""
+    """Log the prepared data as the run's dataset, with DVC's digest."""
     source = json.dumps({"uri": f"data/prepared/{name}"})
     dataset = Dataset(name=name, digest=digest.removesuffix(".dir"), source_type="local", source=source)
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
-def _batches(entries: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def _split_into_requests(entries: Sequence[Any]) -> Iterator[Sequence[Any]]:
     for start in range(0, len(entries), _MAX_ENTRIES_PER_REQUEST):
         yield entries[start : start + _MAX_ENTRIES_PER_REQUEST]

@@ -1,4 +1,4 @@
-"""Model versions: register one, find the champion, put another in its place."""
+"""Register model versions, find the champion, and promote another version to champion."""
 
 import errno
 import warnings
@@ -35,11 +35,11 @@ _SERVING_PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "
 
 @dataclass(frozen=True, kw_only=True)
 class Version:
-    """A version of a registered model, so that no other room needs MLflow's own class.
+    """A version of a registered model, so that no other package needs MLflow's own class.
 
     Args:
-        source: where its files are, for a person.
-        run_id: the run that trained it; None where it was registered without one.
+        source: address of its files, for a person to read.
+        run_id: run that trained it; None if it was registered without a run.
     """
 
     name: str
@@ -60,27 +60,27 @@ def _convert(found: ModelVersion) -> Version:
 
 
 def model_name(model: str) -> str:
-    """Return the name of the registered model of a `Dataset.model`."""
+    """Return the registered model's name for a `Dataset.model`."""
     return f"segline-{model}"
 
 
 def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags: Mapping[str, str]) -> Version:
-    """Log `bundle` as the run's model and register it; after a kill, finish what was begun.
+    """Log `bundle` as the run's model and register it; after a kill, finish the registration.
 
     Args:
-        tags: lineage, put on the model and on its version.
+        tags: lineage, set on the model and on its version.
 
     Returns:
-        The run's one version of `name`.
+        The version of `name` that belongs to this run.
     """
     existing = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if existing:
         return _convert(existing[0])
     run = client.get_run(run_id)
     _drop_half_logged(client, run.info.experiment_id, run_id)
-    # Only MLflow's fluent interface logs models, and it wants an active run, which it ends as FINISHED.
+    # Only MLflow's fluent interface logs models. It needs an active run, and ends it as FINISHED.
     with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
-        # An example input would be run through the network just to check the signature that stands above.
+        # MLflow would run an example input through the network only to check the signature, which is given above.
         warnings.filterwarnings("ignore", message=".*(input example was not provided|Add type hints)")
         info = mlflow.pyfunc.log_model(
             name="model",
@@ -102,7 +102,7 @@ def _drop_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> 
 
 
 def champion(client: MlflowClient, name: str) -> Version | None:
-    """Find the version that carries the alias; None where none does."""
+    """Find the version with the alias "champion"; None if there is none."""
     try:
         return _convert(client.get_model_version_by_alias(name, CHAMPION))
     except MlflowException as error:
@@ -112,18 +112,18 @@ def champion(client: MlflowClient, name: str) -> Version | None:
 
 
 def promote(client: MlflowClient, version: Version) -> None:
-    """Give `version` the alias; whoever had it loses it."""
+    """Make `version` the champion: move the alias to it from the version that has it now."""
     client.set_registered_model_alias(version.name, CHAMPION, version.version)
 
 
 def tag(client: MlflowClient, version: Version, tags: Mapping[str, Any]) -> None:
-    """Write facts on a version."""
+    """Set tags of a version."""
     for key, value in tags.items():
         client.set_model_version_tag(version.name, version.version, key, str(value))
 
 
 def download(version: Version, folder: Path) -> Path:
-    """Fetch the bundle of `version` into `folder`; returns the bundle's folder."""
+    """Download the bundle of `version` into `folder`; return the bundle's folder."""
     place = f"{version.name} version {version.version}"
     folder.mkdir(parents=True, exist_ok=True)
     with reporting_tracking(place):
@@ -138,17 +138,17 @@ def download(version: Version, folder: Path) -> Path:
                 place,
                 found=f"its files cannot be fetched: {error}",
                 expected=f"the artifacts at {version.source}",
-                remedy="restore the artifact store; to go on without it, take its alias off on MLflow's page "
-                "(`make up`, Models), then run the same command",
+                remedy="restore the artifact store; or remove the version's alias on MLflow's page "
+                "(`make up`, Models), and run the same command again",
             ) from error
     return Path(fetched) / "artifacts" / Files.BUNDLE
 
 
 def resolve(client: MlflowClient, model: str) -> Version:
-    """Find the version that ``name@alias`` or ``name/version`` means.
+    """Find the version that `model` names: ``name@alias``, ``name/version``, or ``name`` for its champion.
 
     Raises:
-        TrackingError: there is none; the message lists what there is.
+        TrackingError: there is no such version; the error lists the registered models.
     """
     name, alias, number = _parse(model)
     try:
@@ -161,7 +161,7 @@ def resolve(client: MlflowClient, model: str) -> Version:
             model,
             found=f"no such model in the registry ({error.error_code})",
             expected=", ".join(sorted(known)) or "a registered model, but there is none yet",
-            remedy="name one of those with --model" if known else "train one: make run, or make run RETRAIN=1",
+            remedy="give one of these as --model" if known else "train one: make run, or make run RETRAIN=1",
         ) from error
 
 

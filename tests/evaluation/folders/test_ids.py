@@ -40,7 +40,7 @@ def test_truth_in_train_ids_is_the_same_truth(root):
 def test_ids_that_may_be_either_have_to_be_said(root):
     rewritten(root / "prediction", lambda ids: np.where(ids == 3, np.uint8(3), np.uint8(0)))
     found = refused(root)
-    assert "say --ids raw or --ids train" in found
+    assert "choose one with --ids raw or --ids train" in found
     assert "as raw ids" in found
     assert "as train ids 0.0% of the labelled pixels" in found
     raw, train = score(root, ids="raw"), score(root, ids="train")
@@ -48,7 +48,7 @@ def test_ids_that_may_be_either_have_to_be_said(root):
     for path in list((root / "prediction").iterdir()):
         path.rename(path.with_name(f"{path.stem}_labelTrainIds.png"))
     named = score(root)
-    assert (named.ids, named.why) == ("train", "the files' names say so")
+    assert (named.ids, named.why) == ("train", "according to the file names")
 
 
 def test_ids_that_mean_the_same_either_way_need_not_be_said(root):
@@ -62,14 +62,16 @@ def test_a_folder_of_both_kinds_of_ids_is_refused(root):
     path = root / "prediction" / "image_4.png"
     write_png(path, LABELS.encode(read(path)))
     found = refused(root)
-    assert "kinds of ids, of which a folder should hold one: 2" in found
+    assert "kinds of ids, but a folder must contain only one kind: 2" in found
     assert "image_4.png: id 1 in" in found
 
 
 def test_stated_ids_that_are_the_other_kind_are_refused_with_the_remedy(root):
-    assert "no train ids of the dataset (the other kind of ids would do: --ids): 7" in refused(root, ids="train")
+    assert "no train ids of the dataset (they are legal as the other kind of ids: --ids): 7" in refused(
+        root, ids="train"
+    )
     rewritten(root / "prediction", LABELS.encode)
-    assert "no raw ids of the dataset (the other kind of ids would do: --ids): 7" in refused(root, ids="raw")
+    assert "no raw ids of the dataset (they are legal as the other kind of ids: --ids): 7" in refused(root, ids="raw")
 
 
 def test_ids_that_break_either_reading_are_named_for_each(root):
@@ -86,7 +88,7 @@ def test_ids_that_break_either_reading_are_named_for_each(root):
 def test_raw_ids_with_255_for_void_are_told_what_void_is_there(root, ids):
     rewritten(root / "prediction", lambda held: np.where(held == 0, np.uint8(255), held))
     found = refused(root, ids=ids)
-    assert "(all are raw ids but 255, which is void among train ids alone: write 0, which is a raw id without" in found
+    assert "(all are raw ids except 255, which is void only as a train id: write 0 instead, a raw id" in found
     assert "id 255 in" in found
     path = root / "prediction" / "image_0.png"
     odd = read(path)
@@ -111,7 +113,7 @@ def test_a_mask_of_0_and_255_is_no_void_but_a_question(tmp_path):
     road = road_masks(tmp_path, 255)
     found = refused(tmp_path, road)
     assert "255 is void among train ids" in found
-    assert "say --ids train; if 255 is the second class, write 1 in its place" in found
+    assert "give --ids train; if 255 is the second class, write 1 in its place" in found
     asked = score(tmp_path, road, ids="train")
     assert asked.evaluation.counts[1].tolist() == [0, 0, asked.evaluation.counts[1].sum()]
     assert any("predicted void or of no class" in line for line in asked.warnings)

@@ -31,9 +31,9 @@ def test_everything_that_is_wrong_is_named_at_once(root):
     found = refused(root)
     for said in (
         "images without a prediction, of 7: 1 (image_0)",
-        "predictions without a truth: 1 (stranger.png)",
+        "predictions without a label: 1 (stranger.png)",
         "image_1.png: a damaged PNG: cut short",
-        "predictions of another size than their truth: 1 (image_2.png: 13 x 17, expected 17 x 13)",
+        "predictions with another size than their label: 1 (image_2.png: 13 x 17, expected 17 x 13)",
         "no raw and no train ids of the dataset: 1 (image_3.png: id 77 in 5 pixels)",
         "image_4.png: a coloured picture",
         "image_5.png: a PNG of mode I;16, 16 bits",
@@ -80,15 +80,15 @@ def test_arrays_that_hold_no_ids_are_refused(root, array, said):
 def test_an_array_that_would_run_code_or_is_none_is_refused(root):
     (root / "prediction" / "image_0.png").unlink()
     np.save(root / "prediction" / "image_0.npy", np.array([[{}]]), allow_pickle=True)
-    assert "no NumPy array" in refused(root)
+    assert "not a NumPy array" in refused(root)
     (root / "prediction" / "image_0.npy").write_bytes(b"PK")
-    assert "no NumPy array" in refused(root)
+    assert "not a NumPy array" in refused(root)
 
 
 def test_grey_probabilities_are_recognised_as_such(root):
     generator = np.random.default_rng(1)
     rewritten(root / "prediction", lambda ids: generator.integers(0, 256, ids.shape, dtype=np.uint8))
-    assert "they look like probabilities" in refused(root)
+    assert "files are probably probabilities" in refused(root)
 
 
 def test_a_pipe_is_not_waited_for(root):
@@ -160,7 +160,7 @@ def test_names_that_are_no_text_are_refused(root, folder):
 
 def test_names_that_would_move_the_cursor_or_end_the_line_are_shown_escaped(root):
     write_png(root / "prediction" / "a\x1b[2Jb\nc\u202e.png", np.zeros((2, 3), dtype=np.uint8))
-    assert r"predictions without a truth: 1 (a\x1b[2Jb\nc\u202e.png)" in refused(root)
+    assert r"predictions without a label: 1 (a\x1b[2Jb\nc\u202e.png)" in refused(root)
 
 
 def test_a_photograph_is_known_by_its_colours(root):
@@ -172,7 +172,7 @@ def test_a_photograph_is_known_by_its_colours(root):
 def test_predictions_of_other_names_are_told_what_they_should_be_called(root):
     for path in list((root / "prediction").iterdir()):
         path.rename(path.with_name(f"result-{path.name}"))
-    assert "7 (the predictions are not named as the images are: image_0.png): 7" in refused(root)
+    assert "7 (the predictions are not named like the images: image_0.png): 7" in refused(root)
 
 
 def test_a_jpeg_is_no_label_map(root):
@@ -185,14 +185,14 @@ def test_a_jpeg_is_no_label_map(root):
 def test_labels_of_another_dataset_are_known_by_their_names_and_ids(root):
     pets = datasets.load("oxford_pets")
     found = refused(root, pets)
-    assert "truths with ids that the dataset does not have" in found
+    assert "labels with ids that the dataset does not have" in found
     for name in ("truth", "prediction"):
         rewritten(root / name, lambda ids: np.where(ids > 100, np.uint8(33), ids))
-    assert "(they would be raw ids of cityscapes or kitti): 7" in refused(root, pets)
+    assert "(they are legal raw ids of cityscapes or kitti): 7" in refused(root, pets)
     for name in ("truth", "prediction"):
         for path in list((root / name).iterdir()):
             path.rename(path.with_name(f"00000{path.stem[-1]}_10.png"))
-    assert "images named as those of kitti, though the dataset is cityscapes: 7" in refused(
+    assert "images with file names of kitti, although --dataset is cityscapes: 7" in refused(
         root, datasets.load("cityscapes")
     )
     assert score(root, datasets.load("kitti")).evaluation.protocol == "kitti-semantics/1"
@@ -201,7 +201,7 @@ def test_labels_of_another_dataset_are_known_by_their_names_and_ids(root):
 def test_predictions_of_another_dataset_are_named(root):
     for path in list((root / "prediction").iterdir()):
         path.rename(path.with_name(f"00000{path.stem[-1]}_10.png"))
-    assert "(the predictions are named as those of kitti)" in refused(root)
+    assert "(the predictions are named like those of kitti)" in refused(root)
 
 
 def test_truth_without_a_label_cannot_be_scored_on(root):

@@ -53,10 +53,10 @@ def test_processes_and_order_of_files_change_nothing(root, monkeypatch):
 def test_the_truth_against_itself_is_perfect_and_warned_of(root):
     found = score(root, prediction=root / "truth")
     assert found.evaluation.miou == 1.0
-    assert "against itself" in found.warnings[0]
+    assert "the same files as the labels" in found.warnings[0]
     shutil.rmtree(root / "prediction")
     shutil.copytree(root / "truth", root / "prediction")
-    assert "a copy of the truth?" in score(root).warnings[0]
+    assert "a copy of the labels?" in score(root).warnings[0]
 
 
 def test_equal_truth_has_an_equal_digest_and_other_truth_another(root):

@@ -22,7 +22,7 @@ def test_a_published_split_is_recognised_and_has_its_digest(project, tmp_path):
             for path in (project / "raw/masks").glob(f"{part}_*.png"):
                 shutil.copy(path, tmp_path / part / name)
         found = score(tmp_path / part, published=known)
-        assert (found.split, found.split_why) == (part, "the files that were validated")
+        assert (found.split, found.split_why) == (part, "the files are the validated ones")
         assert found.evaluation.split_digest == prepared.split(part).digest
         unknown = score(tmp_path / part).evaluation
         assert (unknown.split, unknown.split_digest == found.evaluation.split_digest) == ("", False)
@@ -35,7 +35,7 @@ def test_a_published_split_is_recognised_and_has_its_digest(project, tmp_path):
     assert found.evaluation.groups == ("", "walk", "", "walk")  # whatever the labels, the images are those
     assert found.evaluation.split_digest != prepared.split("test").digest
     asked = score(tmp_path / "test", published=known, only="test")
-    assert "not those that were validated as the test split" in asked.warnings[0]
+    assert "the labels differ from the validated labels of the test split" in asked.warnings[0]
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_split_that_another_encoder_wrote_is_that_split(project, copied):
     found = score(copied, published=known)
     assert (found.split, found.evaluation.split) == ("test", "test")
     assert found.evaluation.split_digest == Prepared(project / "prepared").split("test").digest
-    assert found.split_why == "the labels that were validated, 3 of them in other files"
+    assert found.split_why == "the labels equal the validated ones; 3 of them are in other files"
     rewritten(copied / "truth", LABELS.encode)
     assert score(copied, published=known, truth_ids="train").split == "test"
 
@@ -100,7 +100,7 @@ def test_predictions_of_one_split_alone_are_told_how_to_be_scored(project, tmp_p
     for path in (project / "raw/masks").glob("test_*.png"):
         shutil.copy(path, tmp_path / "prediction")
     found = refused(tmp_path, truth=project / "raw/masks", published=known)
-    assert "the predictions are of the test split: --split test?" in found
+    assert "the predictions are those of the test split: give --split test" in found
     assert score(tmp_path, truth=project / "raw/masks", published=known, only="test").evaluation.miou == 1.0
     (tmp_path / "prediction/test_0.png").unlink()
     assert "without a prediction, of 4: 1 (test_0)" in refused(
@@ -116,7 +116,7 @@ def test_images_of_no_split_are_not_scored_with_one(project, tmp_path):
     found = score(tmp_path, published=known, only="test")
     assert (found.split, len(found.evaluation.ids)) == ("test", 4)
     (tmp_path / "truth/listed_nowhere.png").unlink()
-    assert "predictions without a truth: 1 (listed_nowhere.png)" in refused(tmp_path, published=known, only="test")
+    assert "predictions without a label: 1 (listed_nowhere.png)" in refused(tmp_path, published=known, only="test")
 
 
 def test_a_split_nobody_knows_or_that_the_truth_lacks_is_refused(project, root):

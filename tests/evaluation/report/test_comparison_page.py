@@ -145,7 +145,7 @@ def test_other_labels_other_images_one_run_and_one_name_twice_are_refused():
         compare(("a", evaluation), ("b", replace(evaluation, ids=("other", *evaluation.ids[1:]))))
     with pytest.raises(DataError, match="1 run"):
         compare(("a", evaluation))
-    with pytest.raises(DataError, match="named twice"):
+    with pytest.raises(DataError, match="given twice"):
         compare(("a", evaluation), ("a", evaluation))
 
 

@@ -84,7 +84,7 @@ def test_the_cost_says_how_busy_the_machine_was_and_leaves_out_a_percentile_of_f
 
     busy, words = shown(True, None)
     percentiles = words.count("at the 95th percentile")
-    assert "busy with other work, so these times are too long" in words
+    assert "other processes kept the machine busy, so these times are too long" in words
     assert "cost.batched.p95" not in busy.figures
     assert {"cost.batched.median", "cost.load.others"} <= set(busy.figures)
     for key in ("whole_memory", "batched_memory"):

@@ -224,7 +224,7 @@ def test_an_array_that_claims_any_size_or_is_an_archive_is_told(tmp_path):
     packed = io.BytesIO()
     np.savez(packed, a=np.zeros((2, 3)))
     for data in (claimed, packed.getvalue()):
-        with pytest.raises(DataError, match="no NumPy array"):
+        with pytest.raises(DataError, match="not a NumPy array"):
             _decode_array(data, tmp_path / "a.npy")
 
 

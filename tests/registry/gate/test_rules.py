@@ -28,5 +28,5 @@ def test_a_decision_survives_its_tag_and_another_text_is_refused():
     assert Decision.from_tag(decision.as_tag()) == decision
     assert decision.outcome == "promoted"
     for text in ("null", "{}", decision.as_tag()[:-1] + ', "waived": true}'):
-        with pytest.raises(ValueError, match="no decision of the gate"):
+        with pytest.raises(ValueError, match="not a decision of the gate"):
             Decision.from_tag(text)

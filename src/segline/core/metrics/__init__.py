@@ -1,1 +1,1 @@
-"""Counts of a segmentation, and every score that is read off them."""
+"""Counts of a segmentation, and every score that is computed from them."""

@@ -1,16 +1,16 @@
-"""Boundary IoU: how well the edges fit, whatever the size of what they enclose.
+"""Compute the boundary IoU: how well predicted edges fit, independently of the size of the objects.
 
-Cheng, Girshick, Dollár, Berg and Kirillov, CVPR 2021 (arXiv:2103.16562); the reference is
-``mask_to_boundary`` of bowenc0221/boundary-iou-api. A class's boundary is those of its pixels that are
-within d pixels (by the larger of the two offsets) of a pixel that is not of it, or of the image's edge;
-d is 2 % of the image's diagonal. Boundary IoU is the IoU of the two boundaries.
+Cheng, Girshick, Dollár, Berg and Kirillov, CVPR 2021 (arXiv:2103.16562). The reference implementation is
+``mask_to_boundary`` of bowenc0221/boundary-iou-api. The boundary of a class consists of its pixels within distance d
+of a pixel of another class, or of the image's edge. The distance is the larger of the horizontal and the vertical
+offset; d is 2 % of the image's diagonal. Boundary IoU is the IoU of the boundaries of truth and prediction.
 
-The paper scores single objects. A class of a split is scored by its counts summed over the images, and the
-split by the mean over the classes that have a boundary, as for the mean IoU.
+The paper scores single objects. Here the counts of a class are summed over the images of a split. The score of the
+split is the mean over the classes that have a boundary, as for the mean IoU.
 
-The reference knows no void. Here nothing about a void pixel counts: it is of no boundary, and beside it
-there is none, in truth and prediction alike, for where the class ends there is not known. So what is
-predicted on void never matters.
+The reference does not handle void. Here a void pixel is part of no boundary. The border between a class and void is no
+boundary either, in truth and prediction alike, because the true edge of the class is not known there. So predictions
+on void pixels do not change the score.
 """
 
 import math
@@ -37,11 +37,12 @@ def boundary_outcomes(truth: Mask, prediction: Mask, *, classes: int, ratio: flo
 
     Args:
         truth: uint8 (H, W), train ids and `VOID`.
-        prediction: uint8 (H, W), train ids; anything from `classes` up is outside.
+        prediction: uint8 (H, W), train ids; an id from `classes` up is outside all classes.
         ratio: d as a share of the image's diagonal.
 
     Returns:
-        Pixels of the boundaries, (C,): in both, in the prediction's alone, in the truth's alone.
+        Boundary pixels of each class, (C,). True positives lie on both boundaries, false positives on the prediction's
+        alone, false negatives on the truth's alone.
 
     Raises:
         ValueError: sizes differ, a mask is not uint8, or `truth` holds an id that is neither a class nor `VOID`.
@@ -51,7 +52,7 @@ def boundary_outcomes(truth: Mask, prediction: Mask, *, classes: int, ratio: flo
         raise ValueError(f"truth holds id {classes + int(found.argmax())}, but there are {classes} classes")
     void, reach = truth == VOID, dilation(*truth.shape, ratio=ratio)
     true, claimed = (_boundary(mask, void=void, classes=classes, reach=reach) for mask in (truth, prediction))
-    counts = joint_histogram(true, claimed, width=classes + 1)[: classes + 1]  # the last: on no boundary
+    counts = joint_histogram(true, claimed, width=classes + 1)[: classes + 1]  # id `classes`: on no boundary
     both = np.diagonal(counts)[:classes]
     return Outcomes(
         true_positive=both,
@@ -61,9 +62,9 @@ def boundary_outcomes(truth: Mask, prediction: Mask, *, classes: int, ratio: flo
 
 
 def boundary_counts(truth: Mask, prediction: Mask, *, classes: int, ratio: float = DILATION_RATIO) -> Counts:
-    """`boundary_outcomes` as one array: int64 (3, C), in both, in the prediction's alone, in the truth's alone.
+    """Count as `boundary_outcomes` does; return int64 (3, C): true positives, false positives, false negatives.
 
-    Sums over images are sums of these.
+    The counts of several images are added.
     """
     found = boundary_outcomes(truth, prediction, classes=classes, ratio=ratio)
     return np.stack([found.true_positive, found.false_positive, found.false_negative])
@@ -76,11 +77,11 @@ def boundary_iou(counts: Counts) -> Ratios:
 
 
 def _boundary(mask: Mask, *, void: npt.NDArray[np.bool_], classes: int, reach: int) -> Mask:
-    """Train ids on the boundaries, `classes` elsewhere.
+    """Draw the boundaries, uint8 (H, W): train ids on boundaries, `classes` elsewhere.
 
-    All classes at once: around a pixel that is on no boundary the smallest id is the largest one.
+    All classes are drawn at once: a pixel is on a boundary if the smallest and the largest id around it differ.
     """
-    ids = np.minimum(mask, classes) + np.uint8(1)  # 0 is for what lies beyond the image
+    ids = np.minimum(mask, classes) + np.uint8(1)  # 0 stands for pixels beyond the image
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), dtype=np.uint8)
 
     def around(filtered: Mask) -> Mask:
@@ -88,6 +89,6 @@ def _boundary(mask: Mask, *, void: npt.NDArray[np.bool_], classes: int, reach: i
         return np.asarray(framed, dtype=np.uint8)
 
     low = cv2.erode(around(np.where(void, np.uint8(VOID), ids)), kernel)[1:-1, 1:-1]  # void is never the smallest
-    high = cv2.dilate(around(np.where(void, np.uint8(0), ids)), kernel)[1:-1, 1:-1]  # nor the largest
+    high = cv2.dilate(around(np.where(void, np.uint8(0), ids)), kernel)[1:-1, 1:-1]  # void is never the largest
     edge = (low != high) & ~void
     return np.where(edge, ids - np.uint8(1), np.uint8(classes)).astype(np.uint8)

@@ -1,12 +1,12 @@
-"""Counts first, ratios second: the int64 confusion matrix and the scores read off it.
+"""Count pixels in an int64 confusion matrix, and compute scores from it.
 
-Layout: rows are true classes 0..C-1; columns are predicted classes 0..C-1 and, last, every
-prediction outside them (void included), which is a miss of the true class. Void truth is not
-counted at all, so a prediction on it is no false positive. This is the rule of
-``cityscapesscripts`` (evalPixelLevelSemanticLabeling.py), and the ratios are its own to the last digit.
+Rows are true classes 0..C-1. Columns are predicted classes 0..C-1; the last column counts predictions outside these
+classes (void included), which are misses of the true class. Void pixels of the truth are not counted at all, so a
+prediction there is no false positive. These are the rules of ``cityscapesscripts``
+(evalPixelLevelSemanticLabeling.py), and the scores equal its scores to the last digit.
 
-Every ratio takes one matrix or many, int64 (..., C, C + 1): of a split, or of each image, (N, C, C + 1),
-for intervals and worst cases. A mean of the latter is another score than the former's, and needs
+Every score takes one matrix or many, int64 (..., C, C + 1): the matrix of a split, or one for each image,
+(N, C, C + 1), for intervals and worst images. The mean of the images' scores is not the score of the split, and needs
 another name.
 """
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from segline.core.labels import VOID, Mask
 from segline.core.metrics.joint_histogram import (
-    Counts as Counts,  # named here too: most callers know counts as confusion matrices
+    Counts as Counts,  # exported here, too, because most callers use confusion matrices
 )
 from segline.core.metrics.joint_histogram import joint_histogram
 
@@ -31,10 +31,10 @@ def confusion(truth: Mask, prediction: Mask, *, classes: int) -> Counts:
 
     Args:
         truth: uint8 (H, W), train ids and `VOID`.
-        prediction: uint8 (H, W), train ids; anything from `classes` up counts as outside.
+        prediction: uint8 (H, W), train ids; an id from `classes` up counts as outside.
 
     Returns:
-        int64 (C, C + 1); sums over pairs are sums of these.
+        int64 (C, C + 1). The counts of several pairs are added.
 
     Raises:
         ValueError: sizes differ, a mask is not uint8, or `truth` holds an id that is neither a class nor `VOID`.
@@ -50,7 +50,10 @@ def confusion(truth: Mask, prediction: Mask, *, classes: int) -> Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """Pixels per class, int64 (..., C): right, falsely claimed, missed. Sums over images are sums of these."""
+    """True positives, false positives and false negatives of each class, in pixels, int64 (..., C).
+
+    The counts of several images are added.
+    """
 
     true_positive: Counts
     false_positive: Counts
@@ -70,7 +73,7 @@ class Outcomes:
 
 
 def outcomes(counts: Counts) -> Outcomes:
-    """Reduce confusion matrices (..., C, C + 1) to what IoU needs."""
+    """Compute true positives, false positives and false negatives from confusion matrices (..., C, C + 1)."""
     square = counts[..., :-1]
     true_positive = np.diagonal(square, axis1=-2, axis2=-1)
     return Outcomes(
@@ -96,7 +99,8 @@ def frequency_weighted_iou(counts: Counts) -> Ratios:
     Long, Shelhamer and Darrell 2015 (arXiv:1411.4038), section 5.
     """
     labelled = counts.sum(axis=-1)
-    weighted = np.where(labelled > 0, labelled * iou(counts), 0.0)  # a class that is only claimed weighs nothing
+    # A class that is predicted, but not in the truth, has weight 0.
+    weighted = np.where(labelled > 0, labelled * iou(counts), 0.0)
     return _ratio(weighted.sum(axis=-1), labelled.sum(axis=-1))
 
 
@@ -135,8 +139,8 @@ def macro_f1(counts: Counts) -> Ratios:
 def mean_of_present(ratios: Ratios) -> Ratios:
     """Average over the classes that have a ratio, float64 (..., C) -> (...); NaN where none has."""
     present = ~np.isnan(ratios)
-    # Summed from the first class to the last, as the official script does: NumPy's sum takes another
-    # order, and the last digit with it.
+    # Summed from the first class to the last, as the official script does: NumPy's sum adds in another order, which
+    # changes the last digit.
     total = np.where(present, ratios, 0.0).cumsum(axis=-1)[..., -1]
     return _ratio(total, present.sum(axis=-1))
 
@@ -153,7 +157,7 @@ def accuracy(counts: Counts) -> Ratios:
 
 
 def pixel_accuracy(counts: Counts) -> float:
-    """Compute `accuracy` of one matrix (C, C + 1), of pixels or, where those are counted, of images."""
+    """Compute `accuracy` of one matrix (C, C + 1). Its counts are pixels, or images for a classifier."""
     return float(accuracy(counts))
 
 
@@ -170,14 +174,14 @@ def constant(counts: Counts, *, prediction: int) -> Counts:
 
 
 def category_counts(counts: Counts, categories: Mapping[str, Sequence[int]]) -> Counts:
-    """Join the classes of each category: to confuse two of one category is no error.
+    """Join the classes of each category, so that confusing two classes of one category is no error.
 
     Args:
         counts: int64 (..., C, C + 1).
         categories: name -> train ids, as `LabelMap.categories` has them; at least one.
 
     Returns:
-        int64 (..., K, K + 1), in the order of `categories`. Every ratio takes them.
+        int64 (..., K, K + 1), in the order of `categories`. Every score of this module accepts it.
     """
     return merged(counts, list(categories.values()))
 

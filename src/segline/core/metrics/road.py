@@ -1,7 +1,7 @@
-"""KITTI road's scores: MaxF and average precision over 256 thresholds, on counts pooled over images.
+"""Compute KITTI road's scores: MaxF and average precision over 256 thresholds, from counts summed over images.
 
-Fritsch, Kuehnl and Geiger, ITSC 2013, as the benchmark's development kit computes them (``evalExp`` and
-``pxEval_maximizeFMeasure``), to the last digit. It reads a confidence as the byte of a PNG.
+Fritsch, Kuehnl and Geiger, ITSC 2013. The scores equal those of the benchmark's development kit (``evalExp`` and
+``pxEval_maximizeFMeasure``) to the last digit. The kit reads confidences from the bytes of a PNG.
 """
 
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from segline.core.metrics.confusion import Ratios
 from segline.core.metrics.joint_histogram import BYTES, Counts, joint_histogram
 
 THRESHOLDS = np.arange(BYTES) / 255
-"""What a pixel's confidence must reach to be claimed for the road: byte k reaches threshold k and those below."""
+"""Confidences from which a pixel is predicted as road: byte k reaches thresholds 0..k."""
 
 _TINY = 1e-10
-"""The kit's guard against a division by zero; it is in its figures."""
+"""The kit adds this to avoid a division by zero. It changes the scores slightly, so it is needed here, too."""
 
 
 def as_bytes(probability: npt.NDArray[np.float32]) -> Mask:
@@ -33,7 +33,7 @@ def confidence_histogram(truth: Mask, confidence: Mask) -> Counts:
         confidence: uint8 (H, W), 0..255.
 
     Returns:
-        int64 (2, 256); sums over images are sums of these.
+        int64 (2, 256). The counts of several images are added.
 
     Raises:
         ValueError: sizes differ, a map is not uint8, or `truth` holds another id.
@@ -47,13 +47,14 @@ def confidence_histogram(truth: Mask, confidence: Mask) -> Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class RoadScores:
-    """What the benchmark's table lists, as shares; all NaN where the truth has no road, or nothing else.
+    """Scores of the benchmark's table, as shares 0..1; all are NaN if the truth has no road pixel, or only road pixels.
 
     Args:
-        max_f: the best F1 of the road over the thresholds.
-        average_precision: Pascal VOC's of 2007: the mean over recalls 0, 0.1 .. 1 of the best precision there.
-        precision: at `threshold`, as the rest.
-        threshold: the lowest with the best F1, within 0..1.
+        max_f: highest F1 of the road over all thresholds.
+        average_precision: as in Pascal VOC 2007: for each recall 0, 0.1 .. 1 the highest precision at this recall or
+            above, averaged.
+        precision: at `threshold`, as are the recall and the two rates.
+        threshold: the lowest threshold with the highest F1, 0..1.
     """
 
     max_f: float
@@ -66,13 +67,13 @@ class RoadScores:
 
 
 def road_score(counts: Counts, *, name: str) -> Ratios:
-    """Compute one field of `RoadScores` of each of many pooled counts, int64 (..., 2, 256) -> float64 (...)."""
+    """Compute the field `name` of `RoadScores` for each of many counts, int64 (..., 2, 256) -> float64 (...)."""
     pooled = counts.reshape(-1, *counts.shape[-2:])
     return np.array([getattr(road_scores(each), name) for each in pooled]).reshape(counts.shape[:-2])
 
 
 def road_scores(counts: Counts) -> RoadScores:
-    """Compute the scores of pooled counts, a sum of `confidence_histogram`, int64 (2, 256)."""
+    """Compute the scores from counts that are summed over images, int64 (2, 256): `confidence_histogram`."""
     negatives, positives = counts.sum(axis=1)
     false_positive, true_positive = counts[:, ::-1].cumsum(axis=1)[:, ::-1]  # at each threshold
     if not (negatives and positives):
@@ -81,7 +82,7 @@ def road_scores(counts: Counts) -> RoadScores:
     precision = true_positive / (true_positive + false_positive + _TINY)
     f1 = 2 * (precision * recall) / (precision + recall + _TINY)
     best = int(f1.argmax())
-    # Some of these recalls are a little above the round number, 0.30000000000000004; so are the kit's.
+    # Some of these recalls are slightly above the round number (0.30000000000000004), as in the kit.
     at_recall = [precision[recall >= least].max() for least in np.arange(0, 1.1, 0.1)]
     return RoadScores(
         max_f=float(f1[best]),

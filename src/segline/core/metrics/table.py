@@ -30,7 +30,7 @@ from segline.core.metrics.road import road_score
 Source = Literal["confusion", "categories", "boundary", "road"]
 """Counts that a metric is read from, and their shape behind any leading axes.
 
-confusion: (C, C + 1), `confusion.confusion`. categories: (K, K + 1), the same with the classes of a category joined.
+confusion: (C, C + 1), `confusion.confusion`. categories: (K, K + 1), the same after joining each category's classes.
 boundary: (3, C), `boundary.boundary_counts`. road: (2, 256), `road.confidence_histogram`.
 """
 
@@ -56,11 +56,12 @@ class Metric:
         function: int64 counts (..., *shape of `source`) -> float64 (...), or (..., K) of classes or categories;
             NaN where it is undefined.
         unit: "share" for 0..1 of a whole; "probability" for a threshold.
-        group: the extra scores that it belongs to: it is reported only for a dataset that declares them. Empty for what
-            every dataset reports.
-        interval: it gets a bootstrap interval.
-        shown_by_truth: only images that show a class in their truth tell of it, so that few of them widen the interval.
-        undefined: when it has no value; empty for what is defined wherever a pixel is labelled.
+        group: group of extra scores. The metric is reported only for datasets that declare this group. Empty: it is
+            reported for every dataset.
+        interval: whether it has a bootstrap interval.
+        shown_by_truth: whether only images with the class in their truth inform the metric. If there are few of them,
+            its interval is widened.
+        undefined: when it has no value; empty if it has a value wherever a pixel is labelled.
         places: where it is shown.
 
     Raises:
@@ -123,7 +124,7 @@ TABLE: tuple[Metric, ...] = (
         name="mean_category_iou",
         undefined="where no category occurs",
         title="mIoU of the categories",
-        meaning="mean IoU of the categories: to confuse two classes of one category is no error",
+        meaning="mean IoU of the categories: confusing two classes of one category is no error",
         source="categories",
         function=mean_iou,
     ),
@@ -246,7 +247,7 @@ TABLE: tuple[Metric, ...] = (
     Metric(
         name="recall",
         title="recall",
-        meaning="share of the class's pixels that were found: the accuracy of the class",
+        meaning="share of the pixels of the class that were found: the accuracy of the class",
         undefined="for a class that is not in the truth",
         axis="class",
         shown_by_truth=True,
@@ -295,15 +296,15 @@ def rows(*, axis: Axis | None = None, place: Place | None = None) -> tuple[Metri
 
 
 def applicable(sources: Collection[Source], extra_scores: Collection[str]) -> tuple[Metric, ...]:
-    """Select the rows whose counts there are, and which every dataset, or this one, reports.
+    """Select the rows that can be computed from `sources` and that the dataset reports.
 
     Args:
-        sources: the kinds of counts that there are.
+        sources: the kinds of counts that exist.
         extra_scores: groups that the dataset's definition declares.
     """
     return tuple(row for row in TABLE if row.source in sources and (not row.group or row.group in extra_scores))
 
 
 def needs(source: Source, extra_scores: Collection[str]) -> bool:
-    """Return whether a row of the declared groups is read from `source`."""
+    """Return whether a row of the declared groups is computed from `source`."""
     return any(row.source == source for row in TABLE if row.group and row.group in extra_scores)

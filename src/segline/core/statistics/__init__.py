@@ -1,1 +1,1 @@
-"""Intervals, comparisons, and how far to trust them."""
+"""Confidence intervals, comparisons of models, and their reliability."""

@@ -5,15 +5,15 @@ with replacement, their counts are summed, and the ratio is taken last, as for t
 show the same place, drive or animal are not independent: where groups are named, whole groups are drawn.
 
 The plain percentile interval contains the true score too rarely where classes are rare: with 20 street scenes,
-78 % of the 95 % intervals of the mean IoU did, with 50 scenes 90 % (`benchmarks/intervals.py`). There are three
-causes. The jackknife, which costs one score an image, corrects each:
+78 % of the 95 % intervals of the mean IoU contained it, with 50 scenes 90 % (`benchmarks/intervals.py`). There are
+three causes. The jackknife, which computes one score for each left-out image, corrects all three:
 
-- Resamples that miss a rare class score lower: the centre is the score less its bias.
-- Resamples vary less than samples do: the spread is the jackknife's.
-- That spread is estimated from few images: the tails are those of Student's t, with the degrees of freedom that
-  the images' influences are worth (Satterthwaite, Biometrics 1946).
+- Resamples that miss a rare class score lower. So the centre is the score minus its bias.
+- Resamples vary less than samples do. So the spread is the jackknife's.
+- That spread is estimated from few images. So the tails are those of Student's t, with degrees of freedom estimated
+  from the images' influences (Satterthwaite, Biometrics 1946).
 
-The bootstrap gives the shape.
+The bootstrap gives the shape of the interval.
 """
 
 import math
@@ -47,7 +47,7 @@ class Interval:
     """Interval of a score at `confidence`, over `images` images; images without labelled pixels are not counted.
 
     Args:
-        groups: number of groups that the images are in. They were drawn whole if there are `MIN_GROUPS_TO_DRAW`.
+        groups: number of groups that the images are in. Whole groups were drawn if there are `MIN_GROUPS_TO_DRAW`.
             None where each image stands for itself.
     """
 
@@ -59,7 +59,7 @@ class Interval:
 
     @property
     def caveat(self) -> str:
-        """Caution to print beside the interval; empty where it needs none."""
+        """Caution to print beside the interval; empty if none is needed."""
         return caveat(self.images, self.groups)
 
     @property
@@ -87,7 +87,8 @@ def bootstrap(
     Args:
         per_image: int64 (N, *shape), for the mean IoU (N, C, C + 1): one confusion matrix an image.
         groups: N names. Images of one name are drawn together; an image without a name ("") is a group of its own.
-        resamples: how often N images are drawn with replacement, or all groups if there are `MIN_GROUPS_TO_DRAW`.
+        resamples: number of resamples. Each draws N images with replacement, or as many groups as there are (at least
+            `MIN_GROUPS_TO_DRAW`).
         confidence: e.g. 0.95.
 
     Returns:
@@ -119,7 +120,8 @@ def bootstraps(
 ) -> list[Interval]:
     """Compute an interval for each of `scores`, as `bootstrap` does for one, from one set of resamples.
 
-    Each interval is for its score alone: the chance that all K contain the truth at once is below `confidence`.
+    Each interval is for its score alone: the probability that all K intervals contain the true scores is below
+    `confidence`.
     """
     units, images, grouped = sum_to_units(per_image, groups)
     ends = interval_limits(units, scores, SCORE_LIMITS, resamples, confidence, np.random.default_rng(seed))
@@ -127,10 +129,10 @@ def bootstraps(
 
 
 def of_few(interval: Interval, value: float, shown: int, *, limits: tuple[float, float] = SCORE_LIMITS) -> Interval:
-    """Widen the interval of a score that only `shown` of the units inform, as a class's IoU does.
+    """Widen the interval of a score that depends on only `shown` of the units, such as the IoU of a rare class.
 
-    The bootstrap uses all units, also those where the class was predicted but is not present. From one unit or
-    none nothing follows, so the interval is then the limits.
+    The bootstrap uses all units, also those where the class was predicted but is not present. If one unit or none
+    shows the class, the interval is `limits`, because nothing is known about other units.
 
     Args:
         interval: from the bootstrap.
@@ -193,7 +195,7 @@ def _compute_limits(
     count = len(without)
     if math.isnan(found):
         return math.nan, math.nan
-    if count == 1 or np.isnan(without).any():  # nothing is left without the single unit that counts
+    if count == 1 or np.isnan(without).any():  # without one of the units, no score is defined
         return limits
     influences = (count - 1) * (without.mean() - without)
     variance = float((influences**2).mean())

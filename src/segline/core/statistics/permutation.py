@@ -43,9 +43,10 @@ def compare(
 ) -> Comparison:
     """Compare two models on the same images; pairing removes the effect of images that are hard for both.
 
-    The interval draws the same images for both models. The p-value swaps the two models' counts of each image
-    with probability 0.5, which has no effect beyond chance if the models are equally good (Fisher's randomisation
-    test; Good, Permutation, Parametric and Bootstrap Tests, 2005). Groups are drawn and swapped whole.
+    The interval draws the same images for both models. For the p-value, the two models' counts of each image
+    are swapped with probability 0.5. If the models are equally good, this changes the difference only by chance
+    (Fisher's randomisation test; Good, Permutation, Parametric and Bootstrap Tests, 2005). Groups are drawn and
+    swapped whole.
 
     Args:
         first: int64 (N, *shape), for the mean IoU (N, C, C + 1): one confusion matrix an image.
@@ -97,7 +98,7 @@ def differences(
 
 
 def least_p(units: int) -> float:
-    """Compute the lowest p-value that `compare` can give: swapping no unit, or all, leaves the difference as it is."""
+    """Compute the lowest p-value that `compare` can give: swapping no unit, or all, gives the same difference again."""
     return 2.0 ** (1 - units)
 
 

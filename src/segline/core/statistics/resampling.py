@@ -19,7 +19,7 @@ Score = Callable[[Counts], Floats]
 """Summed counts int64 (..., *shape) of one image's `shape` -> float64 (...), e.g. `mean_iou`."""
 
 Scores = Callable[[Counts], Floats]
-"""The same -> float64 (..., K), e.g. `iou`."""
+"""Summed counts, as for `Score` -> float64 (..., K), e.g. `iou`."""
 
 MAX_NUMBERS_AT_ONCE = 1 << 20
 """Numbers of resampled counts held in memory, whatever the number of resamples."""
@@ -38,11 +38,11 @@ def group_places(groups: Sequence[str]) -> tuple[int, ...]:
 def sum_to_units(per_image: Counts, groups: Sequence[str] | None) -> tuple[Counts, int, int | None]:
     """Sum counts to the units that are drawn.
 
-    Images without any count (all void) carry no information and are left out, unless all images are such.
+    Images without any count (all void) carry no information. They are left out, unless no image has counts.
 
     Returns:
-        Counts of the units, the number of images, and the number of groups: None where every image stands for
-        itself.
+        Counts of the units, the number of images, and the number of groups; None instead of groups if every image is
+        a unit of its own.
 
     Raises:
         ValueError: there is no image, or the number of group names differs.

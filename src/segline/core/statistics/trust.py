@@ -1,4 +1,4 @@
-"""Say how far to trust an interval over so many images, in so many groups."""
+"""Say how reliable an interval is, by its number of images and of groups."""
 
 MIN_IMAGES = 200
 """From this many images up an interval is stated without a caution (PROTOCOLS, rule 6).
@@ -8,7 +8,10 @@ Of simulated 95 % intervals on street scenes less than 92 % held the truth with 
 """
 
 MIN_GROUPS = 20
-"""The same for groups, where images are grouped: about 90 % with up to 10 groups, and about 93 % with up to 20."""
+"""From this many groups up an interval over grouped images is stated without a caution.
+
+About 90 % of simulated intervals held the truth with up to 10 groups, and about 93 % with up to 20.
+"""
 
 MIN_GROUPS_TO_DRAW = 5
 """Below this many groups, as Cityscapes' test with its 3 cities, images are drawn instead of groups."""
@@ -20,9 +23,9 @@ def counted(number: int, what: str) -> str:
 
 
 def caveat(images: int, groups: int | None = None) -> str:
-    """Word the caution that an interval over `images` images in `groups` groups needs; empty where it needs none.
+    """Write the caution for an interval over `images` images in `groups` groups; empty if none is needed.
 
-    Few groups limit an interval, however many images they hold.
+    With few groups an interval is unreliable, however many images the groups contain.
 
     Args:
         groups: None where images are not grouped.
@@ -39,7 +42,7 @@ def caveat(images: int, groups: int | None = None) -> str:
 
 
 def method(groups: int | None) -> str:
-    """Name for a person how an interval over images in `groups` groups is made."""
+    """Name the method of an interval over images in `groups` groups, for a person to read."""
     return (
         "bootstrap over images" if groups is None or groups < MIN_GROUPS_TO_DRAW else f"bootstrap over {groups} groups"
     )

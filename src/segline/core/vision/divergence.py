@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-_IMAGES_AT_A_TIME = 64  # in one matrix product: memory stays at some MiB for any number of images
-_DEALINGS_AT_A_TIME = 16  # in one matrix product; each dealing is one number an image
+_IMAGES_AT_A_TIME = 64  # in one matrix product: memory stays at a few MiB for any number of images
+_PERMUTATIONS_AT_A_TIME = 16  # random assignments in one matrix product
 _TOLERANCE = 1e-9  # closer distances are equal: sums of floats differ by their order
 
 
@@ -26,7 +26,7 @@ class Judged:
     Args:
         value: as measured.
         chance_median: median of the random cases.
-        chance_extreme: value that one of twenty random cases passes.
+        chance_extreme: the 95 % quantile of the random cases; the 5 % quantile where low values are the extreme ones.
         p: share of the random cases that are at least as extreme as the value; the value itself counts as one.
     """
 
@@ -55,7 +55,7 @@ def _compute_kullback_leibler(shares: Floats, of: Floats) -> Floats:
     return np.asarray((shares * np.log2(ratio)).sum(axis=-1))
 
 
-def shifts(counts: Floats, features: Floats, second: npt.NDArray[np.bool_], *, dealings: int) -> list[Judged]:
+def shifts(counts: Floats, features: Floats, second: npt.NDArray[np.bool_], *, permutations: int) -> list[Judged]:
     """Measure distances between two sets of images, with their permutation references.
 
     Args:
@@ -63,7 +63,7 @@ def shifts(counts: Floats, features: Floats, second: npt.NDArray[np.bool_], *, d
         features: float64 (N, F), features of each image. Their means are compared, in standard deviations of all
             N images.
         second: (N,) which images are of the second set; neither set is empty.
-        dealings: how often images are assigned to the sets at random.
+        permutations: how often images are assigned to the sets at random.
 
     Returns:
         1 + F distances, the first for `counts`.
@@ -83,8 +83,8 @@ def shifts(counts: Floats, features: Floats, second: npt.NDArray[np.bool_], *, d
     observed = apart(second[None].astype(np.float64))[0]
     generator = np.random.default_rng(0)
     dealt = []
-    for begin in range(0, dealings, _DEALINGS_AT_A_TIME):
-        members = np.tile(second.astype(np.float64), (min(_DEALINGS_AT_A_TIME, dealings - begin), 1))
+    for begin in range(0, permutations, _PERMUTATIONS_AT_A_TIME):
+        members = np.tile(second.astype(np.float64), (min(_PERMUTATIONS_AT_A_TIME, permutations - begin), 1))
         dealt.append(apart(generator.permuted(members, axis=1)))
     return [_judge(value, chance) for value, chance in zip(observed, np.concatenate(dealt).T, strict=True)]
 
@@ -103,25 +103,25 @@ class Symmetry:
     by_class: Floats
 
 
-def symmetry(layouts: npt.NDArray[np.uint8], *, classes: int, axis: int, tosses: int) -> Symmetry:
+def symmetry(layouts: npt.NDArray[np.uint8], *, classes: int, axis: int, permutations: int) -> Symmetry:
     """Measure how far classes lie where their mirror images lie.
 
     Args:
         layouts: uint8 (N, G, G), each image's train ids at a grid of points; other ids are ignored.
         classes: number of train ids.
         axis: 2 mirrors left and right, 1 up and down.
-        tosses: number of random references; each mirrors every image with probability 0.5.
+        permutations: number of random references; each mirrors every image with probability 0.5.
     """
     generator = np.random.default_rng(0)
     cells = layouts[0].size if len(layouts) else 0
-    differences = np.zeros((tosses + 1, classes, cells), dtype=np.float32)  # whole numbers below 2^24: exact
+    differences = np.zeros((permutations + 1, classes, cells), dtype=np.float32)  # whole numbers below 2^24: exact
     total = np.zeros(classes)
     for begin in range(0, len(layouts), _IMAGES_AT_A_TIME):
         part = layouts[begin : begin + _IMAGES_AT_A_TIME]
         placed = part[:, None] == np.arange(classes, dtype=np.uint8)[:, None, None]
         total += placed.sum(axis=(0, 2, 3))
         lopsided = placed.astype(np.float32) - np.flip(placed, axis=axis + 1)
-        signs = 2 * generator.integers(0, 2, (tosses + 1, len(part)), dtype=np.int8).astype(np.float32) - 1
+        signs = 2 * generator.integers(0, 2, (permutations + 1, len(part)), dtype=np.int8).astype(np.float32) - 1
         signs[0] = 1
         product = signs @ lopsided.reshape(len(part), -1)
         differences += product.reshape(differences.shape)

@@ -4,8 +4,8 @@ The hash is the sign of the lowest frequencies of a small grey copy (pHash: Zaun
 of Perceptual Image Hash Functions", 2010). Scaling, recompression and small changes of brightness leave it almost as
 it is; another image differs in about half of the 64 bits.
 
-ImageHash's `phash` is the same hash, to 0.5 bits of 64 on Pets and 0.7 on KITTI. It takes 7 and 4 times as long,
-needs PyWavelets, and has nothing in place of `near_pairs`.
+ImageHash's `phash` differs from this hash in 0.5 of the 64 bits on average on Pets, and in 0.7 on KITTI. It takes 7
+and 4 times as long, needs PyWavelets, and has no function like `near_pairs`.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from segline.core.labels import Image
 SIDE = 32
 """Height and width of the small copy that is hashed."""
 
-_HALVED_FROM = 8 * SIDE  # shorter side, pixels
+_MIN_SIDE_TO_HALVE = 8 * SIDE  # pixels, of the shorter side
 _CHANNELS = np.arange(3)
 _FREQUENCIES = 8  # the lowest ones, in each direction
 _PAIRS_AT_A_TIME = 1 << 19  # memory stays at a few MiB for any number of hashes
@@ -31,7 +31,7 @@ def reduce(image: Image) -> Image:
     Large images are halved first, because OpenCV halves ten times as fast as it scales by any other factor. That
     changes 0.4 of the 64 bits on average. An odd last row or column is dropped.
     """
-    while min(image.shape[:2]) >= _HALVED_FROM:
+    while min(image.shape[:2]) >= _MIN_SIDE_TO_HALVE:
         height, width = image.shape[0] // 2, image.shape[1] // 2
         image = cv2.resize(image[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
@@ -49,8 +49,8 @@ def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int, most: int) -> n
     """Find pairs of positions whose hashes differ in at most `distance` bits.
 
     Args:
-        most: limit of the later positions that one position is paired with; the first ones are kept. A thousand
-            blank images are half a million pairs, and a chain of a few of these joins all of them as well.
+        most: largest number of later positions that one position is paired with; the first ones are kept. Without a
+            limit, a thousand blank images would give half a million pairs. Fewer pairs connect all of them, too.
 
     Returns:
         int64 (P, 2), first below second, in ascending order.
@@ -63,7 +63,8 @@ def near_pairs(hashes: npt.NDArray[np.uint64], *, distance: int, most: int) -> n
         first, second = np.nonzero(bits <= distance)
         later = first < second
         first, second = first[later], second[later]
-        rank = np.arange(len(first)) - np.searchsorted(first, first)  # among those of the same first
+        # Rank of a pair among the pairs with the same first position.
+        rank = np.arange(len(first)) - np.searchsorted(first, first)
         found.append(np.stack([first, second], axis=1)[rank < most] + start)
     return np.concatenate(found).astype(np.int64) if found else np.zeros((0, 2), dtype=np.int64)
 

@@ -98,7 +98,7 @@ def _unroll(runs: Sequence[int], *, height: int, width: int) -> Area:
     """Turn run lengths down the columns into an area.
 
     Raises:
-        ValueError: they do not cover the image exactly.
+        ValueError: the runs do not cover the image exactly.
     """
     if sum(runs) != height * width or min(runs) < 0:
         raise ValueError(f"runs of {sum(runs)} pixels for an image of {height} x {width} = {height * width} pixels")

@@ -236,7 +236,7 @@ def _judge_symmetry(found: _Measured, dataset: Dataset) -> Symmetry:
 
 
 def _judge_flip(layouts: Numbers, dataset: Dataset, *, axis: int, declared: bool | None) -> Flip:
-    seen = symmetry(layouts, classes=len(dataset.label_map), axis=axis, tosses=_SYMMETRY_PERMUTATIONS)
+    seen = symmetry(layouts, classes=len(dataset.label_map), axis=axis, permutations=_SYMMETRY_PERMUTATIONS)
     legal, why = _decide_flip(seen.overlap, len(layouts), declared=declared)
     by_class = [None if isnan(value) else value for value in seen.by_class.tolist()]
     return {
@@ -300,7 +300,7 @@ def _measure_shifts(found: _Measured) -> list[Shift]:
         second = split[here] == other
         if second.all() or not second.any():
             continue  # a split is empty
-        judged = shifts(pixels[here].astype(np.float64), features[here], second, dealings=_SHIFT_PERMUTATIONS)
+        judged = shifts(pixels[here].astype(np.float64), features[here], second, permutations=_SHIFT_PERMUTATIONS)
         measures = {name: _list_figures(entry) for name, entry in zip(SHIFTS, judged, strict=True)}
         result.append({"between": [one, other], "measures": measures})
     return result

@@ -1,1 +1,1 @@
-"""Score our own models on prepared splits."""
+"""Score Segline's own models on prepared splits."""

@@ -26,7 +26,9 @@ class Mirrors:
 
 
 def choose(bundle: Bundle, split: PreparedSplit, *, flips: tuple[Flip, ...], progress: Advance) -> Mirrors:
-    """Average over mirror images if that raises the mean IoU of `bundle` on `split`, at the prepared scale.
+    """Choose all `flips` if averaging over them raises the mean IoU of `bundle` on `split`, else none.
+
+    Images and labels are at the prepared scale.
 
     Args:
         bundle: its own mirrors and threshold are ignored.

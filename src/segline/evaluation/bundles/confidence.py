@@ -22,7 +22,7 @@ SEED = 21
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """A temperature, and name and digest of the split that it was fitted on."""
+    """A temperature, with the name and the digest of the split that it was fitted on."""
 
     temperature: float
     split: str
@@ -32,8 +32,8 @@ class Fitted:
 def fit(bundle: Bundle, split: ScoredSplit, *, progress: Advance) -> Fitted:
     """Fit the temperature that the logits of `bundle` are divided by.
 
-    This takes one pass. Memory does not grow with the number of images: the more images, the fewer pixels of each are
-    kept.
+    This takes one pass over the images. Memory does not grow with their number: with more images, fewer pixels of each
+    are kept.
 
     Args:
         split: validation, never the split whose scores are reported.
@@ -61,13 +61,13 @@ def fit(bundle: Bundle, split: ScoredSplit, *, progress: Advance) -> Fitted:
 
 
 class Judge:
-    """Count image by image how well a network's confidences are calibrated, before and after a temperature.
+    """Measure image by image how well a network's confidences are calibrated, before and after a temperature.
 
     Predicted classes are those of `evaluate`: a binary task's threshold decides as it does there. Confidence is the
-    probability of the predicted class. For a bundle with mirrors, the averaged probabilities are judged.
+    probability of the predicted class. For a bundle with mirrors, the averaged probabilities are measured.
 
     Args:
-        fitted: from `fit` on another split; None to judge the softmax alone.
+        fitted: result of `fit` on another split; None to measure the plain softmax alone.
 
     Raises:
         ValueError: the temperature was fitted on `split` itself.
@@ -76,7 +76,7 @@ class Judge:
 
     def __init__(self, bundle: Bundle, split: ScoredSplit, *, fitted: Fitted | None) -> None:
         if fitted and (fitted.split == split.name or fitted.digest == split.digest):
-            raise ValueError(f"the temperature was fitted on {split.name}, so it cannot be judged there")
+            raise ValueError(f"the temperature was fitted on {split.name}, so its calibration cannot be measured there")
         refuse_mismatch(bundle, split)
         self._bundle, self._split, self._fitted = bundle, split, fitted
         self._before = self._after = calibration.count_nothing(len(bundle.labels))
@@ -90,7 +90,7 @@ class Judge:
             )
 
     def judged(self) -> Calibration:
-        """Compute the calibration over all images, once `see` took each of them."""
+        """Compute the calibration over all images; call `see` for each image before."""
         before, after, fitted = self._before, self._after, self._fitted
         return Calibration(
             dataset=self._split.dataset,

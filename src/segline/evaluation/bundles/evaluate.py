@@ -34,12 +34,12 @@ def evaluate(
     boundary: bool = False,
     also: Callable[[Mask, Mask, Logits], None] | None = None,
 ) -> Evaluation:
-    """Run `bundle` over `split` once and count its answers.
+    """Predict all images of `split` with `bundle`, and count the predictions in confusion matrices.
 
-    Where the split's dataset declares scores of the road's probabilities, these are counted in the same pass.
+    If the dataset declares scores of the road's probabilities, they are counted in the same pass.
 
     Args:
-        boundary: count along the boundaries, too; this costs two filters of the image for each pair of masks.
+        boundary: also count for the boundary IoU; this takes two image filters for each mask.
         progress: called with 1 after each image.
         also: called with each image's label and predicted mask, uint8 (H, W), and its logits, float32 (H, W, C), to
             count something else in the same pass.

@@ -11,9 +11,9 @@ from segline.inference.bundle import Bundle
 
 
 class AtTrainingScale:
-    """A prepared split with masks of its own scale, as training sees it, for scores that are not published.
+    """A prepared split with labels at the prepared scale, as in training, for scores that are not published.
 
-    Its protocol names the scale, so that its scores are never compared with those of native labels.
+    Its protocol names the scale, so that its scores are never compared with scores on native labels.
     """
 
     def __init__(self, split: PreparedSplit) -> None:

@@ -1,1 +1,1 @@
-"""What a network costs: parameters, operations, time, memory."""
+"""Cost of a network: parameters, operations, time, memory."""

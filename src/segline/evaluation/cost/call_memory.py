@@ -1,6 +1,6 @@
 """Measure the memory that calls take, independently of what their process did before.
 
-There are two figures, because TensorFlow's allocator keeps freed memory for its next tensors, so that reused memory
+Two values are measured, because TensorFlow's allocator keeps freed memory for its next tensors, so that reused memory
 does not show as growth of the process's resident memory. The allocator counts the pieces that it gives out, which
 can be larger than requested: a small U-Net's tensors took 27 MiB in a new process, and 36 MiB in one that had trained.
 """
@@ -17,8 +17,8 @@ from pathlib import Path
 import keras
 import psutil
 
-_INTERVAL = 0.005  # seconds between two samples, where the kernel keeps no high-water mark
-_SECONDS = 20 * _INTERVAL  # for which the call is repeated, so that samples hit short peaks, too
+_SAMPLING_SECONDS = 0.005  # between two samples, if the kernel keeps no high-water mark
+_REPEATING_SECONDS = 20 * _SAMPLING_SECONDS  # the call is repeated, so that samples catch short peaks
 _DEVICE = "CPU:0"
 _RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
@@ -47,9 +47,10 @@ class Memory:
 def measure(call: Callable[[], object]) -> Memory:
     """Measure the memory that `call` takes; it is repeated for 0.1 s.
 
-    Call it once before, so that what a first call sets up and keeps is not counted. Freed memory is first returned to
-    the system, because calls that reuse it would seem to take none. The peak is the kernel's high-water mark where
-    that can be reset (Linux, proc(5): clear_refs). Elsewhere memory is sampled every 5 ms, which misses shorter peaks.
+    Run `call` once before, so that memory that its first run allocates and keeps is not counted. Freed memory is
+    first returned to the system, because calls that reuse it would seem to take none. The peak is the kernel's
+    high-water mark where that can be reset (Linux, proc(5): clear_refs). Elsewhere memory is sampled every 5 ms, which
+    misses shorter peaks.
     """
     _return_freed_memory()
     _reset_tensor_peak()
@@ -57,14 +58,14 @@ def measure(call: Callable[[], object]) -> Memory:
         before = _read_resident()
         begun = time.perf_counter()
         call()
-        while time.perf_counter() - begun < _SECONDS:
+        while time.perf_counter() - begun < _REPEATING_SECONDS:
             call()
         most = peak()
     return Memory(tensor_bytes=_read_tensor_peak(), resident_before_bytes=before, resident_peak_bytes=max(before, most))
 
 
 def _reset_tensor_peak() -> None:
-    """Set the peak of tensors to what they take now."""
+    """Set TensorFlow's peak of tensor memory to the present value."""
     if _counts_tensors():
         import tensorflow
 
@@ -104,14 +105,14 @@ def _return_freed_memory() -> None:
 
 @contextmanager
 def _watch_resident() -> Iterator[Callable[[], int]]:
-    """Yield a function that returns the highest resident memory since, bytes."""
+    """Yield a function that returns the highest resident memory since the start of the block, bytes."""
     if _reset_high_water():
         yield _read_high_water
         return
     stop, most = threading.Event(), [_read_resident()]
 
     def sample() -> None:
-        while not stop.wait(_INTERVAL):
+        while not stop.wait(_SAMPLING_SECONDS):
             most[0] = max(most[0], _read_resident())
 
     sampler = threading.Thread(target=sample, daemon=True)

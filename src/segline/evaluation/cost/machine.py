@@ -1,4 +1,4 @@
-"""Describe the machine that something is measured on, and how busy it is meanwhile."""
+"""Describe the machine on which something is measured, and its load meanwhile."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ import psutil
 
 _PACKAGES = ("keras", "tensorflow", "jax", "torch", "numpy", "opencv-python-headless")
 _IDLE_TIMES = {"idle", "iowait", "guest", "guest_nice"}  # guests' time is already part of user's and nice's
-_TOLERATED_SHARE = 0.1  # of the used cores, which others may take before times count as disturbed
+_MAX_SHARE_OF_OTHERS = 0.1  # of the used cores; if other processes need more, times count as disturbed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Load:
     @property
     def disturbed(self) -> bool:
         """Whether other processes needed cores that the measured calls use, so that the times are too long."""
-        return self.others > self.cores - self.used + _TOLERATED_SHARE * self.used
+        return self.others > self.cores - self.used + _MAX_SHARE_OF_OTHERS * self.used
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ def compute_load(first: Reading, last: Reading, *, machine: Machine, cores: int 
         average=first.average,
         cores=whole,
         used=min(machine.threads or machine.cores, machine.cores, whole),
-        others=max(0.0, others / (last.wall - first.wall)),  # below 0 only because clocks tick
+        others=max(0.0, others / (last.wall - first.wall)),  # below 0 only because of the clocks' resolution
     )
 
 

@@ -1,8 +1,8 @@
-"""Measure what a network costs: parameters, multiply-adds, file size, time and memory, on the machine it names.
+"""Measure the cost of a network on this machine: parameters, multiply-adds, file size, time and memory.
 
 Multiply-adds are counted layer by layer from the shapes, for one image: convolutions (ordinary, grouped, depthwise,
 separable, transposed) and dense layers. Biases, normalisation, activations, pooling, resizing and sums are left out,
-as in the papers that one compares with (MobileNetV2's 300 M at 224 pixels: Sandler et al. 2018, arXiv:1801.04381,
+as in papers on networks (MobileNetV2's 300 M at 224 pixels: Sandler et al. 2018, arXiv:1801.04381,
 table 4).
 """
 
@@ -102,7 +102,7 @@ class Cost:
 
     @property
     def real_time(self) -> bool:
-        """Whether that is at least `REAL_TIME`."""
+        """Whether `frames_per_second` is at least `REAL_TIME`."""
         return self.frames_per_second >= REAL_TIME
 
 
@@ -163,7 +163,7 @@ def measure(
 
 
 def multiply_adds(network: keras.Model, *, height: int, width: int) -> int:
-    """Count the multiply-adds of `network` for one image (height, width, 3); the module says what counts."""
+    """Count the multiply-adds of `network` for one image (height, width, 3), as the module's docstring defines."""
     total = 0
 
     def call(layer: Any, *arguments: Any, **options: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Decode one image's truth and prediction, read their bytes as ids, and count them.
+"""Decode one image's label and prediction, interpret their bytes as ids, and count the pixels.
 
-A fault of a pair is noted and not raised, so that the faults of a whole folder are reported at once.
+Problems of a pair are recorded and not raised, so that the problems of a whole folder are reported at once.
 """
 
 import hashlib
@@ -26,28 +26,28 @@ Histogram = npt.NDArray[np.int64]
 
 _IDS_SHOWN = 3
 _MAX_IDS_OF_A_LABEL_MAP = 64
-"""A file with more looks like a photograph or probabilities."""
+"""A file with more ids is probably a photograph or probabilities."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The meaning of a file's bytes.
+    """An interpretation of a file's bytes as raw ids or as train ids.
 
     Args:
-        legal: bool (256,), which of them a file may hold.
-        table: uint8 (256,), their train ids; `VOID` for what is no class.
+        legal: bool (256,), the bytes that a file may contain.
+        table: uint8 (256,), train id of each byte; `VOID` if it is no class.
     """
 
     legal: npt.NDArray[np.bool_]
     table: Mask
 
     def permits(self, held: Histogram) -> bool:
-        """Return whether a file may hold these ids."""
+        """Return whether a file may contain these ids."""
         return not (held[~self.legal] > 0).any()
 
 
 def readings(label_map: LabelMap) -> dict[Ids, Reading]:
-    """Return both meanings of a label map's bytes: the dataset's own ids, and train ids."""
+    """Return both interpretations of a file's bytes: as the dataset's raw ids, and as train ids."""
     own = np.arange(256, dtype=np.uint8)
     classes = own < len(label_map)
     return {
@@ -58,15 +58,15 @@ def readings(label_map: LabelMap) -> dict[Ids, Reading]:
 
 @dataclass(kw_only=True)
 class Counted:
-    """The counts of one pair, and its faults.
+    """The counts of one pair, and its problems.
 
     Args:
-        problems: (kind, what is said of this file).
-        seen: pixels of the prediction by id, int64 (256,); None where it cannot be read.
-        counts: int64 (C, C + 1) under each reading that the prediction's ids permit.
-        boundary: int64 (3, C), `boundary_counts` under the same readings; empty where it was not asked for.
+        problems: (kind of the problem, line about this file).
+        seen: pixels of the prediction by id, int64 (256,); None if it cannot be read.
+        counts: int64 (C, C + 1) for each reading (raw, train) that the prediction's ids allow.
+        boundary: int64 (3, C), `boundary_counts` for the same readings; empty if not wanted.
         content: digest of the label's size and train ids.
-        file: SHA-256 of the truth's file.
+        file: SHA-256 of the label's file.
     """
 
     id: str
@@ -91,23 +91,26 @@ def count(
     classes: int,
     boundary: bool = False,
 ) -> Counted:
-    """Decode and count one pair; its faults are noted and not raised.
+    """Decode and count one pair; its problems are recorded and not raised.
 
     Args:
-        boundary: count along the boundaries too.
+        truth_reading: reading of the label.
+        other_reading: the other reading, to suggest it if the label has illegal ids.
+        readings: readings to try for the prediction.
+        boundary: also count for the boundary IoU.
     """
     result = Counted(id=pair.id, prediction=pair.prediction.name)
     truth, prediction = _decode_pair(pair, result, colours=colours, truth_colours=truth_colours)
     joint = ends = None
     if truth is not None and prediction is not None:
         if truth.shape == prediction.shape:
-            joint, ends = histogram_and_ends(truth, prediction)  # one pass, whatever the ids will mean
+            joint, ends = histogram_and_ends(truth, prediction)  # one pass for all readings
         else:
             result.problems.append(_report_size(pair.prediction, prediction.shape, truth.shape))
     if truth is not None:
         held = _histogram(truth) if joint is None else joint.sum(axis=1)
         if not truth_reading.permits(held):
-            kind = "truths with ids that the dataset does not have" + suggest_ids(
+            kind = "labels with ids that the dataset does not have" + suggest_ids(
                 held, other_reading, option="--truth-ids"
             )
             result.problems.append((kind, strange_ids(pair.truth.name, held, truth_reading)))
@@ -120,7 +123,7 @@ def count(
     result.void_pixels = int(joint[truth_reading.table == VOID].sum())
     for name, reading in readings.items():
         if reading.permits(result.seen):
-            result.counts[name] = _fold(joint, truth_reading.table, reading.table, classes=classes)
+            result.counts[name] = _sum_to_classes(joint, truth_reading.table, reading.table, classes=classes)
             if boundary:
                 true, claimed = truth_reading.table[truth], reading.table[prediction]
                 result.boundary[name] = boundary_counts(true, claimed, classes=classes)
@@ -130,20 +133,20 @@ def count(
 def _decode_pair(
     pair: FilePair, result: Counted, *, colours: Colours | None, truth_colours: Colours | None
 ) -> tuple[Mask | None, Mask | None]:
-    """Decode truth and prediction, uint8 (H, W); None where that fails, with a line in the problems of `result`."""
+    """Decode label and prediction, uint8 (H, W); None if that fails, with a line in the problems of `result`."""
     truth = prediction = None
     try:
         data = _read(pair.truth)
         truth = _decode(data, pair.truth, colours=truth_colours)
         result.file = hashlib.sha256(data).hexdigest()
     except DataError as error:
-        result.problems.append((f"truths that are not {error.expected}", f"{pair.truth.name}: {error.found}"))
+        result.problems.append((f"labels that are not {error.expected}", f"{pair.truth.name}: {error.found}"))
     try:
         data = _read(pair.prediction)
         stated = None if truth is None else stated_shape(data)
         if truth is None or stated in (None, truth.shape):
             prediction = _decode_prediction(data, pair.prediction, colours=colours)
-        elif stated is not None:  # a small file may be a huge picture: it is not decoded
+        elif stated is not None:  # not decoded: a small file can contain a huge picture
             result.problems.append(_report_size(pair.prediction, stated, truth.shape))
     except DataError as error:
         kind = f"predictions that are not {error.expected}"
@@ -155,23 +158,24 @@ def content_digest(truth: Mask, table: Mask, *, ends: Places | None = None) -> s
     """Digest a label's size and train ids, run by run: a label map has far fewer runs than pixels.
 
     Args:
-        ends: where runs end, as `histogram_and_ends` gives them; None to look for them.
+        ends: positions where runs end, from `histogram_and_ends`; None to compute them here.
     """
     flat = truth.ravel()
     last = np.append(np.flatnonzero(flat[1:] != flat[:-1]), flat.size - 1) if ends is None else ends
     ids = table[flat[last]]
-    kept = np.append(ids[1:] != ids[:-1], True)  # two void ids may lie side by side
+    kept = np.append(ids[1:] != ids[:-1], True)  # two different raw ids that are void may be neighbours
     digest = hashlib.sha256(_write_size(truth.shape).encode())
     digest.update(last[kept].astype("<u8").tobytes())
     digest.update(ids[kept].tobytes())
     return digest.hexdigest()
 
 
-def _fold(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts:
-    """Add joint counts of bytes up to the confusion matrix, int64 (C, C + 1).
+def _sum_to_classes(joint: Counts, rows: Mask, columns: Mask, *, classes: int) -> Counts:
+    """Sum joint counts of bytes into the confusion matrix, int64 (C, C + 1).
 
     Args:
-        rows: train id of each byte of the truth; `columns` of the prediction.
+        rows: train id of each byte of the label.
+        columns: train id of each byte of the prediction.
     """
     by_class = np.zeros((classes, 256), dtype=np.int64)
     labelled = rows < classes
@@ -198,7 +202,7 @@ def _read(path: Path) -> bytes:
 
 
 def _decode_prediction(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
-    """Decode a prediction to ids; from colours only where the dataset's own masks are coloured."""
+    """Decode a prediction to ids; from colours only if the dataset's own masks are colour images."""
     try:
         return _decode(data, path, colours=None)
     except DataError:
@@ -211,21 +215,26 @@ def _decode(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
     """Decode a file to ids, uint8 (H, W).
 
     Raises:
-        DataError: the file holds something else.
+        DataError: the file does not contain ids.
     """
     return _decode_array(data, path) if path.suffix.lower() == ARRAY else decode_mask(data, place=path, colours=colours)
 
 
 def _decode_array(data: bytes, path: Path) -> Mask:
-    expected = "label maps of whole numbers 0..255, of two axes"
+    expected = "label maps: two-dimensional arrays of integers 0..255"
     try:
         array = arrays.parse(data)
     except ValueError as error:
-        raise DataError(path, found=f"no NumPy array: {error}", expected=expected, remedy="write it anew") from error
+        raise DataError(
+            path, found=f"not a NumPy array: {error}", expected=expected, remedy="write it again"
+        ) from error
     if array.ndim != 2 or array.dtype.kind not in "iub" or array.size == 0:
         probable = ": probabilities or logits, not ids" if array.dtype.kind == "f" else ""
         raise DataError(
-            path, found=f"{array.dtype} of shape {array.shape}{probable}", expected=expected, remedy="take the argmax"
+            path,
+            found=f"{array.dtype} of shape {array.shape}{probable}",
+            expected=expected,
+            remedy="save the argmax over the classes",
         )
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > 255:
@@ -242,17 +251,17 @@ def _write_size(shape: tuple[int, ...]) -> str:
 
 
 def _report_size(path: Path, found: tuple[int, ...], expected: tuple[int, ...]) -> tuple[str, str]:
-    kind = "predictions of another size than their truth"
+    kind = "predictions with another size than their label"
     return kind, f"{path.name}: {_write_size(found)}, expected {_write_size(expected)}"
 
 
 def strange_ids(name: str, held: Histogram, reading: Reading) -> str:
-    """Name the file and those of its ids that `reading` does not permit."""
+    """Write the name of the file and those of its ids that `reading` does not allow."""
     return f"{name}: {_list_strange_ids(held, reading)}"
 
 
 def strange_in_all(name: str, held: Histogram, tried: Mapping[Ids, Reading]) -> str:
-    """Name the file and those of its ids that no reading permits; where there is none such, those of each reading."""
+    """Write the file's name and its ids that no reading allows; if there are none, the illegal ids of each reading."""
     legal_somewhere = np.any([reading.legal for reading in tried.values()], axis=0)
     if (held[~legal_somewhere] > 0).any():
         nowhere = Reading(legal=legal_somewhere, table=np.full(256, VOID, dtype=np.uint8))
@@ -269,22 +278,22 @@ def _list_strange_ids(held: Histogram, reading: Reading) -> str:
 
 
 def suggest_ids(held: Histogram, other: Reading | None, *, option: str, raw: Reading | None = None) -> str:
-    """Suggest what ids that do not fit may be; empty where nothing is likely.
+    """Suggest what illegal ids may be; empty if nothing is likely.
 
     Args:
-        other: the reading that was not tried, and could be had by `option`.
-        raw: the reading as raw ids, if that was tried.
+        other: the reading that was not tried; the user can select it with `option`.
+        raw: the reading as raw ids, if it was tried.
     """
     if other is not None and other.permits(held):
-        return f" (the other kind of ids would do: {option})"
+        return f" (they are legal as the other kind of ids: {option})"
     if raw is not None and np.array_equal(np.flatnonzero((held > 0) & ~raw.legal), [VOID]):
         void = np.flatnonzero(raw.legal & (raw.table == VOID))
-        instead = f": write {void[0]}, which is a raw id without a class" if void.size else ""
-        return f" (all are raw ids but {VOID}, which is void among train ids alone{instead})"
+        instead = f": write {void[0]} instead, a raw id that is void" if void.size else ""
+        return f" (all are raw ids except {VOID}, which is void only as a train id{instead})"
     if np.count_nonzero(held) > _MAX_IDS_OF_A_LABEL_MAP:
-        return " (so many that they look like probabilities or a grey picture)"
-    # Workers that meet nothing wrong start in half the time without these.
+        return " (there are so many ids that the files are probably probabilities or grey pictures)"
+    # Imported here: workers that find no problem start in half the time without these.
     from segline import datasets
 
     fitting = [dataset.name for dataset in datasets.public() if not dataset.label_map.illegal(held)]
-    return f" (they would be raw ids of {' or '.join(fitting)})" if fitting else ""
+    return f" (they are legal raw ids of {' or '.join(fitting)})" if fitting else ""

@@ -1,6 +1,6 @@
 """The JSON that `segline score` writes, and its schema, docs/score.schema.json.
 
-``make schema`` writes the schema anew; a test holds the file equal to `ScoreDocument.json_schema`.
+``make schema`` writes the schema file; a test checks that it equals `ScoreDocument.json_schema`.
 """
 
 import json
@@ -20,7 +20,7 @@ from segline.evaluation.summary import Digest, Ratio, Summary, summarise
 
 
 class ScoreDocument(Summary):
-    """Summary of an evaluation of folders: how their files were read, and which images they are."""
+    """Summary of an evaluation of folders, with how their files were read and the score of each image."""
 
     name: Literal["segline/score"] = Field(default="segline/score", alias="schema")
     schema_version: Literal[3] = 3
@@ -37,31 +37,31 @@ class ScoreDocument(Summary):
     )
     baseline_miou: None = None
     split: Split | None = Field(
-        description="The dataset's split whose labels these are, file by file or pixel by pixel; null where they are "
-        "of none that is known here."
+        description="The dataset's split with exactly these labels, as equal files or with equal pixels; null if "
+        "no known split has them."
     )
-    split_because: str = Field(description="How the split is known; where it is null, what to do about it.")
+    split_because: str = Field(description="How the split was recognised; if it is null, what to do about it.")
     resamples: Annotated[int, Field(ge=100)]
     seed: int
     truth: str = Field(description="Folder of the labels.")
     prediction: str = Field(description="Folder of the predictions.")
     prediction_ids: Ids = Field(description="How the predictions were read: as the dataset's ids, or as train ids.")
     prediction_ids_because: str = Field(description="Why they were read so.")
-    warnings: list[str] = Field(description="What a reader of the score should know.")
+    warnings: list[str] = Field(description="Warnings that concern the meaning of the score.")
     per_image_miou: Annotated[dict[str, Ratio | None], Field(min_length=1)] = Field(
-        description="Mean IoU of each image alone, whose mean is not miou; null where none of its pixels is labelled."
+        description="Mean IoU of each image alone, whose mean is not miou; null if none of its pixels is labelled."
     )
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
         """Make the JSON schema of what `segline score --json` writes."""
         made = super().json_schema()
-        made["properties"].pop("baseline_miou")  # no training split tells which constant answer would be fair
+        made["properties"].pop("baseline_miou")  # without a training split, its most frequent class is not known
         made["required"] += ["schema", "schema_version"]
         return made | {
             "title": "What `segline score --json` writes",
-            "description": "Version 3: the scores that a dataset declares, road's among them, are in extra_scores. A "
-            "later version may add fields; a field that changes its meaning raises schema_version.",
+            "description": "Version 3: the scores that a dataset declares, such as those of road, are in extra_scores. "
+            "A later version may add fields; if a field changes its meaning, schema_version is raised.",
         }
 
 

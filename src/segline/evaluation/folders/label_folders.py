@@ -10,7 +10,7 @@ removed. So these files belong to the same image::
 If a folder holds several files of an image, the file whose name says that it holds ids is taken, and not a colour
 picture, an overlay or a photograph. If two files are equally likely, both are reported and none is chosen.
 
-What a dataset's publisher calls its files is said in the dataset's own file (`segline.datasets.base.FileNames`).
+The file names of a dataset's publisher are defined in the dataset's own file (`segline.datasets.base.FileNames`).
 """
 
 import os
@@ -48,7 +48,7 @@ _NO_LABEL_MAP = re.compile(r"_(colou?r|overlay|instanceids|instancetrainids)$")
 
 @dataclass(frozen=True, kw_only=True)
 class FilePair:
-    """The truth and the prediction of one image."""
+    """The label file and the prediction file of one image."""
 
     id: str
     truth: Path
@@ -63,7 +63,7 @@ class LabelFolder:
         files: image -> its label map.
         clashes: image -> several files that are equally likely to be its label map.
         nested: the images' names include subfolders, because they are not unique without them.
-        ids: "raw" or "train" if every file's name says so (``_labelIds``, ``_labelTrainIds``); else None.
+        ids: "raw" or "train" if all file names say the same (``_labelIds``, ``_labelTrainIds``); else None.
     """
 
     folder: Path
@@ -117,7 +117,7 @@ def look(folder: Path, *, role: str, nested: bool | None = None) -> LabelFolder:
     """List the label maps under `folder`, at any depth. Hidden files and folders are ignored, links are followed.
 
     Args:
-        role: names the folder in errors: ``--truth``.
+        role: option that gave the folder, for errors: ``--truth``.
         nested: include subfolders in the images' names; None: only if the names are not unique without them.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The sums over a folder's pairs: their counts and their faults."""
+"""Sum the counts and collect the problems of all pairs of a folder."""
 
 from collections.abc import Mapping
 
@@ -12,17 +12,17 @@ from segline.evaluation.folders.count_pairs import Counted, Reading, strange_ids
 from segline.evaluation.folders.label_folders import Ids
 
 _MOST_OUTSIDE_OF_RIGHT_READING, _LEAST_OUTSIDE_OF_WRONG_READING, _LEAST_VOID_IDS = 0.01, 0.3, 2
-"""One reading leaves at most the first share of the labelled pixels without a class. The other leaves at least the
-second share, under at least that many different ids. Then the ids are of the first kind. This tells a network's train
-ids, which as raw ids of Cityscapes would be ego vehicle and image border. It does not decide where one class in raw ids
-lies on a ground of 0."""
+"""Limits to choose between the two readings of ids. The right reading leaves at most the first share of the labelled
+pixels without a class. The wrong one leaves at least the second share, in at least that number of different ids. So
+train ids of a network are recognised, which as raw ids of Cityscapes would be ego vehicle and image border. Nothing is
+chosen for a single class in raw ids on a background of 0."""
 
 SHOWN = 3
-"""Examples of each problem."""
+"""Number of examples that are shown of each problem."""
 
 
 class Problems:
-    """Kinds of problems in the order they were met, each with how many files have it and the first few."""
+    """Kinds of problems in the order they were found, each with its number of files and the first few of them."""
 
     def __init__(self) -> None:
         self._kinds: dict[str, tuple[int, list[str]]] = {}
@@ -31,7 +31,7 @@ class Problems:
         return bool(self._kinds)
 
     def add(self, kind: str, *examples: str) -> None:
-        """Note that each of `examples` is of that `kind`; what a terminal would act upon is shown escaped."""
+        """Record one problem of this `kind` for each of `examples`; control characters are escaped."""
         if examples:
             count, shown = self._kinds.get(kind, (0, []))
             self._kinds[kind] = count + len(examples), [*shown, *map(printable, examples[:SHOWN])][:SHOWN]
@@ -45,12 +45,12 @@ class Problems:
 
 
 class Sums:
-    """Counts of all pairs, under each reading that all of them permit.
+    """Counts of all pairs, for each reading of the predictions (raw, train) that all of them allow.
 
     Args:
-        problems: takes the faults of the pairs.
-        both: all readings.
-        stated: the reading that the user named for the predictions; None to tell it from their ids.
+        problems: collects the problems of the pairs.
+        both: both readings.
+        stated: reading that the user gave for the predictions; None to detect it from their ids.
     """
 
     def __init__(self, problems: Problems, both: Mapping[Ids, Reading], *, stated: Ids | None) -> None:
@@ -100,21 +100,21 @@ class Sums:
         """Decide how the predictions are read, and say why.
 
         Args:
-            named: what their files' names say.
+            named: kind of ids according to the file names; None if they do not say it.
         """
         if self._stated is not None:
-            return self._stated, "said so"
+            return self._stated, "given with --ids"
         left: list[Ids] = [name for name in self._tried if name not in self._refuted]
         if len(left) == 1:
             (other,) = self._refuted
             return left[0], f"not {other} ids: {self._refuted[other]}"
         if not left:
             mixed = (f"no {name} ids: {example}" for name, example in self._refuted.items())
-            self._problems.add("kinds of ids, of which a folder should hold one", *mixed)
+            self._problems.add("kinds of ids, but a folder must contain only one kind", *mixed)
         elif self._agree:
-            return "raw", "raw and train ids count the same here"
+            return "raw", "raw and train ids give the same counts here"
         elif named is not None:
-            return named, "the files' names say so"
+            return named, "according to the file names"
         elif not self._problems:
             shares = {name: self.outside(name) for name in left}
             said = [
@@ -127,7 +127,7 @@ class Sums:
                 and self._count_void_ids(worst) >= _LEAST_VOID_IDS
             ):
                 return best, ", ".join(said)
-            self._problems.add("ways to read the ids that would both do: say --ids raw or --ids train", *said)
+            self._problems.add("possible kinds of ids: choose one with --ids raw or --ids train", *said)
         return "raw", ""
 
     def per_image(self, chosen: Ids) -> Counts:

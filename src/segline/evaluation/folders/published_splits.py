@@ -1,4 +1,4 @@
-"""The splits of a dataset, as its validated manifest has them: by these a folder of labels is recognised."""
+"""Read the splits of a dataset from its validated manifest, to recognise which split a folder of labels is."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -38,11 +38,11 @@ class Published:
         return next((name for name, labels in self.labels.items() if labels and labels == files), None)
 
     def called(self, names: frozenset[str]) -> str | None:
-        """Find the split that consists of exactly the images of these names; None if none does."""
+        """Find the split that consists of exactly the images with these names; None if none does."""
         return next((name for name, labels in self.labels.items() if labels and labels.keys() == names), None)
 
     def grouped(self, images: Iterable[str]) -> tuple[str, ...] | None:
-        """Return the groups of images of any split, as an evaluation has them.
+        """Return the groups of images of any split, in the form of `Evaluation.groups`.
 
         Raises:
             KeyError: an image is in no split.
@@ -55,7 +55,7 @@ def read(folder: Path, *, raw: Path) -> Published:
     """Read the splits of the manifest in `folder`, made of the files under `raw`; empty if there is no manifest.
 
     Raises:
-        DataError: there is one, and it cannot be read.
+        DataError: the manifest cannot be read.
     """
     if not folder.is_dir():
         return Published()

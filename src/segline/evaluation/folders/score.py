@@ -1,12 +1,11 @@
-"""Score a folder of predictions, from whatever tool, against a folder of ground truth.
+"""Score a folder of predictions, from any tool, against a folder of labels.
 
-Every pair is decoded and counted once, on a pool of processes; only its counts are kept. The faults of all files are
-collected. Nothing is scored unless there is none.
+Every pair is decoded and counted once, on a pool of processes; only its counts are kept. The problems of all files are
+collected, and nothing is scored if there is one.
 
-Ids follow ``cityscapesscripts``: a prediction that is a known void id is a miss of the true class, and
-one that is no id of the dataset has no meaning and is refused (there it lies outside of the matrix and
-ends the script). Whether a folder holds raw ids or train ids is seen from all ids in it; where both
-would do and give different counts, it has to be said.
+Ids are handled as in ``cityscapesscripts``: a predicted void id is a miss of the true class. A predicted id that the
+dataset does not have is refused (``cityscapesscripts`` stops there). Whether a folder contains raw ids or train ids is
+detected from all ids in it. If both are possible and give different counts, the user must give the kind.
 """
 
 from collections import Counter
@@ -39,10 +38,11 @@ class FolderScore:
     """The score of a folder of predictions.
 
     Args:
-        split: the dataset's published split whose labels these are; None where they are of none.
-        split_why: how that is known, or what to do about it.
-        ids: how the predictions were read, and `why`.
-        warnings: what a reader of the score should know.
+        split: the dataset's split with exactly these labels; None if no split has them.
+        split_why: how the split was recognised, or what to do about it.
+        ids: kind of ids as which the predictions were read.
+        why: reason for this kind.
+        warnings: warnings that concern the meaning of the score.
     """
 
     evaluation: Evaluation
@@ -69,26 +69,26 @@ def score_folders(
     """Count the predictions under `prediction` against the labels under `truth`.
 
     Args:
-        dataset: of the task that is scored.
-        ids: what the predictions hold; None to see it from them.
-        truth_ids: what the truth holds; None for what its files' names say, else the publisher's raw ids.
-        only: one of `published`'s splits, whose images alone are scored; None for all that have a truth.
+        dataset: the dataset, for the task that is scored.
+        ids: kind of ids in the predictions; None to detect it.
+        truth_ids: kind of ids in the labels; None: as their file names say, otherwise raw ids.
+        only: score only the images of this split of `published`; None: all images that have a label.
         published: the dataset's splits, as far as they are known here.
-        report: takes lines of progress where there is no terminal.
-        boundary: count along the boundaries too, which takes several times as long.
+        report: called with lines of progress if there is no terminal.
+        boundary: also count for the boundary IoU, which takes several times as long.
 
     Raises:
-        ConfigError: nothing is known of the split `only`, or the manifest is of other splits than the dataset's.
-        DataError: anything is wrong with the folders; it names all of it, with counts and examples.
+        ConfigError: the images of the split `only` are not known, or the manifest was made for other splits.
+        DataError: something is wrong with the folders; the error lists all problems, with counts and examples.
     """
     _refuse_stale_manifest(dataset, published)
-    there = label_folders.look(truth, role="--truth")
-    answered = label_folders.look(prediction, role="--prediction", nested=there.nested)
+    labels = label_folders.look(truth, role="--truth")
+    answered = label_folders.look(prediction, role="--prediction", nested=labels.nested)
     if only is not None:
-        there, answered = _keep_split(there, answered, only=only, published=published)
+        labels, answered = _keep_split(labels, answered, only=only, published=published)
     problems = Problems()
-    pairs = _pair_files(dataset, there, answered, problems, published=Published() if only else published)
-    counted = _bind_counter(dataset, truth_ids=truth_ids, named=there.ids, ids=ids, boundary=boundary)
+    pairs = _pair_files(dataset, labels, answered, problems, published=Published() if only else published)
+    counted = _bind_counter(dataset, truth_ids=truth_ids, named=labels.ids, ids=ids, boundary=boundary)
     sums = Sums(problems, readings(dataset.label_map), stated=ids)
     for one in stream_samples(counted, pairs, workers=workers, description=f"score {dataset.name}", report=report):
         sums.take(one)
@@ -119,24 +119,24 @@ def score_folders(
 
 
 def _refuse_stale_manifest(dataset: Dataset, published: Published) -> None:
-    """Refuse a manifest whose splits are not those that the protocol names (``+last_30``)."""
+    """Refuse a manifest that was made for other splits than the protocol names (``+last_30``)."""
     made_for, wanted = (protocol.partition("+")[2] for protocol in (published.protocol, dataset.protocol))
     if published.protocol and made_for != wanted:
         raise ConfigError(
             f"splits of {dataset.name}",
             found=f"a manifest of {published.protocol}",
-            expected=f"one of {dataset.protocol}, as params.yaml has it",
+            expected=f"a manifest of {dataset.protocol}, as in params.yaml",
             remedy="run `dvc repro`",
         )
 
 
 def _describe_foreground(dataset: Dataset, outside: float) -> tuple[str, str]:
-    """Describe the problem that 255 is on so many pixels that it is hardly void, but a foreground of 0 and 255."""
+    """Describe the problem that 255 is too frequent to be void, so that it is probably a class."""
     hint = "; if 255 is the second class, write 1 in its place" if len(dataset.label_map) == BINARY else ""
     return (
-        "readings that leave much of what is labelled without a class",
-        f"255 is void among train ids, and {outside:.1%} of the labelled pixels are predicted so: if that is meant, "
-        f"say --ids train{hint}",
+        "kinds of ids that leave many labelled pixels without a class",
+        f"255 is void among train ids, and {outside:.1%} of the labelled pixels are predicted as 255: if this is "
+        f"intended, give --ids train{hint}",
     )
 
 
@@ -146,9 +146,9 @@ def _bind_counter(
     """Bind the readings to `count`; the result can be sent to another process.
 
     Args:
-        truth_ids: what the truth is said to hold.
-        named: what its files' names say.
-        ids: what the predictions are said to hold.
+        truth_ids: kind of ids in the labels, as the user gave it.
+        named: kind of ids in the labels, according to their file names.
+        ids: kind of ids in the predictions, as the user gave it.
     """
     both = readings(dataset.label_map)
     truth_held: Ids = truth_ids or named or "raw"
@@ -168,15 +168,16 @@ def _refuse(problems: Problems, place: str) -> None:
     if problems:
         raise DataError(
             place,
-            found="nothing was scored, because of\n" + "\n".join(f"  - {line}" for line in problems.lines()),
-            remedy="correct these, then score again; a score of the rest would not be one of the whole",
+            found="nothing was scored, because of these problems:\n"
+            + "\n".join(f"  - {line}" for line in problems.lines()),
+            remedy="correct them and score again; a score of the other files alone would mislead",
         )
 
 
 def _build_evaluation(
     dataset: Dataset, sums: Sums, chosen: Ids, *, split: str | None, published: Published
 ) -> Evaluation:
-    """Build the evaluation under the reading `chosen`; `split` is the published one that the labels are of."""
+    """Build the evaluation with the predictions read as `chosen`; `split` is the recognised split of the labels."""
     return Evaluation(
         dataset=dataset.name,
         split=split or "",
@@ -195,34 +196,34 @@ def _build_evaluation(
 
 
 def _group_images(dataset: Dataset, images: tuple[str, ...], published: Published) -> tuple[str, ...] | None:
-    """Group the images: as the manifest does, whatever their split, else by what their names tell."""
+    """Group the images: as in the manifest if it has all of them, otherwise by their names."""
     if all(any(name in labels for labels in published.labels.values()) for name in images):
         return published.grouped(images)
-    names = (PurePosixPath(name).name for name in images)  # of nested folders the last part
+    names = (PurePosixPath(name).name for name in images)  # the last part, if images are in nested folders
     return grouping([dataset.group_of(name) for name in names]) if dataset.group_of else None
 
 
 def _keep_split(
     there: LabelFolder, answered: LabelFolder, *, only: str, published: Published
 ) -> tuple[LabelFolder, LabelFolder]:
-    """Keep the images of the split `only` in both folders; a prediction of an unknown image stays, to be reported."""
+    """Keep the images of the split `only` in both folders; predictions of unknown images are kept, to be reported."""
     wanted = published.labels.get(only)
     if not wanted:
         raise ConfigError(
             f"--split {only}",
-            found="no manifest that says which images it consists of" if wanted is None else "no image in it",
+            found="no manifest that lists its images" if wanted is None else "no image in it",
             expected="a validated dataset, in this project",
-            remedy="run `dvc repro` there, or give a --truth folder that holds the wanted images alone",
+            remedy="run `dvc repro` there, or give a --truth folder with only the wanted images",
         )
     if there.nested:
         raise ConfigError(
             f"--split {only}",
-            found=f"equal names in several subfolders of {there.folder}",
-            expected="names that tell which image of the split each is",
-            remedy="give the --truth folder that holds the split alone",
+            found=f"equal file names in several subfolders of {there.folder}",
+            expected="a different file name for each image",
+            remedy="give a --truth folder with only this split",
         )
     others = {name for labels in published.labels.values() for name in labels}
-    others |= there.files.keys() | there.clashes.keys()  # of some images no list says the split: 41 of Oxford Pets
+    others |= there.files.keys() | there.clashes.keys()  # some images are in no split: 41 of Oxford Pets
     others -= wanted.keys()
 
     def kept(folder: LabelFolder) -> LabelFolder:
@@ -239,8 +240,8 @@ def _keep_split(
             f"--truth {there.folder}",
             found=f"no label of {len(absent)} of the {len(wanted)} images of the {only} split "
             f"({', '.join(absent[:SHOWN])}{', ...' if len(absent) > SHOWN else ''})",
-            expected="all of them",
-            remedy="give the folder of the dataset's own labels",
+            expected="a label for each of them",
+            remedy="give the folder with all labels of the dataset",
         )
     return narrowed, kept(answered)
 
@@ -248,22 +249,22 @@ def _keep_split(
 def _pair_files(
     dataset: Dataset, there: LabelFolder, answered: LabelFolder, problems: Problems, *, published: Published
 ) -> list[FilePair]:
-    """Pair the files; those without a partner go to `problems`."""
+    """Pair the files; files without a partner are added to `problems`."""
     found = label_folders.pair(there, answered)
     known = label_folders.dataset_named(there.files)
     if known not in (None, dataset.name) and dataset.own is None:
-        problems.add(f"images named as those of {known}, though the dataset is {dataset.name}", *there.files)
+        problems.add(f"images with file names of {known}, although --dataset is {dataset.name}", *there.files)
     covered = published.called(frozenset(answered.files)) if found.missing and not found.extra else None
-    hint = f" (the predictions are of the {covered} split: --split {covered}?)" if covered else ""
+    hint = f" (the predictions are those of the {covered} split: give --split {covered})" if covered else ""
     if not found.pairs and found.missing:
         other = label_folders.dataset_named(answered.files)
-        like = f"named as those of {other}" if other else f"not named as the images are: {found.missing[0]}.png"
+        like = f"named like those of {other}" if other else f"not named like the images: {found.missing[0]}.png"
         hint = f" (the predictions are {like})"
     problems.add(f"images without a prediction, of {len(there.files)}{hint}", *found.missing)
-    problems.add("predictions without a truth", *(_show_path(path, answered) for path in found.extra))
-    for folder, what in ((there, "truth"), (answered, "prediction")):
+    problems.add("predictions without a label", *(_show_path(path, answered) for path in found.extra))
+    for folder, what in ((there, "label"), (answered, "prediction")):
         clashes = (", ".join(_show_path(path, folder) for path in paths) for paths in folder.clashes.values())
-        problems.add(f"images with several files that may each be the {what}", *clashes)
+        problems.add(f"images with several files that can be the {what}", *clashes)
     return list(found.pairs)
 
 
@@ -277,25 +278,25 @@ def _collect_warnings(
     """Collect warnings for the reader of the score.
 
     Args:
-        contents: of `Sums`, in the order of the evaluation's images.
-        unlike: the split that was asked for, where the labels are not those that were validated.
+        contents: digest of each label (`Sums.contents`), in the order of the evaluation's images.
+        unlike: the requested split, if the labels are not its validated ones; else None.
     """
     found = []
     if all(pair.truth.samefile(pair.prediction) for pair in pairs):
-        found.append("the predictions are the truth's own files: it was scored against itself")
+        found.append("the predictions are the same files as the labels")
     elif pixel_accuracy(evaluation.counts) == 1.0:
-        found.append("every labelled pixel is right: are the predictions a copy of the truth?")
+        found.append("every labelled pixel is right: are the predictions a copy of the labels?")
     share = outside_share(evaluation.counts)
     if share > _MOST_OUTSIDE:
         found.append(f"{share:.1%} of the labelled pixels are predicted void or of no class, and count as misses")
-    several = (evaluation.per_image.sum(axis=-1) > 0).sum(axis=-1) > 1  # blank labels are rightly alike
+    several = (evaluation.per_image.sum(axis=-1) > 0).sum(axis=-1) > 1  # labels of a single class may be equal
     of_each = Counter(content for content, telling in zip(contents.values(), several, strict=True) if telling)
     copies = sum(count for count in of_each.values() if count > 1)
     if copies:
         found.append(
-            f"{copies} of the {len(contents)} labels are equal to another image's, pixel by pixel: intervals take "
-            "them for separate evidence"
+            f"{copies} of the {len(contents)} labels are equal to another image's, pixel by pixel, but the intervals "
+            "treat them as independent"
         )
     if unlike is not None:
-        found.append(f"the labels are not those that were validated as the {unlike} split")
+        found.append(f"the labels differ from the validated labels of the {unlike} split")
     return tuple(found)

@@ -1,8 +1,8 @@
 """Find out which of a dataset's splits a folder of labels is.
 
-If the files are the validated ones, their digests tell. A copy that another encoder wrote, or that holds train
-ids, has other bytes but is the same truth. So if the images' names are those of a split, labels with other bytes
-are decoded and compared with this project's. This costs nothing if the files are the same.
+If the files are the validated ones, their digests are equal. A copy written by another encoder, or with train ids, has
+other bytes but the same content. So if the images' names are those of a split, labels with other bytes are decoded and
+compared with the labels of this project. Nothing is decoded if all files are equal.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class _Label:
-    """A validated label's file and digest, and the content that was found in its place."""
+    """A validated label's file and digest, and the content digest of the label to compare with it."""
 
     name: str
     path: Path
@@ -61,7 +61,7 @@ def identify(
     """
     recognised = published.recognise(files)
     if recognised:
-        return Identity(split=recognised, why="the files that were validated")
+        return Identity(split=recognised, why="the files are the validated ones")
     sizes = {split: len(labels) for split, labels in published.labels.items() if labels}
     if not sizes:
         why = "the dataset's splits are not known here: score in a project where `dvc repro` ran"
@@ -92,7 +92,7 @@ def identify(
             "files as --truth"
         )
         return Identity(split=None, why=why)
-    return Identity(split=named, why=f"the labels that were validated, {len(labels)} of them in other files")
+    return Identity(split=named, why=f"the labels equal the validated ones; {len(labels)} of them are in other files")
 
 
 def _is_validated(label: _Label, *, reading: Reading, colours: Colours | None) -> bool | None:

@@ -16,10 +16,11 @@ from segline.pages import charts
 from segline.pages.environment import percent
 
 if TYPE_CHECKING:
-    from segline.evaluation.report.image_slider import Exhibit  # which needs Keras, and the page does not
+    # Not at run time: it imports Keras, which the page does not need.
+    from segline.evaluation.report.image_slider import Exhibit
 
-_MIN_SHARE_SHOWN = 0.005  # below it a cell of the confusion matrix stays empty
-_MIN_SHARE_DARK = 0.875  # from here on white text is readable: black and white both have a contrast of 4.5 there
+_MIN_SHARE_SHOWN = 0.005  # below this, a cell of the confusion matrix is empty
+_MIN_SHARE_DARK = 0.875  # above this, text is white: at this share, black and white both have a contrast of 4.5
 _MAX_IMAGES_LISTED = 20
 
 
@@ -38,7 +39,7 @@ def page(
     """Render the evaluation as one HTML document that loads nothing else.
 
     Args:
-        summary: of `evaluation`.
+        summary: the summary of `evaluation`.
         model: name of the network, or of the label maps, for a person.
         pictures: images to show; without any, the worst images are listed by name.
         cost: from `cost.measure.summarise`.
@@ -46,7 +47,7 @@ def page(
         origin: further rows about what was scored, by their titles.
         warnings: what a reader of the scores should know, besides the summary's caveat.
     """
-    _, *over_split = table.rows(axis="all", place="page")  # the main one has a place of its own
+    _, *over_split = table.rows(axis="all", place="page")  # the main metric has a tile of its own
     return rendering.render(
         "evaluation.html",
         title=f"{' '.join(filter(None, (summary.dataset, summary.split)))}: mIoU {summary.miou:.3f}",
@@ -55,8 +56,8 @@ def page(
         swatches=rendering.swatches(labels),
         tiles=[row for row in over_split if not row.group and summary.value(row) is not None],
         declared=[row for row in over_split if row.group and summary.counted(row)],
-        classes=_collect_own_figures(evaluation, summary, "class"),
-        categories=_collect_own_figures(evaluation, summary, "category"),
+        classes=_collect_figures(evaluation, summary, "class"),
+        categories=_collect_figures(evaluation, summary, "category"),
         confusion=_lay_out_confusion(evaluation),
         pictures=pictures,
         images=[] if pictures else _list_worst_images(evaluation),
@@ -67,12 +68,12 @@ def page(
     )
 
 
-def _collect_own_figures(evaluation: Evaluation, summary: Summary, axis: Axis) -> dict[str, Any]:
-    """Collect the metrics that each class or category has a value of, for one table.
+def _collect_figures(evaluation: Evaluation, summary: Summary, axis: Axis) -> dict[str, Any]:
+    """Collect the metrics of each class or category, for one table of the page.
 
     Returns:
         metrics: the table's rows that were counted, the main one first. rows: one for each class or category with its
-        figures in the order of `metrics`, the main one's interval, and what else the table says of it.
+        values in the order of `metrics`, the interval of the first metric, and further columns.
     """
     metrics = [row for row in table.rows(axis=axis, place="page") if summary.counted(row)]
     names = evaluation.names if axis == "class" else tuple(evaluation.categories)
@@ -100,7 +101,7 @@ def _collect_own_figures(evaluation: Evaluation, summary: Summary, axis: Axis) -
 
 
 def _lay_out_confusion(evaluation: Evaluation) -> dict[str, Any]:
-    """Lay out rows of shares of a true class; the column "outside" is left out where it is empty."""
+    """Lay out the confusion matrix, each row in shares of its true class; an empty column "outside" is left out."""
     counts = evaluation.counts
     outside = bool(counts[:, -1].any())
     shown = counts if outside else counts[:, :-1]

@@ -20,7 +20,7 @@ from segline.storage import atomic_file
 _ERROR = (220, 20, 60)
 _PANEL_HEIGHT = 220  # pixels
 _TITLE_SCALE = 0.48  # OpenCV's font scale
-_MAX_TITLE_WIDTH = 640  # pixels, where the panel is narrower
+_MAX_TITLE_WIDTH = 640  # pixels; wider panels allow longer titles
 _MAX_LABEL_LENGTH = 48  # characters of a class name beside the confusion matrix
 _MAX_FILE_NAME = 55  # characters: at four bytes each, with prefix and ending, below a file system's limit of 255 bytes
 
@@ -66,7 +66,7 @@ def example_pictures(bundle: Bundle, split: ScoredSplit, evaluation: Evaluation,
 def extreme_pictures(
     bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, folder: Path, *, count: int
 ) -> list[Path]:
-    """Write the same for the `count` worst and `count` best images; none twice, and none without labelled pixels.
+    """Write such pictures of the `count` worst and best images; no image twice, and none without labelled pixels.
 
     Returns:
         The files: the worst images, worst first, then the best ones, best first.

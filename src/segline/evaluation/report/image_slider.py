@@ -1,4 +1,4 @@
-"""Encode the images that a page shows, each as layers that the reader slides between.
+"""Encode the images that a page shows. Each has several layers, and a slider moves between them.
 
 The image is a WebP. The layers over it are PNGs with few colours, transparent where they show nothing. Truth and
 prediction come in the official and in the colour-blind-safe colours.

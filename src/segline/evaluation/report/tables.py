@@ -1,4 +1,4 @@
-"""Show scores on a terminal."""
+"""Lay out scores as tables for a terminal."""
 
 from collections.abc import Iterable
 
@@ -16,52 +16,52 @@ from segline.evaluation.summary import Ends, Summary
 
 
 def evaluated(summary: Summary) -> tuple[Table, ...]:
-    """Show one evaluation: a row a class, a row a category where there are some, then its scores and its identity."""
-    tables = [_own_figures(summary, "class")]
+    """Lay out one evaluation: a table of classes, one of categories if there are some, and one of scores and split."""
+    tables = [_table_by_name(summary, "class")]
     if summary.per_category:
-        tables.append(_own_figures(summary, "category"))
+        tables.append(_table_by_name(summary, "category"))
     figures = Table(show_header=False, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     figures.add_column(min_width=max(len(row.title) for row in table.rows(axis="all", place="terminal")))
-    for name, text in (_scores(summary) | _identity(summary)).items():
+    for name, text in (_list_scores(summary) | _list_identity(summary)).items():
         if text:
             figures.add_row(name, text)
     return *tables, figures
 
 
-def _own_figures(summary: Summary, axis: Axis) -> Table:
-    """Show the metrics that each class or category has a value of; the main one with its interval."""
+def _table_by_name(summary: Summary, axis: Axis) -> Table:
+    """Lay out the metrics of each class or category; the first metric has its interval."""
     shown_here = [row for row in table.rows(axis=axis, place="terminal") if summary.counted(row)]
     main, *others = shown_here
     found = Table(axis, box=None, pad_edge=False, padding=(0, 2, 0, 0))
     extent = ["images", "labelled pixels"] if axis == "class" else []
-    for head in (main.title, _level(summary), *(row.title for row in others), *extent):
+    for head in (main.title, _write_level(summary), *(row.title for row in others), *extent):
         found.add_column(head, justify="right")
     for place, (name, value) in enumerate(summary.values(main).items()):
-        cells = [_figure(value, "absent"), _bounds(summary.ends(main.key, name))]
-        cells += [_figure(summary.values(row)[name], "absent") for row in others]
+        cells = [_write_value(value, "absent"), _write_ends(summary.ends(main.key, name))]
+        cells += [_write_value(summary.values(row)[name], "absent") for row in others]
         if axis == "class":
             cells += [f"{summary.per_class_images[name]:,}", f"{sum(summary.confusion[place]):,}"]
-        found.add_row(_name(name), *cells)
+        found.add_row(_write_name(name), *cells)
     return found
 
 
-def _scores(summary: Summary) -> dict[str, str]:
+def _list_scores(summary: Summary) -> dict[str, str]:
     main, *others = table.rows(axis="all", place="terminal")
-    baseline, drawn = summary.baseline_miou, f"{_level(summary)}, {summary.interval_method}"
+    baseline, drawn = summary.baseline_miou, f"{_write_level(summary)}, {summary.interval_method}"
     return {
-        main.title: f"{summary.miou:.4f}  {_interval(*summary.miou_ends)} ({drawn})",
+        main.title: f"{summary.miou:.4f}  {_write_interval(*summary.miou_ends)} ({drawn})",
         "caveat": escape(summary.caveat),
         **{
-            row.title: f"{_figure(summary.value(row))}  {_bounds(summary.ends(row.key))}".rstrip()
+            row.title: f"{_write_value(summary.value(row))}  {_write_ends(summary.ends(row.key))}".rstrip()
             for row in others
             if summary.counted(row)
         },
-        "baseline": "" if baseline is None else f"{_figure(baseline)} (always the most frequent class)",
+        "baseline": "" if baseline is None else f"{_write_value(baseline)} (always the most frequent class)",
     }
 
 
-def _identity(summary: Summary) -> dict[str, str]:
-    """Say what was scored, and under which rules."""
+def _list_identity(summary: Summary) -> dict[str, str]:
+    """Describe what was scored, and under which rules."""
     named = {
         "images": images(summary),
         "pixels": f"{summary.labelled_pixels:,} labelled, {summary.void_pixels:,} void",
@@ -79,28 +79,28 @@ def _identity(summary: Summary) -> dict[str, str]:
     return {name: escape(text) for name, text in named.items()}
 
 
-def _name(text: str) -> str:
+def _write_name(text: str) -> str:
     return escape(shown(text))
 
 
-def _figure(value: float | None, undefined: str = "undefined") -> str:
+def _write_value(value: float | None, undefined: str = "undefined") -> str:
     return undefined if value is None else f"{value:.4f}"
 
 
 def compared(summary: ComparisonSummary) -> tuple[Table, ...]:
-    """Show runs side by side: mean IoU with differences to the first, all other figures, and the classes."""
+    """Lay out runs side by side: mean IoU with differences to the first, all other scores, and the classes."""
     corrected = ["corrected p"] if summary.correction else []
-    single = "of each comparison by itself" if corrected else ""
+    single = "not corrected" if corrected else ""
     said = (
         ", ".join(filter(None, (f"intervals: {summary.interval_method}", single))),
         f"corrected p: {summary.correction}" if corrected else "",
-        f"better or worse: the interval leaves out 0 and {'corrected p' if corrected else 'p'} is at most "
+        f"better or worse: the interval excludes 0 and {'corrected p' if corrected else 'p'} is at most "
         f"{1 - summary.confidence:.2g}",
         summary.caveat,
     )
     scores = Table(
         "run",
-        f"mean IoU ({_level(summary)})",
+        f"mean IoU ({_write_level(summary)})",
         "difference to the first",
         "p",
         *corrected,
@@ -114,39 +114,41 @@ def compared(summary: ComparisonSummary) -> tuple[Table, ...]:
         against = run.against_first
         cells = ["", "", *([""] if corrected else []), ""]
         if against:
-            cells = [_difference(against), f"{against.p:.4f}", against.verdict]
+            cells = [_write_difference(against), f"{against.p:.4f}", against.verdict]
             cells[2:2] = [f"{against.p_corrected:.4f}"] if corrected else []
-        scores.add_row(_name(run.name), f"{run.miou:.4f} {_interval(run.miou_low, run.miou_high)}", *cells)
+        scores.add_row(_write_name(run.name), f"{run.miou:.4f} {_write_interval(run.miou_low, run.miou_high)}", *cells)
     return scores, _compared_figures(summary), _compared_classes(summary)
 
 
 def _compared_figures(summary: ComparisonSummary) -> Table:
-    """Show all but the mean IoU, with paired differences to the first."""
-    found = Table("figure", *_run_names(summary))
+    """Lay out the scores over the split, with paired differences to the first."""
+    found = Table("figure", *_list_run_names(summary))
     for row in table.rows(axis="all", place="comparison"):
         if any(row.key in run.figures for run in summary.runs):
             apart = [one.figures.get(row.key) if (one := run.against_first) else None for run in summary.runs]
-            cells = (_cell(run.figures.get(row.key), own) for run, own in zip(summary.runs, apart, strict=True))
+            cells = (_write_cell(run.figures.get(row.key), own) for run, own in zip(summary.runs, apart, strict=True))
             found.add_row(row.title, *cells)
     return found
 
 
 def _compared_classes(summary: ComparisonSummary) -> Table:
-    starred = "* the interval of this difference by itself leaves out 0; of many such, some do so by chance"
-    found = Table("IoU", *_run_names(summary), caption=starred, caption_justify="left")
+    starred = "* the interval of this difference excludes 0; among many differences, some do so by chance"
+    found = Table("IoU", *_list_run_names(summary), caption=starred, caption_justify="left")
     for place, name in enumerate(summary.classes):
         apart = [one.per_class[place] if (one := run.against_first) else None for run in summary.runs]
-        cells = (_cell(run.per_class_iou[place], own, "absent") for run, own in zip(summary.runs, apart, strict=True))
-        found.add_row(_name(name), *cells)
+        cells = (
+            _write_cell(run.per_class_iou[place], own, "absent") for run, own in zip(summary.runs, apart, strict=True)
+        )
+        found.add_row(_write_name(name), *cells)
     return found
 
 
-def _run_names(summary: ComparisonSummary) -> Iterable[str]:
-    return (_name(run.name) for run in summary.runs)
+def _list_run_names(summary: ComparisonSummary) -> Iterable[str]:
+    return (_write_name(run.name) for run in summary.runs)
 
 
-def _cell(value: float | None, apart: Difference | None, undefined: str = "") -> str:
-    """Write a figure, and its difference to the first's where that is defined."""
+def _write_cell(value: float | None, apart: Difference | None, undefined: str = "") -> str:
+    """Write a score, and its difference to the first run's if that is defined."""
     if value is None:
         return undefined
     if apart is None or apart.difference is None:
@@ -155,24 +157,24 @@ def _cell(value: float | None, apart: Difference | None, undefined: str = "") ->
 
 
 def images(summary: Summary | ComparisonSummary) -> str:
-    """Say how many images were scored, and in how many groups where they are grouped."""
+    """Write the number of images, and of their groups if they are grouped."""
     return counted(summary.images, "image") + (f" in {counted(summary.groups, 'group')}" if summary.groups else "")
 
 
-def _level(summary: Summary | ComparisonSummary) -> str:
+def _write_level(summary: Summary | ComparisonSummary) -> str:
     return f"{100 * summary.confidence:g} %"
 
 
-def _bounds(ends: Ends) -> str:
-    """Write an interval; nothing where its figure is undefined."""
-    return "" if ends.low is None or ends.high is None else _interval(ends.low, ends.high)
+def _write_ends(ends: Ends) -> str:
+    """Write an interval; empty if its score is undefined."""
+    return "" if ends.low is None or ends.high is None else _write_interval(ends.low, ends.high)
 
 
-def _interval(low: float, high: float) -> str:
-    # Rich would take plain brackets for markup.
+def _write_interval(low: float, high: float) -> str:
+    # Escaped, because Rich reads plain brackets as markup.
     return f"\\[{low:.4f}, {high:.4f}]"
 
 
-def _difference(against: AgainstFirst) -> str:
+def _write_difference(against: AgainstFirst) -> str:
     found, low, high = (signed(value, 4) for value in (against.difference, against.low, against.high))
     return f"{found} \\[{low}, {high}]"

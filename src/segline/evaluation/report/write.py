@@ -32,18 +32,18 @@ def write(
     """Measure the cost, predict the images to show, and write all files.
 
     Args:
-        summary: of `evaluation`.
-        model: name of the network for a person.
+        summary: the summary of `evaluation`.
+        model: name of the network, for a person to read.
         file: the network's file, for its size.
         threads: number of threads that the arithmetic is limited to, for the record.
         cost_seconds: limit of each timing.
-        calibration: of the network on `split`.
+        calibration: calibration of the network on `split`; None if it was not measured.
 
     Returns:
-        The files: counts, scores, cost, calibration where it is given, and the page, last.
+        The files: counts, scores, cost, calibration if it is given, and the page, which is the last.
 
     Raises:
-        StorageError: no room or no right to write.
+        StorageError: no space or no permission to write.
     """
     measured = measure.summarise(_measure_cost(bundle, split, file=file, threads=threads, seconds=cost_seconds))
     page = evaluation_page.page(
@@ -68,6 +68,6 @@ def write(
 def _measure_cost(
     bundle: Bundle, split: ScoredSplit, *, file: Path | None, threads: int | None, seconds: float
 ) -> measure.Cost:
-    """Measure on the first image."""
+    """Measure the cost on the first image."""
     image, (height, width) = np.asarray(split.image(0)), split.label(0).shape
     return measure.measure(bundle, image, size=(height, width), file=file, threads=threads, seconds=seconds)

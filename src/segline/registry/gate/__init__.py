@@ -1,1 +1,1 @@
-"""Whether a challenger takes the champion's place."""
+"""The decision whether a new model (the challenger) replaces the champion."""

@@ -1,4 +1,4 @@
-"""Decide whether a challenger takes the champion's place."""
+"""Decide whether a new model (the challenger) replaces the champion."""
 
 import json
 from typing import Self
@@ -7,11 +7,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Verdict(BaseModel):
-    """The gate's answer and the figures it rests on.
+    """The decision and the scores that it is based on.
 
     Args:
         challenger: test mIoU of the new model, 0..1.
-        bar: what it had to beat: the champion's test mIoU, or the floor where there is no champion.
+        bar: score that it had to beat: the champion's test mIoU, or the floor if there is no champion.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,11 +23,11 @@ class Verdict(BaseModel):
 
 
 class Decision(Verdict):
-    """A verdict on one version, as it is kept in MLflow.
+    """A verdict on one version, as stored in MLflow.
 
     Args:
-        version: of the challenger.
-        champion: the version that it was compared with; None where there was none.
+        version: version of the challenger.
+        champion: version of the champion at that time; None if there was none.
     """
 
     version: str
@@ -35,7 +35,7 @@ class Decision(Verdict):
 
     @property
     def outcome(self) -> str:
-        """The verdict in a word."""
+        """The verdict in words: promoted or not promoted."""
         return "promoted" if self.promote else "not promoted"
 
     def as_tag(self) -> str:
@@ -47,21 +47,21 @@ class Decision(Verdict):
         """Read what `as_tag` wrote.
 
         Raises:
-            ValueError: it is no decision.
+            ValueError: `text` is not a decision.
         """
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise ValueError(f"it is no decision of the gate: {error}") from error
+            raise ValueError(f"not a decision of the gate: {error}") from error
 
 
 def decide(challenger: float, *, champion: float | None, floor: float) -> Verdict:
-    """Compare test mIoUs of the same split and protocol.
+    """Promote the challenger if its test mIoU is higher than the champion's, on the same split and protocol.
 
     Args:
-        challenger: score of the new model.
-        champion: score of the present champion on the same split, or None if there is none.
-        floor: what a first version must beat.
+        challenger: test mIoU of the new model.
+        champion: test mIoU of the present champion; None if there is none.
+        floor: test mIoU that a first version must beat.
     """
     if champion is None:
         better = challenger > floor
