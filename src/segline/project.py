@@ -106,9 +106,7 @@ class Tags:
 
     RUN_KEY: Final = "segline.run_key"  # equal keys mean the same training
     CHILD: Final = "segline.child"  # which part of the parent run this child run is
-    DECISION: Final = (
-        "segline.decision"  # decision of the gate; set last, so a run without it is unfinished, whatever its status
-    )
+    DECISION: Final = "segline.decision"  # of the gate; set last: a run without it is unfinished, whatever its status
     FLOW_RUN: Final = "segline.flow_run"  # id of Prefect's flow run, or ``none``
     NETWORK: Final = "segline.network"  # family of the network
     AUGMENTATION: Final = "segline.augmentation"  # augmentation of training images

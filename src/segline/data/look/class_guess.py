@@ -18,9 +18,8 @@ from segline.pictures import open_picture, read_bytes
 from segline.progress import Report, showing, silent
 
 _MAX_MASKS_READ = 300
-_MAX_PIXELS_READ = (
-    200_000_000  # in all masks together; a tenth of it for coloured masks, because counting colours takes longer
-)
+# Pixels of all masks together; a tenth of it for coloured masks, because counting colours takes longer.
+_MAX_PIXELS_READ = 200_000_000
 _MAX_CLASSES = 256  # void included
 _MAX_CLASSES_DESCRIBED = 12
 _MIN_SHARE_OF_CLASS = 0.0005  # of the pixels; rarer colours are dropped if there are more colours than classes allowed

@@ -225,7 +225,7 @@ def _separate_masks(seen: Survey) -> tuple[list[Group], list[Group], str]:
     faults = [group.fault for group in seen.groups if group.fault is not None]
     if faults:
         raise faults[0]
-        kind = "masks: all pictures have few colours" if masklike else "images: no picture has as few colours as a mask"
+    kind = "masks: all pictures have few colours" if masklike else "images: no picture has as few colours as a mask"
     raise _make_error(seen, f"only {kind}")
 
 
