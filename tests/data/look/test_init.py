@@ -96,7 +96,7 @@ def test_a_second_folder_is_not_taken_for_the_first(project, tmp_path):
     [
         (lambda root: root.mkdir(), "no pictures; the folder holds no files"),
         (lambda root: None, "no such folder"),
-        (lambda root: draw_ids(root, mask="images/{}.jpg"), "only masks: all pictures"),
+        (lambda root: draw_ids(root, mask="images/{}.jpg"), "only images: no picture"),
         (lambda root: draw_ids(root, mask="masks/{}.jpg", change=as_colours), "is a JPEG, like all masks here"),
         (
             lambda root: draw_ids(root, mask="masks/of {}.png"),

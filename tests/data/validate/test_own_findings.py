@@ -27,7 +27,7 @@ def test_binary_masks_where_0_and_1_were_declared(judged, tmp_path):
     said = judged("classes:\n  - {id: 0, name: background}\n  - {id: 1, name: road}\n")
     assert "masks hold only 0 and 255: they are black-and-white pictures" in said
     assert f"in {tmp_path}/mine/classes.yaml give the white class the id 255" in said
-    assert "ids_legal fails too: masks_are_binary explains it" in said
+    assert "ids_legal also fails; masks_are_binary explains its findings" in said
     judged("classes:\n  - {id: 0, name: background}\n  - {id: 255, name: foreground}\n", fails=False)
 
 
@@ -66,7 +66,7 @@ def test_coloured_masks_that_were_resized_with_interpolation(judged, tmp_path):
     said = judged(table.replace("car}", "car, colour: [0, 0, 142]}"), encoding="rgb")
     assert "masks hold colours between those of the class table" in said
     assert "nearest neighbour" in said
-    assert "mask_readable fails too: masks_are_interpolated explains it" in said
+    assert "mask_readable also fails; masks_are_interpolated explains its findings" in said
 
 
 def test_masks_shifted_by_one(judged, tmp_path):
