@@ -1,1 +1,1 @@
-"""Segline: semantic segmentation that can be trusted, rebuilt and run."""
+"""Segline: MLOps for semantic segmentation, from download and validation to training, evaluation and prediction."""

@@ -1,6 +1,6 @@
 """Print lines, tables and errors to the terminal, for commands and flows.
 
-Everything printed is made printable, limited in length, and masked.
+In everything printed, invisible characters are escaped, lines are limited in length, and secrets are masked.
 """
 
 import errno
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def say(line: str) -> None:
-    """Print `line` to stdout, escaped and masked: file names in it may hold any character."""
+    """Print `line` to stdout, escaped and masked, because file names in it may contain any character."""
     _write(sys.stdout, line)
 
 
@@ -53,12 +53,16 @@ def console() -> "Console":
         def render_str(self, text: str, **options: Any) -> Text:
             return super().render_str(printable(text, but="\n\t"), **options)
 
-    # A class may be called ":car:". Besides, loading the table of emoji takes a sixth of a second.
+    # Without emoji: a class may be named ":car:", and loading the table of emoji takes a sixth of a second.
     return Visible(width=None if sys.stdout.isatty() else 160, emoji=False)
 
 
 def run_reporting(action: Callable[[], object], *, debug: bool) -> None:
-    """Call `action`. On a problem that the user can solve, print it (`debug`: with traceback) and exit with 1."""
+    """Call `action`. If it raises an error that the user can solve, print it and exit with 1.
+
+    Args:
+        debug: print the traceback too.
+    """
     startup.quieten()
     mask_process()
     try:
@@ -73,7 +77,7 @@ def run_reporting(action: Callable[[], object], *, debug: bool) -> None:
 
 
 def _explain(error: OSError) -> StorageError | None:
-    """Turn an error of the operating system into one with a remedy; return None if it is a fault of Segline."""
+    """Convert an error of the operating system to a `StorageError` with a remedy; return None if it is a bug."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return StorageError(
             error.filename or "disk",
@@ -93,7 +97,7 @@ def _explain(error: OSError) -> StorageError | None:
             error.filename or "a path",
             found=f"cannot be opened: {error.strerror}",
             expected="a path that leads to a file or a folder",
-            remedy="correct the path, or remove links that lead in a circle",
+            remedy="correct the path, or remove circular links",
         )
     if isinstance(error, FileNotFoundError):
         return _find_missing_folder()

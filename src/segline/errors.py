@@ -1,7 +1,7 @@
 """Every error that Segline reports to a person.
 
 SeglineError
- ├── ConfigError        params.yaml or the environment holds an impossible value
+ ├── ConfigError        params.yaml or the environment contains an invalid value
  ├── DataError          the data differ from the dataset's definition
  │    ├── SourceError      a mirror or publisher cannot be reached or lacks a file
  │    ├── ChecksumError    a file's digest differs from the one published or pinned
@@ -9,11 +9,11 @@ SeglineError
  │    ├── LinkError        a link leads out of the folder of the user's data
  │    └── ValidationError  the validated manifest has findings of severity stop
  ├── ComparisonError    two scores cannot be compared
- ├── StorageError       no room, or no right, to write
- ├── TrainingError      a search or a fit cannot go on
+ ├── StorageError       the disk is full, or writing is not permitted
+ ├── TrainingError      a search or a fit cannot continue
  └── TrackingError      MLflow cannot be reached, or lacks the requested model
 
-Each one names the place, what was found, what was expected and the remedy. None contains a secret: errors are
+Each error states the place, what was found, what was expected and the remedy. Secrets are masked, because errors are
 printed, logged and stored.
 """
 
@@ -26,20 +26,20 @@ from segline.masking import masked
 _CUT = "…"
 
 LONGEST_NAME = 120
-"""Characters of the name of a file, a class or a person on a page, a picture or in a table."""
+"""Maximum characters of a name (of a file, a class or a person) on a page, in a picture or in a table."""
 
 LONGEST_VALUE = 200
-"""Characters of a value that an error quotes."""
+"""Maximum characters of a value that an error quotes."""
 
 LONGEST_LINE = 2000
-"""Characters of one line of a message: enough for the longest path of most systems, and a sentence about it."""
+"""Maximum characters of one line of a message: enough for the longest path of most systems, and a sentence."""
 
 MOST_LINES = 200
-"""Lines of one message."""
+"""Maximum lines of one message."""
 
 
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
-"""Characters that Python calls printable, but that are invisible: Default_Ignorable_Code_Point, and blank Braille."""
+"""Invisible characters that Python treats as printable: Default_Ignorable_Code_Point, and blank Braille."""
 
 _VARIATION_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 """Characters that choose the shape of the character before them, as in many emoji, and are invisible themselves."""
@@ -49,7 +49,7 @@ def printable(text: str, *, but: str = "") -> str:
     """Escape characters that are invisible, change the direction of writing, or control a terminal.
 
     Args:
-        but: characters to leave as they are, such as line ends.
+        but: characters that are not escaped, such as line ends.
     """
     if text.isascii() and text.isprintable():  # pages hold embedded images of millions of characters
         return text
@@ -57,7 +57,7 @@ def printable(text: str, *, but: str = "") -> str:
 
 
 def variants_dropped(text: str) -> str:
-    """Drop variation selectors: a reader does not see them as characters."""
+    """Drop variation selectors, which are invisible."""
     return _VARIATION_SELECTORS.sub("", text)
 
 
@@ -67,8 +67,8 @@ def is_visible(character: str) -> bool:
 
 
 def shown(text: str, *, limit: int = LONGEST_NAME, but: str = "") -> str:
-    """Make a name `printable`, and cut it in the middle, so that a file's ending stays."""
-    fit = printable(_cut_middle(text, limit), but=but)  # cut before too: an escape is up to ten times as long
+    """Make a name `printable`, and shorten it in the middle, so that a file's extension stays."""
+    fit = printable(_cut_middle(text, limit), but=but)  # also cut first: an escape is up to ten times as long
     return _cut_middle(fit, limit)
 
 
@@ -89,7 +89,7 @@ def _cut_middle(text: str, limit: int) -> str:
 
 def _escape(character: str) -> str:
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python decodes a byte of a file name that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # Python decodes bytes of file names that are not UTF-8 to these code points
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
 
@@ -100,7 +100,7 @@ def shortened(text: str) -> str:
 
 
 def name_fault(name: str) -> str:
-    """Say what the name of a class should be instead; return "" if it can be shown as it is."""
+    """Describe what a class name should be instead; return "" if the name is valid."""
     if not variants_dropped(name).strip():
         return "a name with visible characters"
     if len(name) > LONGEST_NAME:
@@ -112,11 +112,11 @@ def name_fault(name: str) -> str:
 
 
 class SeglineError(Exception):
-    """A problem that a person can solve.
+    """A problem that the user can solve.
 
     Args:
         place: file, key or address of the problem.
-        found: what is there.
+        found: what was found there.
         expected: what should be there; empty if ``found`` is enough.
         remedy: what to do next.
     """
@@ -131,13 +131,13 @@ class SeglineError(Exception):
         return f"{place}: {message(self.found)}{expected}\n  remedy: {message(self.remedy)}"
 
     def __reduce__(self) -> tuple[partial[Self], tuple[str]]:
-        # Worker processes send errors. Python rebuilds exceptions from positional arguments, and these are keywords.
+        # Needed to send errors from worker processes: by default, Python rebuilds exceptions from positional arguments.
         rebuild = partial(type(self), found=self.found, expected=self.expected, remedy=self.remedy)
         return rebuild, (self.place,)
 
 
 class ConfigError(SeglineError):
-    """``params.yaml`` or the environment holds an impossible value."""
+    """``params.yaml`` or the environment contains an invalid value."""
 
 
 class DataError(SeglineError):
@@ -165,15 +165,15 @@ class ValidationError(DataError):
 
 
 class ComparisonError(SeglineError):
-    """Two scores are of different things, so their difference would mean nothing."""
+    """Two scores cannot be compared, because they were measured on different things."""
 
 
 class StorageError(SeglineError):
-    """There is no room, or no right, to write."""
+    """The disk is full, or writing is not permitted."""
 
 
 class TrainingError(SeglineError):
-    """A search or a fit cannot go on."""
+    """A search or a fit cannot continue."""
 
 
 class TrackingError(SeglineError):

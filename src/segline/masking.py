@@ -1,8 +1,8 @@
-"""Mask secrets in text: those in addresses, and those that an environment variable holds.
+"""Mask secrets in text: secrets in addresses, and values of environment variables.
 
-In every address the login is masked (the user name, too, because it may be a token), and so are the values of
-query and fragment; their names stay. The value of each variable whose name ends in a word like PASSWORD or
-TOKEN is masked everywhere, also as addresses, JSON and headers spell it.
+In every address the login is masked (also the user name, because it may be a token), and the values of query and
+fragment; their names stay. The value of each environment variable whose name ends in a word like PASSWORD or
+TOKEN is masked everywhere, also in the encodings of addresses, JSON and headers.
 """
 
 import base64
@@ -20,12 +20,12 @@ from urllib.parse import quote, quote_plus, unquote
 MASK = "***"
 
 _MIN_SECRET_LENGTH = 4
-"""Characters. Shorter values are part of many words."""
+"""Characters. Shorter values are not masked, because they occur in many words."""
 _MIN_SUBSTRING_LENGTH = 8
 """Characters. Shorter values are masked only as whole words."""
 _MIN_TOKEN_LENGTH = 12
-"""Characters. In the place of a user name, a shorter one is a name, such as deploy@."""
-_NO_SECRETS = {"true", "false", "none", "null"}  # such as the value in MLFLOW_X_TOKEN=false
+"""Characters. A shorter user name in an address is a name such as deploy@, not a token."""
+_NO_SECRETS = {"true", "false", "none", "null"}  # for example MLFLOW_X_TOKEN=false
 
 _NAME_ENDINGS = (
     r"passwords?|passwd|passphrase|pwd|secrets?|token|api[_-]?key|access[_-]?key|account[_-]?key|secret[_-]?key"
@@ -48,7 +48,7 @@ _BARE_LOGIN = re.compile(
         (?=(?:[\w-]+\.)+[\w-]+ | localhost\b | \[[0-9a-f:.]+\] | [\w-]+:(?:\d{1,5}\b|/))""",
     re.IGNORECASE | re.VERBOSE,
 )
-_QUERY_VALUE = re.compile(  # in an address without its host, as servers log it; or in a file name like one
+_QUERY_VALUE = re.compile(  # in an address without host, as in logs of servers; or in a file name of that form
     rf"""(?<=[?&])([\w.%~\[\]-]*(?:{_NAME_ENDINGS}|sig|key|auth))=(?!\*\*\*)[^\s&#"'<>`]+""", re.IGNORECASE
 )
 _ASSIGNED = re.compile(
@@ -61,7 +61,7 @@ _END_OF_SENTENCE = ".,;:)]}'\\"
 
 
 def masked(text: object) -> str:
-    """Mask every secret that can be recognised; masking twice changes nothing."""
+    """Mask every secret that can be recognised. Masking a text twice gives the same result."""
     shown = str(text)
     known = _compile_secrets(tuple(_list_secret_variables()))
     return masked_addresses(known.sub(MASK, shown) if known else shown)
@@ -77,7 +77,7 @@ def masked_addresses(text: str) -> str:
 
 
 def mask_process() -> None:
-    """Mask everything that this process logs from now on, and its last traceback. A second call changes nothing."""
+    """Mask all later log records of this process and its final traceback. A second call changes nothing."""
     factory = logging.getLogRecordFactory()
     if not isinstance(factory, _MaskingFactory):
         logging.setLogRecordFactory(_MaskingFactory(factory))
@@ -85,7 +85,7 @@ def mask_process() -> None:
 
 
 class _MaskingFactory:
-    """Makes log records without secrets: so all handlers and formatters of all libraries get masked text."""
+    """Factory of log records without secrets. Handlers and formatters of all libraries then get masked text."""
 
     def __init__(self, factory: object) -> None:
         self._factory = factory
@@ -157,7 +157,7 @@ def _list_secret_variables() -> Iterator[tuple[str, str]]:
 
 @functools.lru_cache(maxsize=4)
 def _compile_secrets(variables: tuple[tuple[str, str], ...]) -> re.Pattern[str] | None:
-    """Return a pattern that finds the secrets of these variables in all their spellings; None if there are none."""
+    """Return a pattern that matches the secrets of these variables in all encodings; None if there are no secrets."""
     secrets = {spelling for secret in _list_secrets(dict(variables)) for spelling in _list_spellings(secret)}
     parts = sorted((each for each in secrets if len(each) >= _MIN_SECRET_LENGTH), key=len, reverse=True)
     words = [
@@ -181,13 +181,16 @@ def _list_secrets(variables: dict[str, str]) -> Iterator[str]:
 
 
 def _list_secrets_of_address(address: str) -> Iterator[str]:
-    """Yield passwords, or tokens in their place, and secrets of the query, for each way to read the address."""
+    """Yield passwords, tokens used as user names, and secrets in the query.
+
+    An address with several "@" is ambiguous, so yield the secrets of every possible reading.
+    """
     slashes, rest = re.match(r"(?:[a-z][a-z0-9+.-]*:)?([/\\]*)(.*)", address, re.IGNORECASE | re.DOTALL).groups()  # type: ignore[union-attr]
     ends = [place for place, character in enumerate(rest) if character == "@"] if len(slashes) < len("///") else []
     for end in ends:
         login = rest[:end]
         user, colon, password = login.partition(":")
-        if colon and password != user:  # mlflow:mlflow@ is no secret, and that word is everywhere
+        if colon and password != user:  # the password of mlflow:mlflow@ is no secret, and the word occurs everywhere
             yield password
             yield _encode_basic(f"{unquote(user)}:{unquote(password)}")
         elif not colon and "/" not in login and len(user) >= _MIN_TOKEN_LENGTH:

@@ -1,7 +1,7 @@
-"""Open images that others made with Pillow: the documented formats only, up to a limit of pixels.
+"""Open untrusted image files with Pillow: only the documented formats, and only up to a limit of pixels.
 
-Pillow knows some fifty formats, and chooses by the first bytes, whatever the file name is. For one of them,
-PostScript, it starts Ghostscript. So every image is opened here.
+Pillow supports some fifty formats, and recognises them by the first bytes, not by the file name. For PostScript it
+starts Ghostscript. To prevent this, all images are opened through this module.
 """
 
 import io
@@ -9,7 +9,7 @@ import struct
 import warnings
 from pathlib import Path
 
-# `Pillow.open(formats=...)` imports all fifty plugins, unless those of the named formats have been imported.
+# `Pillow.open(formats=...)` imports all fifty plugins, unless the plugins of `formats` are already imported.
 from PIL import (
     BmpImagePlugin,  # noqa: F401
     GifImagePlugin,  # noqa: F401
@@ -27,13 +27,13 @@ from segline.project import image_bytes, image_pixels
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")
 """Formats that Pillow may read; it reads MPO, which some cameras write, as JPEG."""
 
-REMEDY = "restore the file from its archive (`dvc repro` extracts it anew), or correct the source"
+REMEDY = "restore the file from its archive (`dvc repro` extracts it again), or correct the source"
 
 _PREFIX_BYTES = 16
-"""Bytes by which Pillow recognises a format."""
+"""Number of first bytes that Pillow needs to recognise a format."""
 _TIFF_TILE_SIDE_TAGS = (322, 323)
 
-# Segline's own error about too many pixels names the setting.
+# Not needed: Segline raises its own error about too many pixels, which names the setting.
 warnings.filterwarnings("ignore", category=Pillow.DecompressionBombWarning)
 
 
@@ -41,7 +41,7 @@ def read_bytes(path: Path) -> bytes:
     """Return the bytes of an image file.
 
     Raises:
-        DataError: it cannot be read, is no regular file, or has more than SEGLINE_IMAGE_BYTES.
+        DataError: the file cannot be read, is not a regular file, or has more than SEGLINE_IMAGE_BYTES bytes.
     """
     try:
         return reading.read_bytes(
@@ -57,13 +57,13 @@ def open_picture(data: bytes, *, place: Path) -> Pillow.Image:
     """Open the image in `data`: read its header, but not its pixels.
 
     Args:
-        place: its name in errors.
+        place: path of the file, for errors.
 
     Raises:
-        DataError: `data` are no image, are of another format, or have more than SEGLINE_IMAGE_PIXELS.
+        DataError: `data` is not an image, has another format, or has more than SEGLINE_IMAGE_PIXELS pixels.
     """
     limit = image_pixels()
-    Pillow.MAX_IMAGE_PIXELS = limit  # Pillow's own limit is for web pages: aerial images have more
+    Pillow.MAX_IMAGE_PIXELS = limit  # Pillow's own limit is meant for web pages; aerial images are larger
     try:
         opened = Pillow.open(io.BytesIO(data), formats=FORMATS)
     except MemoryError:
@@ -75,7 +75,9 @@ def open_picture(data: bytes, *, place: Path) -> Pillow.Image:
     refuse_large(opened.width, opened.height, place=place)
     tags = getattr(opened, "tag_v2", {})
     height, width = (side if isinstance(side := tags.get(tag), int) else 0 for tag in _TIFF_TILE_SIDE_TAGS)
-    refuse_large(width, height, place=place)  # a tile is decoded whole, however little of it is in the image
+    refuse_large(
+        width, height, place=place
+    )  # Pillow decodes complete tiles, even if the image shows only a part of them
     return opened
 
 
@@ -83,7 +85,7 @@ def load_picture(opened: Pillow.Image, *, place: Path) -> Pillow.Image:
     """Decode the pixels of an image that `open_picture` returned.
 
     Raises:
-        DataError: they are damaged.
+        DataError: the image is damaged.
     """
     try:
         opened.load()
@@ -91,16 +93,16 @@ def load_picture(opened: Pillow.Image, *, place: Path) -> Pillow.Image:
         raise
     except Exception as error:  # as in `open_picture`
         raise DataError(
-            place, found=f"a damaged {opened.format}: {error}", expected="a whole image", remedy=REMEDY
+            place, found=f"a damaged {opened.format}: {error}", expected="a complete image", remedy=REMEDY
         ) from error
     return opened
 
 
 def refuse_large(width: int, height: int, *, place: Path) -> None:
-    """Refuse an image of more than SEGLINE_IMAGE_PIXELS.
+    """Refuse an image of more than SEGLINE_IMAGE_PIXELS pixels.
 
     Raises:
-        DataError: it has more.
+        DataError: the image has more.
     """
     if width * height > image_pixels():
         raise _too_many_pixels(place, f"{width} x {height} = {width * height} pixels")
@@ -110,10 +112,10 @@ def _too_many_pixels(place: Path, found: str) -> DataError:
     limit = image_pixels()
     return DataError(
         place,
-        # Findings and lists of files show `found` alone, so it names the setting.
+        # Findings and lists of files show only `found`, so it names the setting.
         found=f"too many pixels: {found}, more than SEGLINE_IMAGE_PIXELS {limit}",
         expected=f"at most {limit} pixels",
-        remedy="cut the image into tiles; or, if the memory suffices (about 10 bytes a pixel), "
+        remedy="cut the image into tiles; or, if there is enough memory (about 10 bytes per pixel), "
         f"set SEGLINE_IMAGE_PIXELS to more than {limit}",
     )
 
@@ -123,7 +125,7 @@ def _unreadable(data: bytes, place: Path, error: Exception) -> DataError:
     if name and name not in FORMATS:
         return DataError(
             place,
-            found=f"an image in the format {name}, by its first bytes",
+            found=f"an image in the format {name}, according to its first bytes",
             expected="JPEG, PNG, GIF, BMP, TIFF or WebP, whatever the file name is",
             remedy="convert it to PNG, or remove it",
         )
@@ -132,8 +134,8 @@ def _unreadable(data: bytes, place: Path, error: Exception) -> DataError:
 
 
 def _recognise_format(prefix: bytes) -> str:
-    """Return the format that Pillow recognises by the first bytes, those that Segline refuses first; "" for none."""
-    Pillow.init()  # imports all formats; `open_picture` states which may be opened
+    """Return the format that Pillow recognises by the first bytes, or ""; try refused formats first."""
+    Pillow.init()  # imports all formats, but `open_picture` opens only `FORMATS`
     for name in sorted(Pillow.OPEN, key=lambda name: name in FORMATS):
         accept = Pillow.OPEN[name][1]
         try:

@@ -1,6 +1,6 @@
-"""Report the progress of long work: bars on a terminal, lines elsewhere and in a flow.
+"""Report the progress of long work: bars on a terminal, lines otherwise.
 
-Library code reports through `Progress`. Its caller chooses how: `showing` for a command, `FlowLines` for a flow.
+Library code reports through `Progress`. The caller chooses the form: `showing` for a command, `FlowLines` for a flow.
 """
 
 import threading
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import ProgressColumn, TaskID
 
 Report = Callable[[str], None]
-"""Takes one line for a person; the caller decides where it is printed."""
+"""Function that takes one line for the user; the caller decides where it is printed."""
 
 Unit = Literal["bytes", "samples", "images", "batches"]
 
@@ -27,10 +27,10 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class Advance(Protocol):
-    """Reports that more of one task is done. Thread-safe."""
+    """Function that reports progress of one task. Thread-safe."""
 
     def __call__(self, amount: int, note: str = "") -> None:
-        """Add `amount` to what is done; a bar shows `note` in place of the time left."""
+        """Add `amount` to the completed amount; a bar shows `note` instead of the remaining time."""
 
 
 class Progress(ABC):
@@ -45,13 +45,13 @@ class Progress(ABC):
 
     @abstractmethod
     def start(self, description: str, total: int | None, *, unit: Unit = "samples", done: int = 0) -> Advance:
-        """Start a task, or restart the one of that description.
+        """Start a task, or restart the task with the same description.
 
         Args:
             description: name of the task; several tasks may run at the same time.
             total: None if unknown.
             unit: what is counted.
-            done: amount that was done earlier, which does not count for the rate.
+            done: amount completed before the start; it does not count for the rate.
         """
 
     def __enter__(self) -> Self:
@@ -148,7 +148,7 @@ def _make_columns() -> "list[ProgressColumn]":
 
 
 class Lines(Progress):
-    """A plain line every ten seconds; a task that ends sooner has none."""
+    """Print a plain line every ten seconds; a shorter task prints nothing."""
 
     def start(self, description: str, total: int | None, *, unit: Unit = "samples", done: int = 0) -> Advance:
         """Start the clock; see `Progress.start`."""
@@ -156,7 +156,7 @@ class Lines(Progress):
 
 
 class FlowLines(Progress):
-    """A plain line for each quarter of a task: the logs of flows are stored, and read later."""
+    """Print a plain line for each quarter of a task. Few lines, because logs of flows are stored and read later."""
 
     def start(self, description: str, total: int | None, *, unit: Unit = "samples", done: int = 0) -> Advance:
         """Start to count; see `Progress.start`."""

@@ -1,10 +1,10 @@
-"""Define the places of a project: the environment's settings, and the names of all its files, folders and tags.
+"""Define the settings from the environment, and the names of all files, folders and tags of a project.
 
-The environment never changes a result; ``params.yaml`` does.
+Environment variables never change results; only ``params.yaml`` does.
 
 | variable              | meaning                                    | default                          |
 |-----------------------|--------------------------------------------|----------------------------------|
-| SEGLINE_ROOT          | the project folder (holds params.yaml)     | the nearest one upwards          |
+| SEGLINE_ROOT          | the project folder (contains params.yaml)  | nearest folder upwards with it   |
 | MLFLOW_TRACKING_URI   | MLflow server or database                  | sqlite:///<root>/mlflow.db       |
 | SEGLINE_SOURCE_*      | a mirror's login (`segline.data.download.source_login`)   | none                             |
 | SEGLINE_WORKERS       | processes for per-sample data work         | the CPUs this process may use    |
@@ -21,13 +21,13 @@ from urllib.parse import unquote, urlsplit
 from segline.errors import ConfigError
 
 IMAGE_PIXELS = 1 << 29
-"""Default limit of an image's pixels: more than the largest public aerial dataset has (DOTA: 20 000 x 20 000).
+"""Default limit of pixels in an image: more than the largest public aerial dataset has (DOTA: 20 000 x 20 000).
 
-As RGB they take 1.5 GiB, and three times that while they are decoded: a machine with 8 GiB can do that.
+As RGB, such an image takes 1.5 GiB, and three times as much while it is decoded: possible on a machine with 8 GiB.
 """
 
 IMAGE_BYTES = 2 << 30
-"""Default limit of an image file's bytes: as many pixels without compression, RGB and alpha."""
+"""Default limit of bytes in an image file: `IMAGE_PIXELS` uncompressed pixels of RGB and alpha."""
 
 MAX_DIGITS = 18
 """Digits that a number in the environment may have."""
@@ -105,8 +105,8 @@ class Tags:
     """Names of the tags of MLflow runs and model versions."""
 
     RUN_KEY: Final = "segline.run_key"  # equal keys mean the same training
-    CHILD: Final = "segline.child"  # part of the parent run that a child run is
-    DECISION: Final = "segline.decision"  # the gate's; set last: a run without it is unfinished, whatever its status
+    CHILD: Final = "segline.child"  # which part of the parent run this child run is
+    DECISION: Final = "segline.decision"  # of the gate; set last: a run without it is unfinished, whatever its status
     FLOW_RUN: Final = "segline.flow_run"  # id of Prefect's flow run, or ``none``
     NETWORK: Final = "segline.network"  # family of the network
     AUGMENTATION: Final = "segline.augmentation"  # augmentation of training images
@@ -133,15 +133,15 @@ class Project:
 
     root: Path
     tracking_uri: str = field(repr=False)
-    """Address of the MLflow store: a server's without login, a database's with its password."""
+    """Address of the MLflow store. A server's address has no login; a database's address includes its password."""
     workers: int
 
     @classmethod
     def load(cls) -> "Project":
-        """Read the environment, and find the project.
+        """Find the project, and read the environment.
 
         Raises:
-            ConfigError: no ``params.yaml`` here or above, or a variable has an impossible value.
+            ConfigError: no ``params.yaml`` in this folder or above, or a variable has an invalid value.
         """
         project = cls.find()
         if project is None:
@@ -155,10 +155,10 @@ class Project:
 
     @classmethod
     def find(cls) -> "Project | None":
-        """Do as `load`, but return None if there is no project here or above, and SEGLINE_ROOT is not set.
+        """Find the project as `load` does; return None if there is none and SEGLINE_ROOT is not set.
 
         Raises:
-            ConfigError: SEGLINE_ROOT is no project, or a variable has an impossible value.
+            ConfigError: SEGLINE_ROOT is not a project, or a variable has an invalid value.
         """
         root = _find_root()
         if root is None:
@@ -224,7 +224,7 @@ class Project:
         return self.root / "data" / "archives" / dataset
 
     def own(self, dataset: str) -> Path:
-        """Return the path of the file that changes when the user's own data do."""
+        """Return the path of the digest file that changes when the user's own data change."""
         return self.root / "own" / f"{dataset}.txt"
 
     def raw(self, dataset: str) -> Path:
@@ -262,7 +262,7 @@ def _find_root() -> Path | None:
 
 
 def _read_tracking_uri() -> str | None:
-    """Return MLFLOW_TRACKING_URI. Move a server's login to MLflow's variables for it, so that no address holds it."""
+    """Return MLFLOW_TRACKING_URI. Move a server's login into MLflow's own variables, so that addresses contain none."""
     stated = os.environ.get("MLFLOW_TRACKING_URI")
     if not stated or not stated.lower().startswith(("http://", "https://")):
         return stated
@@ -271,7 +271,8 @@ def _read_tracking_uri() -> str | None:
         user, password, _ = parts.username, parts.password, parts.port
     except ValueError:
         raise _wrong_tracking(
-            f"{stated}, which is no address", "an address, in its login %40 for @, %2F for / and %3A for :"
+            f"{stated}, which is not a valid address",
+            "an address; in its login, write %40 for @, %2F for / and %3A for :",
         ) from None
     if parts.query or parts.fragment:
         raise _wrong_tracking(stated, "an address without query and fragment")
@@ -299,26 +300,26 @@ def workers() -> int:
     """Return the number of processes for per-sample data work.
 
     Raises:
-        ConfigError: SEGLINE_WORKERS is no whole number from 1 up.
+        ConfigError: SEGLINE_WORKERS is not a whole number >= 1.
     """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return _read_number("SEGLINE_WORKERS", available)
 
 
 def image_pixels() -> int:
-    """Return the limit of an image's pixels; its header is checked against it before pixels are decoded.
+    """Return the limit of pixels in an image; headers are checked against it before pixels are decoded.
 
     Raises:
-        ConfigError: SEGLINE_IMAGE_PIXELS is no whole number from 1 up.
+        ConfigError: SEGLINE_IMAGE_PIXELS is not a whole number >= 1.
     """
     return _read_number("SEGLINE_IMAGE_PIXELS", IMAGE_PIXELS)
 
 
 def image_bytes() -> int:
-    """Return the limit of an image file's bytes.
+    """Return the limit of bytes in an image file.
 
     Raises:
-        ConfigError: SEGLINE_IMAGE_BYTES is no whole number from 1 up.
+        ConfigError: SEGLINE_IMAGE_BYTES is not a whole number >= 1.
     """
     return _read_number("SEGLINE_IMAGE_BYTES", IMAGE_BYTES)
 

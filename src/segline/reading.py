@@ -1,8 +1,7 @@
-"""Open files that others made: regular ones only, without waiting, up to a size limit.
+"""Open untrusted files: only regular files, without blocking, up to a size limit.
 
-The reader of a FIFO may wait for ever. A device may never end, or do something when it is opened. A link may lead
-to either of them, or out of the folder that was named. So every file that a user, a dataset or a mirror names is
-opened here.
+Reading a FIFO may block for ever. A device may have no end, or act when it is opened. A link may lead to a FIFO or a
+device, or out of the given folder. So every file that a user, a dataset or a mirror names is opened here.
 """
 
 import os
@@ -36,7 +35,7 @@ _KINDS = {
 
 
 def kind_of(path: Path) -> str:
-    """Say what is at `path`, links followed: "a regular file", "a FIFO (a named pipe)", "no such file or folder"."""
+    """Describe what is at `path`: "a regular file", "a FIFO (a named pipe)", "no such file or folder". Follow links."""
     try:
         return _kind(path.stat())
     except (FileNotFoundError, NotADirectoryError):
@@ -46,15 +45,15 @@ def kind_of(path: Path) -> str:
 
 
 def is_regular(path: Path) -> bool:
-    """Return whether a regular file is at `path`, links followed; False also if that cannot be known."""
+    """Return whether a regular file is at `path`, links followed; False also if this cannot be determined."""
     return kind_of(path) == _REGULAR
 
 
 def refuse_device(path: Path) -> None:
-    """Refuse a FIFO, a device or a socket, links followed. A missing file is no error here: its reader reports it.
+    """Refuse a FIFO, a device or a socket, links followed. A missing file is accepted; its reader will report it.
 
     Raises:
-        DataError: it is one.
+        DataError: `path` is not a regular file.
     """
     try:
         require_regular(path)
@@ -68,8 +67,8 @@ def require_regular(
     """Refuse everything but a regular file, for libraries that open `path` themselves.
 
     Raises:
-        DataError, or the class `error`: it is something else.
-        OSError: there is no file, or no right to read the folder.
+        DataError, or the class `error`: `path` is not a regular file.
+        OSError: there is no file, or the folder may not be read.
     """
     _refuse_irregular(path, path.stat(), expected=expected, remedy=remedy, error=error)
 
@@ -86,19 +85,19 @@ def open_file(
     """Open a regular file for reading; links are followed.
 
     Args:
-        expected: what should be there, for the error.
-        remedy: what to do if it is no regular file.
-        error: class of that error.
-        limit: bytes that the file may have.
-        within: folder that links must not lead out of; None to follow them anywhere.
+        expected: what should be at `path`, for the error.
+        remedy: what to do if it is not a regular file, for the error.
+        error: class of the error.
+        limit: maximum size in bytes; None for no limit.
+        within: folder that links must not lead out of; None to follow all links.
 
     Raises:
-        DataError, or the class `error`: it is no regular file, or has too many bytes.
+        DataError, or the class `error`: `path` is not a regular file, or has more than `limit` bytes.
         LinkError: a link leads out of `within`.
-        OSError: it cannot be opened.
+        OSError: the file cannot be opened.
     """
-    # Checked before it is opened, because opening a device may do something; and after, because the file may have
-    # been replaced meanwhile.
+    # Check before opening, because opening a device may have effects; and again after opening, because the file may
+    # have been replaced in between.
     _refuse_irregular(path, path.stat(), expected=expected, remedy=remedy, error=error)
     descriptor = os.open(path, _FLAGS)
     try:
@@ -124,11 +123,11 @@ def read_bytes(
     error: type[SeglineError] = DataError,
     within: Path | None = None,
 ) -> bytes:
-    """Return the content of a regular file, which may grow while it is read.
+    """Return the content of a regular file. The limit also holds if the file grows while it is read.
 
     Args:
-        limit: bytes that the file may have.
-        setting: environment variable that sets the limit; empty for none.
+        limit: maximum size in bytes.
+        setting: environment variable that sets the limit; empty if there is none.
         expected, remedy, error, within: as for `open_file`.
 
     Raises:
@@ -150,21 +149,21 @@ def read_bytes(
 def read_text(
     path: Path, *, limit: int = TEXT_BYTES, remedy: str = _REMEDY, error: type[SeglineError] = DataError
 ) -> str:
-    """Return the text of a UTF-8 file, without byte order mark, its lines ended by a line feed.
+    r"""Return the text of a UTF-8 file, without byte order mark, and with "\n" as line ends.
 
     Raises:
-        UnicodeDecodeError: it is not UTF-8.
-        As `open_file`, too.
+        UnicodeDecodeError: the file is not UTF-8.
+        Also the errors of `open_file`.
     """
     data = read_bytes(path, limit=limit, expected="a regular text file", remedy=remedy, error=error)
     return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def refuse_leaving(folder: Path, paths: Iterable[str]) -> None:
-    """Refuse links among `paths`, which are relative to `folder`, that lead out of it.
+    """Refuse links that lead out of `folder`; `paths` are relative to it.
 
     Raises:
-        LinkError: one does.
+        LinkError: a link leads out of `folder`.
     """
     real = Path(os.path.realpath(folder))
     inside: set[Path] = set()
@@ -180,7 +179,7 @@ def refuse_leaving(folder: Path, paths: Iterable[str]) -> None:
 
 
 def _refuse_outside(path: Path, opened: os.stat_result, folder: Path) -> None:
-    """Refuse an open file that is not in `folder`, or has been replaced since it was opened."""
+    """Refuse an open file that is outside `folder`, or was replaced after it was opened."""
     target = os.path.realpath(path)
     try:
         same = os.path.samestat(Path(target).stat(), opened)
@@ -194,8 +193,8 @@ def _make_link_error(path: Path, folder: Path, target: str) -> LinkError:
     return LinkError(
         path,
         found=f"a link that leads out of the folder, to {target}",
-        expected=f"files that are in {folder} itself",
-        remedy=f"copy the file into the folder; or, if links are intended (DVC makes some), run "
+        expected=f"files inside {folder}",
+        remedy=f"copy the file into the folder; or, if links are intended (DVC creates links), run "
         f"segline init {folder} --follow-links",
     )
 
@@ -215,7 +214,7 @@ def _refuse_irregular(
 def _make_size_error(path: Path, limit: int, error: type[SeglineError], *, setting: str) -> SeglineError:
     return error(
         path,
-        found=f"more than {limit} bytes" + (f", the limit that {setting} sets" if setting else ", the limit"),
+        found=f"more than the limit of {limit} bytes" + (f" (set by {setting})" if setting else ""),
         expected="a smaller file",
         remedy=f"if the file is right, set {setting} to more than {limit}"
         if setting

@@ -1,11 +1,11 @@
-"""Quieten TensorFlow's start-up."""
+"""Reduce TensorFlow's log output at start-up."""
 
 import os
 
 
 def quieten() -> None:
-    """Have TensorFlow log only errors (TF_CPP_MIN_LOG_LEVEL=3), unless the variable is set; call it before the import.
+    """Set TF_CPP_MIN_LOG_LEVEL=3 (only errors), unless it is already set. Call this before TensorFlow is imported.
 
-    A few notes remain: its libraries write them while they are loaded, before they read the variable.
+    A few messages remain, because libraries print them while they are loaded, before they read the variable.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,8 +1,8 @@
-"""Write files and folders so that they are either complete or not there.
+"""Write files and folders atomically: completely or not at all.
 
-Everything that Segline writes and later reads again goes through `atomic_file` or `atomic_folder`: the content
-is written beside its final place and renamed. So a killed process leaves the old content or the new, never a
-part of either.
+Everything that Segline writes and later reads again goes through `atomic_file` or `atomic_folder`. The content is
+written to a temporary path beside the final path, which is then renamed. If the process is killed, either the old or
+the new content is there, never a part.
 """
 
 import errno
@@ -22,7 +22,7 @@ from typing import Any, Literal
 from segline.errors import StorageError
 
 SPARE = 64 << 20
-"""Bytes that must stay free on every disk."""
+"""Bytes that Segline leaves free on every disk."""
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _IN_THE_WAY = {
@@ -34,24 +34,24 @@ _IN_THE_WAY = {
     errno.ENXIO,  # a socket, or a pipe that nobody can open
 }
 NO_RIGHT = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-"""The operating system's errors where this user may not write."""
+"""Error numbers of the operating system for a missing permission to write."""
 
 
 def size_text(count: float, *, unit: Literal["GiB"] | None = None) -> str:
     """Format a number of bytes: 12.0 MiB, or 3.25 GiB.
 
-    The function is here, below `progress`, because errors about a full disk need it, too.
+    It is in this module, not in `progress`, because errors about a full disk need it, too.
 
     Args:
         count: bytes.
-        unit: GiB to compare with a budget in GiB; None to choose by the size.
+        unit: ``GiB`` for a value that is compared with a budget in GiB; None to choose the unit by the size.
     """
     return f"{count / 2**30:.2f} GiB" if unit or count >= 2**30 else f"{count / 2**20:.1f} MiB"
 
 
 @contextmanager
 def reporting_storage(place: Path) -> Iterator[None]:
-    """Turn the operating system's no-room and no-right errors into a `StorageError` at `place`."""
+    """Convert errors of the operating system about a full disk or a missing permission to a `StorageError`."""
     try:
         yield
     except OSError as error:
@@ -60,7 +60,7 @@ def reporting_storage(place: Path) -> Iterator[None]:
             raise StorageError(
                 place,
                 found=f"the disk is full ({size_text(free)} free): {error.strerror}",
-                expected="room for the complete result",
+                expected="enough free space for the complete result",
                 remedy="free some space (`dvc gc --workspace` drops data of earlier states), then run the same command",
             ) from error
         if error.errno in NO_RIGHT:
@@ -74,14 +74,14 @@ def reporting_storage(place: Path) -> Iterator[None]:
             raise StorageError(
                 error.filename or place,
                 found="a name that is too long for this disk",
-                expected="a name 30 bytes below the disk's limit: a suffix is added while it is written",
+                expected="a name at least 30 bytes shorter than the limit: a suffix is added during writing",
                 remedy="shorten the name, or the name of the file that it is derived from",
             ) from error
         if error.errno in _IN_THE_WAY:
             raise StorageError(
                 error.filename or place,
                 found=f"cannot be created: {error.strerror}",
-                expected="a free path, with only folders above it",
+                expected="an unused path in a folder",
                 remedy="move the file or folder that is there, or choose another path",
             ) from error
         raise
@@ -91,7 +91,7 @@ def check_writable(folder: Path) -> None:
     """Check that a file can be created in `folder`.
 
     Raises:
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
     with reporting_storage(folder):
         try:
@@ -106,12 +106,12 @@ def check_writable(folder: Path) -> None:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; rename it to `path` on success, remove it on failure.
 
-    A link stays, and the file that it points to is replaced. A link to a read-only file is itself replaced: it
-    leads into DVC's cache. A device, a pipe or the process's own output stays, and gets the whole content at the
-    end.
+    If `path` is a link, the file that it points to is replaced. If that file is read-only, the link itself is
+    replaced, because it leads into DVC's cache. A device, a pipe or the process's own output is not replaced;
+    the complete content is written into it at the end.
 
     Raises:
-        StorageError: no room or no right to write, or a folder is there.
+        StorageError: the disk is full, writing is not permitted, or `path` is a folder.
     """
     with reporting_storage(path):
         present = _stat(path)
@@ -141,7 +141,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; rename it to `path` on success, remove it on failure.
 
     Raises:
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
     with reporting_storage(path):
         _make_parent(path)
@@ -159,7 +159,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file, completely or not at all.
 
     Raises:
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
     with atomic_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -170,7 +170,7 @@ def write_json(path: Path, content: Any) -> None:
 
     Raises:
         ValueError: a number is NaN or infinite, which JSON does not have.
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
@@ -182,7 +182,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _replace_folder(partial: Path, path: Path) -> None:
-    """Rename `partial` to `path`. An old folder there is renamed first and removed last, because that takes time."""
+    """Rename `partial` to `path`. An old folder is renamed first and deleted last, because deleting takes time."""
     if not path.exists():
         partial.rename(path)
         return
@@ -200,7 +200,7 @@ def check_room(folder: Path, *, gibibytes: float) -> int:
     """Return the bytes that are free on `folder`'s disk.
 
     Raises:
-        StorageError: they are fewer than `gibibytes`.
+        StorageError: less than `gibibytes` GiB are free.
     """
     free = shutil.disk_usage(folder).free
     if free < gibibytes * 2**30:
@@ -214,21 +214,21 @@ def check_room(folder: Path, *, gibibytes: float) -> int:
 
 
 def require_room(folder: Path, needed: int, *, purpose: str) -> int:
-    """Return the bytes that are free on `folder`'s disk, less `SPARE`.
+    """Return the free bytes on `folder`'s disk minus `SPARE`.
 
     Args:
         needed: bytes.
-        purpose: what they are needed for.
+        purpose: what they are needed for, for the error: "for the archives".
 
     Raises:
-        StorageError: fewer than `needed` are free.
+        StorageError: fewer than `needed` bytes are free, without `SPARE`.
     """
     room = shutil.disk_usage(_existing(folder)).free - SPARE
     if needed > room:
         raise StorageError(
             folder,
             found=f"{size_text(max(0, room + SPARE))} free",
-            expected=f"{size_text(needed)} {purpose}, and {size_text(SPARE)} that stay free",
+            expected=f"{size_text(needed)} {purpose}, and {size_text(SPARE)} to spare",
             remedy="free some space (`dvc gc --workspace` drops data of earlier states), or move the project to "
             "another disk",
         )
@@ -263,7 +263,7 @@ def _copying_at_end(path: Path, present: os.stat_result) -> Iterator[Path]:
         own = _find_own_output(present)
         if own is None:
             descriptor = os.open(path, os.O_WRONLY)
-        else:  # opened anew it would be overwritten from its start
+        else:  # if it were opened again, it would be overwritten from its start
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             descriptor = os.dup(own)
@@ -273,7 +273,7 @@ def _copying_at_end(path: Path, present: os.stat_result) -> Iterator[Path]:
 
 @contextmanager
 def _creating(path: Path) -> Iterator[None]:
-    """Turn "not found" into "no permission" at `path`: file systems like /proc give the first and mean the second."""
+    """Convert "not found" to "no permission" at `path`, because file systems like /proc report the wrong error."""
     try:
         yield
     except FileNotFoundError as error:
@@ -286,7 +286,7 @@ def _make_parent(path: Path) -> None:
 
 
 def _choose_partial(path: Path) -> Path:
-    """Return the path at which `path` is written first; remove what killed processes left there."""
+    """Return the temporary path for `path`; remove temporary files that killed processes left there."""
     left = re.compile(rf"\.{re.escape(path.name)}\.(?:old\.)?(\d+)\.partial")
     for stale in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
         named = left.fullmatch(stale.name)

@@ -178,7 +178,7 @@ FAULTS = {
         lambda raw: _remap(raw, np.transpose),
         "mask_sides_swapped",
         "stop",
-        "as high as its image is wide",
+        "have the height and width of their images swapped",
         "transpose the masks",
     ),
     "mask all void": (
@@ -213,28 +213,28 @@ FAULTS = {
         lambda raw: _remap(raw, lambda mask: AS_COLOURS[mask]),
         "masks_are_rgb",
         "stop",
-        "coloured pictures (RGB), not ids; it holds 4 colours",
+        "coloured pictures (RGB), not ids; it has 4 colours",
         "encoding: rgb",
     ),
     "masks interpolated": (
         lambda raw: _remap(raw, _smear),
         "masks_are_interpolated",
         "stop",
-        "lie only on borders between others",
+        "occur only on borders between other ids",
         "nearest neighbour",
     ),
     "masks of the sample before": (
         lambda raw: _shift(raw, -1),
         "masks_are_shifted",
         "stop",
-        "fits the mask of the sample after it",
+        "fit the mask of the sample after them",
         "pair files by name",
     ),
     "masks of the sample after": (
         lambda raw: _shift(raw, 1),
         "masks_are_shifted",
         "stop",
-        "fits the mask of the sample before it",
+        "fit the mask of the sample before them",
         "pair files by name",
     ),
     "copy of an image in another split": (
@@ -249,14 +249,14 @@ FAULTS = {
         "image_looks_like_another",
         "warn",
         "looks like s01 (the same bytes)",
-        "look at them",
+        "compare the images",
     ),
     "nearly the same image in another split": (
         lambda raw: _altered(raw, source="images/s04.png", target="images/s00.png"),
         "image_looks_like_another",
         "warn",
         "looks like s04 (test)",
-        "copies across splits",
+        "copies in two splits",
     ),
     "images that a mirror extracts twice": (
         lambda raw: [
@@ -265,7 +265,7 @@ FAULTS = {
         "image_looks_like_another",
         "warn",
         "looks like s06 (the same bytes), s07 (the same bytes)",
-        "look at them",
+        "compare the images",
     ),
     "class lacking in test": (
         lambda raw: [

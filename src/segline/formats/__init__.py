@@ -1,1 +1,1 @@
-"""Strict readers for files that anybody may have written: size and depth are limited, each fault is one clear error."""
+"""Read untrusted files strictly: size and nesting are limited, and each fault gives one clear error."""

@@ -34,7 +34,7 @@ def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Return array name -> shape; check that each array has as many bytes as its header says.
 
     Raises:
-        ValueError: `path` is no ``.npz`` file, or an array is shorter than its header says.
+        ValueError: `path` is not an ``.npz`` file, or an array has fewer bytes than its header says.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -64,7 +64,7 @@ def parse(data: bytes) -> npt.NDArray[Any]:
     """Return the array in the bytes of a ``.npy`` file.
 
     Raises:
-        ValueError: they are no such file, or fewer than the header says.
+        ValueError: `data` is not a ``.npy`` file, or has fewer bytes than the header says.
     """
     try:
         _read_shape(io.BytesIO(data), size=len(data))

@@ -1,4 +1,4 @@
-"""Read JSON strictly: no NaN, no duplicate keys, no nesting without end."""
+"""Read JSON strictly: refuse NaN, duplicate keys and too deep nesting."""
 
 import json
 import math
@@ -14,8 +14,8 @@ def loads(text: str | bytes) -> Any:
     """Parse JSON.
 
     Raises:
-        ValueError: it is no JSON, is not UTF-8, has a duplicate key, holds NaN, infinity or an integer of thousands
-            of digits, or is nested deeper than Python can follow.
+        ValueError: `text` is not JSON, is not UTF-8, has a duplicate key, contains NaN, infinity or an integer of
+            thousands of digits, or is nested deeper than Python's recursion limit allows.
     """
     try:
         return json.loads(
@@ -29,7 +29,7 @@ def read(path: Path, *, remedy: str) -> Any:
     """Return the content of a JSON file that Segline wrote.
 
     Raises:
-        DataError: it cannot be read, or is no JSON.
+        DataError: the file cannot be read, or is not JSON.
     """
     try:
         return loads(read_bytes(path, limit=JSON_BYTES))

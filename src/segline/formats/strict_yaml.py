@@ -1,7 +1,8 @@
-"""Read YAML strictly, for settings: one document of plain values, whose keys are text.
+"""Read YAML settings strictly: one document of plain values with text keys.
 
-PyYAML builds values by recursion and follows every alias. Its parser yields events without recursion. So depth,
-number and length of the values are limited at the events, before anything is built from them.
+PyYAML builds values recursively and expands every alias, so a small hostile file can exhaust the memory. Its parser
+yields events without recursion. Depth, number and length of values are therefore checked on these events, before
+any value is built.
 """
 
 import re
@@ -20,7 +21,7 @@ MAX_CHARACTERS = 1 << 18
 MAX_TEXT_CHARACTERS = 1 << 14
 MAX_NUMBER_CHARACTERS = 64
 MAX_VALUES = 10_000
-"""Keys and values; an alias counts as many values as it repeats."""
+"""Limit of keys and values; an alias counts as all values that it repeats."""
 MAX_DEPTH = 32
 
 _PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map"))
@@ -29,7 +30,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
 _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _WRONG_TYPE_ERRORS = ValueError, TypeError, KeyError, AttributeError, OverflowError
-"""What PyYAML raises on a value that does not fit its tag."""
+"""Exceptions of PyYAML for a value that does not fit its tag."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,8 +54,8 @@ def parse(text: str, *, place: object, remedy: str = "correct that line") -> Doc
         remedy: what to do if parsing fails.
 
     Raises:
-        ConfigError: `text` is not one YAML document of plain values, has a duplicate key, or exceeds a limit;
-            the line is named.
+        ConfigError: `text` is not one YAML document of plain values, has a duplicate key, or exceeds a limit. The
+            message contains the line number.
     """
     if len(text) > MAX_CHARACTERS:
         raise ConfigError(place, found=f"{len(text)} characters", expected=f"at most {MAX_CHARACTERS}", remedy=remedy)
@@ -115,11 +116,11 @@ class _Builder(Composer, SafeConstructor, Resolver):  # the bases of PyYAML's ow
 
 @dataclass
 class _Part:
-    """A value or collection of the document: what an alias of it repeats.
+    """Value or collection of the document, with the size that an alias of it repeats.
 
     Args:
-        values: keys and values in it, itself included.
-        height: levels in it, itself included.
+        values: number of keys and values in it, itself included.
+        height: number of nesting levels in it, itself included.
         closed: whether its end has been parsed.
     """
 
@@ -133,7 +134,7 @@ def _limited_events(text: str) -> Iterator[yaml.Event]:
     """Yield the events of `text`, up to the first that exceeds a limit.
 
     Raises:
-        MarkedYAMLError, ReaderError: one does, or `text` is no YAML.
+        MarkedYAMLError, ReaderError: an event exceeds a limit, or `text` is not YAML.
     """
     anchors: dict[str, _Part] = {}
     opened = [_Part(None)]
@@ -209,7 +210,7 @@ def _check_text(event: yaml.ScalarEvent) -> None:
 
 
 def _check_keys(node: yaml.Node, place: object) -> None:
-    """Refuse keys that are not text, on which PyYAML fails, and duplicate keys, of which it would take the last."""
+    """Refuse keys that are not text (PyYAML fails on them), and duplicate keys (PyYAML silently uses the last one)."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             _check_keys(item, place)

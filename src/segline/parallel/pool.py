@@ -1,7 +1,7 @@
 """Run per-sample work on several processes, and work on files on several threads.
 
-Per-sample work runs on a pool of processes on this machine, unless `using` replaces it, for example by that of a
-Dask cluster (``client.get_executor()``) if the raw and prepared folders are on a shared disk::
+Per-sample work runs on a pool of processes on this machine. `using` replaces the pool, for example by the executor
+of a Dask cluster (``client.get_executor()``) if the raw and prepared folders are on a shared disk::
 
     with parallel.using(client.get_executor()):
         validate(...)
@@ -43,7 +43,7 @@ _starting = threading.Lock()
 
 @contextmanager
 def using(executor: Executor) -> Iterator[None]:
-    """Run all per-sample work in the context on `executor`; do not close it."""
+    """Run all per-sample work inside the ``with`` block on `executor`, which is not closed."""
     token = _replacement.set(executor)
     try:
         yield
@@ -53,10 +53,10 @@ def using(executor: Executor) -> Iterator[None]:
 
 @contextmanager
 def processes(workers: int) -> Iterator[Executor]:
-    """Start a pool of processes; end them when the context ends, for whatever reason.
+    """Start a pool of processes; they end when the context ends, also after an exception.
 
-    They ignore Ctrl-C, on which the parent acts, and end with the parent even if it is killed. Functions that
-    they call must be importable: they cannot be defined in the program's main module.
+    The processes ignore Ctrl-C, which only the parent handles. They also end if the parent is killed. Functions that
+    they call must be importable, so they cannot be defined in the program's main module.
     """
     pool = ProcessPoolExecutor(workers, mp_context=_make_context(), initializer=_prepare_worker)
     try:
@@ -76,7 +76,7 @@ def stream_samples(
     """Yield ``function(item)`` in the order of `items`; hold only a few chunks of results in memory.
 
     `function`, items and results must be picklable unless `workers` is 1. An exception of `function` is raised
-    here when its item's turn comes, and work that has not begun is cancelled.
+    here in the position of its item, and work that has not started is cancelled.
 
     Raises:
         SeglineError: a worker process was killed.
@@ -115,7 +115,7 @@ def _compute(
 def stream_files(
     function: Callable[[Item], Result], items: Sequence[Item], *, description: str, report: Report = silent
 ) -> Iterator[Result]:
-    """Yield ``function(item)`` in the order of `items`, computed on up to eight threads that wait for disks."""
+    """Yield ``function(item)`` in the order of `items`, computed on up to eight threads (for disk-bound work)."""
     with showing(report) as progress, ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as executor:
         advance = progress.start(description, len(items))
         for result in executor.map(function, items):
@@ -129,7 +129,7 @@ def _apply(function: Callable[[Item], Result], chunk: Sequence[Item]) -> list[Re
 
 @contextmanager
 def reporting_loss(description: str, *, workers: int) -> Iterator[None]:
-    """Turn the loss of a worker process into a `SeglineError` about `description`."""
+    """Convert the loss of a worker process to a `SeglineError` about `description`."""
     try:
         yield
     except BrokenExecutor as error:
@@ -142,13 +142,13 @@ def reporting_loss(description: str, *, workers: int) -> Iterator[None]:
 
 
 def _make_context() -> BaseContext:
-    context: BaseContext = _Context()  # a new one, so that processes of other code do not change
+    context: BaseContext = _Context()  # a new context, so that processes of other code do not change
     vars(context)["Process"] = _Worker
     return context
 
 
 class _Worker(_Process):
-    """A process that does not import the parent's main module: with Prefect and MLflow that takes 8 s and 250 MB."""
+    """Process that does not import the parent's main module (8 s and 250 MB with Prefect and MLflow)."""
 
     @staticmethod
     def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802
@@ -167,8 +167,9 @@ def _prepare_worker() -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)  # the processes are the parallelism
-    # glibc returns the memory of a sample to the system, and gets it back page by page for the next one: a fifth of
-    # the time of counting a Cityscapes pair. After a block of this size was freed once, glibc keeps twice as much.
+    # By default, glibc returns the memory of a sample to the system, and gets it back page by page for the next one.
+    # This takes a fifth of the time of counting a Cityscapes pair. After a block of this size has been freed once,
+    # glibc keeps twice as much memory.
     np.empty(_KEPT_BYTES, np.uint8)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -158,11 +158,11 @@ def test_a_refused_password_is_told(site: Site, tmp_path: Path, monkeypatch: pyt
 
 ENDURED = {
     # name: (what the first answers are, what is said, ranges asked for)
-    "cut": ([lambda page, name: page.rightly(name, upto=200_000)], "going on after 0.2 MiB", [None, "bytes=200000-"]),
+    "cut": ([lambda page, name: page.rightly(name, upto=200_000)], "resuming after 0.2 MiB", [None, "bytes=200000-"]),
     "cut before a byte came": ([lambda page, name: page.rightly(name, upto=0)], "trying again", [None] * 2),
     "stalled": (
         [lambda page, name: (page.rightly(name, upto=0), page.wfile.flush(), time.sleep(0.8))],
-        "nothing came for 0.3 s",
+        "no bytes received for 0.3 s",
         [None] * 2,
     ),
     "503": ([lambda page, name: page.send_error(503)] * 3, "HTTP 503; trying again", [None] * 4),
@@ -189,7 +189,7 @@ ENDURED = {
     ),
     "changed midway, and its size": (
         [lambda page, name: page.answer(bytes(300_000), upto=200_000)],
-        "300000 bytes in all were announced before",
+        "300000 bytes in all before",
         [None, "bytes=200000-", None],
     ),
     "changed midway": (

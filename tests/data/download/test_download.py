@@ -161,7 +161,7 @@ def test_whole_archives_are_kept_and_strangers_removed(
     download(tiny, source=server.address, root=folder, folder=folder, report=lines.append)
     assert _names(folder) == [SUMS, RECORD, "tiny.zip"]
     assert server.requests == ["/tiny/SHA256SUMS"]
-    assert any("already here" in line for line in lines)
+    assert any("already downloaded" in line for line in lines)
 
 
 def test_an_archive_of_another_source_is_replaced(tiny: Dataset, mirror: Path, folder: Path, whole: bytes) -> None:
@@ -292,7 +292,7 @@ def test_a_password_in_the_address_is_neither_recorded_nor_shown(tiny: Dataset, 
 
 
 def test_an_unknown_kind_of_address_is_told(tiny: Dataset, folder: Path) -> None:
-    with pytest.raises(SourceError, match="an address of kind ftp://"):
+    with pytest.raises(SourceError, match="an address with the unknown scheme ftp://"):
         download(tiny, source="ftp://example.org/mirror", root=folder, folder=folder)
 
 

@@ -45,7 +45,7 @@ def test_a_copy_from_a_folder_goes_on(source, tmp_path):
         copy(source, partial, blocks=2)
     assert partial.stat().st_size == 2 << 20
     lines, digests = copy(source, partial)
-    assert lines == ["source: going on after 2.0 MiB"]
+    assert lines == ["source: resuming after 2.0 MiB"]
     assert digests == transfer.hash_file(source)
     assert partial.read_bytes() == source.read_bytes()
 

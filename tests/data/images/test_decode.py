@@ -185,5 +185,5 @@ def test_masks_with_colours_or_losses_are_refused(picture: Array) -> None:
     sixteen = cv2.imencode(".png", np.full((2, 3), 700, np.uint16))[1].tobytes()
     grey_jpeg = _encoded(_cut_out(picture).convert("L"), "JPEG")
     for data in (_encoded(_cut_out(picture), "PNG"), sixteen, grey_jpeg):
-        with pytest.raises(DataError, match="mask of one 8-bit channel"):
+        with pytest.raises(DataError, match="mask with one 8-bit channel"):
             decode_mask(data, place=PLACE)

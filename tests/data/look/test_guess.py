@@ -95,7 +95,7 @@ def test_of_two_folders_of_masks_the_customary_one_is_taken_and_the_other_told(p
     draw_ids(root, mask="masks_old/{}.png", count=8)
     said = " ".join(project.run("init", str(root)).split())
     assert "10 of 10 samples have image and mask" in said
-    assert "masks are taken from masks, and not from masks_old" in said
+    assert "masks are taken from masks, not from masks_old" in said
     assert project.params()["options"]["folder"]["masks"] == "masks/*.png"
 
 

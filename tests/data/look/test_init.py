@@ -66,7 +66,7 @@ def test_a_folder_in_the_project_is_named_from_there(project):
     draw_ids(project.root / "mine")
     project.run("init", str(project.root / "mine"))
     assert project.params()["options"]["folder"]["path"] == "mine"
-    assert "holds the project itself" in project.run("init", str(project.root), fails=True)
+    assert "contains the project itself" in project.run("init", str(project.root), fails=True)
 
 
 def test_what_a_person_wrote_is_kept_unless_forced(project, tmp_path):
@@ -96,9 +96,12 @@ def test_a_second_folder_is_not_taken_for_the_first(project, tmp_path):
     [
         (lambda root: root.mkdir(), "no pictures; the folder holds no files"),
         (lambda root: None, "no such folder"),
-        (lambda root: draw_ids(root, mask="images/{}.jpg"), "nothing but"),
-        (lambda root: draw_ids(root, mask="masks/{}.jpg", change=as_colours), "is a JPEG, as all masks here"),
-        (lambda root: draw_ids(root, mask="masks/of {}.png"), "an image is images/s00.jpg, a mask masks/of s00.png"),
+        (lambda root: draw_ids(root, mask="images/{}.jpg"), "only images: no picture"),
+        (lambda root: draw_ids(root, mask="masks/{}.jpg", change=as_colours), "is a JPEG, like all masks here"),
+        (
+            lambda root: draw_ids(root, mask="masks/of {}.png"),
+            "one image is images/s00.jpg, and one mask is masks/of s00.png",
+        ),
     ],
 )
 def test_where_a_guess_is_impossible_it_says_what_was_seen_and_what_is_understood(project, tmp_path, plant, said):
@@ -114,7 +117,7 @@ def test_where_a_guess_is_impossible_it_says_what_was_seen_and_what_is_understoo
 def test_folders_whose_names_are_exchanged_are_told_by_their_pixels(project, tmp_path):
     draw_ids(tmp_path / "mine", image="masks/{}.jpg", mask="images/{}.png")
     said = " ".join(project.run("init", str(tmp_path / "mine")).split())
-    assert "against the names" in said
+    assert "which contradict the names" in said
     assert project.params()["options"]["folder"]["images"] == "masks/*.jpg"
 
 
@@ -135,7 +138,7 @@ def test_255_is_taken_for_void_and_a_palette_gives_colours(project, tmp_path):
 
     draw_ids(tmp_path / "mine", change=with_border)
     said = project.run("init", str(tmp_path / "mine"))
-    assert "255 is taken for void" in said
+    assert "is treated as void" in said
     assert table(tmp_path / "mine")["void"] == [255]
     assert table(tmp_path / "mine")["classes"][1]["colour"] == list(COLOURS[1])
     assert project.params()["options"]["folder"]["encoding"] == "palette"
@@ -204,7 +207,7 @@ def test_polygons_that_leave_the_image_and_lines_are_told(project, tmp_path):
     ]
     path.write_text(json.dumps(content))
     said = project.stages("download", "extract")
-    assert "s00.json: 1 outlines leave the image and are cut off" in said
+    assert "s00.json: 1 outlines extend beyond the image and are clipped" in said
     assert "s00.json: a line of 'car' is no area" in said
 
 

@@ -116,12 +116,12 @@ BREAKAGES: dict[str, tuple[Callable[[Path], object], str, str, str]] = {
         lambda raw: _cut(raw / "images/test_0.png"),
         "images/test_0.png",
         "cut short after 50 bytes",
-        "a whole image",
+        "a complete image",
     ),
     "mask_readable": (
         lambda raw: write_png(raw / "masks/test_0.png", np.zeros((6, 9, 3), np.uint8)),
         "masks/test_0.png",
-        "a coloured picture (PNG RGB); it holds 1 colours",
+        "a coloured picture (PNG RGB); it has 1 colours",
         "one 8-bit channel",
     ),
     "sizes_equal": (
@@ -274,7 +274,7 @@ def test_a_malformed_list_is_told(validate: Validate, raw: Path) -> None:
 
     (raw / "annotations").mkdir()
     (raw / "annotations" / "trainval.txt").write_text("only-a-name\n")
-    with pytest.raises(DataError, match="list line that is not oxford_pets's"):
+    with pytest.raises(DataError, match="list line that oxford_pets does not have"):
         validate(DATASET)
 
 
@@ -307,7 +307,7 @@ def test_the_data_docs_need_nothing_but_themselves(validate: Validate, raw: Path
         assert references.found == []
         assert set(references.links) == {"index.html", "gallery.html", "fingerprint.html", "expectations.html"}
         assert not re.search(r"https?://|url\(|@import", text)
-        assert "Every image file is a whole image." in text
+        assert "Every image file is a complete image." in text
         assert "width=device-width" in text
 
 

@@ -156,7 +156,7 @@ def test_each_planted_fault_is_shown(tiny: Dataset, raw: Path, tmp_path: Path) -
     assert order.index("quarantine_small") < order.index("ids_legal") < order.index("sample")
     index = (docs / "index.html").read_text()
     assert 'href="gallery.html"' in index
-    assert "these figures are of the samples that could be used" in (docs / "fingerprint.html").read_text()
+    assert "This page describes the usable samples only" in (docs / "fingerprint.html").read_text()
 
 
 def test_a_shifted_mask_stands_beside_the_one_that_fits(tiny: Dataset, raw: Path) -> None:
@@ -210,7 +210,7 @@ def test_masks_of_foreign_ids_are_shown_as_greys(tiny: Dataset, raw: Path) -> No
     write_png(raw / "masks/test_0.png", mask)
     page = Page(_gallery(tiny, raw, [_check(tiny, raw, "ids_legal", "test_0")]))
     (_, _), (name, shown) = page.pictures["ids_legal"]
-    assert name == "test_0 (test): mask, its ids 120, 250 as greys"
+    assert name == "test_0 (test): mask, ids 120, 250 as grey levels"
     assert shown[: shown.shape[0] // 2 - 4].mean() < 40
     assert shown[shown.shape[0] // 2 + 4 :].mean() > 215
 

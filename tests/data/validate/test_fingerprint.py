@@ -153,7 +153,7 @@ def test_flips_follow_what_is_declared_and_what_is_seen(tiny: Dataset, raw: Path
     assert found["up_down"]["overlap"]["value"] < 0.2
     assert found["up_down"]["by_class"]["sky"] == 0
     ruled_out = _fingerprint(dataclasses.replace(tiny, mirrored=False), raw)["symmetry"]["left_right"]
-    assert (ruled_out["legal"], ruled_out["why"]) == (False, "the dataset rules it out")
+    assert (ruled_out["legal"], ruled_out["why"]) == (False, "the dataset declares it implausible")
 
 
 def test_a_sample_stays_small_whatever_its_pixels() -> None:

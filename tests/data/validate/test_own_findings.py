@@ -26,8 +26,8 @@ def test_binary_masks_where_0_and_1_were_declared(judged, tmp_path):
     draw_ids(tmp_path / "mine", change=as_binary)
     said = judged("classes:\n  - {id: 0, name: background}\n  - {id: 1, name: road}\n")
     assert "masks hold only 0 and 255: they are black-and-white pictures" in said
-    assert f"in {tmp_path}/mine/classes.yaml give the class that is white the id 255" in said
-    assert "ids_legal fails too: masks_are_binary explains it" in said
+    assert f"in {tmp_path}/mine/classes.yaml give the white class the id 255" in said
+    assert "ids_legal also fails; masks_are_binary explains its findings" in said
     judged("classes:\n  - {id: 0, name: background}\n  - {id: 255, name: foreground}\n", fails=False)
 
 
@@ -41,7 +41,7 @@ def test_folders_that_are_exchanged_are_called_so(judged, tmp_path, kind, colour
     encoding = "rgb" if coloured else "ids"
     said = judged(table, images="masks/*.png", masks=f"images/*.{kind}", encoding=encoding)
     assert "images and masks are swapped" in said
-    assert "exchange `images` and `masks` under options.folder in params.yaml" in said
+    assert "swap `images` and `masks` under options.folder in params.yaml" in said
     assert "1 blocking" in said or "2 blocking" in said
     judged(table, fails=False, images=f"images/*.{kind}", masks="masks/*.png", encoding=encoding)
 
@@ -66,7 +66,7 @@ def test_coloured_masks_that_were_resized_with_interpolation(judged, tmp_path):
     said = judged(table.replace("car}", "car, colour: [0, 0, 142]}"), encoding="rgb")
     assert "masks hold colours between those of the class table" in said
     assert "nearest neighbour" in said
-    assert "mask_readable fails too: masks_are_interpolated explains it" in said
+    assert "mask_readable also fails; masks_are_interpolated explains its findings" in said
 
 
 def test_masks_shifted_by_one(judged, tmp_path):
@@ -76,12 +76,12 @@ def test_masks_shifted_by_one(judged, tmp_path):
         save(tmp_path / f"mine/masks/s{(number + 1) % len(masks):02}.png", mask)
     said = judged()
     assert "masks are shifted by one sample" in said
-    assert "give each mask its own image's name" in said
+    assert "give each mask the name of its image" in said
 
 
 def test_sides_that_are_swapped(judged, tmp_path):
     draw_ids(tmp_path / "mine", change=lambda mask: np.ascontiguousarray(mask.T))
-    assert "each mask is as high as its image is wide" in judged()
+    assert "masks have the height and width of their images swapped" in judged()
 
 
 def test_what_is_alone_is_a_finding_and_not_silence(judged, tmp_path):

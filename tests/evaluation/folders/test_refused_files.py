@@ -166,7 +166,7 @@ def test_names_that_would_move_the_cursor_or_end_the_line_are_shown_escaped(root
 def test_a_photograph_is_known_by_its_colours(root):
     pixels = np.random.default_rng(3).integers(0, 256, (80, 90, 3), dtype=np.uint8)
     write_png(root / "prediction" / "image_0.png", pixels)
-    assert "more than 4096 colours, as photographs do" in refused(root)
+    assert "more than 4096 colours, like a photograph" in refused(root)
 
 
 def test_predictions_of_other_names_are_told_what_they_should_be_called(root):

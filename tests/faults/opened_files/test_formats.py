@@ -81,7 +81,7 @@ def test_a_format_that_is_not_documented_is_refused_by_name(tmp_path, ghostscrip
     path = tmp_path / "a.png"
     path.write_bytes(data)
     for read in (read_image, read_mask):
-        with pytest.raises(DataError, match=f"an image in the format {form}, by its first bytes") as caught:
+        with pytest.raises(DataError, match=f"an image in the format {form}, according to its first bytes") as caught:
             read(path)
         assert "JPEG, PNG, GIF, BMP, TIFF or WebP" in caught.value.expected
         assert "convert it" in caught.value.remedy
@@ -153,7 +153,7 @@ def test_the_limits_are_settings(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="600 pixels"):
         read_image(path)
     monkeypatch.setenv("SEGLINE_IMAGE_BYTES", "20")
-    with pytest.raises(DataError, match="more than 20 bytes, the limit that SEGLINE_IMAGE_BYTES sets") as caught:
+    with pytest.raises(DataError, match=r"more than the limit of 20 bytes \(set by SEGLINE_IMAGE_BYTES\)") as caught:
         read_image(path)
     assert "SEGLINE_IMAGE_BYTES" in caught.value.remedy
     for text in ("0", "-1", "1e9", "much"):

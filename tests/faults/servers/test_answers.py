@@ -72,12 +72,12 @@ ENDURED = {
     # name: (what plants it, what is said, the ranges that are asked for, None for the whole)
     "cut once": (
         at_first(1, lambda server, request: request.rightly(upto=40_000)),
-        "going on after",
+        "resuming after",
         [None, "bytes=40000-"],
     ),
     "cut again and again": (
         always(lambda server, request: request.rightly(upto=3_000)),
-        "going on after",
+        "resuming after",
         [None] + [f"bytes={start}-" for start in range(3_000, 100_500, 3_000)],
     ),
     "cut, and it knows no ranges": (
@@ -92,7 +92,7 @@ ENDURED = {
     ),
     "cut, and it never has a validator": (
         lambda server, request, number: _unmarked(server, request, upto=40_000 if number == 1 else None),
-        "going on after",
+        "resuming after",
         [None, "bytes=40000-"],
     ),
     "the file changes, and it never has a validator": (
@@ -118,8 +118,8 @@ ENDURED = {
         "HTTP 503; trying again",
         [None, None],
     ),
-    "stalls once": (at_first(1, _stalling), "nothing came for 0.25 s", [None, "bytes=1000-", None]),
-    "drips once": (at_first(1, _drip), "bytes came in", None),
+    "stalls once": (at_first(1, _stalling), "no bytes received for 0.25 s", [None, "bytes=1000-", None]),
+    "drips once": (at_first(1, _drip), "bytes received in", None),
     "the file changes, and so does its ETag": (
         at_first(1, lambda server, request: _old_half(server, request, etag='"0"')),
         "trying again",
@@ -134,7 +134,7 @@ ENDURED = {
     ),
     "the file changes under one ETag": (
         at_first(1, lambda server, request: _old_half(server, request, etag='"1"')),
-        "pieced together from several answers; once more from the start",
+        "after a resumed download; downloading once more from the start",
         [None, "bytes=40000-", None],
     ),
     "a range refused with 416": (
@@ -149,7 +149,7 @@ ENDURED = {
                 b"x", {"Content-Range": "bytes 40000-40000/40001", "ETag": '"1"'}, status=206
             )
         ),
-        "bytes in all were announced before, 40001 now",
+        "bytes in all before, and 40001 now",
         [None, "bytes=40000-", None],
     ),
     "a range without a Content-Range": (
@@ -197,31 +197,37 @@ TOLD = {
         always(lambda server, request: request.send_error(500)),
         SourceError,
         "could not be read in 4 attempts: HTTP 500",
-        "the whole file",
+        "the complete file",
         "check that the server is up",
     ),
     "416 always": (
         always(lambda server, request: request.answer(b"", status=416)),
         SourceError,
         "in 4 attempts: HTTP 416",
-        "the whole file",
+        "the complete file",
         "",
     ),
     "no HTTP": (always(_raw(b"hello\r\n\r\n")), SourceError, "in 4 attempts: RemoteProtocolError", "", "reachable"),
-    "stalls always": (always(_stalling), SourceError, "nothing came for 0.25 s", "the whole file", "proxy, firewall"),
-    "a byte now and then": (always(_drip), SourceError, "bytes came in", "the whole file", ""),
+    "stalls always": (
+        always(_stalling),
+        SourceError,
+        "no bytes received for 0.25 s",
+        "the complete file",
+        "proxy, firewall",
+    ),
+    "a byte now and then": (always(_drip), SourceError, "bytes received in", "the complete file", ""),
     "a byte each time": (
         always(lambda server, request: request.rightly(upto=1)),
         SourceError,
         "in 4 attempts",
-        "the whole file",
-        "goes on where it stopped",
+        "the complete file",
+        "it resumes the download",
     ),
     "more announced than sent": (
         always(lambda server, request: request.answer(server.content, length=len(server.content) + 9)),
         SourceError,
         "in 4 attempts",
-        "the whole file",
+        "the complete file",
         "",
     ),
     "less announced than there is": (
@@ -229,7 +235,7 @@ TOLD = {
         ChecksumError,
         "sha256",
         "sha256",
-        "copy both anew",
+        "copy both into the mirror again",
     ),
     "a redirect to itself": (
         always(lambda server, request: request.answer(b"", {"Location": PLACE}, status=302)),
@@ -251,7 +257,7 @@ TOLD = {
         ChecksumError,
         f"sha256 {hashlib.sha256(b'another').hexdigest()}",
         "sha256",
-        "damaged or old",
+        "damaged or outdated",
     ),
     "another end under one ETag, twice": (
         lambda server, request, number: (
@@ -266,7 +272,7 @@ TOLD = {
         ChecksumError,
         "sha256",
         "sha256",
-        "damaged or old",
+        "damaged or outdated",
     ),
 }
 SUMS_TOLD = {
@@ -278,7 +284,7 @@ SUMS_TOLD = {
     "two digests for one": (
         b"d" * 64 + b"  tiny.zip\n" + b"e" * 64 + b"  tiny.zip\n",
         "a second digest for tiny.zip",
-        "one line a file",
+        "lines of 64 hex digits, two spaces and a file name",
         "sha256sum",
     ),
     "other archives only": (b"d" * 64 + b"  other.zip\n", "it lists other.zip", "tiny.zip", "official name"),

@@ -67,7 +67,7 @@ def test_a_body_without_end_stops_before_the_disk_is_full(project: Project, monk
     monkeypatch.setattr(transfer, "ROOM_EVERY", 100_000)
     before = project.state()
     project.server.fault = always(endless)
-    with pytest.raises(StorageError, match="for what is still to come"):
+    with pytest.raises(StorageError, match="for the rest of the download"):
         project.bring()
     assert project.state() == before
     assert project.parts() == []
@@ -76,7 +76,7 @@ def test_a_body_without_end_stops_before_the_disk_is_full(project: Project, monk
 def test_room_is_looked_for_before_the_first_byte(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     before = project.state()
     monkeypatch.setattr(storage, "SPARE", 1 << 60)
-    with pytest.raises(StorageError, match=r"for the archives still to come.*\n  remedy: free some space"):
+    with pytest.raises(StorageError, match=r"for the missing archives.*\n  remedy: free some space"):
         project.bring()
     assert project.server.ranges == []
     assert project.state() == before
@@ -92,8 +92,8 @@ def test_two_downloads_at_once_bring_it_once(project: Project) -> None:
         first, second = executor.map(lambda _: project.bring(), range(2))
     assert project.server.ranges == [None]
     assert (project.folder / "tiny.zip").read_bytes() == project.new
-    assert sum("another download is at work here" in line for line in first + second) == 1
-    assert sum("already here" in line for line in first + second) == 1
+    assert sum("another download into this folder is running" in line for line in first + second) == 1
+    assert sum("already downloaded" in line for line in first + second) == 1
 
 
 def test_a_proxy_of_the_environment_is_used(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

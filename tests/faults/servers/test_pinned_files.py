@@ -65,7 +65,7 @@ def test_a_repository_packed_anew_keeps_its_pin_until_its_content_changes(projec
 def test_a_page_in_place_of_a_first_seen_archive_is_not_pinned(project: Project) -> None:
     project.server.fault = always(lambda server, request: request.answer(b"<!DOCTYPE html>Log in", {"ETag": '"1"'}))
     before = project.state()
-    with pytest.raises(SourceError, match=r"starts with b'<!DOCTYPE html>.*\n  remedy: see with a browser"):
+    with pytest.raises(SourceError, match=r"starts with b'<!DOCTYPE html>.*\n  remedy: open the address in a browser"):
         project.bring(published(project), "official")
     assert not (project.root / "pins.yaml").exists()
     assert project.state() == before

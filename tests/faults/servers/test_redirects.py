@@ -69,7 +69,7 @@ def test_a_redirect_to_another_protocol_is_refused_by_name(project: Project, loc
     project.server.fault = always(lambda server, request: request.answer(b"", {"Location": location}, status=302))
     with pytest.raises(SourceError, match=rf"redirects to a {location.partition(':')[0].lower()}: address") as caught:
         project.bring()
-    assert "name the address that it redirects to" in caught.value.remedy
+    assert "set `source` to the address that it leads to" in caught.value.remedy
     assert project.server.ranges == [None]  # it is not tried again
 
 

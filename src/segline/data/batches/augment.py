@@ -1,12 +1,12 @@
 """Augment training crops with Albumentations. Only this module imports it.
 
-2.0.8 is its last release under the MIT licence, so a successor would change this module alone.
+2.0.8 is its last release under the MIT licence. To replace the library, change only this module.
 """
 
 import os
 from typing import Any
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # on import it would ask the network for a newer release
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # otherwise its import checks the network for a newer release
 
 import albumentations as A
 import cv2
@@ -17,11 +17,13 @@ from segline.core.labels import VOID, Image, Mask
 
 
 class Augmenter:
-    """Flips, scales, crops and, with growing strength, turns and recolours; masks are filled with void.
+    """Augmentation of one image and its mask: flip, scale, crop and, with growing strength, rotate and change colours.
+
+    Areas outside the image become void in the mask.
 
     Args:
         crop: height and width of the result, pixels.
-        strength: 0 (flips, scales and crops) to 1; only for the kind ``scaled``.
+        strength: 0 (only flips, scaling and crops) to 1 (strongest); used only by the kind ``scaled``.
         mirrored: whether left and right may be swapped.
         upended: whether up and down may be swapped.
         kind: the kind of augmentation; None for ``scaled``.
@@ -43,7 +45,7 @@ class Augmenter:
         )
         transforms = [*flips, *_make_transforms(crop, strength, chosen)]
         self._compose = A.Compose(transforms)
-        # A pixel to centre on costs a tenth of the time, so only those crops pay for it.
+        # Centred crops need a tenth more time, so they have a pipeline of their own.
         self._around = A.Compose(transforms, keypoint_params=A.KeypointParams(format="xy", remove_invisible=False))
 
     @property
@@ -60,8 +62,8 @@ class Augmenter:
         Args:
             image: uint8 (h, w, 3).
             mask: uint8 (h, w).
-            centre: row and column that the crop is centred on, as near as the image's border allows;
-                None for a crop anywhere.
+            centre: row and column of the crop's centre, as far as the image border allows; None for a random
+                position.
 
         Returns:
             uint8 (H, W, 3) and uint8 (H, W) of the crop's size.
@@ -77,7 +79,7 @@ class Augmenter:
 
 
 class RandomCropAround(A.RandomCrop):
-    """Crops around the first keypoint, where earlier transforms have moved it; at random where none is given."""
+    """Crop around the first keypoint, as moved by earlier transforms; crop at random if there is no keypoint."""
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """Choose the corners of the crop."""
@@ -87,10 +89,10 @@ class RandomCropAround(A.RandomCrop):
 
 
 class RandomSizedCropAround(A.RandomSizedCrop):
-    """Crops a random height and resizes it; of an image that is too small a smaller part, never a distorted one."""
+    """Crop a random height and resize it. In an image that is too small, the crop is smaller, but never distorted."""
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """Choose the corners of the crop; Albumentations itself would reach beyond a narrow image."""
+        """Choose the corners of the crop. Albumentations' own choice can exceed a narrow image."""
         rows, columns = params["shape"][:2]
         largest = min(rows, int(columns / self.w2h_ratio))
         height = self.py_random.randint(*(min(side, largest) for side in self.min_max_height))
@@ -129,7 +131,10 @@ def _pad(crop: tuple[int, int], *, position: str) -> A.BasicTransform:
 
 
 def _make_sized(crop: tuple[int, int], heights: tuple[int, int], probability: float) -> list[A.BasicTransform]:
-    """Make the tutorials' `RandomSizedCrop`, or else an unscaled crop, where they squeeze the whole image."""
+    """Make a `RandomSizedCrop` as in Albumentations' tutorials.
+
+    With probability 1 - `probability`, crop without scaling; there, the tutorials distort the whole image instead.
+    """
     sized = RandomSizedCropAround(
         min_max_height=heights,
         size=crop,

@@ -1,10 +1,10 @@
-"""Make batches from prepared splits; a batch depends on seed and step alone.
+"""Make batches from prepared splits. A batch depends only on seed and step.
 
-A batch does not depend on the ones before it: a run resumed at step 700 sees what an undisturbed
-one saw there, and any number of workers may make batches in any order. The workers are a pool of
-`segline.parallel.pool`: on KITTI and Pets it gave 3 to 4 times the crops a second of ``tf.data``
-with ``numpy_function``, 1.9 to 2.6 times those of a Keras ``PyDataset`` (``benchmarks/data.py``), and
-more than Grain with as many processes, which needs five packages more.
+A batch does not depend on earlier batches. So a run resumed at step 700 gets the same batches as an uninterrupted
+run, and any number of workers can make batches in any order. The workers are a pool of `segline.parallel.pool`. On
+KITTI and Pets this made 3 to 4 times as many crops per second as ``tf.data`` with ``numpy_function``, 1.9 to 2.6
+times as many as a Keras ``PyDataset`` (``benchmarks/data.py``), and more than Grain with the same number of
+processes; Grain also needs five more packages.
 """
 
 import math
@@ -38,11 +38,11 @@ class Crops:
     """Augmented training batches by global step.
 
     Args:
-        split: every sample of it is drawn once per pass; each pass has its own order.
+        split: each pass uses every sample once, in a new random order.
         augmenter: makes the crops.
         batch: samples per batch.
-        seed: together with the step, it determines everything.
-        rare: share of the crops that are centred on a pixel of a rare class, where the sample has one.
+        seed: seed and step together determine a batch.
+        rare: share of the crops that are centred on a pixel of a rare class, if the sample has one.
 
     Raises:
         ValueError: the split is empty.
@@ -92,16 +92,16 @@ class Crops:
     def _make_crop(self, place: int) -> tuple[Images, Masks]:
         index = self._find_sample(place)
         seed, *draws = (int(word) for word in np.random.SeedSequence([self._seed, place]).generate_state(3))
-        # Every n-th crop, not one in n by chance: the share holds in each stretch of training.
+        # Centre every n-th crop instead of choosing at random, so that the share is exact in every part of training.
         centred = int((place + 1) * self._rare) > int(place * self._rare)
         centre = self._find_rare_pixel(index, draws) if centred else None
         return self._augmenter(self._split.image(index), self._split.mask(index), seed=seed, centre=centre)
 
     def _find_rare_pixel(self, index: int, draws: list[int]) -> tuple[int, int] | None:
-        """Choose a pixel, as row and column, of one of the sample's rare classes; all of these are equally likely.
+        """Choose a pixel (row, column) of one of the sample's rare classes; each class is equally likely.
 
-        As nnU-Net forces foreground into a third of its patches (Isensee et al. 2021,
-        doi:10.1038/s41592-020-01008-z), from a table that was made beforehand.
+        nnU-Net forces foreground into a third of its patches in a similar way (Isensee et al. 2021,
+        doi:10.1038/s41592-020-01008-z). The pixels come from a table that the prepare stage made.
         """
         places = self._split.places(index)[self._classes]
         places = places[places[:, 0] >= 0]
@@ -111,12 +111,12 @@ class Crops:
         return divmod(flat, self._split.size(index)[1])
 
     def _find_sample(self, place: int) -> int:
-        """Return the sample that is drawn at `place`, counted from 0 over the whole training."""
+        """Return the index of the sample for crop number `place`, counted from 0 over the whole training."""
         number, position = divmod(place, len(self._split))
         return int(self._shuffle(number)[position])
 
     def _shuffle(self, number: int) -> npt.NDArray[np.int64]:
-        """Return the order of pass `number`; the last two are kept, because a batch may reach over two passes."""
+        """Return the order of samples in pass `number`. Two orders are cached, because a batch may span two passes."""
         order = self._orders.get(number)
         if order is None:
             order = np.random.default_rng([self._seed, number]).permutation(len(self._split))
@@ -127,20 +127,20 @@ class Crops:
 def rare_classes(pixels: list[int]) -> list[int]:
     """List the train ids of classes with fewer pixels than the median of the classes that occur.
 
-    Median frequency balancing weighs the same classes above 1 (Eigen & Fergus 2015, arXiv:1411.4734).
+    These are the classes with a weight above 1 in median frequency balancing (Eigen & Fergus 2015, arXiv:1411.4734).
     """
     occurring = [count for count in pixels if count]
     return [train_id for train_id, count in enumerate(pixels) if 0 < count < np.median(occurring)]
 
 
 class Ahead:
-    """Batches of a `Crops`, made by an executor's processes before they are needed.
+    """Batches of a `Crops`, prefetched by the processes of an executor.
 
-    They equal those that the `Crops` itself makes, from any step on. The processes write them into slots of
-    a file that all of them map: through a pipe, half a megabyte per batch took a third of the time.
+    They are equal to the batches of the `Crops` itself, from any step on. The processes write them into slots of a
+    memory-mapped file. Sending half a megabyte per batch through a pipe took a third of the time.
 
     Args:
-        folder: where that file lies; the caller removes it.
+        folder: folder of that file; the caller removes it.
     """
 
     def __init__(self, crops: Crops, executor: Executor, *, workers: int, folder: Path) -> None:
@@ -152,11 +152,11 @@ class Ahead:
 
     @property
     def _window(self) -> int:
-        """Return how many batches are begun at a time."""
+        """Return the number of batches that are prefetched at a time."""
         return 2 * self._workers + 1
 
     def batch(self, step: int) -> tuple[Images, Masks]:
-        """Return batch number `step`, and begin those after it.
+        """Return batch number `step`, and prefetch the batches after it.
 
         Raises:
             SeglineError: a worker process was killed.
@@ -173,7 +173,7 @@ class Ahead:
             return images.copy(), masks.copy()
 
     def _drop(self, steps: Collection[int]) -> None:
-        """Drop batches that are no longer wanted; wait for those being made, which would write into a slot later."""
+        """Cancel batches that are no longer needed; wait for running ones, which could write into a reused slot."""
         for future in [self._pending.pop(step) for step in steps]:
             if not future.cancel():
                 future.result()
@@ -203,7 +203,7 @@ def _map(path: Path) -> Images:
 
 
 def _reserve(folder: Path, size: int) -> Path:
-    """Write a new file of `size` bytes, so that a later write to its map cannot find the disk full."""
+    """Write a file of `size` zero bytes, so that writes to its memory map cannot fail on a full disk."""
     with reporting_storage(folder), tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
         file.write(bytes(size))
         return Path(file.name)
@@ -221,9 +221,9 @@ def _make_batch(crops: bytes, step: int, slots: _Slots, slot: int) -> None:
 
 @contextmanager
 def on_processes(workers: int) -> Iterator[Callable[[Crops], Crops | Ahead]]:
-    """Yield a function that moves a `Crops` to `workers` processes; with 0 it stays in this one.
+    """Yield a function that moves a `Crops` to `workers` processes; with 0 workers, batches are made in this process.
 
-    The processes serve any number of `Crops`, one after the other, and end with the block.
+    The processes can serve several `Crops`, one after the other. They end with the ``with`` block.
     """
     if workers == 0:
         yield lambda crops: crops
@@ -233,10 +233,10 @@ def on_processes(workers: int) -> Iterator[Callable[[Crops], Crops | Ahead]]:
 
 
 class Whole:
-    """Whole images of a split for validation during training; each batch has one padded size.
+    """Batches of whole images for validation during training; all images in a batch have the same padded size.
 
-    Images are padded at the bottom and right to multiples of `multiple`, as `predict` pads them (`pad_image`),
-    their masks with void.
+    Images are padded at the bottom and right to multiples of `multiple`, as in `predict` (`pad_image`). Masks are
+    padded with void.
     """
 
     def __init__(self, split: PreparedSplit, *, batch: int, multiple: int) -> None:
@@ -272,10 +272,10 @@ class Whole:
 
 
 def _move_unlike_second(batches: list[Batch]) -> list[Batch]:
-    """Put the batch that differs from the first in most dimensions second.
+    """Move the batch that differs from the first one in the most dimensions to the second position.
 
-    TensorFlow learns from two unlike inputs which dimensions vary. After two like ones it traces the
-    network again, for a second or more, at every batch that differs in another dimension.
+    TensorFlow learns from the first two different shapes which dimensions vary. If fewer dimensions differ, it traces
+    the network again later, for a second or more, at every batch that differs in another dimension.
     """
     if len(batches) < 3:
         return batches

@@ -1,6 +1,7 @@
-"""Open an address from a byte on: ``http(s)://`` through httpx, which reports more, and all else through fsspec.
+"""Open a remote file at a byte offset: ``http(s)://`` with httpx, all other addresses with fsspec.
 
-Each exception of a client library becomes either a `BrokenOffError`, which may pass, or a `SourceError`.
+httpx gives more detailed errors than fsspec. Every exception of these libraries becomes a `BrokenOffError`, after which
+another attempt may succeed, or a `SourceError`.
 """
 
 import email.utils
@@ -23,7 +24,7 @@ from segline.errors import SourceError
 from segline.reading import open_file, require_regular
 
 TIMEOUT = httpx.Timeout(30.0, read=60.0)
-"""Seconds to connect, and of silence; a long transfer is fine as long as bytes come."""
+"""Seconds to connect, and to wait for the next bytes. The whole transfer may take longer."""
 
 _BLOCK = 1 << 20
 _LASTING_ERRORS = (
@@ -43,11 +44,11 @@ _RETRY_STATUSES = {408, 425, 429}
 
 
 class BrokenOffError(Exception):
-    """Reading broke off for a reason that may pass.
+    """Reading was interrupted; another attempt may succeed.
 
     Args:
         reason: what happened.
-        wait: seconds after which the server wants to be asked again.
+        wait: seconds to wait before the next attempt, as the server asks; 0 if it does not.
     """
 
     def __init__(self, reason: str, *, wait: float = 0.0) -> None:
@@ -56,17 +57,17 @@ class BrokenOffError(Exception):
 
 
 class RefusedRangeError(BrokenOffError):
-    """The server does not resume where it was asked to: the next attempt starts from byte 0."""
+    """The server does not resume at the requested byte; the next attempt must start from byte 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Body:
-    """Bytes that come from an address.
+    """Response body.
 
     Args:
-        start: offset of the first of them in the file.
+        start: offset of the first byte in the file.
         total: size of the whole file in bytes; None if unknown.
-        validator: changes when the file does; empty if the server gives none.
+        validator: identifies the version of the file; empty if the server gives none.
     """
 
     blocks: Iterator[bytes]
@@ -82,11 +83,11 @@ def open_address(
     """Open an address at byte `start` if the file still has this validator, else at byte 0.
 
     Args:
-        authorization: value of the ``Authorization`` header; servers that are redirected to do not get it.
+        authorization: value of the ``Authorization`` header; it is not sent to the targets of redirects.
 
     Raises:
-        BrokenOffError: at once, or while the blocks are read: another attempt may succeed.
-        SourceError: likewise: another attempt will not.
+        BrokenOffError: reading failed, but another attempt may succeed. May also be raised while blocks are read.
+        SourceError: reading failed for good. May also be raised while blocks are read.
     """
     with ExitStack() as stack:
         with _translating_errors(address, shown):
@@ -96,7 +97,7 @@ def open_address(
 
 
 def get_size(address: str, *, shown: str, authorization: str | None = None) -> int | None:
-    """Return the bytes at an address; None if the server does not say, or fails: the copy itself will report that."""
+    """Return the size of a remote file in bytes; None if it is unknown, or if the request fails."""
     try:
         opener = _opener(address)
         with (
@@ -109,17 +110,17 @@ def get_size(address: str, *, shown: str, authorization: str | None = None) -> i
 
 
 def new_client() -> httpx.Client:
-    """Return an HTTP client with this module's time limits, to which a body must be sent uncompressed."""
-    # A .tar.gz that is sent compressed must stay what was digested.
+    """Return an HTTP client with this module's time limits; it asks servers not to compress bodies."""
+    # A .tar.gz must arrive byte by byte as published, or its digest differs.
     return httpx.Client(timeout=TIMEOUT, verify=_certificates(), headers={"Accept-Encoding": "identity"})
 
 
 def read_answer(answer: httpx.Response, *, start: int, validator: str | None, head: bool = False) -> Body:
-    """Read from the headers of an answer what its body is.
+    """Describe the body of an answer by its headers.
 
     Args:
-        start: the byte that was asked for.
-        validator: what the file must still have if the answer starts there; None if the caller knows its digest.
+        start: the requested byte.
+        validator: expected validator of a resumed file; None to skip the check, if the caller knows the digest.
 
     Raises:
         RefusedRangeError: the answer starts elsewhere, or is of another version of the file.
@@ -128,7 +129,7 @@ def read_answer(answer: httpx.Response, *, start: int, validator: str | None, he
     if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
         if not start or answer.headers.get("Content-Range") != f"bytes */{start}":
             raise RefusedRangeError("HTTP 416")
-        # A kill came after the last byte: nothing is missing.
+        # The process was killed after the last byte: the file is complete.
         return Body(blocks=iter(()), start=start, total=start, validator=validator or "")
     answer.raise_for_status()
     begin, total = _read_range(answer)
@@ -157,7 +158,7 @@ def _open_http(address: str, start: int, validator: str, *, head: bool, authoriz
 
 
 def _read_validator(answer: httpx.Response) -> str:
-    """Return the strong ETag, else the time of the last change: a weak ETag may stay when bytes change."""
+    """Return the strong ETag, or else Last-Modified. A weak ETag may stay the same when bytes change."""
     tag: str = answer.headers.get("ETag", "")
     return tag if tag.isascii() and tag.startswith('"') else answer.headers.get("Last-Modified", "")
 
@@ -232,9 +233,9 @@ def _translate(error: Exception, address: str, shown: str) -> Exception:
 
 
 def describe(error: Exception) -> str:
-    """Say what an exception of a client library means."""
+    """Describe an exception of a client library for people."""
     if isinstance(error, httpx.TimeoutException):
-        return f"nothing came for {TIMEOUT.read:g} s ({type(error).__name__})"
+        return f"no bytes received for {TIMEOUT.read:g} s ({type(error).__name__})"
     if isinstance(error, redirects.RefusedRedirectError):
         return str(error)
     return f"{type(error).__name__}: {error}"
@@ -247,7 +248,7 @@ def _may_pass(error: Exception, status: int | None) -> bool:
 
 
 def _lacks_login(error: Exception) -> bool:
-    """Return whether S3's client found no credentials; botocore is an extra, so it is known by name."""
+    """Return whether S3's client found no credentials. Compares class names, because botocore is optional."""
     return type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
 
 
@@ -276,7 +277,7 @@ def _choose_remedy(error: Exception, *, missing: bool) -> str:
     if _lacks_login(error):
         return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (~/.aws)"
     if isinstance(error, redirects.RefusedRedirectError):
-        return "ask the operator of the server; or, if the redirect is right, name the address that it redirects to"
+        return "ask the operator of the server; if you trust the redirect, set `source` to the address that it leads to"
     if missing:
         return "correct `source` in params.yaml, or put the file there"
-    return "check that these credentials, or this user, may read it (README: SEGLINE_SOURCE_TOKEN, or ~/.netrc)"
+    return "check that your user or credentials may read it (see SEGLINE_SOURCE_TOKEN in the README, or ~/.netrc)"

@@ -1,8 +1,8 @@
-"""Fetch archives behind the login of Cityscapes' publisher.
+"""Download archives that need a login at Cityscapes' publisher.
 
-Log in with a form, keep the session's cookies, look up the number of the package, then read its MD5 digest and
-its bytes: the requests of ``cityscapesscripts.download.downloader``. Credentials come from the environment
-(`Dataset.credentials`), never from ``params.yaml``, and are stored nowhere.
+The requests are those of ``cityscapesscripts.download.downloader``: log in with a form, keep the session's cookies,
+look up the number of the package, then read its MD5 digest and its bytes. Credentials come from the environment
+(`Dataset.credentials`), never from ``params.yaml``, and are not stored.
 """
 
 import os
@@ -31,14 +31,14 @@ from segline.progress import Advance, Report
 
 ADDRESS = "https://www.cityscapes-dataset.com/"
 
-_MIRROR = "or put the archives, with a SHA256SUMS, into a mirror folder and name it as `source`"
+_MIRROR = "or put the archives and a SHA256SUMS file into a mirror folder and set `source` to it"
 
 
 def read_credentials(dataset: Dataset) -> tuple[str, str]:
     """Return user name and password from the environment.
 
     Raises:
-        ConfigError: one is not set.
+        ConfigError: a variable is not set.
     """
     missing = [name for name in dataset.credentials if not os.environ.get(name)]
     if missing or len(dataset.credentials) != 2:
@@ -61,22 +61,22 @@ def fetch(
     report: Report,
     stop: threading.Event,
 ) -> Digests:
-    """Write the archive of the name of `partial` into it; resume what an earlier run left there.
+    """Download an archive into the file `partial`; resume an earlier download.
 
     Args:
-        partial: its file name is the archive's.
+        partial: file to fill; its name is the name of the archive.
         track, check, report, stop: as for `segline.data.download.transfer.copy`.
 
     Raises:
         ConfigError: no credentials, or wrong ones.
         SourceError: the publisher cannot be reached, or does not send the archive.
-        ChecksumError: the archive is not what the publisher's MD5, or `check`, says.
+        ChecksumError: the archive differs from the publisher's MD5, or `check` raises it.
     """
     shown, account = ADDRESS + partial.name, read_credentials(dataset)
     published = ""
 
     @contextmanager
-    def open_archive(*, start: int, validator: str) -> Iterator[Body]:  # noqa: ARG001 (the MD5 tells versions apart)
+    def open_archive(*, start: int, validator: str) -> Iterator[Body]:  # noqa: ARG001 (the MD5 is compared instead)
         nonlocal published
         with _translating_errors(partial.name), new_client() as client:
             _log_in(client, *account, dataset=dataset)
@@ -89,7 +89,7 @@ def fetch(
         _check_md5(shown, digests, published)
         check(digests)
 
-    report(f"{shown}: as the account of {dataset.credentials[0]}")
+    report(f"{shown}: downloading with the account in {dataset.credentials[0]}")
     return transfer.copy(
         open_archive, partial, shown=shown, track=track, check=check_both, held=True, report=report, stop=stop
     )
@@ -150,7 +150,7 @@ def _check_md5(shown: str, digests: Digests, published: str) -> None:
             shown,
             found=f"md5 {digests.md5}",
             expected=f"md5 {published}, as published",
-            remedy=f"run the same command again; if the error stays, report it to the publisher, {_MIRROR}",
+            remedy=f"run the same command again; if the error persists, report it to the publisher, {_MIRROR}",
         )
 
 
@@ -171,6 +171,6 @@ def _failure(name: str, reason: str) -> SourceError:
     return SourceError(
         ADDRESS + name,
         found=f"the publisher does not send it: {reason}",
-        expected="the whole archive",
+        expected="the complete archive",
         remedy="check with a browser that this account may download it, then run the same command again, " + _MIRROR,
     )

@@ -1,8 +1,8 @@
 """Download the archives of a dataset into one folder.
 
-They are written to a folder beside it (`wanted.staging`), which keeps partial files between runs. Once all are
-complete and their digests right, they are moved into place. The two record files (`SUMS`, `RECORD`) are written
-last: a folder that has them is complete, and until then it stays as it was.
+Archives are first written to a staging folder beside it (`wanted.staging`), which keeps partial files between runs.
+When all archives are complete and their digests match, they are moved into place. The two record files (`SUMS`,
+`RECORD`) are written last, so a folder that contains them is complete.
 """
 
 import errno
@@ -57,17 +57,17 @@ def download(
 
     Args:
         dataset: its archives are downloaded.
-        source: ``official``, ``sample``, or a mirror; a relative folder counts from `root`.
+        source: ``official``, ``sample``, or a mirror; a relative path is relative to `root`.
         root: the project's folder, which holds ``pins.yaml``.
-        folder: where the archives go; made if missing, and left as it was if anything fails.
+        folder: target folder; created if missing. It does not change if a download fails.
         workers: how many archives are downloaded at the same time.
         report: takes lines for a person; the first one is the licence terms.
 
     Raises:
         SourceError: the source cannot be reached, lacks a file, or sends something that is not an archive.
         ChecksumError: an archive differs from its published digest, or from its pin.
-        ConfigError: the publisher wants a login, and the environment has no right credentials.
-        StorageError: no room or no right to write.
+        ConfigError: the publisher needs a login, and the credentials in the environment are missing or wrong.
+        StorageError: the disk is full, or writing is not permitted.
     """
     report(f"{dataset.name}: {dataset.title}. Terms: {dataset.terms}")
     finding = find_archives(dataset, source=source, root=root, folder=folder, report=report)
@@ -83,14 +83,14 @@ def download(
 
 @contextmanager
 def _locking(folder: Path, report: Report) -> Iterator[None]:
-    """Let one download at a time write to `folder`; the lock lies beside it, because DVC takes every file inside."""
+    """Allow one download at a time into `folder`. The lock file is beside it, because DVC tracks all files inside."""
     with reporting_storage(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder.with_name(f".{folder.name}.lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            report(f"{folder}: another download is at work here; waiting until it ends")
+            report(f"{folder}: another download into this folder is running; waiting until it ends")
             lock.acquire()
     try:
         yield
@@ -101,15 +101,15 @@ def _locking(folder: Path, report: Report) -> Iterator[None]:
 def check_source(
     source: str, *, datasets: Sequence[str], root: Path, archives: Callable[[str], Path] | None = None
 ) -> None:
-    """Check, without downloading an archive, that `source` has `datasets`.
+    """Check that `source` offers `datasets`, without downloading archives.
 
     Args:
-        archives: dataset -> folder of the archives downloaded earlier, to compare with the mirror's lists.
+        archives: dataset -> folder of the archives downloaded earlier, to compare them with the mirror's lists.
 
     Raises:
         SourceError: a mirror, or one of its lists, is missing or unreadable.
         ChecksumError: the mirror's list, or the pins, differ from the archives downloaded from there earlier.
-        ConfigError: the publisher wants a login, and the environment has no credentials; or the pins cannot be read.
+        ConfigError: the publisher needs a login, and the environment has no credentials; or the pins cannot be read.
     """
     if source == "sample":
         return
@@ -124,7 +124,10 @@ def check_source(
 
 
 def _refuse_change(items: Sequence[WantedArchive], earlier: Mapping[str, _Fetched], dataset: str) -> None:
-    """Refuse a mirror's new content, or a new pin: DVC notices a change of `source`, but not of the files there."""
+    """Refuse changed digests in the mirror's list or in the pins.
+
+    DVC notices a change of the setting `source`, but not of the files there.
+    """
     for item in items:
         before = earlier.get(item.name)
         wanted = item.sha256 or (item.pin or "").removeprefix("sha256:")
@@ -135,12 +138,12 @@ def _refuse_change(items: Sequence[WantedArchive], earlier: Mapping[str, _Fetche
                 item.shown,
                 found=f"sha256 {wanted} in {f'its {SUMS}' if item.sha256 else Files.PINS}",
                 expected=f"sha256 {before.sha256}, as downloaded from there earlier",
-                remedy=f"to take the new archive: dvc repro --force --single-item download@{dataset}, then dvc repro",
+                remedy=f"to use the new archive: dvc repro --force --single-item download@{dataset}, then dvc repro",
             )
 
 
 def _remove_others(folder: Path, kept: set[str]) -> None:
-    """Remove everything from `folder` but the names in `kept`."""
+    """Remove everything from `folder` except the names in `kept`."""
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name not in kept:
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
@@ -152,7 +155,7 @@ def _fetch_missing(
     earlier = _read_record(folder)
     fetched = {item: present for item in items if (present := _find_present(item, earlier)) is not None}
     for item in fetched:
-        report(f"{item.name}: already here, its digest is right")
+        report(f"{item.name}: already downloaded, digest verified")
     missing = [item for item in items if item not in fetched]
     if missing:
         _check_room(missing, folder, report)
@@ -161,10 +164,10 @@ def _fetch_missing(
 
 
 def _check_room(items: Sequence[WantedArchive], folder: Path, report: Report) -> None:
-    """Compare the bytes still to come with the free space, before the first byte.
+    """Compare the missing bytes with the free space before the download starts.
 
     Raises:
-        StorageError: they would not fit.
+        StorageError: the free space is too small.
     """
     needed = unpacked = 0
     for item in items:
@@ -173,16 +176,16 @@ def _check_room(items: Sequence[WantedArchive], folder: Path, report: Report) ->
         size = announced or archive.size or archive.about or 0
         needed += max(0, size - transfer.partial_size(item.partial))
         unpacked += members.expected_size(archive, size)
-    room = require_room(folder, needed, purpose="for the archives still to come")
-    report(f"{size_text(needed)} to come, {size_text(room)} free; about {size_text(unpacked)} more when extracted")
+    room = require_room(folder, needed, purpose="for the missing archives")
+    report(
+        f"{size_text(needed)} to download, {size_text(room)} free; about {size_text(unpacked)} more after extraction"
+    )
     if needed + unpacked > room:
-        report(
-            f"note: there is room for the archives, but not for extracting them: free {size_text(unpacked)} before that"
-        )
+        report(f"note: there is room for the archives, but not for extraction: free {size_text(unpacked)} before that")
 
 
 def _read_record(folder: Path) -> Mapping[str, _Fetched]:
-    """Return the record of an earlier download; empty if it is missing or damaged: the archives are then fetched."""
+    """Return the record of an earlier download; empty if it is missing or damaged (all archives are then fetched)."""
     try:
         entries = strict_json.loads(read_text(folder / RECORD))["archives"]
         return {entry["name"]: _Fetched(**entry) for entry in entries}
@@ -191,7 +194,7 @@ def _read_record(folder: Path) -> Mapping[str, _Fetched]:
 
 
 def _find_present(item: WantedArchive, earlier: Mapping[str, _Fetched]) -> _Fetched | None:
-    """Return the archive that is installed or staged already, if it is certainly the wanted one."""
+    """Return the archive if it is already installed or staged, and verified."""
     path = item.whole
     if not path.is_file():
         return None
@@ -249,7 +252,7 @@ def _fetch(
 
 @contextmanager
 def _clearing_a_full_disk(path: Path) -> Iterator[None]:
-    """Remove the partial archive `path` if the disk is full: it may itself be what fills the disk."""
+    """Remove the partial archive `path` if the disk is full, because the archive itself may fill it."""
     try:
         yield
     except (OSError, StorageError) as error:
@@ -259,7 +262,7 @@ def _clearing_a_full_disk(path: Path) -> Iterator[None]:
 
 
 def _install(dataset: Dataset, fetched: Mapping[WantedArchive, _Fetched], folder: Path, *, source: str) -> None:
-    """Move the staged archives into place; old records are removed before that, and new ones are written after it."""
+    """Move the staged archives into place: remove old records first, and write new records last."""
     folder.mkdir(exist_ok=True)
     staged = [item for item in fetched if item.staged.is_file()]
     for name in (SUMS, RECORD) if staged else ():

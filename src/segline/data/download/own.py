@@ -1,6 +1,6 @@
-"""List the user's own files that belong to the dataset, and their SHA-256 digests; copy nothing.
+"""List the files of the user's own dataset with their SHA-256 digests, without copying them.
 
-So the data are copied once, by `segline.data.extract.own`, and not twice.
+`segline.data.extract.own` copies the files, so that they are copied only once.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ from segline.storage import atomic_folder, size_text
 
 
 def download(options: Options, *, root: Path, folder: Path, report: Report = silent) -> None:
-    """Write a list of the samples and digests of the user's files into `folder`; copy only the class table.
+    """Write the list of samples and the digests of the user's files into `folder`. Copies only the class table.
 
     Raises:
-        ConfigError: ``params.yaml`` or the class table holds an impossible value.
+        ConfigError: ``params.yaml`` or the class table contains an invalid value.
         DataError: the user's folder is missing, its files contradict each other, or a polygon file is wrong.
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
     source = locate(options, root=root)
     within = fence(options, source)
@@ -62,7 +62,7 @@ def _read_class_table(options: Options, source: Path, within: Path | None) -> by
     classes.read(
         path,
         encoding=options.encoding,
-        remedy=f"let `segline init {definition.source_of(options)}` write it, or correct `classes` in params.yaml",
+        remedy=f"create it with `segline init {definition.source_of(options)}`, or correct `classes` in params.yaml",
     )
     return read_bytes(path, limit=TEXT_BYTES, within=within)
 

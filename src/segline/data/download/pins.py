@@ -1,8 +1,8 @@
-"""Pin files whose publisher states no digest: the first download sets the digest that later ones must have.
+"""Pin files whose publisher states no digest: later downloads must have the digest of the first one.
 
-The pins are lines of ``pins.yaml`` at the project's root, one for each address, and are committed: so all who
-work on the project train on the same bytes, or get an error. A pin is ``sha256:`` of the file, or ``content:``
-of the files packed in it, for archives that their server packs at each request.
+``pins.yaml`` at the project's root has one line for each address. It is committed, so everybody in the project trains
+on the same bytes, or gets an error. A pin is ``sha256:`` and the digest of the file. For archives that a server packs
+anew at each request, it is ``content:`` and a digest of the packed files.
 """
 
 import re
@@ -27,7 +27,7 @@ def read(path: Path) -> dict[str, str]:
     """Return address -> pin; empty if there is no file.
 
     Raises:
-        ConfigError: the file is not as `add` writes it.
+        ConfigError: the file is not in the format that `add` writes.
     """
     try:
         text = read_text(path, error=ConfigError)
@@ -60,10 +60,10 @@ def _remedy(path: Path) -> str:
 
 
 def check(address: str, pin: str, *, pinned: str) -> None:
-    """Check that the file at an address still has its pin.
+    """Check that the pin of a downloaded file equals the pin in ``pins.yaml``.
 
     Raises:
-        ChecksumError: it does not.
+        ChecksumError: the pins differ.
     """
     if pin != pinned:
         raise ChecksumError(
@@ -80,7 +80,7 @@ def add(path: Path, seen: Mapping[str, str], *, report: Report) -> None:
 
     Raises:
         ConfigError: the pins cannot be read.
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
     if not seen.keys() - read(path).keys():
         return

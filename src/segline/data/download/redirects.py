@@ -1,6 +1,6 @@
-"""Follow redirects: never to another protocol, nor from a public host into a private network.
+"""Follow redirects safely: never to another protocol, and never from a public host into a private network.
 
-Each redirect is checked against the request before it. A login is sent with the first request alone.
+Each redirect is compared with the request before it. Credentials are sent only with the first request.
 """
 
 import ipaddress
@@ -19,20 +19,20 @@ _LOCAL_NETWORKS = [ipaddress.ip_network(each) for each in ("64:ff9b:1::/48", "fe
 
 
 class RefusedRedirectError(Exception):
-    """A server redirects to a place that it must not redirect to."""
+    """A redirect leads to another protocol, to an invalid address, or into a private network."""
 
 
 @contextmanager
 def send_following(
     client: httpx.Client, request: httpx.Request, *, auth: httpx.Auth | None
 ) -> Iterator[httpx.Response]:
-    """Send `request` and follow redirects; yield the last answer, its body unread.
+    """Send `request` and follow redirects; yield the last answer with unread body.
 
     Raises:
-        RefusedRedirectError: one leads to another protocol, or from a public host to a private one.
+        RefusedRedirectError: a redirect leads to another protocol, or from a public host to a private one.
         httpx.TooManyRedirects: there are more than `MAX_REDIRECTS`.
     """
-    # A hook, because httpx itself fails at some locations, and its error does not name the host.
+    # Use a hook: httpx itself fails on some values of Location, and its error does not name the host.
     client.event_hooks = {"response": [_check_location]}
     for _ in range(MAX_REDIRECTS + 1):
         answer = client.send(request, stream=True, auth=auth)
@@ -69,8 +69,8 @@ def _check_network(origin: httpx.URL, target: httpx.URL) -> None:
 def is_private(host: str) -> bool:
     """Return whether a host is this machine, or in a network that is not part of the internet.
 
-    The system resolves the name, so every spelling that it understands is understood, such as 0x7f.1. A name
-    that cannot be resolved counts as public: behind a proxy, public names cannot be resolved.
+    The system resolves the name, so unusual spellings such as 0x7f.1 are recognised too. A name that cannot be
+    resolved counts as public, because behind a proxy public names cannot be resolved.
     """
     return any(not _is_public(each) for each in resolve(host))
 
@@ -93,5 +93,5 @@ def _is_public(text: str) -> bool:
 
 
 def _embedded_by_nat64(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    """Return the IPv4 address that a NAT64 gateway translates it to (RFC 6052)."""
+    """Return the IPv4 address that a NAT64 gateway translates `address` to (RFC 6052); None if it does not."""
     return ipaddress.IPv4Address(address.packed[-4:]) if address in ipaddress.IPv6Network("64:ff9b::/96") else None

@@ -1,6 +1,6 @@
 """Read the login for a mirror from the environment: a token, or a user name and a password.
 
-It is sent to the mirror that ``source`` names, and to nobody else: not to the publishers, and not to servers
+The login is sent only to the mirror that ``source`` names. It is not sent to publishers, and not to servers
 that the mirror redirects to (`segline.data.download.address`).
 """
 
@@ -14,10 +14,10 @@ TOKEN, USER, PASSWORD = "SEGLINE_SOURCE_TOKEN", "SEGLINE_SOURCE_USER", "SEGLINE_
 
 
 def read_authorization(source: str) -> str | None:
-    """Return the ``Authorization`` header for a mirror; None if the environment has no login, or it is no web server.
+    """Return the ``Authorization`` header for a mirror; None without a login, or if the mirror is no web server.
 
     Raises:
-        ConfigError: the variables contradict each other, or hold characters that no header can.
+        ConfigError: the variables contradict each other, or contain characters that a header cannot contain.
     """
     if urlsplit(source).scheme.lower() not in {"http", "https"}:
         return None

@@ -1,7 +1,7 @@
-"""Find the archives of a dataset: at the publisher, in a mirror, or in a sample that is drawn first.
+"""Find the archives of a dataset: at the publisher, in a mirror, or in a generated sample.
 
-A mirror holds ``<dataset>/<archive>`` and ``<dataset>/SHA256SUMS``. It may be a folder or a
-``file://``, ``http(s)://`` or ``s3://`` address. The sample is a mirror, too.
+A mirror contains ``<dataset>/<archive>`` and ``<dataset>/SHA256SUMS``. It may be a folder or a
+``file://``, ``http(s)://`` or ``s3://`` address. The sample is generated as a temporary mirror.
 """
 
 import difflib
@@ -26,14 +26,14 @@ _SCHEMES = ("file://", "http://", "https://", "s3://")
 def find_archives(
     dataset: Dataset, *, source: str, root: Path, folder: Path, report: Report = silent
 ) -> Iterator[list[WantedArchive]]:
-    """Find the archives of `dataset` at `source`; a drawn sample is deleted when the context ends.
+    """Find the archives of `dataset` at `source`; a generated sample is deleted when the context ends.
 
     Args:
-        folder: where they will be installed.
+        folder: folder in which the archives will be installed.
 
     Raises:
-        SourceError: a mirror, or its list, is missing or unreadable.
-        ConfigError: the pins cannot be read, or the variables with the mirror's login are wrong.
+        SourceError: a mirror or its list of digests is missing or unreadable.
+        ConfigError: the pins cannot be read, or the environment variables with the mirror's login are wrong.
     """
     if source == "official":
         yield _list_published(dataset, pins.read(root / Files.PINS), folder)
@@ -66,14 +66,14 @@ def _draw_mirror(dataset: Dataset) -> Iterator[str]:
 
 
 def _locate_mirror(source: str, root: Path) -> str:
-    """Return the mirror's address as `segline.data.download.address` takes it."""
+    """Return the mirror's address in the form that `segline.data.download.address` needs."""
     scheme, mark, _ = source.partition("://")
     if not mark:
         return str(root / Path(source).expanduser())
     if scheme + mark not in _SCHEMES:
         raise SourceError(
             source,
-            found=f"an address of kind {scheme}://",
+            found=f"an address with the unknown scheme {scheme}://",
             expected=f"official, sample, a folder, or an address that begins with {', '.join(_SCHEMES)}",
             remedy="correct `source` in params.yaml",
         )
@@ -143,7 +143,7 @@ def _wrong_line(place: str, found: str) -> SourceError:
     return SourceError(
         place,
         found=found,
-        expected="64 hex digits, two spaces and a file name; one line a file",
+        expected="lines of 64 hex digits, two spaces and a file name",
         remedy=f"write it with `sha256sum * > {SUMS}`",
     )
 
@@ -161,5 +161,5 @@ def _check_folder(folder: Path, shown: str) -> None:
         shown,
         found=found,
         expected=f"a folder with the archives and their {SUMS}",
-        remedy="correct `source` in params.yaml, or make the mirror (`segline sample DIR` draws one as an example)",
+        remedy="correct `source` in params.yaml, or create the mirror (`segline sample DIR` creates an example)",
     )

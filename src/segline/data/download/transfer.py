@@ -1,4 +1,4 @@
-"""Copy bytes from an address into a file: hashed on the way, retried, and resumed after a break."""
+"""Download a remote file: compute its digests on the way, retry, and resume after an interruption."""
 
 import functools
 import hashlib
@@ -20,28 +20,28 @@ from segline.storage import require_room, size_text
 Result = TypeVar("Result")
 
 ATTEMPTS = 4
-"""Failed attempts in a row, none of which made progress, after which a copy gives up."""
+"""Number of consecutive failed attempts without progress after which a download fails."""
 
 WAIT = tenacity.wait_exponential(multiplier=0.5, max=20) + tenacity.wait_random(0, 0.5)
 LONGEST_WAIT = 120.0
-"""Seconds. A server that asks for a longer wait is not given it."""
+"""Seconds. Upper limit for the wait that a server asks for."""
 
 WINDOW = 60.0
-"""Seconds over which the average speed must be at least `SLOWEST`: a few bytes now and then are a stall, too."""
+"""Seconds. The average speed over this time must be at least `SLOWEST`; otherwise the transfer counts as stalled."""
 SLOWEST = 1024
 """Bytes a second."""
 
 ROOM_EVERY = 64 << 20
-"""Bytes between two looks at the free space of the disk."""
+"""Bytes between two checks of the free disk space."""
 
 _BLOCK = 1 << 20
 _SMALL_FILE = 16 << 20
 _PROGRESS_PARTS = 1000
-"""An attempt must bring at least this part of the whole file to count as progress: so attempts are bounded, too."""
+"""An attempt makes progress if it fetches at least 1/1000 of the file. This limits the number of attempts."""
 
 
 class Opener(Protocol):
-    """Opens a file at a remote place from a byte on; see `segline.data.download.address.open_address`."""
+    """Function that opens a remote file at a byte offset; see `segline.data.download.address.open_address`."""
 
     def __call__(self, *, start: int, validator: str) -> AbstractContextManager[Body]:
         """Open the file at byte `start` if it still has this validator, else at byte 0."""
@@ -67,25 +67,25 @@ def copy(
     report: Report,
     stop: threading.Event,
 ) -> Digests:
-    """Write a remote file into `partial`; resume where an earlier attempt, or run, broke off.
+    """Download a remote file into `partial`; resume where an earlier attempt or run was interrupted.
 
-    Existing bytes are used only if the remote file still has the validator (strong ETag, else time of the
-    last change) that lies beside `partial`; or, where the server gives none, if `held`. If resumed bytes do
-    not pass `check`, the file is copied once more from the start.
+    Existing bytes are kept only if the remote file still has the validator (strong ETag, or else Last-Modified)
+    that is stored beside `partial`. If the server gives none, they are kept only if `held` is True. If a resumed
+    file does not pass `check`, it is downloaded once more from the start.
 
     Args:
         opener: opens the remote file.
-        partial: file to fill. If the copy fails, it keeps what has come so far.
+        partial: file to fill. If the download fails, it keeps the bytes received so far.
         shown: the address as a person may see it, without secrets.
-        track: called at each attempt with the total size, None if unknown, and the size that is already there.
+        track: called at each attempt with the total size (None if unknown) and the size of the existing bytes.
         check: raises a `DataError` if the file is not the wanted one.
-        held: whether `check` knows the file's digest, so that pieces of two versions cannot pass.
+        held: whether `check` compares a digest that was known before, so that it refuses a mix of two versions.
         report: takes a line before each further attempt.
-        stop: when set, the copy ends with `InterruptedError` at the next block.
+        stop: when set, the download ends with `InterruptedError` at the next block.
 
     Raises:
         SourceError: there is no such file, or `ATTEMPTS` attempts in a row failed without progress.
-        DataError: what `check` raises; `partial` is then removed.
+        DataError: raised by `check`; `partial` is then removed.
         StorageError: the disk is nearly full.
     """
     for last in (False, True):
@@ -98,7 +98,7 @@ def copy(
             remove_partial(partial)
             if last or not growing.pieced:
                 raise
-            report(f"{shown}: {error.found}, pieced together from several answers; once more from the start")
+            report(f"{shown}: {error.found} after a resumed download; downloading once more from the start")
         else:
             return digests
     raise AssertionError("the last attempt returns or raises")
@@ -113,10 +113,10 @@ class _PartialFile:
         self._total: int | None = None
         self._size_at_progress = partial_size(path)
         self.pieced = False
-        """Whether its bytes may be of several versions, or fewer than all."""
+        """Whether the file may mix two versions, or may be incomplete."""
 
     def made_progress(self) -> bool:
-        """Return whether the file grew enough since the last True."""
+        """Return whether the file grew enough since this method last returned True."""
         size = partial_size(self._path)
         enough = _BLOCK if self._total is None else max(1, self._total // _PROGRESS_PARTS)
         if size - self._size_at_progress < enough:
@@ -136,23 +136,23 @@ class _PartialFile:
         """Append the missing bytes.
 
         Raises:
-            BrokenOffError: some did not come.
+            BrokenOffError: some bytes were not received.
         """
         _check_stopped(stop, shown)
         validator = _read_validator(self._path)
         start = partial_size(self._path) if validator or self._held else 0
         with self._removed_on_refusal(), opener(start=start, validator=validator) as body:
             if body.start and self._total not in (None, body.total):
-                raise RefusedRangeError(f"{self._total} bytes in all were announced before, {body.total} now")
+                raise RefusedRangeError(f"the server announced {self._total} bytes in all before, and {body.total} now")
             self._begin(body.start, body.validator)
             if body.start:
-                report(f"{shown}: going on after {size_text(body.start)}")
+                report(f"{shown}: resuming after {size_text(body.start)}")
             self._total = body.total
             self.pieced = bool(body.start) or body.total is None
             self._append(body, advance=track(body.total, body.start), stop=stop, shown=shown)
         digests = self._hashes.result()
         if body.total is not None and digests.size < body.total:
-            raise BrokenOffError(f"{digests.size} of {body.total} bytes came")
+            raise BrokenOffError(f"only {digests.size} of {body.total} bytes received")
         return digests
 
     def _append(self, body: Body, *, advance: Advance, stop: threading.Event, shown: str) -> None:
@@ -163,7 +163,7 @@ class _PartialFile:
                 target.write(block)
                 self._hashes.add(block)
                 if self._hashes.size - room_checked_at > ROOM_EVERY:  # other programs fill the disk, too
-                    require_room(self._path.parent, 0, purpose="for what is still to come")
+                    require_room(self._path.parent, 0, purpose="for the rest of the download")
                     room_checked_at = self._hashes.size
                 advance(len(block))
                 speed.add(len(block))
@@ -179,7 +179,7 @@ class _PartialFile:
     def _begin(self, start: int, validator: str) -> None:
         if start == 0:
             self._hashes = Hashes()
-            self._path.write_bytes(b"")  # before the validator: never old bytes beside a new one
+            self._path.write_bytes(b"")  # before the new validator is written: old bytes must not get it
             _validator_file(self._path).write_text(validator, "utf-8")
         elif self._hashes.size != start:
             self._hashes = _hash_content(self._path)
@@ -187,11 +187,11 @@ class _PartialFile:
 
 def _check_stopped(stop: threading.Event, shown: str) -> None:
     if stop.is_set():
-        raise InterruptedError(f"{shown}: given up, because another archive failed")
+        raise InterruptedError(f"{shown}: cancelled, because another archive failed")
 
 
 class SpeedCheck:
-    """Breaks off a transfer that is slower than `SLOWEST`; a read timeout notices silence alone."""
+    """Interrupt a transfer that is slower than `SLOWEST`. A read timeout would only notice complete silence."""
 
     def __init__(self) -> None:
         self._since, self._bytes = time.monotonic(), 0
@@ -200,14 +200,14 @@ class SpeedCheck:
         """Count `amount` more bytes.
 
         Raises:
-            BrokenOffError: too few came over the last `WINDOW`.
+            BrokenOffError: too few bytes were received in the last `WINDOW` seconds.
         """
         self._bytes += amount
         seconds = time.monotonic() - self._since
         if seconds < WINDOW:
             return
         if self._bytes < seconds * SLOWEST:
-            raise BrokenOffError(f"only {self._bytes} bytes came in {seconds:.0f} s")
+            raise BrokenOffError(f"only {self._bytes} bytes received in {seconds:.0f} s")
         self._since, self._bytes = time.monotonic(), 0
 
 
@@ -240,7 +240,7 @@ def read_small_file(address: str, *, shown: str, report: Report, authorization: 
                         shown,
                         found=f"more than {size_text(_SMALL_FILE)}",
                         expected="a small file",
-                        remedy="open the address and see what the server sends",
+                        remedy="open the address in a browser to see what the server sends",
                     )
         return bytes(content)
 
@@ -285,10 +285,10 @@ def retry(
     made_progress: Callable[[], bool] = lambda: False,
     stop: threading.Event | None = None,
 ) -> Result:
-    """Call `attempt` until it succeeds, with growing waits after a `BrokenOffError`.
+    """Call `attempt` until it succeeds; wait longer after each `BrokenOffError`.
 
     Args:
-        made_progress: whether the failed attempt brought bytes: then attempts are counted anew.
+        made_progress: returns whether the failed attempt received enough bytes; attempts are then counted from 1.
 
     Raises:
         SourceError: `ATTEMPTS` attempts in a row failed without progress.
@@ -321,9 +321,9 @@ def retry(
         raise SourceError(
             shown,
             found=f"could not be read in {ATTEMPTS} attempts: {error}",
-            expected="the whole file",
+            expected="the complete file",
             remedy="check that the server is up and reachable from here (proxy, firewall). Then run the same command: "
-            "it goes on where it stopped",
+            "it resumes the download",
         ) from error
 
 
@@ -340,4 +340,4 @@ def _read_validator(partial: Path) -> str:
         text = _validator_file(partial).read_text("utf-8", errors="replace")
     except FileNotFoundError:
         return ""
-    return text if text.isascii() and text.isprintable() else ""  # a kill may leave anything
+    return text if text.isascii() and text.isprintable() else ""  # a killed process may leave arbitrary bytes

@@ -1,4 +1,4 @@
-"""One archive to fetch: its source, its place on disk, and the digests that it must have."""
+"""Describe one archive to download: its source, its paths on disk, and its expected digests."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,21 +18,21 @@ SUMS = Files.SUMS
 
 
 def staging(folder: Path) -> Path:
-    """Return the folder beside `folder` that its archives are downloaded to; it keeps partial ones between runs."""
+    """Return the staging folder beside `folder`; it keeps partial archives between runs."""
     return folder.with_name(f".{folder.name}.partial")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WantedArchive:
-    """One archive to fetch.
+    """One archive to download.
 
     Args:
-        folder: where it goes once all archives of its dataset are complete.
-        address: where its bytes are; None behind the publisher's login.
-        shown: the same for people and records, without secrets.
-        sha256: digest in the mirror's list; None at the publisher.
+        folder: folder that it is moved to when all archives of its dataset are complete.
+        address: URL or path; None if the publisher needs a login.
+        shown: `address` for messages and records, without secrets.
+        sha256: digest in the mirror's list; None for the publisher.
         pin: digest of the first download, if the publisher states none.
-        authorization: header that the mirror wants; None for none, and for the publisher.
+        authorization: ``Authorization`` header for the mirror; None if it needs none, and for the publisher.
     """
 
     archive: Archive
@@ -50,7 +50,7 @@ class WantedArchive:
 
     @property
     def wants_pin(self) -> bool:
-        """Return whether no other digest than a pin can be known."""
+        """Return whether a pin is the only possible digest: no mirror or publisher states one."""
         return self.sha256 is None and self.archive.md5 is None
 
     @property
@@ -60,17 +60,17 @@ class WantedArchive:
 
     @property
     def origin(self) -> str:
-        """Return a name that differs between sources of different bytes, so that parts of two are never mixed."""
+        """Return a folder name that depends on address and digest, so that parts of two sources are never mixed."""
         return hashlib.sha256(f"{self.shown} {self.sha256}".encode()).hexdigest()[:16]
 
     @property
     def partial(self) -> Path:
-        """Return the path that it is downloaded to."""
+        """Return the path of the incomplete download."""
         return staging(self.folder) / self.origin / self.name
 
     @property
     def staged(self) -> Path:
-        """Return the path at which it waits, complete, for the other archives."""
+        """Return the path of the complete archive in the staging folder, until all archives are complete."""
         return staging(self.folder) / self.origin / f"{self.name}.whole"
 
     @property
@@ -84,11 +84,11 @@ class WantedArchive:
         return self.staged if self.staged.is_file() else self.installed
 
     def pin_of(self, path: Path, sha256: str) -> str:
-        """Return the pin of the file `path`: of its bytes, or of its content if the server packs it at each request."""
+        """Return the pin of the file `path`: of its content if the archive is volatile, else of its bytes."""
         return f"content:{members.digest_content(self.archive, path)}" if self.archive.volatile else f"sha256:{sha256}"
 
     def is_right(self, path: Path, digests: Digests) -> bool:
-        """Return whether `verify` finds no fault."""
+        """Return whether `verify` accepts the file."""
         try:
             self.verify(path, digests)
         except DataError:
@@ -96,11 +96,11 @@ class WantedArchive:
         return True
 
     def verify(self, path: Path, digests: Digests) -> None:
-        """Check the downloaded file `path` against everything that is known of the archive.
+        """Compare the downloaded file `path` with all known digests and sizes of the archive.
 
         Raises:
             ChecksumError: a digest or the size differs.
-            SourceError: no digest was published, and it is no complete archive.
+            SourceError: no digest was published, and the file is not a complete archive.
         """
         official = self.sha256 is None
         expectations: tuple[tuple[Literal["sha256", "md5", "size"], str | int | None], ...] = (
@@ -115,10 +115,10 @@ class WantedArchive:
                     self.shown,
                     found=f"{name} {found}",
                     expected=f"{name} {expected}",
-                    remedy="run the same command again; if the error stays, the publisher has changed the file: "
+                    remedy="run the same command again; if the error persists, the publisher has changed the file: "
                     "report it as an issue of Segline"
                     if official
-                    else f"the archive or {SUMS} beside it is damaged or old: copy both anew into the mirror",
+                    else f"the archive or {SUMS} beside it is damaged or outdated: copy both into the mirror again",
                 )
         if self.wants_pin:
             with self._naming_the_source():
@@ -136,5 +136,5 @@ class WantedArchive:
                 self.shown,
                 found=error.found,
                 expected="a complete archive (the publisher states no digest to compare with)",
-                remedy="see with a browser what the address sends: a login page, or the notice of a proxy?",
+                remedy="open the address in a browser: does it send a login page, or a message of a proxy?",
             ) from error

@@ -1,4 +1,4 @@
-"""Extract archives into one raw folder, which appears whole or not at all."""
+"""Extract archives into one raw folder, completely or not at all."""
 
 from functools import partial
 from pathlib import Path
@@ -12,17 +12,17 @@ from segline.storage import atomic_folder, require_room, size_text
 
 
 def extract(dataset: Dataset, *, archives: Path, folder: Path, report: Report = silent) -> None:
-    """Extract every archive of `dataset` into `folder`, which appears whole or not at all.
+    """Extract every archive of `dataset` into `folder`, completely or not at all.
 
     Raises:
-        ArchiveError: an archive is missing, corrupt, hostile, or lacks the folders it should hold.
-        StorageError: no room or no right to write.
+        ArchiveError: an archive is missing, corrupt, hostile, or lacks an expected folder.
+        StorageError: the disk is full, or writing is not permitted.
     """
     for archive in dataset.archives:
         if (archives / archive.name).exists():
             require_regular(archives / archive.name, error=ArchiveError)
     needed = sum(unpacked_size(archive, archives / archive.name) for archive in dataset.archives)
-    room = _Room(folder, needed)
+    room = _FreeSpace(folder, needed)
     with atomic_folder(folder) as target, showing(report) as progress:
         for archive in dataset.archives:
             path = archives / archive.name
@@ -36,11 +36,11 @@ def extract(dataset: Dataset, *, archives: Path, folder: Path, report: Report = 
             _check_folders(archive, path, target)
 
 
-class _Room:
-    """Room on the disk: extraction stops before the disk is full, however wrong the estimate of the size was."""
+class _FreeSpace:
+    """Free disk space. Extraction stops before the disk is full, even if the size was estimated wrongly."""
 
     def __init__(self, folder: Path, needed: int) -> None:
-        self._require = partial(require_room, folder.parent, purpose="for what is unpacked")
+        self._require = partial(require_room, folder.parent, purpose="for the extracted files")
         self._left = self._require(needed)
 
     def take(self, size: int) -> None:
@@ -49,8 +49,8 @@ class _Room:
             self._left = self._require(size)  # other programs may have freed space
 
 
-def _write(member: Member, folder: Path, room: _Room, own: set[str]) -> None:
-    """Write one member. It may replace files of earlier archives, but none of `own`, those of its own archive."""
+def _write(member: Member, folder: Path, room: _FreeSpace, own: set[str]) -> None:
+    """Write one member. It may replace a file of an earlier archive, but no file of its own archive (`own`)."""
     target = folder / member.name
     if member.blocks is None:
         target.mkdir(parents=True, exist_ok=True)
@@ -58,9 +58,9 @@ def _write(member: Member, folder: Path, room: _Room, own: set[str]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     folded = str(target).casefold()  # some file systems ignore capitals
     if target.is_file() and folded not in own:
-        target.unlink()  # both archives of Cityscapes hold a README
+        target.unlink()  # both archives of Cityscapes contain a README
     own.add(folded)
-    with target.open("xb") as handle:  # never over another member
+    with target.open("xb") as handle:  # fails if another member has the same path
         for block in member.blocks:
             room.take(len(block))
             handle.write(block)

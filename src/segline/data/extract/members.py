@@ -1,9 +1,9 @@
 """Read the members of a zip or tar without trusting its headers.
 
-Refused are absolute paths, paths that lead out of the folder, links, devices, sparse files, encryption,
-duplicate names, names with invisible characters, overlapping members, archives that unpack to far more than
-they may, and archives that are cut short or have foreign bytes around them. Bytes are counted as they are
-read, not as headers claim.
+These are refused: absolute paths, paths that lead out of the folder, links, devices, sparse files, encryption,
+duplicate names, names with invisible characters, overlapping members, archives that unpack to more than a limit,
+truncated archives, and archives with unrelated bytes before or after them. The bytes that are read are counted;
+sizes in headers are not trusted.
 """
 
 import bz2
@@ -27,20 +27,20 @@ from segline.progress import Advance, Report, silent, unseen
 from segline.storage import size_text
 
 MAX_RATIO = 50
-"""Images hardly compress: an archive that unpacks to more than this many times its own size is a bomb."""
+"""Limit of unpacked size / archive size. Images hardly compress, so a larger ratio means a zip bomb."""
 MAX_MEMBERS = 250_000
-"""The largest archive, Cityscapes', has 25,000."""
+"""Limit of the number of members; the largest known archive (Cityscapes) has 25,000."""
 
 _SMALL_ARCHIVE_ALLOWANCE = 1 << 20
-"""Bytes that any archive may unpack to: in very small ones the ratio means nothing."""
+"""Bytes that any archive may unpack to, because the ratio is not meaningful for very small archives."""
 _BLOCK = 1 << 20
 _TAR_BLOCK, _TAR_RECORD = 512, 10_240
 _MAX_HEADER_BYTES = 4 << 20
 _DAMAGE_ERRORS = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
-# The operating system's errors for members that collide or have impossible names; bz2 and gzip give no number.
+# Errors of the operating system for members with colliding or invalid names; those of bz2 and gzip have no errno.
 _BAD_MEMBER_ERRORS = {None, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL}
-_REMEDY = "delete the archive and run the download again; if the error stays, the archive is damaged at its source"
-_HOSTILE_REMEDY = "do not use this archive: get it from the publisher, and tell whoever made the mirror"
+_REMEDY = "delete the archive and run the download again; if the error persists, the archive is damaged at its source"
+_HOSTILE_REMEDY = "do not use this archive: get it from the publisher, and inform the owner of the mirror"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +60,9 @@ def members(archive: Archive, path: Path, *, advance: Advance = unseen, report: 
     """Yield every member of the archive file `path`.
 
     Args:
-        archive: its definition; the unpacked size in it limits the bytes that are read.
-        advance: takes the bytes of the file itself that are done.
-        report: takes a line about names that some file systems cannot tell apart.
+        archive: its definition; its unpacked size limits the bytes that are read.
+        advance: takes the number of processed bytes of the archive file.
+        report: takes a line about names that are equal on some file systems.
 
     Raises:
         ArchiveError: the file is missing, corrupt or hostile.
@@ -86,7 +86,7 @@ def unpacked_size(archive: Archive, path: Path) -> int:
     """Estimate the bytes that the file `path` unpacks to, without unpacking it.
 
     Raises:
-        ArchiveError: it is missing, or no archive.
+        ArchiveError: the file is missing, or is not an archive.
     """
     with reporting_damage(path):
         size = path.stat().st_size
@@ -99,16 +99,16 @@ def unpacked_size(archive: Archive, path: Path) -> int:
 
 
 def expected_size(archive: Archive, size: int) -> int:
-    """Estimate the bytes that `size` bytes of `archive` unpack to: a mirror may hold a part of the publisher's."""
+    """Estimate the unpacked size of an archive file of `size` bytes; in a mirror it may be a part of the original."""
     whole = archive.size or archive.about
     return size if archive.extracted is None or whole is None else size * archive.extracted // whole
 
 
 def check_readable(archive: Archive, path: Path) -> None:
-    """Check that `path` is a complete archive, and not an HTML page about an error.
+    """Check that `path` is a complete archive, and not, for example, an HTML error page.
 
     Raises:
-        ArchiveError: it is not.
+        ArchiveError: it is not a complete archive.
     """
     if not _is_zip(archive):
         digest_content(archive, path)
@@ -124,8 +124,8 @@ def _is_zip(archive: Archive) -> bool:
 def digest_content(archive: Archive, path: Path) -> str:
     """Return a digest of the names and bytes of the files packed in `path`.
 
-    Their order and times do not count, nor does the name of the top folder if there is only one:
-    servers that pack repositories on demand change those.
+    Order and times of the files are ignored, and the name of the top folder if there is only one, because
+    servers that pack repositories on demand change them.
 
     Raises:
         ArchiveError: as for `members`.
@@ -144,7 +144,7 @@ def digest_content(archive: Archive, path: Path) -> str:
 
 @contextmanager
 def reporting_damage(path: Path) -> Iterator[None]:
-    """Turn the libraries' errors about a missing or damaged archive into an `ArchiveError`."""
+    """Convert errors of the libraries about a missing or damaged archive to an `ArchiveError`."""
     try:
         yield
     except FileNotFoundError as error:
@@ -200,12 +200,12 @@ class _Budget:
     def bomb(self) -> ArchiveError:
         size = self._path.stat().st_size
         return _hostile(
-            self._path, f"a bomb: its {size} bytes unpack to more than {size_text(self.limit)}, which is its limit"
+            self._path, f"a bomb: its {size} bytes unpack to more than the limit of {size_text(self.limit)}"
         )
 
 
 class _Names:
-    """Refuses duplicate names, and reports names that are the same on some file systems."""
+    """Refuse duplicate names, and report names that are the same on some file systems."""
 
     def __init__(self, path: Path, report: Report) -> None:
         self._path, self._report = path, report
@@ -216,13 +216,13 @@ class _Names:
         folded = unicodedata.normalize("NFC", str(member.name)).casefold()
         other = self._seen.setdefault(folded, member.name)
         if member.blocks is not None and member.name in self._files:
-            raise _hostile(self._path, f"member {str(member.name)!r} is in it twice")
+            raise _hostile(self._path, f"two members have the name {str(member.name)!r}")
         if member.blocks is not None:
             self._files.add(member.name)
         if other != member.name:
             self._report(
                 f"{self._path.name}: {other} and {member.name} are the same name on file systems that ignore "
-                "capitals or the coding of accents (macOS, Windows): the archive cannot be extracted there"
+                "case or the encoding of accents (macOS, Windows): the archive cannot be extracted there"
             )
 
 
@@ -252,19 +252,19 @@ def _read_zip(path: Path, budget: _Budget, advance: Advance) -> Generator[Member
 
 
 def _check_layout(archive: zipfile.ZipFile, path: Path) -> None:
-    """Check that members do not overlap, and that no bytes are before the first or behind the central directory."""
+    """Check that members do not overlap, and that no bytes precede the first member or follow the central directory."""
     entries = sorted(archive.infolist(), key=lambda entry: entry.header_offset)
     ends = [entry.header_offset for entry in entries[1:]] + [archive.start_dir]
     for entry, end in zip(entries, ends, strict=True):
         if entry.header_offset + 30 + len(entry.orig_filename) + entry.compress_size > end:
             raise _hostile(path, f"member {entry.filename!r} overlaps the next one: a bomb")
     if entries and entries[0].header_offset:
-        raise _damaged(path, f"{entries[0].header_offset} foreign bytes before its first member")
+        raise _damaged(path, f"{entries[0].header_offset} unrelated bytes before its first member")
     size = path.stat().st_size
     with path.open("rb") as handle:
         handle.seek(max(0, size - 22 - len(archive.comment)))
         if handle.read(4) != b"PK\5\6":
-            raise _damaged(path, "foreign bytes behind its end")
+            raise _damaged(path, "unrelated bytes after its end")
 
 
 def _read_tar(path: Path, budget: _Budget, advance: Advance) -> Generator[Member, None, None]:
@@ -294,7 +294,7 @@ def _tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo, path: Path, b
 
 @contextmanager
 def _decompressing(raw: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Yield the tar in a file; the compression is recognised by the first bytes."""
+    """Yield the decompressed tar stream of a file; the first bytes tell the compression."""
     openers: dict[bytes, Callable[..., IO[bytes]]] = {
         b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),  # type: ignore[dict-item, return-value]
         b"BZh": bz2.BZ2File,
@@ -311,7 +311,7 @@ def _decompressing(raw: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 class _Bounded:
-    """A stream for `tarfile` with no more bytes than the budget, and no header that would fill the memory."""
+    """Stream for `tarfile` that refuses more bytes than the budget, and headers too large for memory."""
 
     def __init__(self, stream: IO[bytes], budget: _Budget, path: Path) -> None:
         self._stream, self._budget, self._path = stream, budget, path
@@ -337,7 +337,7 @@ class _Bounded:
 
 
 def _check_end(archive: tarfile.TarFile, stream: _Bounded, path: Path) -> None:
-    """Check that only zeros follow the last member: `tarfile` takes a damaged header for the end."""
+    """Check that only zeros follow the last member, because `tarfile` treats a damaged header as the end."""
     stream.seek(archive.offset)
     rest = stream.read(_TAR_BLOCK)
     if len(rest) < _TAR_BLOCK or rest.strip(b"\0"):
@@ -345,16 +345,16 @@ def _check_end(archive: tarfile.TarFile, stream: _Bounded, path: Path) -> None:
             path, found=f"cut short or damaged at byte {archive.offset}", expected="a complete tar", remedy=_REMEDY
         )
     stream.read(_TAR_RECORD)  # old writers fill their last record with arbitrary bytes
-    while block := stream.read(_BLOCK):  # to the end, so that the compression's own checksum is verified
+    while block := stream.read(_BLOCK):  # read to the end, so that the checksum of the compression is verified
         if block.strip(b"\0"):
-            raise _damaged(path, "foreign bytes behind its end")
+            raise _damaged(path, "unrelated bytes after its end")
 
 
 def _safe_name(name: str, path: Path) -> PurePosixPath:
-    """Return a member's path inside the folder.
+    """Return the path of a member relative to the target folder.
 
     Raises:
-        ArchiveError: it is absolute, leads out of the folder, is a Windows path, or holds invisible characters.
+        ArchiveError: the path is absolute, leads out of the folder, is a Windows path, or holds invisible characters.
     """
     inside = PurePosixPath(name)
     if inside.is_absolute() or ".." in inside.parts or "\\" in name or PureWindowsPath(name).drive:

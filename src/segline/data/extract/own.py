@@ -1,7 +1,7 @@
-"""Copy the user's own files, checked against the digests that were listed, and paint masks from polygons.
+"""Copy the user's own files, compare them with their listed digests, and paint masks from polygons.
 
-On file systems that can share blocks (btrfs, XFS), a copy takes no room: see `_share_blocks`. Links would not
-do: DVC makes the files that it tracks read-only, and an edit in place would change validated data.
+On file systems with shared blocks (btrfs, XFS), a copy needs no space: see `_share_blocks`. Links cannot be used,
+because DVC makes tracked files read-only, and because an edit of the original would change validated data.
 """
 
 import hashlib
@@ -28,18 +28,18 @@ from segline.storage import atomic_folder, check_room
 
 _BLOCK = 1 << 20
 _FICLONE = 0x40049409
-"""Linux's ioctl that makes a file share another one's blocks."""
+"""Linux ioctl that makes a file share the blocks of another file."""
 
 
 def extract(
     options: Options, *, root: Path, archives: Path, folder: Path, workers: int, report: Report = silent
 ) -> None:
-    """Copy the files that the download stage listed in `archives` to `folder`, which appears whole or not at all.
+    """Copy the files that the download stage listed in `archives` to `folder`, completely or not at all.
 
     Raises:
         ChecksumError: a file has changed since it was listed.
         DataError: the list is missing, or a polygon file is wrong.
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
     source = locate(options, root=root)
     within = fence(options, source)
@@ -92,7 +92,10 @@ def _copy_all(
 def _check_digest(path: Path, found: str, expected: str) -> None:
     if found != expected:
         raise ChecksumError(
-            path, found=f"sha256 {found}", expected=f"sha256 {expected}, as when it was listed", remedy=LIST_AGAIN
+            path,
+            found=f"sha256 {found}",
+            expected=f"sha256 {expected}, as listed by the download stage",
+            remedy=LIST_AGAIN,
         )
 
 
@@ -109,7 +112,7 @@ def _copy(name: str, *, source: Path, folder: Path, within: Path | None) -> str:
 
 
 def _share_blocks(reader: BufferedReader, writer: BufferedWriter) -> bool:
-    """Make an empty file share another one's blocks; return False if the file system cannot."""
+    """Make an empty file share the blocks of another file; return False if the file system does not support it."""
     try:
         import fcntl
 

@@ -15,20 +15,20 @@ from segline.parallel.pool import stream_samples
 from segline.progress import Report, showing, silent
 
 Job = tuple[str, Drawing | tuple[Path, Path]]
-"""Sample id, and its drawing, or the LabelMe file and the image to read the drawing from."""
+"""Sample id, and its drawing. For LabelMe, instead of the drawing: the paths of annotation file and image."""
 
 MAX_NOTES_SHOWN = 8
 
 
 def list_jobs(pairs: Sequence[Pair], *, source: Path, entries: Mapping[str, str], ids: Mapping[str, int]) -> list[Job]:
-    """List the masks to paint for `pairs`, whose masks are polygon files under `source`.
+    """List the masks to paint for `pairs`; the `mask` of each pair is a polygon file under `source`.
 
     Args:
-        entries: sample id -> its name in a COCO file; empty for LabelMe files.
+        entries: sample id -> image name in the COCO file; empty for LabelMe files.
         ids: class name -> raw id.
 
     Raises:
-        DataError: a COCO file is wrong, or names a class that is not in the class table.
+        DataError: a COCO file is invalid, or names a class that is not in the class table.
     """
     whole = [(pair.id, pair.image, pair.mask) for pair in pairs if pair.image and pair.mask]
     if not entries:
@@ -38,10 +38,10 @@ def list_jobs(pairs: Sequence[Pair], *, source: Path, entries: Mapping[str, str]
 
 
 def check(jobs: Sequence[Job], *, ids: Mapping[str, int], report: Report = silent) -> None:
-    """Read the polygon files of `jobs` without painting.
+    """Check the polygon files of `jobs` without painting.
 
     Raises:
-        DataError: one is wrong, or names a class that is not in the class table.
+        DataError: a file is invalid, or names a class that is not in the class table.
     """
     files = [drawing[0] for _, drawing in jobs if not isinstance(drawing, Drawing)]
     with showing(report) as progress:
@@ -63,10 +63,10 @@ def paint(
     """Write ``<id>.png`` into `folder` for each of `jobs`.
 
     Returns:
-        `pairs`, whose masks are now those files, relative to `folder`.
+        `pairs` with these files as masks, relative to `folder`.
 
     Raises:
-        DataError: a LabelMe file is wrong or names a class that is not in the class table, or run lengths
+        DataError: a LabelMe file is invalid or names a class that is not in the class table, or run lengths
             do not cover their image exactly.
     """
     paint_one = partial(_paint, folder=folder, ids=ids)
@@ -101,7 +101,11 @@ def _paint(job: Job, *, folder: Path, ids: Mapping[str, int]) -> list[str]:
     write_png(path, mask)
     notes = [f"{drawing.place}: {line}" for line in drawing.left_out]
     cut = sum(leaves(shape, height=height, width=width) for shape in drawing.shapes)
-    return [*notes, f"{drawing.place}: {cut} outlines leave the image and are cut off at its edge"] if cut else notes
+    return (
+        [*notes, f"{drawing.place}: {cut} outlines extend beyond the image and are clipped at its border"]
+        if cut
+        else notes
+    )
 
 
 def _read_size(image: Path) -> tuple[int, int]:

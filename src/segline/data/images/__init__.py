@@ -1,1 +1,1 @@
-"""What all stages share of image and mask files: decoding, scaling, small pictures, and whose split a sample is."""
+"""Work on image and mask files that all stages share: decode, scale, draw thumbnails, assign splits."""

@@ -1,9 +1,8 @@
-"""Image and mask files -> arrays, and back.
+"""Decode image and mask files to arrays, and write PNG files.
 
-Images become uint8 (H, W, 3) RGB, masks uint8 (H, W) raw ids, whatever the file's own form. Pixels
-come out as they are stored: an EXIF orientation is *not* applied, because publishers draw masks on
-the stored pixels, and a rotated image would silently part from its mask; it is noted instead.
-A file that is cut short is an error, never an image with grey rest.
+Images become uint8 (H, W, 3) RGB, masks uint8 (H, W) raw ids, for every file format. Pixels are returned as stored:
+an EXIF orientation is *not* applied, only noted, because publishers draw masks on the stored pixels, and a rotated
+image would no longer match its mask. A truncated file is an error, never an image filled up with grey.
 """
 
 import struct
@@ -24,45 +23,45 @@ from segline.storage import reporting_storage
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
-_HEADER_END = 33  # of a PNG: signature and the first chunk, its checksum included
+_HEADER_END = 33  # bytes of a PNG's signature and first chunk, with its checksum
 _PNG_TEXTS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that can hold an orientation
 _PNG_HEADER = b"\0\0\0\rIHDR"  # length and name of the first chunk
 _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
 _ORIENTATION = 0x0112  # EXIF tag
-_MAX_COLOURS_COUNTED = 4096  # more are no classes
-_TURNED = range(2, 9)  # EXIF orientations; 1 is upright, 0 and other values mean nothing
+_MAX_COLOURS_COUNTED = 4096  # more colours than this cannot be classes
+_TURNED = range(2, 9)  # EXIF orientations that turn or mirror; 1 is upright, other values are undefined
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """An image, uint8 (H, W, 3) RGB, and what was unusual about its file."""
+    """Image, uint8 (H, W, 3) RGB, and notes about unusual properties of its file."""
 
     pixels: Image
     notes: tuple[str, ...]
 
 
 def read_image(path: Path) -> Image:
-    """Read any JPEG, PNG, GIF (first frame), BMP, TIFF or WebP, of any colour form.
+    """Read a JPEG, PNG, GIF (first frame), BMP, TIFF or WebP with any colour mode.
 
     Returns:
-        uint8 (H, W, 3) RGB. Alpha is dropped, 16 bits are cut to their upper 8.
+        uint8 (H, W, 3) RGB. Alpha is dropped; of 16 bits, the upper 8 are kept.
 
     Raises:
-        DataError: the file is missing, cut short, too large or no image.
+        DataError: the file is missing, truncated, too large or not an image.
     """
     return decode_image(read_bytes(path), place=path).pixels
 
 
 def read_mask(path: Path, *, colours: Colours | None = None) -> Mask:
-    """Read a lossless single-channel file; of a palette, the indices and not its colours.
+    """Read a mask from a lossless single-channel file. Of a palette image, read the indices, not the colours.
 
-    With `colours` the file is a coloured picture, and they say which id a colour stands for.
+    If `colours` is given, read a coloured image instead, and map each colour to its id.
 
     Returns:
         uint8 (H, W) raw ids.
 
     Raises:
-        DataError: the file is missing, cut short, lossy, coloured or has more than 8 bits.
+        DataError: the file is missing, truncated, lossy, coloured (without `colours`) or has more than 8 bits.
     """
     return decode_mask(read_bytes(path), place=path, colours=colours)
 
@@ -71,7 +70,7 @@ def write_png(path: Path, array: npt.NDArray[np.uint8]) -> None:
     """Write uint8 (H, W) or (H, W, 3) RGB; for use inside an `atomic_folder` or `atomic_file`.
 
     Raises:
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
     stored = cv2.cvtColor(array, cv2.COLOR_RGB2BGR) if array.ndim == 3 else array
     _, data = cv2.imencode(".png", stored)
@@ -85,7 +84,7 @@ def decode_image(data: bytes, *, place: Path) -> Decoded:
     notes = []
     with open_picture(data, place=place) as opened:
         form, mode = str(opened.format), opened.mode
-        # Pillow decodes a whole PNG in search of EXIF, so it is asked only where there may be some.
+        # Pillow decodes the whole PNG to find EXIF data, so ask only if there may be some.
         if (form != "PNG" or chunks & _PNG_TEXTS) and _read_orientation(opened) in _TURNED:
             notes.append("EXIF orientation not applied: pixels as stored")
         if form != "MPO" and _is_animated(opened):
@@ -113,18 +112,18 @@ def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> 
             raise DataError(
                 place,
                 found=f"a coloured picture ({opened.format} {opened.mode}); {held}",
-                expected="a mask of one 8-bit channel that holds ids",
+                expected="a mask with one 8-bit channel of ids",
                 remedy="convert it to one id per pixel; for your own data, set `encoding: rgb`",
             )
         if opened.mode not in ("L", "P", "1") or opened.format in ("JPEG", "MPO", "WEBP") or depth > 8:
             raise DataError(
                 place,
                 found=f"a {opened.format} of mode {opened.mode}, {depth} bits",
-                expected="a lossless mask of one 8-bit channel (PNG, mode L or P) that holds raw ids",
+                expected="a lossless mask with one 8-bit channel of raw ids (PNG, mode L or P)",
                 remedy="convert it to PNG with one id per pixel, without colours",
             )
         mask = np.array(load_picture(opened, place=place), dtype=np.uint8)
-    # Pillow stretches grey of 2 and 4 bits to 0..255; ids are what the file stores.
+    # Pillow scales grey of 2 and 4 bits to 0..255; undo this, because ids are the stored values.
     return mask // (255 // (2**depth - 1)) if colour == _GREY and depth in (2, 4) else mask
 
 
@@ -137,13 +136,13 @@ def stated_shape(data: bytes) -> tuple[int, int] | None:
 
 
 def _describe_colours(picture: Pillow.Image) -> str:
-    """Say how many colours a picture holds, and name the most frequent."""
+    """Describe how many colours a picture has, and list the most frequent ones."""
     counted = picture.convert("RGB").getcolors(maxcolors=_MAX_COLOURS_COUNTED)
-    if counted is None:  # counting a photograph's takes seconds
-        return f"it holds more than {_MAX_COLOURS_COUNTED} colours, as photographs do"
+    if counted is None:  # counting the colours of a photograph takes seconds
+        return f"it has more than {_MAX_COLOURS_COUNTED} colours, like a photograph"
     counted.sort(reverse=True)
     shown = ", ".join(str(colour) for _, colour in counted[:5])
-    return f"it holds {len(counted)} colours, most of it {shown}"
+    return f"it has {len(counted)} colours, most frequently {shown}"
 
 
 def _decode_coloured(data: bytes, place: Path, colours: Colours) -> Mask:
@@ -166,21 +165,21 @@ def _decode_coloured(data: bytes, place: Path, colours: Colours) -> Mask:
 
 
 def _refuse_damage(data: bytes, place: Path) -> set[bytes]:
-    """Refuse an empty file and a damaged PNG: decoders accept files whose checksums are wrong.
+    """Refuse an empty file and a damaged PNG. Decoders accept files with wrong checksums.
 
     Returns:
-        The names of a PNG's chunks; none of other files.
+        Names of the chunks of a PNG; empty for other formats.
     """
     if not data:
         raise DataError(place, found="an empty file (0 bytes)", expected="an image", remedy=REMEDY)
     fault, names = _check_chunks(data) if data.startswith(_PNG) else ("", set())
     if fault:
-        raise DataError(place, found=f"a damaged PNG: {fault}", expected="a whole image", remedy=REMEDY)
+        raise DataError(place, found=f"a damaged PNG: {fault}", expected="a complete image", remedy=REMEDY)
     return names
 
 
 def _check_chunks(data: bytes) -> tuple[str, set[bytes]]:
-    """Return what is wrong with the chunks of a PNG, empty where nothing is, and their names."""
+    """Return the first fault in the chunks of a PNG ("" if there is none), and the chunks' names."""
     position, view = len(_PNG), memoryview(data)
     names: set[bytes] = set()
     if data[position : position + 8] != _PNG_HEADER:
@@ -207,12 +206,12 @@ def _read_png_form(data: bytes) -> tuple[int, int]:
 
 
 def _read_orientation(opened: Pillow.Image) -> object:
-    """Return the EXIF orientation; None where there is none, or none that can be read."""
+    """Return the EXIF orientation; None if it is missing or unreadable."""
     try:
         return opened.getexif().get(_ORIENTATION)
     except MemoryError:
         raise
-    except Exception:  # as in `open_picture`; what is wrong with the pixels shows when they are decoded
+    except Exception:  # as in `open_picture`; faults of the pixels are reported when they are decoded
         return None
 
 
@@ -227,7 +226,7 @@ def _is_animated(opened: Pillow.Image) -> bool:
 
 
 def _decode_fast(data: bytes) -> Image | None:
-    """Decode with OpenCV, a fifth faster; None where it cannot, or would accept damage."""
+    """Decode with OpenCV, which is a fifth faster; return None if it cannot, or would accept a damaged file."""
     if data.startswith(_JPEG) and b"\xff\xd9" not in data[-64:]:
         return None  # no end-of-image marker: OpenCV would fill the rest with grey, Pillow refuses
     if data.startswith(_PNG) and _read_png_form(data) != (8, _RGB):
@@ -239,7 +238,7 @@ def _decode_fast(data: bytes) -> Image | None:
 
 
 def _decode_with_opencv(data: bytes, flags: int) -> Image | None:
-    """Decode with OpenCV; None where it cannot, or refuses by limits of its own."""
+    """Decode with OpenCV; return None if it cannot, or if the image exceeds OpenCV's own limits."""
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
@@ -256,7 +255,7 @@ def _decode_any(data: bytes, place: Path) -> Image:
             raise DataError(
                 place,
                 found=f"a {loaded.format} of mode {loaded.mode}",
-                expected="at most 16 bits a channel",
+                expected="at most 16 bits per channel",
                 remedy="convert it to 8 bits",
             )
         return np.array(loaded.convert("RGB"), dtype=np.uint8)

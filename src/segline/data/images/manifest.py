@@ -28,16 +28,16 @@ class SampleRow(TypedDict):
     image_sha256: str | None
     mask_sha256: str | None
     image_hash: str | None  # perceptual, 16 hex digits
-    raw_ids: list[int]  # ids that the mask holds
-    border_ids: list[int]  # those that lie only between two others, as interpolation leaves them
+    raw_ids: list[int]  # ids in the mask
+    border_ids: list[int]  # ids that occur (almost) only between two others: residue of interpolation
     void_fraction: float | None  # share of the mask's pixels that belong to no class
-    pixels: list[int] | None  # by train id
+    pixels: list[int] | None  # pixel count by train id
     fit: float | None  # share of the image's colour variance that its mask explains
     fit_previous: float | None  # the same with the mask of the sample before, by id
     fit_next: float | None
     illegal_ids: list[int]  # raw ids that the label map does not allow
     illegal_pixels: int
-    image_error: str | None  # why the file cannot be read; None where it can
+    image_error: str | None  # why the file cannot be read; None if it can
     mask_error: str | None
     problems: list[str]
     notes: list[str]  # unusual but harmless
@@ -62,7 +62,7 @@ SCHEMA = pa.schema(
 
 
 def empty_row(sample: str) -> SampleRow:
-    """Make a row of the sample named `sample` about which nothing is known yet."""
+    """Make a row for the sample `sample` with all other fields empty."""
     row = dict.fromkeys(SCHEMA.names) | {"id": sample, "group": "", "illegal_pixels": 0}
     row |= {name: [] for name in ("raw_ids", "border_ids", "illegal_ids", "problems", "notes")}
     return cast(SampleRow, row)
@@ -80,10 +80,10 @@ def read(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
         DataError: the file is missing, is not Parquet, or has other columns than `SCHEMA`.
     """
     try:
-        with pq.ParquetFile(path) as file:  # `read_table` would load its dataset engine, 40 MB, for it
+        with pq.ParquetFile(path) as file:  # `read_table` would load a dataset engine of 40 MB
             schema = file.schema_arrow
             table = file.read(columns=columns, use_threads=False) if schema.equals(SCHEMA) else None
-        pa.default_memory_pool().release_unused()  # decoding took several times what is left
+        pa.default_memory_pool().release_unused()  # decoding needed several times the memory of the table
     except FileNotFoundError as error:
         raise DataError(
             path, found="no manifest", expected="the output of the validate stage", remedy="run dvc repro"

@@ -1,4 +1,4 @@
-"""One rule for the size a network sees, in `prepare`, validation and `predict` alike (no train/serve skew)."""
+"""Scale and pad images to the network's input size; `prepare`, validation and `predict` all use these functions."""
 
 import cv2
 import numpy as np
@@ -28,14 +28,14 @@ def scale_image(image: Image, *, short_side: int | None) -> Image:
 def pad_image(image: Image, *, multiple: int) -> Image:
     """Pad uint8 (H, W, 3) at the bottom and at the right, to sides that are multiples of `multiple`.
 
-    Replicated edges disturb the border less than a black frame would.
+    Edges are replicated, which disturbs predictions near the border less than a black frame.
     """
     bottom, right = (-side % multiple for side in image.shape[:2])
     return np.asarray(cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_REPLICATE), dtype=np.uint8)
 
 
 def scale_mask(mask: Mask, *, short_side: int | None) -> Mask:
-    """Scale uint8 (H, W) down to `short_side`, by nearest neighbour: ids are names, not quantities."""
+    """Scale uint8 (H, W) down to `short_side`, by nearest neighbour, because ids must not be interpolated."""
     height, width = scaled_size(*mask.shape, short_side=short_side)
     if (height, width) == mask.shape:
         return mask

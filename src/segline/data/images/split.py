@@ -1,4 +1,4 @@
-"""Assign samples to splits: the published one, or a validation share carved out of train."""
+"""Assign samples to splits: to the published split, or to a validation split taken out of train."""
 
 import hashlib
 from collections import defaultdict
@@ -10,8 +10,7 @@ from segline.datasets.base import Pair, Split, held_out
 def assign(pairs: Iterable[Pair], *, validation_share: float) -> dict[str, Split]:
     """Assign every pair to a split.
 
-    Pairs whose dataset published no validation split are divided per stratum: in each, `held_out` chooses
-    those of the validation split.
+    If the dataset has no published validation split, `held_out` chooses the validation samples of each stratum.
 
     Returns:
         Sample id -> split.
@@ -30,6 +29,6 @@ def assign(pairs: Iterable[Pair], *, validation_share: float) -> dict[str, Split
 
 
 def digest(splits: Mapping[str, str]) -> str:
-    """Compute 16 hex digits that name which ids are in which split, whatever their order."""
+    """Compute a digest (16 hex digits) of the assignment of ids to splits; the order of ids does not matter."""
     text = "\n".join(f"{name} {splits[name]}" for name in sorted(splits))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

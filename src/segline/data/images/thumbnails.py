@@ -1,8 +1,8 @@
-"""Small pictures of images and masks, stored inside the page that shows them.
+"""Draw thumbnails of images and masks, and embed them in HTML pages.
 
-A mask is drawn half transparent over its image in the classes' own colours. Void is hatched, so that it
-is not mistaken for a dark class. Ids that the label map does not allow are checked in red and yellow, and
-widened so that a single pixel can be seen.
+A mask is drawn half transparent over its image in the colours of the classes. Void is hatched, so that it
+is not mistaken for a dark class. Illegal ids have a red and yellow chequered pattern, and are enlarged so that a
+single pixel is visible.
 """
 
 import base64
@@ -31,13 +31,14 @@ _ILLEGAL_SPOT_WIDTH = 7  # pixels
 
 @dataclass(frozen=True, kw_only=True)
 class Thumbnail:
-    """A picture for a page, or the words that stand in for it.
+    """Picture for a page, or a placeholder text if it cannot be drawn.
 
     Args:
-        caption: what it shows.
-        uri: ``data:`` address; empty where nothing can be shown.
-        width: pixels, as height.
-        fault: why it cannot be shown.
+        caption: text below the picture.
+        uri: ``data:`` address; empty if the picture cannot be drawn.
+        width: pixels.
+        height: pixels.
+        fault: why the picture cannot be drawn.
     """
 
     caption: str
@@ -55,11 +56,11 @@ class Album:
         self._cached = lru_cache(maxsize=512)(self._draw_pair)
 
     def draw_pair(self, image: str | None, mask: str | None, *, caption: str) -> list[Thumbnail]:
-        """Draw an image with its mask over it; side by side where the mask does not fit or cannot be read.
+        """Draw an image with its mask over it; draw both side by side if sizes differ or the mask cannot be read.
 
         Args:
-            image: path relative to the raw folder; None where it is missing.
-            mask: the same.
+            image: path relative to the raw folder; None if it is missing.
+            mask: path relative to the raw folder; None if it is missing.
         """
         return [replace(found, caption=f"{caption}{found.caption}") for found in self._cached(image, mask)]
 
@@ -73,7 +74,7 @@ class Album:
             held = runs(np.unique(ids).tolist())
             return [
                 _make_thumbnail(draw(pixels, None, self._label_map), ": image"),
-                _make_thumbnail(draw(levels, None, self._label_map), f": mask, its ids {held} as greys"),
+                _make_thumbnail(draw(levels, None, self._label_map), f": mask, ids {held} as grey levels"),
             ]
         return [
             _make_thumbnail(draw(pixels, None, self._label_map), f": image, {_format_size(pixels)}")
@@ -101,7 +102,7 @@ class Album:
             return None, f"{path}: {error.found}"
 
     def _draw_unreadable(self, path: str | None, fault: str) -> Thumbnail:
-        """Draw a file that is no mask as the picture that it is, if it is one."""
+        """Draw a file that cannot be read as a mask as an image, if possible."""
         picture, _ = self._read_image(path)
         if picture is None:
             return Thumbnail(caption=": mask", fault=fault)
@@ -167,7 +168,7 @@ def _resize(image: Image, size: tuple[int, int]) -> Image:
 
 
 def _widen(flags: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize flags to a thumbnail; each spot that is set gets at least `_ILLEGAL_SPOT_WIDTH` pixels wide."""
+    """Resize flags to a thumbnail; widen each set pixel to at least `_ILLEGAL_SPOT_WIDTH` pixels."""
     if not flags.any():
         return np.zeros(size[::-1], dtype=bool)
     rows, columns = (
@@ -176,14 +177,14 @@ def _widen(flags: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     )
     small = cv2.resize(flags.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
     spots = np.zeros_like(small)
-    spots[rows, columns] = 1  # the resized flags may have stepped over them
+    spots[rows, columns] = 1  # nearest-neighbour scaling may have skipped these pixels
     return np.asarray(
         small | cv2.dilate(spots, np.ones((_ILLEGAL_SPOT_WIDTH, _ILLEGAL_SPOT_WIDTH), np.uint8)), dtype=bool
     )
 
 
 def _is_mostly_illegal(mask: Mask, label_map: LabelMap) -> bool:
-    """Return whether most of a mask is illegal: marking it all would hide what it shows."""
+    """Return whether more than half of a mask is illegal. Marking all of it would hide its content."""
     return bool(np.count_nonzero(label_map.legal[mask]) < mask.size / 2)
 
 

@@ -18,17 +18,18 @@ from segline.pictures import open_picture, read_bytes
 from segline.progress import Report, showing, silent
 
 _MAX_MASKS_READ = 300
-_MAX_PIXELS_READ = 200_000_000  # in all; of coloured masks a tenth, as counting colours takes longer
+# Pixels of all masks together; a tenth of it for coloured masks, because counting colours takes longer.
+_MAX_PIXELS_READ = 200_000_000
 _MAX_CLASSES = 256  # void included
 _MAX_CLASSES_DESCRIBED = 12
-_MIN_SHARE_OF_CLASS = 0.0005  # of the pixels, where there are more colours than there can be classes
-_MIN_SHARE_FREQUENT = 0.8  # of the pixels, that the frequent colours must cover
+_MIN_SHARE_OF_CLASS = 0.0005  # of the pixels; rarer colours are dropped if there are more colours than classes allowed
+_MIN_SHARE_FREQUENT = 0.8  # of the pixels; the remaining colours must cover at least this share
 
 _VOID_NAMES = frozenset(
     {"__ignore__", "_ignore_", "ignore", "ignore_label", "ignored", "dontcare"}
     | {"_void_", "void", "undefined", "unlabeled", "unlabelled"}
 )
-_WORDS_OF_YAML = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
+_YAML_KEYWORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 _BLACK: Colour = (0, 0, 0)
 _BORDER: Colour = (224, 224, 192)  # around objects in Pascal VOC
 
@@ -38,7 +39,7 @@ class Entry:
     """One line of a class table.
 
     Args:
-        share: of the pixels that were read; None where nothing was counted.
+        share: share of the pixels that were read, 0..1; None if no pixels were counted.
     """
 
     id: int
@@ -95,7 +96,7 @@ def guess_classes(folder: Path, masks: Sequence[str], names: Names | None, *, re
     )
     if len(looked) < len(masks):
         doubts.append(
-            f"only {len(looked)} of {len(masks)} masks were read; validation reports classes that are in none of them"
+            f"only {len(looked)} of {len(masks)} masks were read; validation reports other classes in the rest"
         )
     return (
         _guess_from_colours(counts, areas, names, doubts)
@@ -116,7 +117,7 @@ def _find_mask_kind(folder: Path, masks: Sequence[str]) -> tuple[list[Colour] | 
                     flat = opened.getpalette() or []
                     palette = [(flat[at], flat[at + 1], flat[at + 2]) for at in range(0, len(flat) - 2, 3)]
         except DataError:
-            continue  # counted among the faults later
+            continue  # `guess_classes` reports unreadable masks
     mode = modes.most_common(1)[0][0] if modes else "L"
     return (palette if mode == "P" else None), mode in ("RGB", "RGBA")
 
@@ -141,12 +142,12 @@ def _guess_from_ids(
             Entry(id=0, name="background", colour=_BLACK, share=shares[0]),
             Entry(id=VOID, name="foreground", colour=colour_of(0), share=shares[VOID]),
         ]
-        doubt = "the class of id 255 is called foreground: rename it in the class table"
+        doubt = "id 255 was named foreground: rename it in the class table"
         return ClassGuess(
             encoding="ids",
             entries=tuple(entries),
             what="black and white, 0 and 255",
-            why="no mask holds anything else",
+            why="the masks hold no other value",
             doubts=(*doubts, doubt),
         )
     named, note = _match_names(held, palette, names)
@@ -162,7 +163,7 @@ def _guess_from_ids(
         for place, value in enumerate(sorted({*held, *(value for value in named if value <= max(held))}))
     ]
     if any(entry.id == VOID and entry.void for entry in entries):
-        doubts.append(f"255 is taken for void, {100 * shares.get(VOID, 0):.2g} % of the pixels, as is customary")
+        doubts.append(f"id 255 ({100 * shares.get(VOID, 0):.2g} % of the pixels) is treated as void, as is usual")
     if max(value for value in held) < VOID and len(held) > 64:
         doubts.append(f"the masks hold {len(held)} ids: were they resized with interpolation, or compressed?")
     kind = "palette" if palette is not None else "ids"
@@ -170,7 +171,7 @@ def _guess_from_ids(
         encoding="palette" if palette is not None else "ids",
         entries=tuple(entries),
         what="a palette, whose indices are ids" if palette is not None else "ids, one channel",
-        why=f"the files are of that kind ({kind}); {len(held)} ids occur",
+        why=f"stored in the files ({kind}); {len(held)} ids occur",
         doubts=tuple(doubts),
     )
 
@@ -183,7 +184,7 @@ def _choose_colour(value: int, place: int, palette: list[Colour] | None) -> Colo
 
 def _match_names(held: Sequence[int], palette: list[Colour] | None, names: Names | None) -> tuple[dict[int, str], str]:
     if names is None:
-        return {}, "no names were found: write your own into the class table"
+        return {}, "no class names were found: write them into the class table"
     if palette is not None and names.colours:
         by_colour = {value: names.colours[colour] for value, colour in enumerate(palette) if colour in names.colours}
         if set(held) - {VOID} <= by_colour.keys():
@@ -194,7 +195,7 @@ def _match_names(held: Sequence[int], palette: list[Colour] | None, names: Names
         return dict(enumerate(names.names)), note
     if highest == len(names.names):
         return dict(enumerate(names.names, start=1)), f"{names.source} has no line for id 0: its names count from 1"
-    note = f"{names.source} has {len(names.names)} names, but ids go up to {highest}: it is not used"
+    note = f"{names.source} has {len(names.names)} names, but ids go up to {highest}: its names are not used"
     return {}, note
 
 
@@ -214,7 +215,7 @@ def _guess_from_colours(
     if mixed:
         share = sum(frequent.pop(value) for value in mixed) / total
         doubts.append(
-            f"{len(mixed)} colours ({100 * share:.1f} % of the pixels) are left out as mixtures of others; "
+            f"{len(mixed)} colours ({100 * share:.1f} % of the pixels) are left out: they are mixtures of others; "
             "the validate stage will report them: the masks may have been resized with interpolation"
         )
     rgb = [_unpack(value) for value, _ in frequent.most_common()]
@@ -228,9 +229,9 @@ def _guess_from_colours(
         free = sum(not entry.void for entry in entries)
         entries.append(Entry(id=VOID if void else free, name=name, colour=colour, void=void, share=share))
     if rest:
-        doubts.append("classes without a known name are called by their colour: rename them in the class table")
+        doubts.append("classes without a known name are named after their colour: rename them in the class table")
     if _BLACK in rest:
-        doubts.append("black is taken for a class, background: move it to `void` if it means unlabelled")
+        doubts.append("black is treated as the class background: move it to `void` if it means unlabelled")
     return ClassGuess(
         encoding="rgb",
         entries=tuple(entries),
@@ -241,10 +242,10 @@ def _guess_from_colours(
 
 
 def _keep_frequent(counts: Counter[int]) -> Counter[int]:
-    """Keep the colours that are frequent enough to be classes; all of them where there are few.
+    """Drop rare colours if there are more colours than classes are allowed; otherwise keep all.
 
     Raises:
-        DataError: there are too many even so, or those that are left cover too little.
+        DataError: too many frequent colours remain, or they cover too few pixels.
     """
     if len(counts) <= _MAX_CLASSES - 2:
         return Counter(counts)
@@ -253,10 +254,10 @@ def _keep_frequent(counts: Counter[int]) -> Counter[int]:
     if frequent.total() < _MIN_SHARE_FREQUENT * total or len(frequent) > _MAX_CLASSES - 2:
         raise DataError(
             "masks",
-            found=f"{len(counts)} colours, none of them much more frequent than others",
+            found=f"{len(counts)} colours, and the frequent ones are too many or cover too few pixels",
             expected=f"masks with at most {_MAX_CLASSES - 2} colours, one for each class",
-            remedy="these look like photographs or overlays: check that images and masks are not exchanged, and "
-            "that these are the right masks where there are several kinds",
+            remedy="these files look like photographs or overlays: check that images and masks are not swapped; "
+            "if there are several kinds of masks, check that these are the right ones",
         )
     return frequent
 
@@ -272,14 +273,16 @@ def guess_from_names(encoding: Encoding, counts: Mapping[str, int], *, what: str
     others = [name for name in counts if name != first]
     entries = [Entry(id=0, name=first, colour=_BLACK)]
     entries += [Entry(id=place, name=name, colour=colour_of(place - 1)) for place, name in enumerate(others, start=1)]
-    doubt = "what no polygon covers is taken for a class, background: move id 0 to `void` if it means unlabelled"
+    doubt = (
+        "pixels outside all polygons are treated as the class background: move id 0 to `void` if they are unlabelled"
+    )
     return ClassGuess(encoding=encoding, entries=tuple(entries), what=what, why=why, doubts=(doubt,))
 
 
 def format_table(guessed: ClassGuess) -> str:
     """Write the text of a class table, for a person to edit."""
     lines = [
-        "# What the masks hold (segline init guessed it: names may be changed, ids and colours are the masks').",
+        "# Classes in the masks, guessed by segline init. You may change names; ids and colours must fit the masks.",
         "classes:",
     ]
     void: list[str] = []
@@ -295,8 +298,8 @@ def format_table(guessed: ClassGuess) -> str:
 
 
 def _quote(name: str) -> str:
-    """Write a name so that YAML reads it as text, whatever it is."""
-    word = re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)*", name) and name.lower() not in _WORDS_OF_YAML
+    """Quote a name if YAML would not read it as text."""
+    word = re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)*", name) and name.lower() not in _YAML_KEYWORDS
     return name if word else json.dumps(name, ensure_ascii=False)
 
 

@@ -18,7 +18,7 @@ def write_pattern(groups: Sequence[Group]) -> str:
 
 
 def cover_folders(folders: Sequence[str]) -> str:
-    """Write the narrowest pattern of folders, with a slash at its end; empty for the surveyed folder itself."""
+    """Write the narrowest pattern that matches `folders`, with a final slash; empty for the surveyed folder itself."""
     parts = [folder.split("/") if folder else [] for folder in dict.fromkeys(folders)]
     if len({len(folder) for folder in parts}) == 1:
         places = [set(column) for column in zip(*parts, strict=True)]
@@ -35,7 +35,7 @@ def folder_of(path: str) -> str:
 
 
 def write_coco_pattern(seen: Survey) -> str:
-    """Write a pattern of one COCO file, or of those that differ only in the name of their split."""
+    """Write a pattern that matches one COCO file, or several that differ only in the name of their split."""
     families: dict[tuple[str, ...], list[str]] = {}
     for path in seen.coco:
         words = PurePosixPath(path).stem.replace("-", "_").split("_")

@@ -1,6 +1,6 @@
-"""Guess from a survey how the user's own data are organised: pairing, encoding, classes and splits.
+"""Guess how the user's own data are organised, from a survey: pairing, encoding, classes and splits.
 
-A guess is checked before it is shown: the pairs are made as the download stage will make them.
+A guess is tested before it is shown: images and masks are paired exactly as the download stage will pair them.
 """
 
 from collections.abc import Sequence
@@ -56,11 +56,11 @@ def guess(folder: Path, *, follow_links: bool = False, report: Report = silent) 
     """Guess how the data in `folder` are organised.
 
     Args:
-        follow_links: whether links in it may lead out of it.
+        follow_links: whether links in `folder` may lead out of it.
 
     Raises:
-        DataError: a guess is impossible; the error says what was seen and which layouts are understood.
-        LinkError: a link leads out of the folder, and none may.
+        DataError: no guess is possible; the error lists what was found and which layouts are supported.
+        LinkError: a link leads out of `folder`, although `follow_links` is False.
     """
     seen = survey(folder, follow_links=follow_links, report=report)
     if not seen.groups:
@@ -110,7 +110,9 @@ def _collect_pairs(options: Options, seen: Survey) -> Collection:
     if not paired:
         image = next(pair.image for pair in collection.pairs if pair.image)
         mask = next(pair.mask for pair in collection.pairs if pair.mask)
-        raise _make_error(seen, f"no image and mask of one name: an image is {image}, a mask {mask}")
+        raise _make_error(
+            seen, f"no image and mask with the same name; for example, one image is {image}, and one mask is {mask}"
+        )
     return collection
 
 
@@ -141,7 +143,7 @@ def _find_source(seen: Survey) -> tuple[Options, str, list[str]]:
             return found[0], why, [found[1]]
     if faults:
         raise _make_error(seen, faults[0])
-    # The check of these pairs will say what does not match.
+    # `_collect_pairs` will report what does not match.
     return _make_options(images, write_pattern(masks), seen), why, []
 
 
@@ -185,21 +187,21 @@ def _choose_mask_folder(images: Sequence[Group], masks: Sequence[Group], seen: S
                 raise _make_error(
                     seen,
                     f"{fitted[image]} and {rival[image]} both belong to {image}",
-                    remedy=f"move {name!r} or {other!r} out of the folder, or let `masks` under options.folder in "
-                    "params.yaml name the one that counts",
+                    remedy=f"move {name!r} or {other!r} out of the folder, or set `masks` under options.folder in "
+                    "params.yaml to the right one",
                 )
-    return options, f"masks are taken from {name}, and not from {rest}: move away what does not count"
+    return options, f"masks are taken from {name}, not from {rest}: move the masks that you do not need elsewhere"
 
 
 def _find_mask_folder(group: Group) -> str:
-    """Return the nearest folder of a group with a name for masks, or else the topmost one."""
+    """Return the innermost folder of a group whose name is usual for masks; if there is none, the topmost folder."""
     parts = PurePosixPath(group.folder).parts
     called = [part for part in reversed(parts) if replace(group, folder=part, ending="").named == "mask"]
     return called[0] if called else (parts[0] if parts else ".")
 
 
 def _separate_masks(seen: Survey) -> tuple[list[Group], list[Group], str]:
-    """Tell groups of images from groups of masks; return both and the reason."""
+    """Separate groups of images from groups of masks; return both and the reason."""
     groups = [group for group in seen.groups if group.masklike is not None]
     masklike = [group for group in groups if group.masklike]
     pictures = [group for group in groups if not group.masklike]
@@ -208,7 +210,7 @@ def _separate_masks(seen: Survey) -> tuple[list[Group], list[Group], str]:
         if named:
             images = [group for group in pictures if group.named != "mask"] or pictures
             return images, named, "by pixels: masks have few colours, images many"
-        why = "by pixels, and against the names: the folder that is called images holds masks"
+        why = "by pixels, which contradict the names: the folder named images holds masks"
         return pictures, masklike, why
     by_name = {kind: [group for group in groups if group.named == kind] for kind in ("image", "mask", "")}
     if by_name["mask"] and (by_name["image"] or by_name[""]):
@@ -216,7 +218,7 @@ def _separate_masks(seen: Survey) -> tuple[list[Group], list[Group], str]:
         if all(group.lossy for group in masks):
             raise _make_error(
                 seen,
-                f"{masks[0].paths[0]} is a JPEG, as all masks here: its ids or colours are only approximate",
+                f"{masks[0].paths[0]} is a JPEG, like all masks here: its ids or colours are only approximate",
                 remedy="export the masks again as PNG: JPEG changes the pixels",
             )
         return by_name["image"] or by_name[""], masks, "by the names of folders and files"
@@ -224,16 +226,16 @@ def _separate_masks(seen: Survey) -> tuple[list[Group], list[Group], str]:
     if faults:
         raise faults[0]
     kind = "masks: all pictures have few colours" if masklike else "images: no picture has as few colours as a mask"
-    raise _make_error(seen, f"nothing but {kind}")
+    raise _make_error(seen, f"only {kind}")
 
 
 def _get_kind(group: Group) -> tuple[str, str]:
-    """Return the ending and the extension of the names."""
+    """Return the ending and the extension that all names of a group share."""
     return group.ending, group.suffix
 
 
 def _sort_kinds(masks: Sequence[Group]) -> list[tuple[str, str]]:
-    """Sort the endings and extensions of masks: the customary ones first, then by number."""
+    """Sort the endings and extensions of masks: usual ones first, then frequent ones."""
     counts: dict[tuple[str, str], int] = {}
     for group in masks:
         counts[_get_kind(group)] = counts.get(_get_kind(group), 0) + len(group.paths)
@@ -245,14 +247,14 @@ def _sort_kinds(masks: Sequence[Group]) -> list[tuple[str, str]]:
 
 
 def _rank_word(word: str) -> int:
-    """Rank a word by how customary it is for masks; 0 is the most customary."""
+    """Rank a word by how usual it is for masks; 0 is the most usual."""
     return _PREFERRED.index(word.lower()) if word.lower() in _PREFERRED else len(_PREFERRED)
 
 
 def _add_split_lists(
     options: Options, collection: Collection, seen: Survey
 ) -> tuple[Options, Collection, str, list[str]]:
-    """Use list files for the splits where there are some that fit."""
+    """Use the list files of splits if they fit the data; return reason and doubts too."""
     if any(pair.split and pair.split != "test" for pair in collection.pairs) or _has_test_split(collection):
         return options, collection, _explain_split(options, collection), []
     found: dict[str, dict[Split, str]] = {}
@@ -274,7 +276,7 @@ def _add_split_lists(
 
 
 def _has_test_split(collection: Collection) -> bool:
-    """Return whether the data name a test split: then all its samples come from folders or rows of that name."""
+    """Return whether the data name a test split, that is, all its samples are in folders or rows named test."""
     tests = [pair for pair in collection.pairs if pair.split == "test"]
     return bool(tests) and all(lists.split_of_paths(pair.image or "", pair.mask or "") == "test" for pair in tests)
 
@@ -286,7 +288,7 @@ def _explain_split(options: Options, collection: Collection) -> str:
         return "by the names of folders or files" + (f"; {' and '.join(missing)} taken out of train" if missing else "")
     if options.pairs is not None and any(pair.split in ("train", "validation") for pair in collection.pairs):
         return "the column split"
-    return "no split was found: fixed shares, chosen by a digest of the names"
+    return "no split was found: fixed shares, assigned by a hash of the names"
 
 
 def _guess_coco(seen: Survey, collection: Collection) -> ClassGuess:
@@ -311,5 +313,5 @@ def _make_error(seen: Survey, found: str, *, remedy: str = "") -> DataError:
         seen.folder,
         found=found if "the folder holds" in found else f"{found}; the folder holds {overview(seen.paths)}",
         expected=_LAYOUTS,
-        remedy=remedy or "arrange the files in one of these ways, or list them in a CSV with the columns image,mask",
+        remedy=remedy or "arrange the files in one of these layouts, or list them in a CSV with the columns image,mask",
     )

@@ -1,4 +1,4 @@
-"""Find colours of masks that are no classes: mixtures that interpolation leaves between two areas."""
+"""Find colours in masks that are no classes, but mixtures that interpolation leaves on borders between areas."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -12,12 +12,12 @@ from segline.data.images.decode import read_image, read_mask
 Packed = npt.NDArray[np.uint32]
 """(H, W): red, green and blue of each pixel in one number."""
 
-_MIN_RATIO = 4  # a mixture is so many times rarer than both of its colours
-_MIN_SEAM = 10  # pixels of a mixture for each one that lies within an area of that colour
-_MAX_COLOURS_MIXED = 32  # the most frequent ones
-_MAX_DISTANCE = 2.0  # from the line between two colours, by rounding
-_OVERSHOOT = 0.15  # of that line, by which cubic interpolation exceeds it
-_MIN_MIXTURES = 3  # that show an interpolation
+_MIN_RATIO = 4  # both colours of a mixture are at least this many times as frequent
+_MIN_PIXELS_PER_INNER_PIXEL = 10  # a mixture has more pixels for each inner pixel (see `select_inner`)
+_MAX_COLOURS_MIXED = 32  # only this many of the most frequent colours are considered as parts of mixtures
+_MAX_DISTANCE = 2.0  # levels between a mixture and the line between its two colours, due to rounding
+_OVERSHOOT = 0.15  # cubic interpolation exceeds that line by this share of its length
+_MIN_MIXTURES = 3  # with so many mixtures, the masks were certainly interpolated
 
 
 def read_values(path: Path, *, coloured: bool) -> Packed:
@@ -43,7 +43,7 @@ def count_values(values: Packed) -> dict[int, int]:
 
 
 def select_inner(packed: Packed) -> Packed:
-    """Select the (N,) pixels whose four neighbours have their colour; areas have such pixels, seams hardly."""
+    """Select inner pixels, (N,): all four neighbours have the same colour. Thin borders have hardly any."""
     middle = packed[1:-1, 1:-1]
     same = (middle == packed[:-2, 1:-1]) & (middle == packed[2:, 1:-1])
     same &= (middle == packed[1:-1, :-2]) & (middle == packed[1:-1, 2:])
@@ -52,24 +52,27 @@ def select_inner(packed: Packed) -> Packed:
 
 
 def find_mixtures(counts: Counter[int], areas: Counter[int], *, named: Collection[int]) -> set[int]:
-    """Find the colours that are mixed of others: between two far more frequent ones, and without an area of their own.
+    """Find mixtures: colours between two far more frequent colours, with hardly any inner pixels.
 
     Args:
         counts: colour -> pixels.
-        areas: colour -> pixels that `select_inner` returns.
+        areas: colour -> inner pixels, see `select_inner`.
         named: colours that are known to be classes.
     """
     real: list[int] = []
     found: set[int] = set()
     for value, pixels in counts.most_common():
         frequent = [other for other in real[:_MAX_COLOURS_MIXED] if counts[other] >= _MIN_RATIO * pixels]
-        seam = value not in named and areas[value] * _MIN_SEAM < pixels
-        if seam and (_lies_between(value, frequent) or _is_close(value, real[:_MAX_COLOURS_MIXED])):
+        thin = value not in named and areas[value] * _MIN_PIXELS_PER_INNER_PIXEL < pixels
+        if thin and (_lies_between(value, frequent) or _is_close(value, real[:_MAX_COLOURS_MIXED])):
             found.add(value)
         else:
             real.append(value)
-    if len(found) >= _MIN_MIXTURES:  # then there are mixtures of three areas too, which lie on no line between two
-        least = min((counts[value] for value in real if areas[value] * _MIN_SEAM >= counts[value]), default=0)
+    if len(found) >= _MIN_MIXTURES:
+        # There are also mixtures of three areas, which are not on a line between two colours.
+        least = min(
+            (counts[value] for value in real if areas[value] * _MIN_PIXELS_PER_INNER_PIXEL >= counts[value]), default=0
+        )
         found |= {
             value for value in real if value not in named and not areas[value] and counts[value] * _MIN_RATIO < least
         }
@@ -89,7 +92,7 @@ def _lies_between(value: int, others: Sequence[int]) -> bool:
 
 
 def _is_close(value: int, others: Sequence[int]) -> bool:
-    """Return whether a colour is one of `others` except for rounding."""
+    """Return whether a colour equals one of `others`, except for rounding."""
     return bool(others) and bool((np.abs(_unpack(others) - _unpack([value])).max(axis=1) <= _MAX_DISTANCE).any())
 
 

@@ -1,7 +1,7 @@
-"""Stage `look`: find the user's own data, note whether they changed, and open their files.
+"""Stage `look`: find the user's own data, detect changes, and open the files.
 
-The stage before `download` writes a digest of the names, sizes and times in the folder, so that `dvc repro` notices
-any change. `segline.data.download.own` and `segline.data.extract.own` come after it.
+The stage runs before `download`. It writes a digest of all names, sizes and modification times in the folder, so that
+`dvc repro` notices any change. `segline.data.download.own` and `segline.data.extract.own` come after it.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ from segline.storage import atomic_file
 
 
 def look(options: Options, *, root: Path, path: Path, report: Report = silent) -> None:
-    """Write to `path` a digest of the names, sizes and times of all files, which changes when they do.
+    """Write a digest of the names, sizes and modification times of all files to `path`.
 
-    Where the folder is missing, the last digest is kept, so that prepared data stay usable.
+    If the folder is missing, the last digest is kept, so that prepared data stay usable.
 
     Raises:
-        LinkError: a link leads out of the folder, and the options do not say that links may.
-        StorageError: no room or no right to write.
+        LinkError: a link leads out of the folder, although `options.follow_links` is False.
+        StorageError: the disk is full, or writing is not permitted.
     """
     try:
         folder = locate(options, root=root)
@@ -47,8 +47,8 @@ def locate(options: Options, *, root: Path) -> Path:
     """Find the user's folder.
 
     Raises:
-        ConfigError: ``params.yaml`` names none, or one that holds the project itself.
-        DataError: it does not exist, or is no folder.
+        ConfigError: ``params.yaml`` names no folder, or a folder that contains the project itself.
+        DataError: the folder does not exist, or is not a folder.
     """
     stated = definition.source_of(options)
     folder = (root / Path(stated).expanduser()).absolute()
@@ -58,20 +58,20 @@ def locate(options: Options, *, root: Path) -> Path:
             folder,
             found="no such folder" if kind == NOTHING else kind,
             expected="the folder that `options.folder.path` in params.yaml names",
-            remedy="correct the path, or restore the folder; `segline init FOLDER --force` writes another one",
+            remedy="correct the path, or restore the folder; `segline init FOLDER --force` sets another path",
         )
     if root.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(
             "params.yaml options.folder.path",
-            found=f"{stated!r}, which holds the project itself",
-            expected="a folder with data and nothing else",
-            remedy="move the data into a folder of their own, beside the project or in it",
+            found=f"{stated!r}, which contains the project itself",
+            expected="a folder that contains only the data",
+            remedy="move the data into a separate folder, beside the project or inside it",
         )
     return folder
 
 
 def fence(options: Options, source: Path) -> Path | None:
-    """Return the folder that links must not lead out of; None where the options allow them to."""
+    """Return the folder that links must not lead out of; None if links may lead anywhere."""
     return None if options.follow_links else source
 
 
@@ -86,10 +86,11 @@ def digest_source(path: Path, within: Path | None) -> str:
 
 
 def open_source(path: Path, within: Path | None) -> BufferedReader:
-    """Open one of the user's files; links must stay in the folder `within`, if it is given.
+    """Open one of the user's files; links must not lead out of the folder `within`, unless it is None.
 
     Raises:
         DataError: the file cannot be read.
+        LinkError: a link leads out of `within`.
     """
     try:
         return open_file(path, limit=max(image_bytes(), JSON_BYTES), within=within)

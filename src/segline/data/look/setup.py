@@ -1,4 +1,4 @@
-"""Write the guess about the user's own data: the class table and the entry in ``params.yaml``."""
+"""Write the guess about the user's own data into the class table and into ``params.yaml``."""
 
 import os
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from segline.storage import atomic_file
 _FOLLOW_LINKS = "follow_links"
 
 FLOOR = 0.1
-"""The test mIoU that a first version of the user's model must beat, unless they change it."""
+"""Default minimum test mIoU for the first version of a model on the user's data."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,18 +43,19 @@ def set_up(
 ) -> Written:
     """Guess what `folder` holds and write its class table and the entry in `params`.
 
-    What exists already is kept, unless `force` is given; a second run changes nothing.
+    An existing table or entry is kept unless `force` is True. A second run changes nothing.
 
     Args:
-        follow_links: whether links in `folder` may lead out of it; `params` remembers the answer, and None repeats it.
+        follow_links: whether links in `folder` may lead out of it. The value is stored in `params`; None keeps the
+            stored value.
 
     Raises:
-        DataError: a guess is impossible.
-        LinkError: a link leads out of `folder`, and none may.
+        DataError: no guess is possible.
+        LinkError: a link leads out of `folder`, although links must not.
         ConfigError: `params` is wrong, or describes another folder.
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
-    document = Document(params)  # read first: a mistake in it shows before minutes are spent
+    document = Document(params)  # read first, so that a mistake in it is reported before the slow guess
     content = document.content
     stated = _state_path(folder, root=params.parent)
     earlier = content["options"].get(NAME) or {}
@@ -70,7 +71,9 @@ def set_up(
             earlier[_FOLLOW_LINKS] = follow
             changes.append(f"params.yaml: options.{NAME}.{_FOLLOW_LINKS} {str(follow).lower()}")
         same = {_FOLLOW_LINKS: False, **earlier} == {_FOLLOW_LINKS: False, **entry}
-        changes.append(f"params.yaml: options.{NAME} kept" + ("" if same else ", though the guess differs (--force)"))
+        changes.append(
+            f"params.yaml: options.{NAME} kept" + ("" if same else ", although the guess differs (--force replaces it)")
+        )
     else:
         content["options"][NAME] = CommentedMap(entry)
     changes += _list_dataset(content)
@@ -80,7 +83,7 @@ def set_up(
 
 def _state_path(folder: Path, *, root: Path) -> str:
     """Return the path for ``params.yaml``: relative where the folder is in the project."""
-    whole = Path(os.path.realpath(folder))  # `resolve` fails at links that lead in a circle
+    whole = Path(os.path.realpath(folder))  # `resolve` fails on circular links
     if not str(whole).isprintable():
         raise ConfigError(
             folder,
@@ -91,9 +94,9 @@ def _state_path(folder: Path, *, root: Path) -> str:
     if root.resolve().is_relative_to(whole):
         raise ConfigError(
             folder,
-            found="a folder that holds the project itself",
-            expected="a folder with data and nothing else",
-            remedy="move the data into a folder of their own, beside the project or in it",
+            found="a folder that contains the project itself",
+            expected="a folder that contains only the data",
+            remedy="move the data into a separate folder, beside the project or inside it",
         )
     return whole.relative_to(root.resolve()).as_posix() if whole.is_relative_to(root.resolve()) else str(whole)
 
@@ -104,8 +107,8 @@ def _refuse_other_folder(params: Path, earlier: Mapping[str, Any], stated: str, 
             f"{params} options.{NAME}.path",
             found=repr(earlier.get("path")),
             expected=f"{stated!r}: a project has one set of own data",
-            remedy="give --force to replace the entry, or make a second project for the second folder: copy this "
-            "checkout, and set SEGLINE_ROOT to choose the project that a command works on",
+            remedy="use --force to replace the entry; or use a second project for the second folder: copy this "
+            "checkout, and select the project of a command with SEGLINE_ROOT",
         )
 
 
@@ -113,8 +116,8 @@ def _write_table(path: Path, guessed: Guess, *, force: bool) -> str:
     if path.exists():
         require_regular(path)
     if path.exists() and not force:
-        classes.read(path, encoding=guessed.options.encoding, remedy="correct it, or give --force to write it anew")
-        return f"{path} kept (--force writes it anew)"
+        classes.read(path, encoding=guessed.options.encoding, remedy="correct it, or replace it with --force")
+        return f"{path} kept (--force replaces it)"
     with atomic_file(path) as partial:
         partial.write_text(format_table(guessed.classes), "utf-8")
     classes.read(path, encoding=guessed.options.encoding, remedy="correct it")
@@ -128,7 +131,7 @@ def _make_entry(options: Options, stated: str) -> dict[str, Any]:
 
 
 def _list_dataset(document: CommentedMap) -> list[str]:
-    """Name the dataset wherever ``params.yaml`` lists datasets; return the changes in words."""
+    """Add the dataset to every list of datasets in ``params.yaml``; return the changes in words."""
     said = []
     for key in ("datasets", "own"):
         names = document.setdefault(key, CommentedSeq())

@@ -1,6 +1,6 @@
-"""Survey a folder of the user's: group its files by name, and read a few of each group.
+"""Survey the user's folder: group its files by name, and read a few files of each group.
 
-All names are read, but the pixels of only a few files, however many there are.
+All names are read, but the pixels of a few files only, so that the time does not grow with the number of files.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -40,12 +40,12 @@ class Group:
     """Pictures in one folder whose names have the same ending and extension.
 
     Args:
-        ending: the end of their names, as masks have one (``_mask``); empty for none.
+        ending: common end of the names, such as ``_mask``; empty if there is none.
         suffix: the extension, in lower case.
         paths: relative to the surveyed folder, sorted.
-        masklike: whether they have as few colours as masks; None where none could be read.
-        lossy: whether they are of a lossy format.
-        fault: why none could be read.
+        masklike: whether they have as few colours as masks; None if no file could be read.
+        lossy: whether all files that were read have a lossy format.
+        fault: the first error, if no file could be read.
     """
 
     folder: str
@@ -58,7 +58,7 @@ class Group:
 
     @property
     def named(self) -> str:
-        """Return the kind that the names state: ``mask``, ``image`` or nothing; the nearest word counts."""
+        """Return the kind that ending and folder names suggest (innermost first): ``mask``, ``image`` or ""."""
         words = [self.ending.strip(" _.-"), *reversed(PurePosixPath(self.folder).parts)]
         for word in (word.lower() for word in words):
             parts = {word, *word.replace("-", "_").split("_")}
@@ -74,11 +74,12 @@ class Survey:
     """The content of a folder.
 
     Args:
-        follow_links: whether links in it may lead out of it.
-        paths: every file, relative to `folder`.
-        groups: the pictures among them.
-        coco: files that describe many images in COCO's form.
-        labelme: files that describe one image in LabelMe's form (by extension, where the sampled ones are).
+        follow_links: whether links in `folder` may lead out of it.
+        paths: all files, relative to `folder`.
+        groups: the image files among `paths`.
+        coco: annotation files in COCO format.
+        labelme: annotation files in LabelMe format. If most opened JSON files are LabelMe, all others that are not
+            COCO are assumed to be, too.
     """
 
     folder: Path
@@ -93,8 +94,8 @@ def survey(folder: Path, *, follow_links: bool = False, report: Report = silent)
     """Read every name under `folder`, and the pixels of a few files.
 
     Raises:
-        DataError: there is no such folder, or nothing in it.
-        LinkError: a link leads out of the folder, and none may.
+        DataError: the folder is missing or empty.
+        LinkError: a link leads out of `folder`, although `follow_links` is False.
     """
     kind = kind_of(folder)
     if kind != FOLDER:
@@ -160,19 +161,19 @@ def _measure_picture(path: Path) -> tuple[bool, int]:
     with open_picture(data, place=path) as opened:
         lossy = opened.format in _LOSSY_FORMATS
     pixels = decode_image(data, place=path).pixels
-    # A few thousand pixels tell a photograph from a mask.
+    # A small copy is enough to distinguish a photograph from a mask.
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (min(width, 256), min(height, 256)), interpolation=cv2.INTER_NEAREST)
     return lossy, len(np.unique(small.reshape(-1, 3), axis=0))
 
 
 def _get_size(path: Path) -> int:
-    """Return the bytes of a file; 0 for a link that leads nowhere."""
+    """Return the size of a file in bytes; 0 for a broken link."""
     return path.stat().st_size if path.is_file() else 0
 
 
 def _find_annotations(folder: Path, paths: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Find the COCO and the LabelMe files among `paths`; of many, only a few are opened."""
+    """Find the COCO and the LabelMe files among `paths`; open at most `_MAX_JSON_FILES_READ` of them."""
     if len(paths) <= _MAX_JSON_FILES_READ:
         opened = list(paths)
     else:

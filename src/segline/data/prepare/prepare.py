@@ -6,12 +6,12 @@ Layout of a prepared folder::
     <split>.images          uint8, HWC RGB, scaled, one after another
     <split>.masks           uint8, HW train ids, scaled like the images, for training
     <split>.labels          uint8, HW train ids, native size, for scores (none for train)
-    train.places            int32 (samples, classes, PLACES): where in a mask each class is, flat; -1: nowhere
-    meta.json               `PreparedMeta`: how it was made, and digests of splits and label map
+    train.places            int32 (samples, classes, PLACES): flat positions of pixels of each class; -1: none
+    meta.json               `PreparedMeta`: parameters of the preparation, and digests of splits and label map
 
-The manifest knows every size, so the offsets are known before the first file is decoded, and the
-workers write their samples into place themselves: no pixel passes from one process to another.
-Nothing depends on time or machine, so equal inputs give equal digests in ``dvc.lock``.
+The manifest contains all sizes, so all offsets are known before the first file is decoded. Workers write their
+samples directly into these files, so no pixels are sent between processes. The files do not depend on time or
+machine, so equal inputs give equal digests in ``dvc.lock``.
 """
 
 import json
@@ -62,14 +62,14 @@ _SCHEMA = pa.schema(
         ("native_width", pa.int32()),
         ("image_offset", pa.int64()),
         ("mask_offset", pa.int64()),
-        ("label_offset", pa.int64()),  # -1 where the split is not scored
+        ("label_offset", pa.int64()),  # -1 if the split is not scored
     ]
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Sample:
-    """What a worker needs of the index, and the sample's files and its place in the split."""
+    """One sample for a worker: columns of the index, paths of the files, and position in the split (`place`)."""
 
     split: str
     native_height: int
@@ -92,13 +92,13 @@ def prepare(
     workers: int,
     report: Callable[[str], None],
 ) -> None:
-    """Fill `folder` from the validated manifest and the raw files.
+    """Write the prepared splits to `folder`, from the validated manifest and the raw files.
 
     Args:
-        short_side: images are scaled down to it; None keeps them at their own size.
+        short_side: pixels of the shorter side after scaling down; None keeps the native size.
 
     Raises:
-        DataError: a file changed or vanished since it was validated.
+        DataError: a file was changed or deleted after validation.
         StorageError: the disk is full.
     """
     rows = manifest.read(manifest_folder / Files.MANIFEST, columns=_MANIFEST_COLUMNS).sort_by("id")
@@ -155,7 +155,7 @@ def _sum_before(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 
 class _Samples(Sequence[_Sample]):
-    """The samples of the index; Python objects only while they are worked on."""
+    """Sequence of samples that creates Python objects only on access, to save memory."""
 
     def __init__(self, table: pa.Table) -> None:
         splits = np.array(table["split"].to_pylist())
@@ -223,7 +223,7 @@ def _write_at(path: Path, offset: int, array: npt.NDArray[Any]) -> None:
 
 
 def _choose_places(mask: Mask, classes: int) -> npt.NDArray[np.int32]:
-    """Choose `PLACES` pixels of each class, evenly spread over those it has, as flat positions."""
+    """Choose `PLACES` pixels of each class, evenly spread over all pixels of the class; return flat positions."""
     places = np.full((classes, PLACES), -1, dtype=np.int32)
     for train_id in np.unique(mask):
         if train_id != VOID:
@@ -255,13 +255,13 @@ def _make_meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> Prep
 def split_digest(name: str, rows: pa.Table) -> str:
     """Compute the digest of the split `name`, whose samples are the `rows` of a manifest.
 
-    The mask's content belongs to the split's identity: a relabelled image is another test.
+    The digest includes the content of the masks, because a test split with other labels is another test.
     """
     columns = (rows[column].to_pylist() for column in ("id", "image_sha256", "mask_sha256"))
     return split.digest({key: f"{name} {image} {mask}" for key, image, mask in zip(*columns, strict=True)})
 
 
 def _sum_pixels(rows: pa.Table, classes: int) -> list[int]:
-    """Sum up native pixels by train id."""
+    """Sum the pixels at native size by train id."""
     flat = pc.list_flatten(rows["pixels"]).to_numpy()
     return [int(count) for count in flat.reshape(-1, classes).sum(axis=0)]

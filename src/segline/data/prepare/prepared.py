@@ -22,7 +22,7 @@ FORMAT = 3
 SCORED: tuple[Split, ...] = ("validation", "test")
 
 PLACES = 32
-"""Pixels kept of each class in a training mask, for crops that are to show it."""
+"""Number of stored pixels of each class in a training mask; crops can be centred on them."""
 
 
 class SplitMeta(TypedDict):
@@ -46,13 +46,13 @@ class PreparedMeta(TypedDict):
 
 
 class Prepared:
-    """A prepared folder; copies nothing until asked for a sample."""
+    """Prepared folder, opened through memory maps: nothing is copied until a sample is read."""
 
     def __init__(self, folder: Path) -> None:
         """Open `folder`.
 
         Raises:
-            DataError: the folder is missing, or of another format.
+            DataError: the folder is missing or has another format.
         """
         self.folder = folder
         try:
@@ -74,10 +74,10 @@ class Prepared:
         if stated != FORMAT:
             raise DataError(folder, found=f"format {stated}", expected=f"format {FORMAT}", remedy="run dvc repro")
         with pa.memory_map(str(folder / Files.INDEX)) as mapped:
-            self._index = pa.ipc.open_file(mapped).read_all()  # copies nothing, either
+            self._index = pa.ipc.open_file(mapped).read_all()  # also without a copy
 
     def check(self, dataset: Dataset, *, short_side: int | None) -> None:
-        """Refuse data that were prepared with other parameters than the present ones.
+        """Check that the data were prepared with the current parameters.
 
         Raises:
             ConfigError: the dataset, its label map or the short side differs.
@@ -88,7 +88,7 @@ class Prepared:
             raise ConfigError(
                 self.folder,
                 found=f"prepared with (dataset, label map, short side) = {found}",
-                expected=f"{expected}, as params.yaml and the code say now",
+                expected=f"{expected}, from params.yaml and the code",
                 remedy="run dvc repro",
             )
 
@@ -98,7 +98,7 @@ class Prepared:
 
 
 class PreparedSplit:
-    """Samples of one split by position. Pickling stores only folder and name: a worker maps the same pages."""
+    """Samples of one split, by position. Pickles hold only folder, name and metadata; workers map the same files."""
 
     def __init__(self, folder: Path, name: str, index: pa.Table, meta: PreparedMeta) -> None:
         self.name = name
@@ -109,7 +109,7 @@ class PreparedSplit:
         self.extra_scores: tuple[str, ...] = tuple(meta["extra_scores"])
         self.pixels: list[int] = meta["splits"][name]["pixels"]
         self.ids: list[str] = index["id"].to_pylist()
-        self.groups: list[str] = index["group"].to_pylist()  # "" for a sample that stands for itself
+        self.groups: list[str] = index["group"].to_pylist()  # "" for a sample without a group
         self.short_side: int | None = meta["short_side"]
         self._folder, self._meta = folder, meta
         self._sizes, self._native = (_stack_columns(index, f"{kind}height", f"{kind}width") for kind in ("", "native_"))
@@ -149,17 +149,17 @@ class PreparedSplit:
         return self._view(self._labels, self._offsets[index, 2], tuple(self._native[index].tolist()))
 
     def places(self, index: int) -> npt.NDArray[np.int32]:
-        """Return where each class is in the scaled mask: int32 (classes, `PLACES`) flat positions; -1: nowhere.
+        """Return pixels of each class in the scaled mask: int32 (classes, `PLACES`) flat positions; -1 if it has none.
 
         Raises:
-            ValueError: this split is not trained on.
+            ValueError: this split is not used for training.
         """
         if self._places is None:
             raise ValueError(f"the {self.name} split keeps no places of classes: it is not trained on")
         return np.asarray(self._places.reshape(len(self), -1, PLACES)[index])
 
     def rescaled(self, *, raw: Path, manifest_folder: Path, short_side: int | None) -> "RescaledSplit":
-        """Return the same samples and native labels, with images at another scale, decoded from the raw files."""
+        """Return the same samples and native labels, but with images decoded from the raw files at another scale."""
         rows = manifest.read(manifest_folder / Files.MANIFEST, columns=("id", "image"))
         images = dict(zip(rows["id"].to_pylist(), rows["image"].to_pylist(), strict=True))
         return RescaledSplit(self, {name: raw / images[name] for name in self.ids}, short_side=short_side)
@@ -170,7 +170,7 @@ class PreparedSplit:
 
 
 class RescaledSplit:
-    """A split for a network that was trained at another scale than the split was prepared at."""
+    """Split at another scale than the prepared one, for a network that was trained at that scale."""
 
     def __init__(self, split: PreparedSplit, files: dict[str, Path], *, short_side: int | None) -> None:
         self.name, self.dataset, self.digest, self.protocol = split.name, split.dataset, split.digest, split.protocol
@@ -195,7 +195,7 @@ def _reopen(folder: Path, name: str, meta: PreparedMeta) -> PreparedSplit:
     if prepared.meta != meta:
         raise DataError(
             folder,
-            found="other data than when the training began",
+            found="the prepared data have changed since the training began",
             expected="prepared data that do not change during a training",
             remedy="wait until `dvc repro` is done, then start the training again",
         )

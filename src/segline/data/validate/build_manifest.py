@@ -1,7 +1,7 @@
 """Build the manifest: read every file of a dataset and describe it.
 
 Each file is read once: bytes -> SHA-256 -> pixels -> histogram. Problems of a sample are written into its row and
-judged by `segline.data.validate.expectations`; they raise nothing here.
+judged by `segline.data.validate.expectations`. They raise no exception here.
 """
 
 import hashlib
@@ -28,22 +28,22 @@ from segline.parallel.pool import stream_samples
 from segline.pictures import read_bytes
 from segline.progress import Report, silent
 
-MASK_FOR_IMAGE = "its pixels look like a mask, and its mask's like a photograph"
-"""The note of an image that was exchanged for its mask."""
+MASK_FOR_IMAGE = "the image looks like a mask, and the mask looks like a photograph"
+"""Note about a sample whose image file and mask file are swapped."""
 
 _RGB_TO_NUMBER = np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
 _MAX_COLOURS_OF_MASK = 64
 _MAX_IDS_OF_MASK = 128
 _ROWS_PER_BATCH = 1000
-_MIN_BORDER_SHARE = 0.8  # of an id's pixels that lie between two others: from here on, all of it is border
-_MIN_BORDER_PIXELS = 4  # an id with fewer pixels says nothing
+_MIN_BORDER_SHARE = 0.8  # an id is a border id if a larger share of its pixels lies between two other ids
+_MIN_BORDER_PIXELS = 4  # ids with fewer pixels are ignored
 
 _Content = TypeVar("_Content")
 
 
 @dataclass(frozen=True, kw_only=True)
 class _ReadFile(Generic[_Content]):
-    """A file that was read: its SHA-256, and its content or why there is none."""
+    """Result of reading a file: its SHA-256, and its content or the error."""
 
     sha256: str | None = None
     content: _Content | None = None
@@ -52,7 +52,7 @@ class _ReadFile(Generic[_Content]):
 
 @dataclass(frozen=True, kw_only=True)
 class MaskContents:
-    """Which ids a mask holds; the fields are those of `SampleRow`, and the defaults those of no mask."""
+    """Ids in a mask. The fields are explained in `SampleRow`; the defaults describe a missing mask."""
 
     raw_ids: list[int]
     border_ids: list[int]
@@ -64,11 +64,11 @@ class MaskContents:
 
 @dataclass(frozen=True, kw_only=True)
 class _Examined:
-    """A sample's row, without split and fit, and what else is needed of it.
+    """Row of a sample, still without split and fit, and intermediate results.
 
     Args:
-        image: small copy, `perceptual_hash.SIDE` pixels a side; None where the file cannot be read.
-        mask: small copy of train ids.
+        image: small copy, `perceptual_hash.SIDE` pixels high and wide; None if the file cannot be read.
+        mask: small copy, train ids, of the same size.
     """
 
     row: SampleRow
@@ -91,7 +91,7 @@ def build_manifest(
     """Read every file of `pairs` under `raw` and describe it.
 
     Args:
-        measured: receives what the fingerprint needs, one sample after the other; None where no fingerprint is wanted.
+        measured: store that receives the statistics of each sample, in order; None if no fingerprint is needed.
 
     Returns:
         A table of `segline.data.images.manifest.SCHEMA`, one row per pair, sorted by id.
@@ -110,7 +110,7 @@ def build_manifest(
 def count_ids(mask: Mask, label_map: LabelMap) -> MaskContents:
     """Count the pixels of each id in uint8 (H, W) raw ids."""
     flat = mask.ravel()
-    edges = np.flatnonzero(flat[1:] != flat[:-1])  # last places of runs of one id: few, most pixels are like the next
+    edges = np.flatnonzero(flat[1:] != flat[:-1])  # last index of each run of equal ids; there are few runs
     histogram = _count_runs(flat, edges)
     pixels = [int(histogram[list(item.ids)].sum()) for item in label_map.classes]
     illegal = label_map.illegal(histogram)
@@ -132,9 +132,9 @@ def _store_statistics(examined: Iterable[_Examined], store: sample_statistics.St
 
 
 def _add_fits(examined: Iterable[_Examined]) -> Iterator[SampleRow]:
-    """Add to each row how well the sample's mask explains its image, and how well its neighbours' masks do.
+    """Add to each row how well its image is explained by its own mask and by the masks of its neighbours.
 
-    Only three samples are held at a time.
+    Only three samples are in memory at a time.
     """
     before: _Examined | None = None
     own: _Examined | None = None
@@ -210,14 +210,14 @@ def _read(raw: Path, name: str | None, decode: Callable[..., _Content]) -> _Read
 
 
 def _note_exchange(image: Decoded, mask: _ReadFile[Mask], contents: MaskContents) -> list[str]:
-    """Note an image with few colours whose mask file is what a photograph would be."""
+    """Return `MASK_FOR_IMAGE` if the image has few colours and the mask file looks like a photograph."""
     is_picture = (mask.error or "").startswith(("a coloured picture", "a JPEG", "colours that"))
     exchanged = (is_picture or len(contents.raw_ids) > _MAX_IDS_OF_MASK) and _has_few_colours(image.pixels)
     return [MASK_FOR_IMAGE] if exchanged else []
 
 
 def _has_few_colours(pixels: Image) -> bool:
-    """Return whether an image has as few colours as a mask; a few thousand pixels tell."""
+    """Return whether an image has as few colours as a mask, judging by a few thousand pixels."""
     some = pixels[:: max(1, pixels.shape[0] // 64), :: max(1, pixels.shape[1] // 64)].reshape(-1, 3)
     return len(np.unique(some.astype(np.uint32) @ _RGB_TO_NUMBER)) <= _MAX_COLOURS_OF_MASK
 
@@ -229,7 +229,7 @@ def _shrink(mask: Mask) -> Mask:
 
 
 def _count_runs(flat: Mask, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Count pixels by id: run lengths are summed in float64, exactly, in a fifth of a pixel histogram's time."""
+    """Count pixels by id as a sum of run lengths (exact in float64), five times as fast as a pixel histogram."""
     lasts = np.append(edges, flat.size - 1)
     lengths = np.diff(lasts, prepend=-1)
     return np.bincount(flat[lasts], weights=lengths, minlength=256).astype(np.int64)
@@ -238,14 +238,14 @@ def _count_runs(flat: Mask, edges: npt.NDArray[np.int64]) -> npt.NDArray[np.int6
 def _find_border_ids(
     flat: Mask, edges: npt.NDArray[np.int64], width: int, histogram: npt.NDArray[np.int64]
 ) -> list[int]:
-    """Find ids nearly all of whose pixels lie between a lower and a higher id, in a row or in a column.
+    """Find ids that occur almost only between a lower and a higher id, in a row or in a column.
 
-    A mask that was resized with interpolation is full of them: between classes 7 and 11 stand 8, 9 and 10.
+    A mask that was resized with interpolation has many: between the classes 7 and 11 it has 8, 9 and 10.
     """
     if np.count_nonzero(histogram) < 3:
         return []
     in_row = _keep_between(flat, edges[1:][np.diff(edges) == 1], 1)
-    in_row = in_row[(in_row % width > 0) & (in_row % width < width - 1)]  # a row's end has no neighbour
+    in_row = in_row[(in_row % width > 0) & (in_row % width < width - 1)]  # the ends of a row lack a neighbour
     differ = flat[width:] != flat[:-width]
     in_column = _keep_between(flat, np.flatnonzero(differ[width:] & differ[:-width]) + width, width)
     counts = np.bincount(flat[np.union1d(in_row, in_column)], minlength=256)
@@ -266,7 +266,7 @@ def _list_problems(row: SampleRow) -> list[str]:
     if None not in image + mask and image != mask:
         problems.append(f"image is {image[0]}x{image[1]}, mask {mask[0]}x{mask[1]} (height x width)")
         if image == mask[::-1]:
-            problems.append("the mask's sides are swapped")
+            problems.append("height and width of the mask are swapped")
     if row["illegal_ids"]:
         problems.append(f"mask holds illegal ids {row['illegal_ids']} in {row['illegal_pixels']} pixels")
     return problems

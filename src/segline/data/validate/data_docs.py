@@ -1,11 +1,11 @@
-"""Great Expectations' Data Docs -> pages that load nothing from elsewhere.
+"""Rebuild Great Expectations' Data Docs as pages that load nothing from other sites.
 
-The pages as Great Expectations renders them load styles, scripts and pictures from public sites. Here every script,
-style and outside reference is dropped, our own style sheet is put in, and our own findings lead the result page.
+Great Expectations' own pages load styles, scripts and images from public sites. This module drops every script, style
+and outside reference, adds Segline's style sheet, and puts Segline's findings at the top of the result page.
 
-Great Expectations escapes some of its input and not the rest, and fills in ``$names`` that it finds there. So
-`disguise` replaces the characters that mean something to HTML or to a template by characters for private use, which
-no printable text holds. `filter_page` turns them back, escaped.
+Great Expectations escapes only a part of its input, and substitutes ``$names`` in it. So `disguise` replaces characters
+with a meaning in HTML or in templates by private-use characters, which never occur in printable text. `filter_page`
+converts them back and escapes them.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from segline.project import Files
 
 _VOID_TAGS = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 _DROPPED_TAGS = {"script", "style", "title", "footer", "noscript", "iframe", "object", "head", "nav"}
-_DROPPED_CLASSES = {"collapse", "modal", "sticky", "mb-4"}  # folded blocks, pop-ups and the side bar need scripts
+_DROPPED_CLASSES = {"collapse", "modal", "sticky", "mb-4"}  # collapsed blocks, pop-ups and the side bar need scripts
 _KEPT_ATTRIBUTES = {"class", "id", "href", "colspan", "rowspan", "hidden", "lang", "aria-hidden"}
 
-_PRIVATE_USE = 0xE000  # where Unicode's area for private use begins
+_PRIVATE_USE = 0xE000  # first code point of Unicode's private use area
 _DISGUISE = {ord(sign): _PRIVATE_USE + ord(sign) for sign in "<>&\"'$\\`{}|*"}
 _UNDISGUISE = {put: escape(chr(sign)) for sign, put in _DISGUISE.items()}
 
 
 def disguise(text: str) -> str:
-    """Replace in printable `text` all characters that Great Expectations could act upon."""
+    """Replace all characters of printable `text` that Great Expectations would interpret."""
     return text.translate(_DISGUISE)
 
 
@@ -36,8 +36,8 @@ def filter_page(source: str, *, title: str, findings: Sequence[str] | None, pass
     Args:
         source: the page as Great Expectations rendered it.
         title: heading of the new page.
-        findings: lines shown first; None for a page that judges nothing.
-        passed: whether the pipeline goes on.
+        findings: lines shown first; None for a page without a verdict.
+        passed: whether the pipeline continues.
     """
     filtered = _Filter()
     filtered.feed(source)
@@ -49,13 +49,13 @@ def filter_page(source: str, *, title: str, findings: Sequence[str] | None, pass
 
 
 class _Filter(HTMLParser):
-    """Copies the body of a page, without what needs scripts or other sites."""
+    """Copy the body of a page, without elements that need scripts or other sites."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=False)
         self.kept: list[str] = []
-        self._skipped = ""  # tag that is being left out, with all inside it
-        self._depth = 0  # of tags of that name
+        self._skipped = ""  # tag that is being dropped with its content; empty if none
+        self._depth = 0  # nesting depth of that tag
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if self._skipped:
@@ -106,7 +106,7 @@ class _Filter(HTMLParser):
 
 
 def _redirect(address: str) -> str:
-    """Return where a link leads among our two pages; empty where it leads elsewhere."""
+    """Return the target of a link if it is one of our two pages; otherwise an empty string."""
     if address.startswith("#"):
         return address
     if "://" in address or address.startswith("//"):

@@ -1,6 +1,6 @@
 """Stage `validate`: build the manifest, have Great Expectations judge it, and write the verdict and the pages.
 
-The only importer of Great Expectations, which takes seconds to import: import this module lazily.
+Only this module imports Great Expectations, which takes seconds. Import this module lazily.
 """
 
 import shutil
@@ -47,7 +47,7 @@ from segline.progress import Report, silent
 from segline.project import Files
 from segline.storage import atomic_folder, reporting_storage
 
-_ROUNDING = 1e-9  # of a share, so that 3 of 10 samples do not exceed 0.3
+_SHARE_TOLERANCE = 1e-9  # for floating-point error: 3 of 10 samples must not exceed the share 0.3
 
 
 def validate(
@@ -63,21 +63,22 @@ def validate(
 ) -> None:
     """Build the manifest of `raw`, judge it, and write it and the verdict to `folder`.
 
-    Samples that cannot be used are listed and left out of the manifest, up to `quarantine_share` of
-    all; more of them stop the pipeline, as does whatever concerns the dataset as a whole. `docs` gets
-    the Data Docs and the verdict in any case; `folder` only where nothing stops, and an older one is
-    removed where something does, so that nobody prepares from it.
+    Unusable samples are reported and left out of the manifest. The stage fails if their share exceeds
+    `quarantine_share`, or if a check with severity ``stop`` has findings.
+
+    The Data Docs and the verdict are always written to `docs`. `folder` is written only if the stage
+    succeeds. If it fails, an older `folder` is deleted, so that no later stage uses outdated data.
 
     Raises:
-        ValidationError: something is wrong; it lists what, and names the Data Docs.
+        ValidationError: the stage failed; the message lists the findings and the path of the Data Docs.
         DataError: the dataset's own lists are missing or malformed.
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
     if not raw.is_dir():
         raise DataError(
             raw,
             found=f"no such folder: {dataset.name} is not extracted",
-            expected="what the extract stage leaves",
+            expected="the output of the extract stage",
             remedy=f"dvc repro validate@{dataset.name} (it runs download and extract first)",
         )
     pairs = _list_pairs(dataset, raw)
@@ -115,7 +116,7 @@ def judge(
         The verdict, and the fingerprint of the usable samples.
 
     Raises:
-        StorageError: no room or no right to write.
+        StorageError: the disk is full, or writing is not permitted.
     """
     sample_rows: list[manifest.SampleRow] = table.to_pylist()
     alike = mask_checks.find_near_duplicates(sample_rows)
@@ -159,21 +160,21 @@ def _list_pairs(dataset: Dataset, raw: Path) -> list[Pair]:
         raise DataError(
             error.filename or raw,
             found=f"cannot be read: {error.strerror}",
-            expected=f"a file that says what belongs to {dataset.name}",
-            remedy="run the extract stage again; if it comes back, the archive is not the publisher's",
+            expected=f"a readable file that lists the samples of {dataset.name}",
+            remedy="run the extract stage again; if the error persists, use the publisher's original archive",
         ) from error
     except (ValueError, IndexError) as error:
         raise DataError(
             raw,
-            found=f"a file name or list line that is not {dataset.name}'s ({error})",
-            expected=f"the layout of {dataset.title}",
+            found=f"a file name or list line that {dataset.name} does not have ({error})",
+            expected=f"the file layout of {dataset.title}",
             remedy="use the publisher's archives unchanged",
         ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Judged:
-    """The outcome of every rule, and Great Expectations' two pages: its results and its expectations."""
+    """Outcome of every rule, and the HTML of Great Expectations' two pages (results and expectations)."""
 
     checks: list[Check]
     results: str
@@ -183,11 +184,12 @@ class _Judged:
 def _judge_rows(dataset: Dataset, rows: Sequence[JudgedRow], *, quarantine_share: float) -> _Judged:
     """Have Great Expectations judge each rule.
 
-    A dataset that passes shows as passed on its pages, too: notes are allowed in every row, and samples may be left
-    out as far as the verdict allows it. No rule then leaves out a larger share than all of them together.
+    A dataset that passes must also be shown as passed on Great Expectations' pages. So every expectation has the
+    tolerance of the verdict: notes are allowed in all rows, quarantined samples up to `quarantine_share`. This is
+    safe because a single rule never quarantines more samples than all rules together.
     """
     rules = rules_of(dataset)
-    allowed = {"stop": 0.0, "quarantine": quarantine_share + _ROUNDING, "warn": 1.0}
+    allowed = {"stop": 0.0, "quarantine": quarantine_share + _SHARE_TOLERANCE, "warn": 1.0}
     suite = gx.ExpectationSuite(
         name=dataset.name, expectations=[_make_expectation(rule, allowed=allowed[rule.severity]) for rule in rules]
     )
@@ -196,7 +198,7 @@ def _judge_rows(dataset: Dataset, rows: Sequence[JudgedRow], *, quarantine_share
     columns = list(dict.fromkeys(["id", *(name for rule in rules for name in rule.columns)]))
     result = _run_suite(suite, pd.DataFrame(values, columns=columns, dtype=object))
     by_rule = {entry.expectation_config.meta["rule"]: entry for entry in result.results}
-    by_id = dict(zip(reversed(shown_ids), reversed(rows), strict=True))  # of a sample listed twice, the first
+    by_id = dict(zip(reversed(shown_ids), reversed(rows), strict=True))  # a duplicate id: the first row
     view = DefaultJinjaPageView()
     return _Judged(
         checks=[_read_result(rule, by_rule[rule.name], by_id) for rule in rules],
@@ -206,7 +208,7 @@ def _judge_rows(dataset: Dataset, rows: Sequence[JudgedRow], *, quarantine_share
 
 
 def _make_expectation(rule: Rule, *, allowed: float) -> gxe.Expectation:
-    """Make the expectation of `rule`, which is met while at most the share `allowed` of the rows breaks it."""
+    """Make the expectation of `rule`; it passes if at most the share `allowed` (0..1) of the rows fails."""
     kind: type[gxe.Expectation] = getattr(gxe, rule.expectation)
     tolerance = {"mostly": max(0.0, 1 - allowed)} if allowed else {}
     return kind(description=rule.description, meta={"rule": rule.name}, **tolerance, **rule.arguments)
@@ -225,7 +227,7 @@ def _run_suite(suite: gx.ExpectationSuite, frame: pd.DataFrame) -> ExpectationSu
     asset = context.data_sources.add_pandas("segline").add_dataframe_asset(suite.name)
     batch = asset.add_batch_definition_whole_dataframe("manifest").get_batch({"dataframe": frame})
     result = batch.validate(suite, result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["id"]})
-    result.meta["batch_spec"] = {"data_asset_name": f"manifest of {suite.name}"}  # the page would say "None"
+    result.meta["batch_spec"] = {"data_asset_name": f"manifest of {suite.name}"}  # otherwise the page shows "None"
     return result
 
 
@@ -233,7 +235,7 @@ def _read_result(rule: Rule, result: ExpectationValidationResult, by_id: dict[st
     """Translate the result of one expectation.
 
     Raises:
-        RuntimeError: the expectation itself failed to run; that is a defect here, not in the data.
+        RuntimeError: the expectation could not be run; this is a bug in Segline, not a problem of the data.
     """
     if result.exception_info.get("raised_exception"):
         raise RuntimeError(f"expectation {rule.name} did not run: {result.exception_info}")
@@ -252,7 +254,7 @@ def _read_result(rule: Rule, result: ExpectationValidationResult, by_id: dict[st
 
 
 def _select_values(row: JudgedRow, rules: Sequence[Rule]) -> dict[str, object]:
-    """Return the columns of `row` that `rules` judge; text of strangers is cut, and disguised by `data_docs`."""
+    """Return the columns of `row` that `rules` judge; untrusted strings are shortened and passed to `disguise`."""
     values = {name: value for rule in rules for name, value in rule.select_values(row).items() if name != "id"}
     return {
         name: data_docs.disguise(shown(value, limit=LONGEST_LINE)) if isinstance(value, str) else value
@@ -261,7 +263,7 @@ def _select_values(row: JudgedRow, rules: Sequence[Rule]) -> dict[str, object]:
 
 
 def _make_unique(ids: Sequence[str]) -> list[str]:
-    """Cut and disguise ids for Great Expectations; ids that differ stay different."""
+    """Shorten and disguise ids for Great Expectations; a number keeps different ids different."""
     given: dict[str, str] = {}
     taken: set[str] = set()
     alike: Counter[str] = Counter()
@@ -280,6 +282,6 @@ def _make_error(dataset: Dataset, verdict: Verdict, *, raw: Path, docs: Path) ->
     return ValidationError(
         raw,
         found=f"{count_findings(verdict)} in {verdict.summary['samples']} samples of {dataset.name}{listing}\n",
-        remedy=f"correct what is listed, then run `dvc repro`; all of it: {docs / Files.RESULT_PAGE}, "
-        f"its pictures: {docs / Files.GALLERY_PAGE}",
+        remedy=f"correct these samples, then run `dvc repro`; full list: {docs / Files.RESULT_PAGE}, "
+        f"images of the findings: {docs / Files.GALLERY_PAGE}",
     )

@@ -1,7 +1,7 @@
-"""The gallery: the findings with the pictures that they are about, the gravest first.
+"""Render the gallery page: findings with their images, most severe first.
 
-A person sees at once what a line of text cannot say: that a mask belongs to another image, that two
-photographs are one. Where nothing is wrong, a fixed choice of samples shows that labels lie where they should.
+Images show problems that text cannot: a mask that belongs to another image, or two copies of one photograph. The page
+also shows a fixed selection of samples without findings, so that a person can check that labels match the objects.
 """
 
 import hashlib
@@ -17,17 +17,17 @@ from segline.datasets.base import SPLITS, Dataset
 from segline.project import Files
 
 MAX_PICTURED = 12
-"""Findings of one check that get pictures."""
+"""Maximum number of findings per check that are shown with images."""
 
 _MAX_EXAMPLES_OF_PATTERN = 6
-_MAX_FRAMES = 96  # of all checks together: the page stays at a few MiB
+_MAX_FRAMES = 96  # for all checks together, so that the page has at most a few MiB
 _MAX_DUPLICATES_BESIDE = 4
-_GOOD_SAMPLES = 24  # shown where nothing is wrong; half of them elsewhere
+_MAX_GOOD_SAMPLES = 24  # shown if there are no findings; half as many otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
 class Frame:
-    """Pictures that belong together, and the words for them."""
+    """Group of pictures with a title and a description."""
 
     title: str
     found: str
@@ -36,11 +36,11 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class _Section:
-    """A check that found something, and the pictures to it.
+    """One check with findings, and its pictures.
 
     Args:
-        advice: a finding whose expectation and remedy stand for all.
-        more: how many samples have no frame.
+        advice: first finding; its `expected` and `remedy` are shown for all findings.
+        more: number of samples without a frame.
     """
 
     check: Check
@@ -62,10 +62,10 @@ def render_gallery(
     """Render the page.
 
     Args:
-        checks: those that found something, the gravest first.
+        checks: checks with findings, most severe first.
         rows: the manifest, in its own order.
         alike: sample id -> ids of samples whose images look the same.
-        passed: whether the pipeline goes on.
+        passed: whether the pipeline continues.
     """
     framer = _Framer(rows, album=album, alike=alike)
     left = _MAX_FRAMES
@@ -75,7 +75,7 @@ def render_gallery(
         left -= len(section.frames)
         sections.append(section)
     bad = {finding.sample for check in checks for finding in check.findings if check.severity != "warn"}
-    good = _choose_good(rows, bad, most=_GOOD_SAMPLES if not sections else _GOOD_SAMPLES // 2)
+    good = _choose_good(rows, bad, most=_MAX_GOOD_SAMPLES if not sections else _MAX_GOOD_SAMPLES // 2)
     return page_layout.render(
         "gallery.html",
         name=Files.GALLERY_PAGE,
@@ -89,7 +89,7 @@ def render_gallery(
 
 
 class _Framer:
-    """Finds the pictures to a finding."""
+    """Create the frames with pictures for findings."""
 
     def __init__(self, rows: Sequence[SampleRow], *, album: Album, alike: Mapping[str, Sequence[str]]) -> None:
         self._rows, self._album, self._alike = rows, album, alike
@@ -99,7 +99,7 @@ class _Framer:
             self._same.setdefault(row["image_sha256"] or row["id"], []).append(row["id"])
 
     def make_section(self, check: Check, *, most: int) -> _Section:
-        """Collect what the template shows of one check, with at most `most` frames."""
+        """Collect the content of one check for the template, with at most `most` frames."""
         findings = [finding for finding in check.findings if finding.sample in self._place]
         examples = check.samples[: min(most, _MAX_EXAMPLES_OF_PATTERN)]
         frames = [self._frame_shift(self._place[name], check.step) for name in examples]
@@ -154,7 +154,7 @@ class _Framer:
 
 
 def choose_some(rows: Sequence[SampleRow], *, most: int) -> list[SampleRow]:
-    """Choose up to `most` of the rows by a digest of their ids: as good as at random, and always the same."""
+    """Choose up to `most` rows by a hash of their ids: a pseudo-random choice that is always the same."""
     return sorted(rows, key=lambda row: hashlib.sha256(row["id"].encode()).hexdigest())[:most]
 
 

@@ -1,8 +1,8 @@
-"""The fingerprint: figures of a dataset from which a training can be planned.
+"""Compute the fingerprint of a dataset: statistics from which a training can be planned.
 
-After nnU-Net's (Isensee et al., Nature Methods 2021), for RGB images and label masks. Everything is
-counted at the native size of the files, over usable samples, without void. Equal manifests give equal
-bytes. `fingerprint_schema` describes every figure.
+Follows the dataset fingerprint of nnU-Net (Isensee et al., Nature Methods 2021), adapted to RGB images and label masks.
+Everything is counted at the native size of the files, over usable samples, without void pixels. Equal manifests give
+equal bytes. `fingerprint_schema` describes every value.
 """
 
 import json
@@ -36,27 +36,27 @@ from segline.data.validate.sample_statistics import BINS, GRID, Store
 from segline.datasets.base import SPLITS, Dataset
 
 SHIFTS = ("class_frequencies", "image_size", "aspect", *CHANNELS, "contrast", "void_share")
-"""The distances between splits: of class frequencies the Jensen-Shannon distance (0..1), of the others the
-difference of their means in standard deviations of both splits together."""
+"""Measures of the distance between two splits. For class frequencies it is the Jensen-Shannon distance (0..1), for all
+others the difference of the means, in standard deviations of both splits together."""
 
-_SAMPLES_AT_A_TIME = 1000  # whose layouts are in memory
+_CHUNK_SAMPLES = 1000  # number of samples whose layouts are in memory at a time
 _SHIFT_PERMUTATIONS = 499
 _SYMMETRY_PERMUTATIONS = 199
 _MAX_SIZES_LISTED = 50
 _SIGNIFICANT_DIGITS = 6
-_CHANCE = 0.05  # p-value below which something is not chance
-_MIN_IMAGES_FOR_SYMMETRY = 50  # below, a symmetry that nobody declared is not believed
-_MIN_OVERLAP_UNDECLARED = 0.9  # overlap with the mirror image from which an undeclared symmetry is believed
-_MIN_OVERLAP_DECLARED = 0.6  # overlap below which a declared symmetry is not believed
+_SIGNIFICANCE = 0.05  # a smaller p-value means that an asymmetry is not due to chance
+_MIN_IMAGES_FOR_SYMMETRY = 50  # with fewer images, only the dataset's declaration decides
+_MIN_OVERLAP_UNDECLARED = 0.9  # undeclared symmetry: accepted from this overlap with the mirror image on
+_MIN_OVERLAP_DECLARED = 0.6  # declared symmetry: refused below this overlap, if the asymmetry is significant
 
 Numbers = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Measured:
-    """The figures of a manifest and the statistics of its samples, as arrays of N samples and C classes."""
+    """Columns of a manifest and statistics of its samples, as arrays of N samples and C classes."""
 
-    usable: Numbers  # (N,) bool: the samples that count
+    usable: Numbers  # (N,) bool: samples that are included
     split: Numbers  # (N,)
     sides: Numbers  # (N, 2) height and width
     pixels: Numbers  # (N, C)
@@ -72,7 +72,7 @@ def fingerprint(
     alike: Mapping[str, Sequence[str]],
     left_out: Collection[str] = (),
 ) -> Fingerprint:
-    """Sum up the usable samples of a manifest.
+    """Compute the fingerprint of the usable samples of a manifest.
 
     Args:
         table: of `build_manifest`.
@@ -107,10 +107,10 @@ def to_json(content: Fingerprint) -> str:
 
 
 def _collect(table: pa.Table, store: Store, *, usable: Numbers) -> _Measured:
-    """Turn the results of `build_manifest` into arrays; a sample counts if both its files could be read.
+    """Convert the results of `build_manifest` to arrays. Samples with an unreadable file are excluded.
 
     Args:
-        usable: (N,) bool, which samples are wanted.
+        usable: (N,) bool, samples that may be included.
     """
     columns = {name: table[name].to_pylist() for name in ("split", "pixels")}
     classes = max((len(pixels) for pixels in columns["pixels"] if pixels is not None), default=0)
@@ -189,13 +189,13 @@ def _sum_locations(found: _Measured, classes: int) -> list[list[list[float]] | N
 
 
 def _cut_into_parts(members: Numbers) -> list[Numbers]:
-    """Return the places of the members in parts, so that memory maps are read without a copy of all."""
+    """Return the indices of the members in chunks, so that memory maps are read without a copy of the whole."""
     places = np.flatnonzero(members)
-    return [places[begin : begin + _SAMPLES_AT_A_TIME] for begin in range(0, len(places), _SAMPLES_AT_A_TIME)]
+    return [places[begin : begin + _CHUNK_SAMPLES] for begin in range(0, len(places), _CHUNK_SAMPLES)]
 
 
 def _sum_channels(found: _Measured, members: Numbers) -> dict[str, Channel | None]:
-    """Sum up the colours of all pixels together; quantiles to within a bin."""
+    """Compute the colour statistics of all pixels together; quantiles are accurate to one histogram bin."""
     if not members.any():
         return dict.fromkeys(CHANNELS)
     weights = np.prod(found.sides[members].astype(np.float64), axis=1)
@@ -225,7 +225,7 @@ def _count_sizes(height: Numbers, width: Numbers) -> list[SizeCount]:
 
 
 def _judge_symmetry(found: _Measured, dataset: Dataset) -> Symmetry:
-    """Judge both flips on the training split: what a training may do must not be read off the test split."""
+    """Judge both flips on the training split only, because the test split must not influence training."""
     layouts = np.asarray(found.fields["layout"][found.usable & (found.split == "train")])
     return {
         "mirrored": dataset.mirrored,
@@ -260,27 +260,28 @@ def _decide_flip(overlap: Judged, images: int, *, declared: bool | None) -> tupl
     """Decide whether a flip is legal, and say why.
 
     Args:
-        declared: what the dataset declares; None where it declares nothing, and only clear figures make it legal.
+        declared: whether the dataset declares the flip plausible; None if it declares nothing. Then the flip is legal
+            only with an overlap of at least `_MIN_OVERLAP_UNDECLARED`, and without significant asymmetry.
     """
-    stays = f"{100 * overlap.value:.0f} % of the labels stay"
+    stays = f"{100 * overlap.value:.0f} % of the labels keep their class"
     if images < _MIN_IMAGES_FOR_SYMMETRY:
-        return bool(declared), f"{images} training images say nothing" + (
-            ", the dataset declares it" if declared else ""
+        return bool(declared), f"{images} training images are too few to measure it" + (
+            "; the dataset declares it plausible" if declared else ""
         )
     if declared is None:
-        legal = overlap.p >= _CHANCE and overlap.value >= _MIN_OVERLAP_UNDECLARED
+        legal = overlap.p >= _SIGNIFICANCE and overlap.value >= _MIN_OVERLAP_UNDECLARED
         return (
             legal,
-            f"nobody declares it; {stays}, {'as' if legal else 'fewer than'} in a dataset without a preferred side",
+            f"the dataset declares nothing; {stays}, {'as' if legal else 'fewer than'} in a symmetric dataset",
         )
     if not declared:
-        return False, "the dataset rules it out"
-    legal = overlap.p >= _CHANCE or overlap.value >= _MIN_OVERLAP_DECLARED
-    return legal, f"the dataset declares it, and {stays}" if legal else f"the dataset declares it, but only {stays}"
+        return False, "the dataset declares it implausible"
+    legal = overlap.p >= _SIGNIFICANCE or overlap.value >= _MIN_OVERLAP_DECLARED
+    return legal, f"the dataset declares it plausible, {'and' if legal else 'but only'} {stays}"
 
 
 def _measure_shifts(found: _Measured) -> list[Shift]:
-    """Measure the distances `SHIFTS` between each two splits."""
+    """Measure the distances `SHIFTS` between every two splits."""
     members, split = found.usable, found.split[found.usable]
     height, width = found.sides[members].astype(np.float64).T
     features = np.stack(
@@ -307,7 +308,7 @@ def _measure_shifts(found: _Measured) -> list[Shift]:
 
 
 def _group_duplicates(table: pa.Table, alike: Mapping[str, Sequence[str]], usable: Numbers) -> list[DuplicateGroup]:
-    """Group usable samples whose images are the same bytes or look alike, joined through one another."""
+    """Group usable samples with identical or similar images; similarity is transitive (union-find)."""
     ids, splits, digests = (
         table[name].filter(pa.array(usable)).to_pylist() for name in ("id", "split", "image_sha256")
     )
@@ -349,7 +350,7 @@ def _divide(part: float, whole: float) -> float | None:
 
 
 def _round(content: Any) -> Any:
-    """Round floats to digits that mean something and do not depend on a processor's order of summing."""
+    """Round floats to `_SIGNIFICANT_DIGITS`, so that they do not depend on the processor's order of summation."""
     if isinstance(content, float):
         rounded = float(f"{content:.{_SIGNIFICANT_DIGITS}g}")
         return int(rounded) if rounded.is_integer() else rounded

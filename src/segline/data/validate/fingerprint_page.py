@@ -1,7 +1,7 @@
-"""The fingerprint as a page of pictures: how a dataset looks, and what that means for training.
+"""Render the fingerprint as a page of charts, with explanations of what they mean for training.
 
-Bars and boxes are plain HTML that reflows on a telephone; curves are SVG; maps and thumbnails are
-pictures inside the page. No script, nothing from elsewhere, equal bytes for equal data.
+Bars and boxes are plain HTML that adapts to narrow screens. Curves are SVG. Maps and thumbnails are embedded images.
+The page has no script and loads nothing from other sites. Equal data give equal bytes.
 """
 
 from collections import Counter
@@ -30,9 +30,9 @@ from segline.project import Files
 _EXAMPLES_PER_SPLIT = 3
 _MAX_GROUPS = 12  # of near duplicates
 _MAX_PICTURES_OF_GROUP = 4
-_SMALLEST_SHARE = 1e-5  # at which a bar is empty; its axis is logarithmic
-_CHANCE_WIDTH = 40  # percent of a shift's track that chance takes
-_SIZE_STEPS = 40  # along each axis of the sizes' plot
+_SMALLEST_SHARE = 1e-5  # left end of the logarithmic axis of bars
+_CHANCE_WIDTH = 40  # width of the grey range (expected by chance), in percent of a track
+_SIZE_STEPS = 40  # bins along each axis of the plot of image sizes
 _PLOT_WIDTH, _PLOT_HEIGHT = 340, 200  # pixels: a telephone's width
 _SIGNIFICANT = 0.05  # p-value
 
@@ -72,14 +72,14 @@ class _Box(NamedTuple):
 
 
 class _Scale(NamedTuple):
-    """All box plots, and the ticks of their axis: words and percent."""
+    """All box plots, and the ticks of their axis: side in pixels, and position in percent."""
 
     boxes: list[_Box]
     ticks: list[tuple[int, float]]
 
 
 class _LocationMap(NamedTuple):
-    """Where one class lies; `most` is the largest share that the map shows."""
+    """Heat map of one class; `most` is its largest share of images, as text."""
 
     item: LabelClass
     uri: str
@@ -88,7 +88,7 @@ class _LocationMap(NamedTuple):
 
 
 class _Track(NamedTuple):
-    """One distance between two splits; `place` is percent of the track."""
+    """One distance between two splits; `place` is the position in percent of the track, `far` means significant."""
 
     words: str
     value: str
@@ -97,7 +97,7 @@ class _Track(NamedTuple):
 
 
 class _ShiftCard(NamedTuple):
-    """All distances between two splits; chance takes `band` percent of each track."""
+    """All distances between two splits; the range expected by chance takes `band` percent of each track."""
 
     between: list[str]
     tracks: list[_Track]
@@ -127,7 +127,7 @@ def render_fingerprint(
 
     Args:
         rows: the manifest.
-        passed: whether the pipeline goes on.
+        passed: whether the pipeline continues.
     """
     whole = figures["splits"]["all"]
     by_id = {row["id"]: row for row in rows}
@@ -215,7 +215,7 @@ def _plot_sizes(rows: Sequence[SampleRow]) -> _SizePlot | None:
 
 
 def _plot_scale(whole: SplitFigures, classes: Sequence[LabelClass]) -> _Scale:
-    """Plot boxes on a logarithmic axis of the side of a square as large as the object."""
+    """Plot boxes of component sizes (square root of the area) on a logarithmic axis."""
     found = {item.name: whole["classes"][item.name]["components"] for item in classes}
     areas = [entry["area"]["max"] for entry in found.values() if entry["area"]]
     decades = max(1.0, log10(max(areas, default=10)) / 2)
@@ -239,7 +239,7 @@ def _plot_scale(whole: SplitFigures, classes: Sequence[LabelClass]) -> _Scale:
 
 
 def _draw_maps(figures: Fingerprint, classes: Sequence[LabelClass]) -> list[_LocationMap]:
-    """Draw where each class lies: the more images hold it at a place, the stronger its colour there."""
+    """Draw a heat map for each class: the more images contain the class at a position, the stronger its colour."""
     aspect = figures["splits"]["all"]["sizes"]["aspect"] or {}
     maps = []
     for item in classes:
@@ -252,7 +252,7 @@ def _draw_maps(figures: Fingerprint, classes: Sequence[LabelClass]) -> list[_Loc
 
 
 def _draw_shift(entry: Shift) -> _ShiftCard:
-    """Draw dots on tracks, each scaled so that what chance gives ends at the same place."""
+    """Draw each distance as a dot on a track, scaled so that the range expected by chance always has equal width."""
     tracks = []
     for name, judged in entry["measures"].items():
         reach = judged["chance_extreme"]
@@ -276,7 +276,7 @@ def _plot_colours(figures: Fingerprint) -> list[_ColourPlot]:
         known = [(name, channel) for name, channel in channels if channel is not None]
         if not known:
             continue
-        # The ends hold what is over- and underexposed, often more than all between: they may leave the plot.
+        # The first and last bins (under- and overexposed pixels) are often by far the highest: they may be cut off.
         top = 1.15 * max(max(channel["histogram"][1:-1]) for _, channel in known) or 1.0
         plots.append(
             _ColourPlot(

@@ -1,6 +1,6 @@
-"""The form of ``fingerprint.json``.
+"""Define the schema of ``fingerprint.json``.
 
-Lengths are pixels, areas square pixels, shares 0..1, colours grey levels 0..255. Whatever cannot be
+Lengths are pixels, areas square pixels, shares 0..1, colours grey levels 0..255. A value that cannot be
 computed, because there are no samples or no pixels, is None.
 """
 
@@ -10,7 +10,7 @@ QUANTILES = {"min": 0.0, "q01": 0.01, "q05": 0.05, "q25": 0.25, "median": 0.5, "
 CHANNELS = ("red", "green", "blue")
 
 Quantiles = dict[str, float]
-"""By the names of `QUANTILES`; each is a value that occurs."""
+"""Name in `QUANTILES` -> value; always a value that occurs in the data, without interpolation."""
 
 
 class SizeCount(TypedDict):
@@ -71,7 +71,7 @@ class SplitFigures(TypedDict):
     sizes: Sizes
     channels: dict[str, Channel | None]  # by the names of `CHANNELS`
     classes: dict[str, ClassFigures]
-    together: list[list[int]]  # images that hold both classes, in the order of the label map
+    together: list[list[int]]  # (C, C) number of images that contain both classes, in the order of the label map
 
 
 class ChanceFigures(TypedDict):
@@ -84,7 +84,7 @@ class ChanceFigures(TypedDict):
 
 
 class Flip(TypedDict):
-    """Whether a mirror image is one more plausible image, and why."""
+    """Whether mirrored images are plausible training images, and why."""
 
     legal: bool
     why: str
@@ -93,7 +93,7 @@ class Flip(TypedDict):
 
 
 class Symmetry(TypedDict):
-    """What mirroring the training masks changes."""
+    """Effect of mirroring the training masks."""
 
     mirrored: bool  # as the dataset declares
     samples: int

@@ -1,8 +1,8 @@
-"""The checks of single samples.
+"""Rules: the checks of single samples.
 
-A rule is a Great Expectations expectation over a table of the samples, together with the words for a sample that
-breaks it. To add a check, add a `Rule` to one of the lists below: the terminal, the pages, ``validation.json`` and
-the exit code take it from there.
+A rule is a Great Expectations expectation over a table of the samples, and the message for a sample that breaks it.
+To add a check, add a `Rule` to one of the lists below. It then appears on the terminal, on the pages and in
+``validation.json``, and counts for the exit code.
 """
 
 from collections import defaultdict
@@ -19,18 +19,18 @@ from segline.datasets.base import SPLITS, Dataset
 from segline.errors import LONGEST_LINE, shown
 
 Severity = Literal["stop", "quarantine", "warn"]
-"""The effect of a finding: the stage ends; the sample is left out; the finding is only shown."""
+"""Effect of a finding. ``stop``: the stage fails; ``quarantine``: the sample is left out; ``warn``: only a note."""
 
 NONE = "none"
-"""In a column that says what is wrong with a sample: nothing is."""
+"""Value of a problem column for a sample without a problem."""
 
 MAX_DUPLICATES_NAMED = 16
 
 
 class JudgedRow(SampleRow):
-    """A row of the manifest, compared with the other rows by `compare_rows`."""
+    """Row of the manifest, with the results of `compare_rows`."""
 
-    same_image_in_splits: str  # the splits that hold this image; NONE where this copy may stay
+    same_image_in_splits: str  # splits that contain this image; NONE if this copy is kept
     same_image_as: str
     same_group_in_splits: str
     like: str  # samples whose images look like this one
@@ -56,15 +56,15 @@ class Rule:
     """One check of single samples.
 
     Args:
-        arguments: what `expectation` is made with.
-        values: computes columns that `arguments` names and the row does not hold.
+        arguments: keyword arguments of `expectation`.
+        values: column name -> function of a row, for columns in `arguments` that a manifest row does not have.
         description: the rule in one sentence, for the Data Docs.
         severity: the effect of a sample that breaks it.
-        file: returns the file to look at, from a row.
-        found: returns what is wrong with it, from a row.
+        file: function of a row: the file to look at.
+        found: function of a row: what is wrong with that file.
         expectation: class name in ``great_expectations.expectations``. Where `severity` is not ``stop``, it must be
             one that judges row by row, that is, one with the argument ``mostly``.
-        duplicates: whether the gallery shows the look-alikes of a sample beside it.
+        duplicates: whether the gallery shows similar images beside the sample.
     """
 
     name: str
@@ -90,14 +90,14 @@ class Rule:
         return {name: self.values[name](row) if name in self.values else stored[name] for name in self.columns}
 
     def describe(self, row: JudgedRow) -> Finding:
-        """Put into words that `row` breaks this rule."""
+        """Describe how `row` breaks this rule."""
         return Finding(
             sample=row["id"], file=self.file(row), found=self.found(row), expected=self.expected, remedy=self.remedy
         )
 
 
 def compare_rows(rows: Sequence[SampleRow], *, alike: Mapping[str, Sequence[str]]) -> list[JudgedRow]:
-    """Return the manifest's rows with what the other rows say of them: copies, look-alikes, groups in several splits.
+    """Compare each row with all others: find copies, similar images, and groups in several splits.
 
     Args:
         alike: sample id -> ids of samples whose images look the same.
@@ -113,9 +113,9 @@ def compare_rows(rows: Sequence[SampleRow], *, alike: Mapping[str, Sequence[str]
     for row in rows:
         own, shared = row["id"], shared_by.get(row["image_sha256"] or "", set())
         same = copies[row["image_sha256"]] if shared else []
-        # The copy in the most telling split stays: a score must not lose samples to what was trained on.
+        # Keep the copy in test rather than validation rather than train, so that scored splits lose no samples.
         leaks = bool(shared) and row["split"] != max(shared, key=_rank_split)
-        # Each pair is named once, beside the first of the two.
+        # Name each pair once, in the row of the smaller id.
         twins = _name_some(copy["id"] for copy in same if copy["split"] == row["split"] and copy["id"] != own)
         like = [f"{name} (the same bytes)" for name in twins if name > own]
         like += [f"{name} ({split_of[name]})" for name in alike.get(own, ()) if name > own]
@@ -134,18 +134,18 @@ def compare_rows(rows: Sequence[SampleRow], *, alike: Mapping[str, Sequence[str]
 
 
 def describe_missing_split(rule: Rule, split: str) -> Finding:
-    """Put into words that `rule` found no sample in `split`."""
+    """Describe that `rule` found no sample in `split`."""
     (row,) = compare_rows([{**empty_row(""), "split": split}], alike={})
     return rule.describe(row)
 
 
 def format_ranges(label_map: LabelMap) -> str:
-    """Write the legal raw ids short: ``0..33, 255``."""
+    """Format the legal raw ids as ranges: ``0..33, 255``."""
     return runs(np.flatnonzero(label_map.legal).tolist())
 
 
 def _name_some(names: Iterable[str]) -> list[str]:
-    """Return the first few of `names`: a blank image may be there a thousand times."""
+    """Return the first `MAX_DUPLICATES_NAMED` names; a blank image may have a thousand copies."""
     return list(islice(names, MAX_DUPLICATES_NAMED))
 
 
@@ -161,13 +161,13 @@ def _list_file_rules(dataset: Dataset) -> list[Rule]:
     again = "run the download and extract stages again, or correct the mirror"
     if dataset.own is not None:
         again = f"correct or remove it in {dataset.own.path}, then run `dvc repro`"
-    whole_mask = "a whole, lossless mask of one 8-bit channel"
+    whole_mask = "a complete, lossless mask with one 8-bit channel"
     if dataset.colours is not None:
-        whole_mask = "a whole, lossless picture of the class table's colours alone"
+        whole_mask = "a complete, lossless image with only the colours of the class table"
     return [
         _require_file("image", other="mask", remedy=again),
         _require_file("mask", other="image", remedy=again),
-        _require_whole("image", "image_error", expected="a whole image", remedy=again),
+        _require_whole("image", "image_error", expected="a complete image", remedy=again),
         _require_whole("mask", "mask_error", expected=whole_mask, remedy=again),
         Rule(
             name="sizes_equal",
@@ -182,7 +182,7 @@ def _list_file_rules(dataset: Dataset) -> list[Rule]:
             file=lambda row: str(row["mask"]),
             found=_describe_sizes,
             expected="equal height and width",
-            remedy="pair the right files (Segline never scales a mask to fit)",
+            remedy="pair the right files (Segline does not resize a mask to match its image)",
         ),
         _require_legal_ids(dataset),
     ]
@@ -239,10 +239,14 @@ def _require_legal_ids(dataset: Dataset) -> Rule:
         file=lambda row: str(row["mask"]),
         found=lambda row: (
             f"mask holds id {_join_illegal(row)} in {row['illegal_pixels']} pixels"
-            + (", only on borders between others: it was interpolated" if _is_interpolated(row) else "")
+            + (
+                ", only on borders between other ids: the mask was resized with interpolation"
+                if _is_interpolated(row)
+                else ""
+            )
         ),
         expected=f"the raw ids of {dataset.name}: {format_ranges(dataset.label_map)}",
-        remedy="use the publisher's raw masks (was this one already encoded to train ids?)"
+        remedy="use the publisher's raw masks (was this mask already encoded to train ids?)"
         if dataset.own is None
         else f"add the id to {dataset.own.table}, as a class or under `void`, or correct the mask; then `dvc repro`",
     )
@@ -286,7 +290,7 @@ def _list_split_rules(dataset: Dataset) -> list[Rule]:
         Rule(
             name="split_known",
             arguments={"column": "split", "value_set": list(SPLITS)},
-            description="Every split is a known one.",
+            description="Every split is train, validation or test.",
             severity="stop",
             file=lambda row: row["id"],
             found=lambda row: f"is in split {row['split']!r}",
@@ -302,8 +306,8 @@ def _list_split_rules(dataset: Dataset) -> list[Rule]:
             file=lambda _: dataset.name,
             found=lambda row: f"no sample in split {row['split']}",
             expected=f"at least one in each of {', '.join(SPLITS)}",
-            remedy="get the whole dataset, or ask for another split of it (docs/datasets.md); "
-            "where validation alone is empty, raise prepare.validation_share",
+            remedy="download the complete dataset, or choose another split of it (docs/datasets.md); "
+            "if only validation is empty, raise prepare.validation_share",
         ),
     ]
 
@@ -314,7 +318,7 @@ def _list_leak_rules(_: Dataset) -> list[Rule]:
         Rule(
             name="image_in_one_split",
             arguments={"column": "same_image_in_splits", "value_set": [NONE]},
-            description="No image, by its bytes, is in two splits; its copy in the scored split stays.",
+            description="No image is in two splits (equal bytes). The copy in test, or else in validation, is kept.",
             severity="quarantine",
             file=lambda row: str(row["image"]),
             found=lambda row: f"the same bytes are in the splits {row['same_image_in_splits']}: {row['same_image_as']}",
@@ -346,7 +350,7 @@ def _list_content_rules(_: Dataset) -> list[Rule]:
             file=lambda row: str(row["mask"]),
             found=lambda row: f"every pixel is void (raw ids {runs(row['raw_ids'])})",
             expected="at least one pixel of a class",
-            remedy="label it, or take it out of the dataset: nothing can be learnt from it or scored on it",
+            remedy="label it, or remove it from the dataset: it can neither train nor score a model",
         ),
         Rule(
             name="image_looks_like_another",
@@ -355,15 +359,15 @@ def _list_content_rules(_: Dataset) -> list[Rule]:
             severity="warn",
             file=lambda row: str(row["image"]),
             found=lambda row: f"looks like {row['like']}",
-            expected="images that show different things, or one split for those that do not",
-            remedy="look at them: copies across splits make scores too good; give them one group",
+            expected="different images, or similar images in one split",
+            remedy="compare the images; copies in two splits make scores too high: give them the same group",
             duplicates=True,
         ),
         Rule(
             name="image_usual",
             arguments={"column": "unusual", "value_set": [NONE]},
             values={"unusual": lambda row: "; ".join(row["notes"]) or NONE},
-            description="Image files are plain 8-bit RGB, upright, and of the kind their name says.",
+            description="Image files are plain 8-bit RGB, upright, and of the format that their extension states.",
             severity="warn",
             file=lambda row: str(row["image"]),
             found=lambda row: "; ".join(row["notes"]),
@@ -379,7 +383,7 @@ RULES: tuple[Callable[[Dataset], list[Rule]], ...] = (
     _list_leak_rules,
     _list_content_rules,
 )
-"""Lists of every check of single samples, in the order of the pages; each is made for one dataset."""
+"""Functions that make the rules for a dataset, in the order of the pages."""
 
 
 def rules_of(dataset: Dataset) -> list[Rule]:

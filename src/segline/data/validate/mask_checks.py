@@ -1,7 +1,7 @@
-"""The checks of all labels together: one mistake that causes many findings.
+"""Patterns: checks of all masks together, which find one mistake that causes many findings.
 
-A thousand masks with an illegal id are not a thousand mistakes but one, made when they were written. Such a pattern
-is told once, by its usual name and with its remedy; the findings that it explains are then not listed.
+A thousand masks with an illegal id are usually one mistake, made by the program that wrote them. Such a pattern is
+reported once, with its cause and remedy. The findings that it explains are not listed.
 
 To add a pattern, write a function that returns a `Pattern` or None, and put it into `ENCODING_PATTERNS` or
 `PAIRING_PATTERNS`.
@@ -21,13 +21,13 @@ from segline.data.validate.manifest_rules import MAX_DUPLICATES_NAMED, Finding, 
 from segline.datasets.base import SPLITS, Dataset
 
 NEAR = 6
-"""Bits in which two perceptual hashes may differ for their images to count as near duplicates. On KITTI
-it joins frames of one drive and nothing else; on Pets, copies of one photograph."""
+"""Maximum number of different bits in the perceptual hashes of near duplicates. On KITTI this finds only frames of
+one drive; on Pets, only copies of one photograph."""
 
-_MIN_SHARE = 0.5  # of the masks: from here on, a fault is a pattern
-_MIN_SHARE_SHIFTED = 0.65  # of the samples whose image the neighbour's mask explains better; others stay below 0.2
-_MIN_SAMPLES = 20  # with fewer, a shift cannot be told from chance
-_MIN_SHARE_INTERPOLATED = 0.3  # of the masks with several ids that lie only on borders
+_MIN_SHARE = 0.5  # a fault in a larger share of the masks is a pattern
+_MIN_SHARE_SHIFTED = 0.65  # share of images that fit a neighbour's mask better; below 0.2 in correctly paired data
+_MIN_SAMPLES = 20  # with fewer samples, a shift cannot be distinguished from chance
+_MIN_SHARE_INTERPOLATED = 0.3  # share of masks that have two or more ids only on borders
 
 _ID_RULES = frozenset({"ids_legal", "mask_not_all_void"})
 
@@ -37,11 +37,11 @@ class Pattern:
     """One mistake that causes many findings.
 
     Args:
-        name: its usual name.
-        finding: the words for it.
+        name: name of the mistake.
+        finding: the message about it.
         explains: names of the rules whose findings it explains.
-        samples: ids of the samples that show it.
-        step: where the mask that fits is another sample's, its place relative to the sample's own.
+        samples: ids of the samples with this mistake.
+        step: for shifted masks, the offset in rows of the sample whose mask fits (-1 or 1); otherwise 0.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Pattern:
 
 
 def find_patterns(rows: Sequence[SampleRow], dataset: Dataset) -> list[Pattern]:
-    """Find the first pattern of encoding and the first of pairing in a manifest's rows, which are sorted by id."""
+    """Find at most one encoding pattern and one pairing pattern in manifest rows, which must be sorted by id."""
     return [
         pattern
         for table in (ENCODING_PATTERNS, PAIRING_PATTERNS)
@@ -62,7 +62,7 @@ def find_patterns(rows: Sequence[SampleRow], dataset: Dataset) -> list[Pattern]:
 
 
 def find_missing_classes(rows: Sequence[SampleRow], dataset: Dataset) -> list[Finding]:
-    """Find classes that no mask holds, and classes of the training split that a scored split lacks."""
+    """Find classes that are in no mask, and classes of train that are missing in validation or test."""
     findings = []
     held = {split: _count_pixels(rows, split, dataset) for split in SPLITS}
     for place, item in enumerate(dataset.label_map.classes):
@@ -71,8 +71,8 @@ def find_missing_classes(rows: Sequence[SampleRow], dataset: Dataset) -> list[Fi
                 _describe(
                     dataset,
                     found=f"class {item.name!r} (id {item.raw}) is in no mask",
-                    expected="each class of the label map somewhere",
-                    remedy="take it out of the class table if it is not wanted; a score leaves it out",
+                    expected="every class of the label map in at least one mask",
+                    remedy="remove it from the class table if it is not needed; scores ignore it",
                 )
             )
             continue
@@ -80,8 +80,8 @@ def find_missing_classes(rows: Sequence[SampleRow], dataset: Dataset) -> list[Fi
             _describe(
                 dataset,
                 found=f"class {item.name!r} (id {item.raw}) is in train, but in no mask of {split}",
-                expected="each class that is trained on in each split that is scored",
-                remedy=f"move a sample that holds it to {split}; without one, no score on {split} tells about it",
+                expected="every class of train also in validation and test",
+                remedy=f"move a sample with this class to {split}; without one, scores on {split} do not cover it",
             )
             for split in ("validation", "test")
             if held["train"][place] and not held[split][place]
@@ -93,7 +93,7 @@ def find_near_duplicates(rows: Sequence[SampleRow]) -> dict[str, list[str]]:
     """Find samples whose images look alike but are not byte-identical.
 
     Returns:
-        Sample id -> ids of the samples that look like it; where there are many, the next ones.
+        Sample id -> ids of similar samples. Each sample is paired with at most `MAX_DUPLICATES_NAMED` later ones.
     """
     hashed = [row for row in rows if row["image_hash"]]
     hashes = np.array([int(row["image_hash"] or "", 16) for row in hashed], dtype=np.uint64)
@@ -124,9 +124,9 @@ def _find_exchanged(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | No
         found="images and masks are swapped: the masks are photographs, and the images are "
         f"masks, such as {exchanged[0]['image']}",
         expected="photographs as images, and masks that hold the class of each pixel",
-        remedy="exchange the two folders"
+        remedy="swap the two folders"
         if dataset.own is None
-        else "exchange `images` and `masks` under options.folder in params.yaml, then run `dvc repro`",
+        else "swap `images` and `masks` under options.folder in params.yaml, then run `dvc repro`",
         explains=_ID_RULES | {"mask_readable", "image_usual"},
     )
 
@@ -142,9 +142,9 @@ def _find_coloured(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | Non
         dataset,
         found="masks are coloured pictures (RGB), not ids; " + (coloured[0]["mask_error"] or "").partition("; ")[2],
         expected=f"one channel with the ids {format_ranges(dataset.label_map)}",
-        remedy="use the masks that hold ids; for your own data say `encoding: rgb` and give each class its colour"
+        remedy="use masks that hold ids; for your own data set `encoding: rgb` and give each class its colour"
         if dataset.own is None
-        else "write `encoding: rgb` under options.folder in params.yaml and give each class its colour in "
+        else "set `encoding: rgb` under options.folder in params.yaml and give each class its colour in "
         f"{dataset.own.table}; `segline init {dataset.own.path} --force` does both",
         explains=frozenset({"mask_readable"}),
     )
@@ -161,7 +161,7 @@ def _find_blended(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None
         dataset,
         found="masks hold colours between those of the class table: they were resized (or rotated, or compressed) "
         "with interpolation",
-        expected="the colours of the class table, with nothing between them",
+        expected="only the colours of the class table",
         remedy="resize the original masks with nearest neighbour and keep them as PNG, or use them at their own size",
         explains=frozenset({"mask_readable"}),
     )
@@ -180,9 +180,9 @@ def _find_binary(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
         dataset,
         found="masks hold only 0 and 255: they are black-and-white pictures of one class",
         expected=f"ids: {format_ranges(dataset.label_map)}",
-        remedy="divide the masks by 255 to get the ids 0 and 1, or give a class the id 255 in the class table"
+        remedy="divide the masks by 255 to get the ids 0 and 1, or give one class the id 255 in the class table"
         if dataset.own is None
-        else f"in {dataset.own.table} give the class that is white the id 255, and the one that is black the id 0: "
+        else f"in {dataset.own.table} give the white class the id 255 and the black class the id 0: "
         f"`- {{id: 0, name: background}}` and `- {{id: 255, name: foreground}}`; then run `dvc repro`",
     )
 
@@ -190,13 +190,13 @@ def _find_binary(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
 def _find_train_ids(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
     masks, label_map = _select_masks(rows), dataset.label_map
     raw = {value for item in label_map.classes for value in item.ids}
-    train = set(range(len(raw)))  # of the publisher's classes, even where a task merges them
+    train = set(range(len(raw)))  # of the publisher's classes, before a task merges some
     held = _collect_ids(masks)
     if raw == train or not held <= train | {VOID} or held <= raw or not _are_many(masks, masks):
         return None
     legal = set(np.flatnonzero(label_map.legal).tolist())
     if held <= legal and len(masks) < _MIN_SAMPLES:
-        return None  # every id means something: too few masks to say that it means something else
+        return None  # all ids are legal, and there are too few masks to be sure that they are train ids
     return _make_pattern(
         "masks_are_train_ids",
         masks,
@@ -222,9 +222,9 @@ def _find_one_based(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | No
         masks,
         masks,
         dataset,
-        found=f"masks hold the ids {runs(held)} and never 0: they count classes from 1",
-        expected=f"ids that count from 0: {format_ranges(dataset.label_map)}",
-        remedy="subtract 1 from the masks, or give the classes the ids 1 and up in "
+        found=f"masks hold the ids {runs(held)} and never 0: they number the classes from 1",
+        expected=f"ids that start at 0: {format_ranges(dataset.label_map)}",
+        remedy="subtract 1 from the masks, or number the classes from 1 in "
         + ("the class table" if dataset.own is None else dataset.own.table),
     )
 
@@ -239,9 +239,9 @@ def _find_interpolated(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern |
         interpolated,
         masks,
         dataset,
-        found=f"ids {runs(set(interpolated[0]['border_ids']))} lie only on borders between others: "
+        found=f"ids {runs(set(interpolated[0]['border_ids']))} occur only on borders between other ids: "
         "the masks were resized (or rotated, or compressed) with interpolation",
-        expected="ids that name classes, with nothing between them",
+        expected="only ids of classes",
         remedy="resize the original masks with nearest neighbour, or use them at their own size",
     )
 
@@ -256,9 +256,9 @@ def _find_swapped_sides(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern 
         swapped,
         sized,
         dataset,
-        found="each mask is as high as its image is wide, and as wide as it is high",
+        found="masks have the height and width of their images swapped",
         expected="equal height and width",
-        remedy="transpose the masks: they were written with the axes exchanged",
+        remedy="transpose the masks: they were written with swapped axes",
         explains=frozenset({"sizes_equal"}),
     )
 
@@ -291,13 +291,13 @@ def _make_shift(some: Sequence[SampleRow], of: Sequence[SampleRow], dataset: Dat
         some,
         of,
         dataset,
-        found=f"an image fits the mask of the sample {side} it (in order of names) better than its own: "
+        found=f"images fit the mask of the sample {side} them (sorted by name) better than their own: "
         "masks are shifted by one sample",
         expected="each mask with the image that it was drawn on",
-        remedy="pair files by name, not by their place in a list; look for one image too many or a missing mask"
+        remedy="pair files by name, not by their position in a list; look for an extra image or a missing mask"
         if dataset.own is None
-        else f"look at the names in {dataset.own.path}: the files were numbered anew, or written in another order; "
-        "give each mask its own image's name, or list the pairs in a CSV (`pairs` in params.yaml)",
+        else f"check the names in {dataset.own.path}: the files were renumbered, or written in another order; "
+        "give each mask the name of its image, or list the pairs in a CSV (`pairs` in params.yaml)",
         explains=frozenset({"sizes_equal"}),
         step=step,
     )
@@ -314,10 +314,10 @@ ENCODING_PATTERNS: tuple[_Recognise, ...] = (
     _find_one_based,
     _find_interpolated,
 )
-"""Ways in which all masks can be written wrongly; only the first that is found is told."""
+"""Mistakes in how masks are encoded; only the first match is reported."""
 
 PAIRING_PATTERNS: tuple[_Recognise, ...] = (_find_swapped_sides, _find_shifted_sizes, _find_shifted)
-"""Ways in which masks can be paired with the wrong images; only the first that is found is told."""
+"""Mistakes in how masks are paired with images; only the first match is reported."""
 
 
 def _select_masks(rows: Sequence[SampleRow]) -> list[SampleRow]:

@@ -1,4 +1,4 @@
-"""What the pages of `reports/data/<dataset>` share: head, links and style. They load nothing from elsewhere."""
+"""Render the pages of `reports/data/<dataset>` with a common head, links and style; they load no other files."""
 
 from functools import cache
 from typing import Any

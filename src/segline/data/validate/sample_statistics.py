@@ -1,7 +1,7 @@
 """Measure each sample for the fingerprint while its pixels are in memory.
 
-The statistics take a few kilobytes per sample, whatever its size. They lie in temporary files while a dataset is
-validated, so that memory does not grow with the samples. `segline.data.validate.fingerprint` sums them up.
+The statistics take a few kilobytes per sample of any size. They are in temporary files while a dataset is
+validated, so that memory does not grow with the number of samples. `segline.data.validate.fingerprint` reads them.
 """
 
 import tempfile
@@ -22,7 +22,7 @@ from segline.storage import reporting_storage
 Numbers = npt.NDArray[Any]
 
 GRID = 16
-"""Rows and columns of points at which a mask's layout is kept."""
+"""Rows and columns of the grid of points at which each mask is sampled (its layout)."""
 
 BINS = 64
 """Bins of a colour channel's histogram; each is 256 / BINS grey levels wide."""
@@ -33,20 +33,20 @@ FIXED: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "channel_std": (np.float64, (3,)),
     "channel_bins": (np.uint32, (3, BINS)),  # pixels
 }
-"""Fields of the same size in each sample: type and shape."""
+"""Fields with one entry of fixed size per sample: dtype and shape."""
 
 KINDS: dict[str, type[np.generic]] = {
-    # Components that are alike are one entry with a count, so that a mask of noise stays small too.
+    # Components with equal class and size are one entry with a count, so that a noisy mask needs little space, too.
     "class": np.uint8,  # train id
-    "area": np.uint32,  # pixels of the mask's own size, as height and width
+    "area": np.uint32,  # pixels at native size; also for height and width
     "height": np.uint32,
     "width": np.uint32,
     "count": np.uint32,
-    "owner": np.uint32,  # place of the sample
+    "owner": np.uint32,  # index of the sample
 }
-"""Fields of a kind of component; a sample has any number of them."""
+"""Fields with any number of entries per sample, one for each distinct kind of component: dtype."""
 
-_MAX_PIXELS_COUNTED = 1 << 20  # of a larger image every second, third, ... row is enough for a histogram
+_MAX_PIXELS_COUNTED = 1 << 20  # of a larger image, only every second, third, ... row is counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +91,10 @@ def _count_components(mask: Mask, classes: int) -> dict[str, Numbers]:
 
 
 class Store:
-    """Statistics of samples, one after the other, in the files of a folder.
+    """Store of sample statistics in the files of a folder; samples are appended.
 
     Args:
-        folder: where the files lie; the caller removes it.
+        folder: folder of the files; the caller removes it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -115,7 +115,7 @@ class Store:
         self._seen.append(image is not None and mask is not None)
 
     def seen(self) -> npt.NDArray[np.bool_]:
-        """Return bool (N,): whether both image and mask of a sample were measured."""
+        """Return bool (N,): whether both image and mask of each sample were measured."""
         return np.array(self._seen, dtype=bool)
 
     def read(self) -> dict[str, Numbers]:

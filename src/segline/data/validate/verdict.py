@@ -1,4 +1,4 @@
-"""The verdict on a dataset: what every check found, and whether the pipeline goes on."""
+"""Reach the verdict on a dataset: the findings of every check, and whether the pipeline continues."""
 
 import json
 from collections import Counter
@@ -13,7 +13,7 @@ from segline.datasets.base import SPLITS, Dataset
 from segline.errors import LONGEST_LINE, shown
 
 SEVERITIES: tuple[Severity, ...] = ("stop", "quarantine", "warn")
-"""The gravest first."""
+"""Most severe first."""
 
 _PREFIXES: dict[Severity, str] = {"stop": "", "quarantine": "cannot be used: ", "warn": "note: "}
 _MAX_NOTES_ON_TERMINAL = 8
@@ -26,9 +26,9 @@ class Check:
 
     Args:
         expectation: the type of Great Expectations' expectation, or ``linter`` for a check of the dataset as a whole.
-        success: whether it found nothing.
-        explained: name of the pattern that explains its findings; they are then not listed.
-        samples: ids of samples that show it, where the findings name none.
+        success: whether it found no problem.
+        explained: name of the pattern that explains its findings; `findings` is then empty.
+        samples: ids of the samples with the problem, if the findings name no sample.
         step: as `mask_checks.Pattern.step`.
         duplicates: as `manifest_rules.Rule.duplicates`.
     """
@@ -45,12 +45,12 @@ class Check:
 
 
 class Summary(TypedDict):
-    """The usable samples in figures; the first entries of ``validation.json``."""
+    """Statistics of the usable samples; the first keys of ``validation.json``."""
 
     dataset: str
     protocol: str
     label_map: str
-    samples: int  # those that are left out included
+    samples: int  # including quarantined ones
     splits: dict[str, int]
     pixels: dict[str, int]  # by class
     notes: list[str]
@@ -70,11 +70,11 @@ class Verdict:
 
     @property
     def success(self) -> bool:
-        """Return whether the pipeline may go on."""
+        """Return whether the pipeline may continue."""
         return not self.findings("stop")
 
     def failed(self, *severities: Severity) -> list[Check]:
-        """Return the checks of some severities that found something, less those that another check explains."""
+        """Return the checks of `severities` that have findings; checks that a pattern explains have none."""
         return [
             check for severity in severities for check in self.checks if check.severity == severity and check.findings
         ]
@@ -109,7 +109,7 @@ class Verdict:
 def reach_verdict(
     dataset: Dataset, rows: Sequence[SampleRow], checks: Sequence[Check], *, quarantine_share: float
 ) -> Verdict:
-    """Weigh the checks of single samples, and check the dataset as a whole.
+    """Combine the checks of single samples with checks of the whole dataset.
 
     Args:
         checks: the outcome of each rule.
@@ -139,7 +139,7 @@ def reach_verdict(
 
 
 def list_findings(verdict: Verdict, *severities: Severity) -> list[str]:
-    """Write the first findings of every check as lines, the gravest check first, and how many more there are."""
+    """List the first findings of each check, most severe first, and the number of further findings."""
     lines = []
     for severity in severities:
         failed = verdict.failed(severity)
@@ -149,7 +149,7 @@ def list_findings(verdict: Verdict, *severities: Severity) -> list[str]:
             if len(check.findings) > each:
                 lines.append(f"and {len(check.findings) - each} more of {check.name} ({len(check.findings)} in all)")
     explained = [check for check in verdict.checks if check.explained]
-    return lines + [f"({check.name} fails too: {check.explained} explains it)" for check in explained]
+    return lines + [f"({check.name} also fails; {check.explained} explains its findings)" for check in explained]
 
 
 def count_findings(verdict: Verdict) -> str:
@@ -159,11 +159,11 @@ def count_findings(verdict: Verdict) -> str:
 
 
 def report_success(verdict: Verdict, *, pictures: object, page: object) -> list[str]:
-    """Write the lines for the terminal about data that pass.
+    """Write the terminal lines for a dataset that passes.
 
     Args:
-        pictures: where the page with the pictures of the findings lies.
-        page: where the page with the result lies.
+        pictures: path of the gallery page.
+        page: path of the result page.
     """
     lines = [f"left out: {finding}" for finding in verdict.findings("quarantine")]
     notes = [
@@ -172,7 +172,7 @@ def report_success(verdict: Verdict, *, pictures: object, page: object) -> list[
     ]
     lines += notes[:_MAX_NOTES_ON_TERMINAL]
     if len(notes) > _MAX_NOTES_ON_TERMINAL:
-        lines.append(f"note: and {len(notes) - _MAX_NOTES_ON_TERMINAL} more, with their pictures: {pictures}")
+        lines.append(f"note: and {len(notes) - _MAX_NOTES_ON_TERMINAL} more; all with images: {pictures}")
     counts = ", ".join(f"{name} {count}" for name, count in verdict.summary["splits"].items())
     left_out = f", {len(verdict.quarantined)} left out" if verdict.quarantined else ""
     good = verdict.summary["samples"] - len(verdict.quarantined)
@@ -184,7 +184,7 @@ def _check_whole(name: str, severity: Severity, findings: Sequence[Finding]) -> 
 
 
 def _find_excess(dataset: Dataset, samples: int, bad: int, share: float) -> list[Finding]:
-    """Find that more samples than `share` of all are bad."""
+    """Return a finding if more than `share` of all samples are bad."""
     if bad <= share * samples:
         return []
     return [
@@ -193,7 +193,7 @@ def _find_excess(dataset: Dataset, samples: int, bad: int, share: float) -> list
             file=dataset.name,
             found=f"{bad} of {samples} samples cannot be used",
             expected=f"at most {100 * share:g} % (validation.quarantine_share in params.yaml)",
-            remedy="correct the samples listed below, or allow more to be left out",
+            remedy="correct the samples listed below, or raise validation.quarantine_share",
         )
     ]
 
