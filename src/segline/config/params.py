@@ -103,7 +103,7 @@ class Params(Strict):
             )
 
     def _check_without_plan(self) -> None:
-        """Check the keys of a file without a plan: it gives all that a plan would derive, and none for plans only."""
+        """Check the keys of a file without a plan: it gives all values that a plan would derive."""
         if self.training.plan is not None:
             return
         for section, keys in _PLAN_KEYS.items():

@@ -1,7 +1,7 @@
-"""Crops and batches of a planned training: their sizes, which flips they get, and how many show rare classes.
+"""Plan crops and batches: their sizes, their flips, and the share of crops that are centred on a rare class.
 
-Crop and batch are chosen to fit the candidates that the search has in any case. `search_space` then keeps the
-other candidates that fit too.
+Crop and batch are chosen so that the candidates that the search must include fit into memory. `search_space` then
+keeps the other candidates that fit too.
 """
 
 import math
@@ -20,27 +20,30 @@ from segline.training.plan.plan import Draft
 
 @dataclass(frozen=True)
 class Certain:
-    """The candidates that the search has in any case, at one width; crop and batch are chosen to fit them."""
+    """The candidates that the search must include, at one width. Crop and batch are chosen so that they fit."""
 
     memory: MemoryBudget
     networks: tuple[str, ...]
     width: int
 
     def takes(self, crop: Size, batch: int) -> int:
-        """Estimate the bytes of the candidate that takes most."""
+        """Estimate the bytes of the candidate that takes most memory."""
         return max(self.memory.takes(network, self.width, crop=crop, batch=batch) for network in self.networks)
 
     def fits(self, crop: Size, batch: int) -> bool:
-        """Return whether all of them are within the budget."""
+        """Return whether all candidates are within the budget."""
         return self.takes(crop, batch) <= self.memory.limit
 
     def describe(self, crop: Size, batch: int) -> str:
-        """Say in words how much memory they take."""
+        """Format the memory that the candidates take."""
         return f"{' or '.join(self.networks)} with {batch} crops takes {format_size(self.takes(crop, batch))}"
 
 
 def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequence[int], *, given: bool) -> Certain:
-    """Take all candidates if ``params.yaml`` gave them, else the first whose smallest fit is within the budget.
+    """Choose the candidates that the search must include.
+
+    These are all `candidates` if ``params.yaml`` gives them. Else it is the first candidate that fits into memory
+    with the smallest crop and batch.
 
     Raises:
         ConfigError: not even the smallest crops fit.
@@ -63,7 +66,10 @@ def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequen
 
 
 def choose_crop(facts: Facts, certain: Certain, short_side: int | None, *, given: int | None) -> tuple[Size, str]:
-    """Find the largest crop that fits with the wanted batch; else with a smaller batch; else with less context.
+    """Find the largest crop that fits into memory.
+
+    Crops that show an object with its context are tried first, with the target batch. If none fits, smaller crops are
+    tried with the minimum batch.
 
     Args:
         given: the batch, if ``params.yaml`` gives it.
@@ -103,7 +109,7 @@ def _find_context(facts: Facts, whole: Size) -> Size:
 
 
 def _limit_batch(facts: Facts, crop: Size) -> int:
-    """Compute the largest batch that does not show too much of the dataset at once."""
+    """Compute the largest batch that holds at most `BATCH_SHARE` of the training pixels."""
     return max(BATCH[0], int(BATCH_SHARE * facts.pixels / math.prod(crop)))
 
 
@@ -123,10 +129,10 @@ def choose_batch(facts: Facts, certain: Certain, crop: Size) -> tuple[int, str]:
 
 
 def check_given(certain: Certain, crop: Size, batch: int) -> None:
-    """Refuse a crop or batch of ``params.yaml`` that exceeds the budget.
+    """Check that a crop or batch of ``params.yaml`` keeps to the memory budget.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: it exceeds the budget.
     """
     if not certain.fits(crop, batch):
         need = certain.takes(crop, batch)
@@ -141,7 +147,7 @@ def check_given(certain: Certain, crop: Size, batch: int) -> None:
 def settle_validation_batch(
     draft: Draft, facts: Facts, memory: MemoryBudget, peaks: Collection[Footprint], *, batch: int
 ) -> None:
-    """Settle how many whole images are validated at a time: as many as fit, but no more than crops in a batch.
+    """Settle the number of whole images in a validation batch: as many as fit, but at most `batch`.
 
     Args:
         peaks: the memory of the largest candidate of each network.
@@ -175,7 +181,7 @@ def settle_validation_batch(
 
 
 def settle_drawing(draft: Draft, facts: Facts) -> None:
-    """Settle how crops are drawn: by which flips they are mirrored, and how many are centred on a rare class."""
+    """Settle the flips of crops, and the share of crops that are centred on a rare class."""
     legal = [name for name, (is_legal, _) in facts.flips.items() if is_legal]
     reasons = "; ".join(f"{name.replace('_', '-')}: {why}" for name, (_, why) in facts.flips.items())
     draft.settle("training.flips", legal, reasons)
@@ -185,7 +191,8 @@ def settle_drawing(draft: Draft, facts: Facts) -> None:
     imbalance = _measure_imbalance(facts)
     share = round(RARE, 3) if imbalance >= IMBALANCE else 0.0
     why = (
-        f"the median class has {imbalance:.3g} times the pixels of the rarest; rare classes count from {IMBALANCE:g} on"
+        f"the median class has {imbalance:.3g} times the pixels of the rarest class; rare classes are centred from "
+        f"{IMBALANCE:g} times on"
     )
     draft.settle("training.rare", share, why)
 
@@ -199,8 +206,8 @@ def _measure_imbalance(facts: Facts) -> float:
 def shrink_crop(largest: Size) -> Iterator[Size]:
     """Yield crops from `largest` down to the smallest.
 
-    Each is shorter than the one before along the side that is larger relative to `largest`. As in nnU-Net, the
-    shape of the crop follows that of the image.
+    Each step shortens the side that is larger relative to `largest`. As in nnU-Net, the crop so keeps about the
+    aspect ratio of the image.
     """
     crop = largest
     yield crop
@@ -212,10 +219,10 @@ def shrink_crop(largest: Size) -> Iterator[Size]:
 
 
 def round_down(side: int) -> int:
-    """Find the largest legal crop side that is not above `side`, or the smallest there is."""
+    """Round `side` down to a legal crop side, but at least to the smallest one."""
     return max(MULTIPLE, side // MULTIPLE * MULTIPLE)
 
 
 def round_up(side: float) -> int:
-    """Find the smallest legal crop side that is not below `side`."""
+    """Round `side` up to a legal crop side."""
     return max(MULTIPLE, -(-round(side) // MULTIPLE) * MULTIPLE)
