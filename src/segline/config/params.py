@@ -103,7 +103,7 @@ class Params(Strict):
             )
 
     def _check_without_plan(self) -> None:
-        """Check the keys of a file without a plan: it gives all values that a plan would derive."""
+        """Check a file without a plan: it must give all values that a plan would derive, and no `training.images`."""
         if self.training.plan is not None:
             return
         for section, keys in _PLAN_KEYS.items():
@@ -117,7 +117,7 @@ class Params(Strict):
 
     @property
     def is_planned(self) -> bool:
-        """True if every value is final: there is no plan to make, or its values have been filled in."""
+        """True if every value is final: there is no plan, or its values have been filled in."""
         return all(
             key in getattr(self, section).model_fields_set for section, keys in _PLAN_KEYS.items() for key in keys
         )

@@ -25,7 +25,7 @@ class Source:
         remedy: what the user should do if the file cannot be read.
 
     Raises:
-        ConfigError: it is missing, is not YAML, gives a key twice, is no mapping, or exceeds the limits of
+        ConfigError: it is missing, is not YAML, gives a key twice, is not a mapping, or exceeds the limits of
             `segline.formats.strict_yaml`.
     """
 

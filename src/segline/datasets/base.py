@@ -46,7 +46,7 @@ class Archive:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """An image and its mask, as paths relative to the raw folder; None where one is missing.
+    """An image and its mask, as paths relative to the raw folder; None if one is missing.
 
     Args:
         id: unique within the dataset.

@@ -90,7 +90,7 @@ def load(folder: Path) -> Bundle:
     """Read the bundle that `save` wrote to `folder`.
 
     Raises:
-        DataError: `folder` is no bundle, is damaged, has another format, or its description does not match
+        DataError: `folder` is not a bundle, is damaged, has another format, or its description does not match
             its network.
     """
     try:

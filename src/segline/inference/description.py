@@ -65,7 +65,7 @@ def parse(text: bytes, *, place: Path) -> Description:
     """Read a description from the `text` of the file `place`.
 
     Raises:
-        DataError: the text is no description, contradicts itself, or has another format.
+        DataError: the text is not a description, contradicts itself, or has another format.
     """
     try:
         if len(text) > MAX_CHARACTERS:

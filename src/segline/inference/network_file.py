@@ -100,7 +100,7 @@ def _read_config(path: Path) -> tuple[dict[str, Any], int]:
             raise ValueError(f"weights of {weights.file_size} bytes in {weights.compress_size}")
         content = strict_json.loads(archive.read(config))
     if not isinstance(content, dict):
-        raise ValueError(f"a {_CONFIG} that is no object")
+        raise ValueError(f"a {_CONFIG} that is not a JSON object")
     return {**content, "compile_config": None}, weights.file_size
 
 

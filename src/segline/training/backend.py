@@ -48,7 +48,7 @@ def _pin_tensorflow(threads: int) -> None:
         found = threading.get_intra_op_parallelism_threads()
         raise TrainingError(
             "TensorFlow",
-            found=f"it already runs with {found or 'a number of CPU threads of its own choice'}",
+            found=f"it already runs with {f'{found} CPU threads' if found else 'its default number of CPU threads'}",
             expected=f"{threads} threads (training.threads)",
             remedy="start a new process, or call make_deterministic before anything else uses TensorFlow",
         ) from error
@@ -66,7 +66,7 @@ def precision(policy: str) -> Iterator[None]:
 
 
 def jit_compile(wanted: bool | None = None) -> bool | str:
-    """Choose Keras's ``jit_compile``: `wanted` if given, else XLA where it is faster.
+    """Choose Keras's ``jit_compile``: `wanted` if given, else XLA if it is faster.
 
     On a CPU XLA does not make TensorFlow faster (benchmarks/README.md). JAX is slow without it.
     """
@@ -83,7 +83,7 @@ def list_accelerators(batch: int) -> list[str]:
 
 
 def _list_gpus() -> list[str]:
-    """List the names of the GPUs; none where Keras cannot share a batch among devices."""
+    """List the names of the GPUs; none if Keras cannot share a batch among devices."""
     if keras.backend.backend() not in _BATCH_SHARING_BACKENDS:
         return []
     return [name for name in keras.distribution.list_devices() if name.startswith("gpu")]
@@ -91,7 +91,7 @@ def _list_gpus() -> list[str]:
 
 @contextmanager
 def spread(devices: Sequence[str]) -> Iterator[None]:
-    """Share every batch of models built and trained inside among `devices`; with fewer than two do nothing."""
+    """Share every batch among `devices`, for models built and trained in the block; do nothing for fewer than two."""
     if len(devices) < 2:
         yield
     elif keras.backend.backend() == "tensorflow":
@@ -177,7 +177,7 @@ def _get_replica() -> Any:
 
 
 def synchronise(model: keras.Model, *, devices: int) -> None:
-    """Let batch normalisation use the whole of a shared batch; by default each device uses its own share."""
+    """Compute batch normalisation over the whole of a shared batch; by default each device uses its own part."""
     if keras.backend.backend() != "tensorflow":
         return
     for layer in model._flatten_layers():

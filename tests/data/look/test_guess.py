@@ -74,7 +74,7 @@ PAIRS = "expected x, y pairs of at least three points"
         (draw_labelme, POLYGON | {"points": [[1, 2], [3]]}, f"shape 1: a polygon of [[1, 2], [3]], {PAIRS}"),
         (draw_labelme, POLYGON | {"points": [[1, 2], [3, 4]]}, f"a polygon of 4 numbers, {PAIRS}"),
         (draw_labelme, {"points": [[1, 2]]}, "a rectangle of 2 numbers, expected x, y pairs of at least two points"),
-        (draw_labelme, {"shape_type": "mask", "mask": "!"}, "a mask that is no picture (no image: "),
+        (draw_labelme, {"shape_type": "mask", "mask": "!"}, "a mask that is not an image (no image: "),
     ],
 )  # fmt: skip
 def test_an_annotation_that_is_wrong_is_named_by_init_and_by_download(project, tmp_path, draw, change, said):

@@ -175,7 +175,7 @@ def test_masks_of_many_colours_are_doubted(project, tmp_path):
     (draw_coco, lambda content: content["annotations"][1]["segmentation"].update(counts=[3, 4]), "counts of 7 pixels"),
     (draw_labelme, lambda content: content["shapes"][0].update(label="raod"), "expected 'road'?"),
     (draw_labelme, lambda content: content["shapes"][0].update(shape_type="spline"), "'spline'"),
-    (draw_labelme, lambda content: content.pop("shapes"), "no shapes"),
+    (draw_labelme, lambda content: content.pop("shapes"), "no keys `shapes`"),
 ])  # fmt: skip
 def test_polygons_that_are_wrong_are_named(project, tmp_path, draw, change, said):
     draw(tmp_path / "mine")
@@ -189,7 +189,7 @@ def test_polygons_that_are_wrong_are_named(project, tmp_path, draw, change, said
     told = project.stages("download", fails=True)
     assert said in told
     assert path.name in told
-    if said not in ("class 'caar'", "expected 'road'?", "no shapes"):  # it is not the class table's fault
+    if said not in ("class 'caar'", "expected 'road'?", "no keys `shapes`"):  # it is not the class table's fault
         assert said in project.run("init", str(tmp_path / "mine"), "--force", fails=True)
 
 

@@ -81,7 +81,7 @@ def read_coco(path: Path, *, ids: Mapping[str, int]) -> dict[str, Drawing]:
         ``file_name`` -> its shapes.
 
     Raises:
-        DataError: it is no COCO file, has a wrong annotation, or names a class that is not in the class table.
+        DataError: it is not a COCO file, has a wrong annotation, or names a class that is not in the class table.
     """
     content, names = _read_coco(path)
     return _collect_shapes(content, names, ids, path)
@@ -91,7 +91,7 @@ def categories(path: Path) -> list[str]:
     """Read the classes of a COCO file in the order of their ids, and check every annotation.
 
     Raises:
-        DataError: it is no COCO file, or has a wrong annotation.
+        DataError: it is not a COCO file, or has a wrong annotation.
     """
     content, names = _read_coco(path)
     _collect_shapes(content, names, dict.fromkeys(names.values(), 0), path)
@@ -203,7 +203,7 @@ def read_labelme(path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple
         size: returns height and width of the image; called if the file does not hold them.
 
     Raises:
-        DataError: it is no LabelMe file, has a wrong shape, or names a class that is not in the class table.
+        DataError: it is not a LabelMe file, has a wrong shape, or names a class that is not in the class table.
     """
     return _parse_labelme(read_json(path), path, ids=ids, size=size)
 
@@ -253,7 +253,7 @@ def labels(paths: Iterable[Path]) -> dict[str, int]:
         Class name -> number of shapes.
 
     Raises:
-        DataError: a file is no LabelMe file, or has a wrong shape.
+        DataError: a file is not a LabelMe file, or has a wrong shape.
     """
     counts: Counter[str] = Counter()
     for path in paths:

@@ -110,7 +110,7 @@ def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
 
     Args:
         encoding: how masks are encoded. Coloured masks need a colour for each class; polygons need the id 0.
-        remedy: what the user should do if there is no file.
+        remedy: what the user should do if the file is missing.
 
     Raises:
         ConfigError: it is missing, or holds an invalid value; the message names line, key and remedy.

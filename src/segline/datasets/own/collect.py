@@ -228,7 +228,7 @@ def _list_some(names: Sequence[str]) -> str:
 
 
 def count_splits(pairs: Sequence[Pair]) -> str:
-    """Say in one line how many samples each split has."""
+    """Summarise in one line how many samples each split has."""
     counts = Counter(item.split for item in pairs)
     named = [f"{name} {counts[name]}" for name in SPLITS if counts[name]]
     free = [f"train and validation {counts[None]}"] if counts[None] else []

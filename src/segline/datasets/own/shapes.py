@@ -91,13 +91,13 @@ def _decode_mask(text: Any) -> Area:
     try:
         data = base64.b64decode(text)
     except (TypeError, ValueError) as error:
-        raise FaultError("a mask that is no picture", "a PNG in base64") from error
+        raise FaultError("a mask that is not an image", "a PNG in base64") from error
     place = Path("mask")
     try:
         with open_picture(data, place=place) as opened:
             return np.array(load_picture(opened, place=place)) > 0
     except DataError as error:
-        raise FaultError(f"a mask that is no picture ({error.found})", "a PNG in base64") from error
+        raise FaultError(f"a mask that is not an image ({error.found})", "a PNG in base64") from error
 
 
 def _parse_points(points: Any, kind: str = "polygon", *, least: int = 3) -> Points:

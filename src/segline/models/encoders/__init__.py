@@ -145,7 +145,7 @@ def _fetch_imagenet(encoder: str) -> keras.Model:
 
 
 def _copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copy weights layer by layer: by name, or by order where Keras Applications gives no name."""
+    """Copy weights layer by layer: by name, or by order if Keras Applications gives the layer no name of its own."""
     ours = {layer.name: layer for layer in _list_weighted(target)}
     theirs = {layer.name: layer for layer in _list_weighted(source)}
     pairs = [(layer, ours[name]) for name, layer in theirs.items() if name in ours]

@@ -14,7 +14,7 @@ _MAX_SHOWN = 3  # of the lowest scores and of the most frequent confusions
 
 
 class ClassScores(Strict):
-    """Scores of one class; None where a ratio is undefined."""
+    """Scores of one class; None for a ratio that is undefined."""
 
     images: int
     precision: float | None

@@ -28,7 +28,7 @@ class EpochEnd(keras.callbacks.Callback):
     """
 
     async_safe = True
-    """Lets Keras read a batch's loss in another thread: in the main thread, reading would stall a GPU at every step."""
+    """Let Keras call this callback from another thread. In the main thread, reading the loss would stall a GPU."""
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ class Job:
         return {
             "model": self.model_config.model_dump(mode="json", exclude={"weights"}),
             "weights": models.weights_digest(self.model_config.weights),
-            "training": self.training.model_dump(mode="json", exclude={"mirrors"}),  # of predictions alone
+            "training": self.training.model_dump(mode="json", exclude={"mirrors"}),  # used in prediction only
             "learning_rate": self.learning_rate,
             "epochs": self.epochs,
             "class_weights": None if self.class_weights is None else list(self.class_weights),
@@ -59,7 +59,7 @@ class Job:
         """Refuse a job that cannot be fitted.
 
         Raises:
-            ConfigError: an epoch has no steps, or the crop's sides are no multiples of the network's stride.
+            ConfigError: an epoch has no steps, or the crop's sides are not multiples of the network's stride.
         """
         if self.training.steps < 1:
             raise ConfigError(

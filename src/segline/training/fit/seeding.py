@@ -40,7 +40,7 @@ def reseed(model: keras.Model, seed: int) -> None:
 
 
 def _list_layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """Yield every layer, those of models inside included."""
+    """Yield every layer of `model`, and of the models inside it."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _list_layers(layer)

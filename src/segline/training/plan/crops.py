@@ -60,7 +60,7 @@ def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequen
     raise ConfigError(
         "training.memory",
         found=f"a budget of {format_size(memory.limit)}, too small for any crop",
-        expected=f"at least {format_size(least)}: {batch} crops of {MULTIPLE}x{MULTIPLE} at width {width} take {each}",
+        expected=f"at least {format_size(least)}, for {batch} crops of {MULTIPLE}x{MULTIPLE} at width {width} ({each})",
         remedy=f"raise training.memory to {format_budget(least)}",
     )
 
@@ -83,18 +83,18 @@ def choose_crop(facts: Facts, certain: Certain, short_side: int | None, *, given
     for crop in enough:
         batch = given or min(BATCH[1], _limit_batch(facts, crop))
         if certain.fits(crop, batch):
-            full = "the median prepared image" if crop == whole else "as large as fits into memory"
-            return crop, f"{full}: {certain.describe(crop, batch)}"
+            reason = "the median prepared image" if crop == whole else "the largest that fits into memory"
+            return crop, f"{reason}: {certain.describe(crop, batch)}"
     batch = given or BATCH[0]
     for crop in shrink_crop(enough[-1]):
         if certain.fits(crop, batch):
-            wanted = f"with their context, objects need {context[0]}x{context[1]}"
-            return crop, f"as large as fits into memory: {certain.describe(crop, batch)}; {wanted}"
+            wanted = f"objects and their context would need {context[0]}x{context[1]}"
+            return crop, f"the largest that fits into memory: {certain.describe(crop, batch)}; {wanted}"
     return (MULTIPLE, MULTIPLE), "the smallest"
 
 
 def _find_largest(facts: Facts, short_side: int | None) -> Size:
-    """Round the median prepared image down to whole multiples."""
+    """Round the sides of the median prepared image down to legal crop sides, within the largest allowed crop."""
     cap = largest_crop(short_side) or (SIDE, SIDE)
     height, width = (min(round_down(side), most, SIDE) for side, most in zip(facts.size, cap, strict=True))
     return height, width
@@ -122,7 +122,7 @@ def choose_batch(facts: Facts, certain: Certain, crop: Size) -> tuple[int, str]:
     cap = min(BATCH[2], _limit_batch(facts, crop))
     fitting = next((number for number in range(cap, BATCH[0], -1) if certain.fits(crop, number)), BATCH[0])
     if fitting < cap:
-        return fitting, f"as many as fit: {certain.describe(crop, fitting)}"
+        return fitting, f"as many as fit into memory: {certain.describe(crop, fitting)}"
     if cap == BATCH[2]:
         return cap, "enough for a stable gradient"
     return cap, f"at most {BATCH_SHARE:.0%} of the training pixels, at least {BATCH[0]} crops"
@@ -138,7 +138,7 @@ def check_given(certain: Certain, crop: Size, batch: int) -> None:
         need = certain.takes(crop, batch)
         raise ConfigError(
             "training.crop",
-            found=f"{crop[0]}x{crop[1]}, of which {certain.describe(crop, batch)} at width {certain.width}",
+            found=f"{crop[0]}x{crop[1]}; at width {certain.width}, {certain.describe(crop, batch)}",
             expected=f"at most {format_size(certain.memory.limit)} (training.memory)",
             remedy=f"lower training.crop or training.batch, or raise training.memory to {format_budget(need)}",
         )
@@ -169,7 +169,8 @@ def settle_validation_batch(
             expected=f"{format_size(most(1))} for validating one whole image, which has up to {height}x{width} pixels",
             remedy=f"lower prepare.short_side, or raise training.memory to {format_budget(most(1))}",
         )
-    settled = draft.settle("training.validation_batch", fitting, f"whole images of up to {height}x{width} that fit")
+    why = f"as many whole images of up to {height}x{width} as fit into memory"
+    settled = draft.settle("training.validation_batch", fitting, why)
     images = settled or batch
     if most(images) > memory.limit:
         raise ConfigError(
@@ -198,7 +199,7 @@ def settle_drawing(draft: Draft, facts: Facts) -> None:
 
 
 def _measure_imbalance(facts: Facts) -> float:
-    """Divide the pixels of the median class by those of the rarest class that occurs; 1 without any class."""
+    """Divide the pixels of the median class by those of the rarest class that occurs; return 1 if none occurs."""
     shares = list(facts.shares.values())
     return median(shares) / min(shares) if shares else 1.0
 

@@ -70,7 +70,7 @@ def read(folder: Path, dataset: Dataset, *, short_side: int | None) -> Facts:
         fingerprint = strict_json.loads(text)
     except (OSError, ValueError) as error:
         raise DataError(
-            path, found=f"no fingerprint ({error})", expected="that of stage `validate`", remedy=f"run {command}"
+            path, found=f"no fingerprint ({error})", expected="the file of stage `validate`", remedy=f"run {command}"
         ) from error
     found = fingerprint.get("dataset"), fingerprint.get("protocol"), fingerprint.get("label_map")
     wanted = dataset.name, dataset.protocol, dataset.label_map.digest

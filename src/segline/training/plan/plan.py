@@ -83,7 +83,7 @@ class Draft:
 
     Args:
         training: of ``params.yaml``; the plan decides the fields that are not set.
-        search: likewise.
+        search: of ``params.yaml``; the plan decides the fields that are not set.
     """
 
     def __init__(self, training: Training, search: Search) -> None:

@@ -28,7 +28,7 @@ from segline.training.plan.plan import Draft
 
 def settle_weights(draft: Draft) -> tuple[str, ...]:
     """Settle the initial weights of encoders; return the candidate networks that go with them."""
-    none = "not set; with `imagenet`, `classification` or a file, networks with an encoder are planned"
+    none = "none; if set to `imagenet`, `classification` or a file, the plan chooses networks with an encoder"
     return NETWORKS if draft.settle("search.weights", None, none) is None else PRETRAINED
 
 

@@ -32,7 +32,7 @@ def check_space(space: Search, training: Training, *, classes: int) -> None:
 
 
 def configure_network(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
-    """Configure the network that the drawn `values` describe, with only those options that it has."""
+    """Configure the network that the drawn `values` describe. Options that it does not have are ignored."""
     options = {
         name: next(value for value in offered if value == values[name])  # Keras Tuner turns False into 0
         for name, offered in _options(space).items()
