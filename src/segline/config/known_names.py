@@ -55,8 +55,8 @@ def network_options(network: str) -> frozenset[str]:
     return frozenset(ast.literal_eval(listed.args[0]))
 
 
-def _list_stems(room: str, excluded: set[str]) -> list[str]:
-    return sorted({path.stem for path in (_PACKAGE / room).glob("*.py")} - excluded)
+def _list_stems(folder: str, excluded: set[str]) -> list[str]:
+    return sorted({path.stem for path in (_PACKAGE / folder).glob("*.py")} - excluded)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

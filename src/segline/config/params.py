@@ -137,7 +137,7 @@ class Params(Strict):
         )
 
     def resolved(self) -> dict[str, Any]:
-        """Return the values that a training run depends on: all except the source of the data, which have digests.
+        """Return the values that a training run depends on. The source of the data is left out: digests identify them.
 
         Raises:
             ValueError: the plan has not been made yet.

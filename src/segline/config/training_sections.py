@@ -81,7 +81,7 @@ class Training(Strict):
     plan: Literal["auto"] | None = None
     """``auto``: keys that are not given are derived from the dataset's fingerprint (`training.plan`)."""
     memory: Annotated[float, Field(gt=0.0)] | None = None
-    """Memory that a fit may use, GiB. A plan keeps to this budget on any machine, however much memory that has."""
+    """Memory that a fit may use, GiB. A plan keeps to this budget on every machine."""
     images: Positive | None = None
     """Number of crops in the final fit, over all epochs. A plan divides them into epochs."""
     crop: Annotated[tuple[Side, Side], BeforeValidator(sequence)] = (128, 128)
