@@ -174,7 +174,7 @@ def remedies(training: Training, **options: object) -> str:
 
 def test_what_would_fit_without_an_estimate_is_half() -> None:
     training = TRAINING.model_copy(update={"batch": 9, "crop": (256, 512)})
-    assert remedies(training).startswith("set training.batch to 4 or set training.crop to [160, 352] or take a smaller")
+    assert remedies(training).startswith("set training.batch to 4 or set training.crop to [160, 352] or use a smaller")
 
 
 def test_an_estimate_within_the_budget_was_too_low_and_what_would_fit_is_half_of_it() -> None:
