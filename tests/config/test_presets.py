@@ -60,7 +60,7 @@ def test_what_earlier_experiments_left_does_not_stay(params):
 def test_a_dataset_that_is_not_listed_is_listed(params):
     text = params.read_text(encoding="utf-8").replace("datasets: [kitti, oxford_pets,", "datasets: [oxford_pets,")
     params.write_text(text, encoding="utf-8")
-    assert "datasets: and kitti" in presets.apply("tutorial_kitti", params)
+    assert "datasets: kitti added" in presets.apply("tutorial_kitti", params)
     assert config.load(params).datasets == ("oxford_pets", "cityscapes", "kitti")
 
 

@@ -278,7 +278,7 @@ def test_encoder_weights_are_reused_at_another_stride_and_those_of_another_netwo
     with pytest.raises(ConfigError, match="not the weights of mobilenet_v2"):
         models.load_encoder(models.build(other), other)
     (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(ConfigError, match="no file of weights"):
+    with pytest.raises(ConfigError, match="not a weights file"):
         models.load_encoder(model, wanted.model_copy(update={"weights": str(tmp_path / "text.npz")}))
     with pytest.raises(ConfigError, match="no such file"):
         models.load_encoder(model, wanted.model_copy(update={"weights": "nowhere.npz"}))

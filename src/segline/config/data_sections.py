@@ -1,4 +1,4 @@
-"""``options``, ``validation`` and ``prepare``: which data, how good they must be, and how they are stored."""
+"""``options``, ``validation`` and ``prepare``: which data to use, when to reject them, and how to store them."""
 
 from typing import Annotated, Literal
 
@@ -27,7 +27,7 @@ class Options(Strict):
     pairs: Relative | None = None
     """A CSV under `path` that replaces the patterns; columns image and mask, and optionally split and group."""
     follow_links: bool = False
-    """Links under `path` may lead out of it, as the links of DVC lead into its cache."""
+    """Whether links under `path` may point outside it. DVC's links do: they point into its cache."""
     splits: dict[Literal["train", "validation", "test"], Relative] | None = None
     """Split -> a list file under `path`, with an id, a file name or a path on each line."""
     test_share: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.2

@@ -28,7 +28,7 @@ class Document:
     """The file at `path`. Change `content`, then `save`.
 
     Raises:
-        ConfigError: the file is already wrong.
+        ConfigError: the file is not valid.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,10 +48,10 @@ class Document:
             ) from error
 
     def save(self) -> None:
-        """Write the file, whole or not at all, if its text has changed.
+        """Write the file if its text has changed, completely or not at all.
 
         Raises:
-            ConfigError: the new content is impossible; the file stays as it was.
+            ConfigError: the new content is invalid; the file is not changed.
             StorageError: no room or no right to write.
         """
         text = io.StringIO()

@@ -28,7 +28,7 @@ def ascending(pair: tuple[float, float]) -> tuple[float, float]:
 
 
 def as_threshold(value: Any) -> Any:
-    """Refuse a value that is no threshold, with one message; a union type would give one for each of its parts."""
+    """Refuse a value that is no threshold, with a single error. A union type would report one for each of its types."""
     if value != "validation" and not (isinstance(value, int | float) and 0 < value < 1):
         raise PydanticCustomError("threshold", "`validation`, or a number between 0 and 1", {})
     return value

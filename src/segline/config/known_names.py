@@ -1,4 +1,4 @@
-"""The names that ``params.yaml`` may use, read from file names: importing the modules would take seconds."""
+"""The names that ``params.yaml`` may use. They are file names, because importing the modules would take seconds."""
 
 import ast
 import difflib
@@ -18,7 +18,7 @@ _NOT_NETWORKS = {"__init__", "blocks", "classifier"}  # the classifier is for wh
 CLASSIFIER = "classifier"
 """The value of `ModelConfig.network` for the classifier of whole images (`segline.models.classifier`)."""
 IMAGENET, CLASSIFICATION = "imagenet", "classification"
-"""First weights of an encoder that are not a file: published ones, and those of the dataset's classification task."""
+"""Initial weights of an encoder without a file: the published ones, or trained on the dataset's classification task."""
 
 
 def dataset_names() -> list[str]:
@@ -34,12 +34,12 @@ def _find_datasets() -> tuple[str, ...]:
 
 def network_names() -> list[str]:
     """List the network families: the names of the files in ``segline/models``."""
-    return _stems("models", _NOT_NETWORKS)
+    return _list_stems("models", _NOT_NETWORKS)
 
 
 def encoder_names() -> list[str]:
     """List the encoders: the names of the files in ``segline/models/encoders``."""
-    return _stems("models/encoders", {"__init__"})
+    return _list_stems("models/encoders", {"__init__"})
 
 
 @cache
@@ -55,19 +55,19 @@ def network_options(network: str) -> frozenset[str]:
     return frozenset(ast.literal_eval(listed.args[0]))
 
 
-def _stems(room: str, excluded: set[str]) -> list[str]:
-    return sorted({path.stem for path in (_PACKAGE / room).glob("*.py")} - excluded)
+def _list_stems(folder: str, excluded: set[str]) -> list[str]:
+    return sorted({path.stem for path in (_PACKAGE / folder).glob("*.py")} - excluded)
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """List the `known` names for a message, after a suggestion: the one nearest to `name`, if any is near."""
+    """Format the `known` names for a message. If one is similar to `name`, it comes first, as a suggestion."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     listing = ", ".join(known)
     return f"{near[0]!r}? (one of: {listing})" if near else f"one of: {listing}"
 
 
 def known_one(name: str, known: Sequence[str]) -> str:
-    """Check a value of a model's field: return `name` if it is one of the `known` ones, else refuse it."""
+    """Return `name` if it is one of the `known` ones, else raise Pydantic's error for the field."""
     if name not in known:
         raise PydanticCustomError("unknown_name", "{expected}", {"expected": nearest(name, known)})
     return name

@@ -9,7 +9,10 @@ from segline.config.fields import Depth, EncoderName, FamilyName, Positive, Stri
 
 
 class ModelConfig(Strict):
-    """The complete description of one network. Only some families have the fields from `depth` on (``OPTIONS``)."""
+    """The complete description of one network.
+
+    Every family has the fields up to `dropout`. A family's ``OPTIONS`` names the other fields that it has.
+    """
 
     network: FamilyName
     classes: Positive
@@ -17,7 +20,7 @@ class ModelConfig(Strict):
     """Filters of the first level; each deeper level has twice as many."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     depth: Depth = 4
-    """How many times the network halves the sides of its input."""
+    """Number of times that the network halves the sides of its input."""
     batch_norm: bool = True
     penultimate: Positive | None = None
     """Channels of an additional 3x3 convolution before the head (the original U-Net has 2); None for none."""
@@ -34,7 +37,7 @@ class ModelConfig(Strict):
     output_stride: Stride = 16
     """Side of the image divided by the side of the encoder's deepest features."""
     weights: str | None = None
-    """First weights of the encoder: ``imagenet``, a file that `segline` wrote, or None for random ones."""
+    """Initial weights of the encoder: ``imagenet``, a file that `segline` wrote, or None for random ones."""
     freeze: bool = False
     """Do not train the encoder, nor update its batch-norm statistics."""
 

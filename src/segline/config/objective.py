@@ -17,7 +17,11 @@ _FOLDER = Path(__file__).parents[1] / "training" / "objective"
 
 @cache
 def _read_table(file: str, name: str) -> dict[str, dict[str, Any]]:
-    """Read the rows of the table `name`, a dictionary: key -> the keyword arguments of its value that are literals."""
+    """Read the dictionary `name` of `file`.
+
+    Returns:
+        Key -> those keyword arguments of its value that are literals.
+    """
     tree = ast.parse((_FOLDER / file).read_text(encoding="utf-8"))
     (table,) = (
         node.value
@@ -38,7 +42,7 @@ def _read_table(file: str, name: str) -> dict[str, dict[str, Any]]:
 
 
 def loss_terms() -> dict[str, dict[str, Any]]:
-    """Return the terms of the loss: name -> the literal values of its row (``weight``, ``options``)."""
+    """Return the terms of the loss: name -> the literal arguments of its `Term` (``weight``, ``options``)."""
     return _read_table("losses.py", "TERMS")
 
 

@@ -17,7 +17,7 @@ from segline.masking import masked_addresses
 
 
 class EvaluationRules(Strict):
-    """How intervals of scores are made, and how long a model's cost is measured."""
+    """How confidence intervals of scores are computed, and how long a model's cost is measured."""
 
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
@@ -53,7 +53,7 @@ class Params(Strict):
     @model_validator(mode="after")
     def _check(self) -> Self:
         self._check_datasets()
-        self._check_stated()
+        self._check_without_plan()
         self._check_crop()
         return self
 
@@ -102,11 +102,11 @@ class Params(Strict):
                 {"crop": list(crop), "side": self.prepare.short_side},
             )
 
-    def _check_stated(self) -> None:
-        """Check that without a plan, every value that a plan would derive is given, and none that only a plan reads."""
+    def _check_without_plan(self) -> None:
+        """Check a file without a plan: it must give all values that a plan would derive, and no `training.images`."""
         if self.training.plan is not None:
             return
-        for section, keys in _STATED.items():
+        for section, keys in _PLAN_KEYS.items():
             for key in keys:
                 if key not in getattr(self, section).model_fields_set:
                     raise PydanticCustomError("stated", "{key}", {"key": f"{section}.{key}"})
@@ -117,8 +117,10 @@ class Params(Strict):
 
     @property
     def is_planned(self) -> bool:
-        """True if every value is final: there is no plan to make, or its values have been filled in."""
-        return all(key in getattr(self, section).model_fields_set for section, keys in _STATED.items() for key in keys)
+        """True if every value is final: there is no plan, or its values have been filled in."""
+        return all(
+            key in getattr(self, section).model_fields_set for section, keys in _PLAN_KEYS.items() for key in keys
+        )
 
     def planned(self, *, training: Mapping[str, Any], search: Mapping[str, Any]) -> Self:
         """Fill in a plan's values under `training` and `search`, for all keys that ``params.yaml`` does not give.
@@ -126,7 +128,7 @@ class Params(Strict):
         Raises:
             ConfigError: the given values contradict the plan's.
         """
-        given = {section: getattr(self, section).model_dump(exclude_unset=True) for section in _STATED}
+        given = {section: getattr(self, section).model_dump(exclude_unset=True) for section in _PLAN_KEYS}
         return self.model_copy(
             update={
                 "training": completed(Training, training, given["training"]),
@@ -135,7 +137,7 @@ class Params(Strict):
         )
 
     def resolved(self) -> dict[str, Any]:
-        """Return the values that a training run depends on: all but the source of the data (their digests tell that).
+        """Return the values that a training run depends on. The source of the data is left out: digests identify them.
 
         Raises:
             ValueError: the plan has not been made yet.
@@ -145,11 +147,11 @@ class Params(Strict):
         return self.model_dump(mode="json", exclude={"source", "datasets", "own"})
 
 
-_STATED = {
+_PLAN_KEYS = {
     "training": ("crop", "batch", "steps", "epochs", "weight_decay", "warm_up", "dropout"),
     "search": ("trials", "epochs", "networks", "width", "depth", "learning_rate", "augmentation"),
 }
-"""The keys that every plan derives, and that ``params.yaml`` must give if there is no plan."""
+"""The keys that every plan derives. ``params.yaml`` must give them if there is no plan."""
 
 
 def largest_crop(short_side: int | None) -> tuple[int, int] | None:
@@ -198,7 +200,7 @@ def load(path: Path, *, dataset: str | None = None) -> Params:
         dataset: replaces the ``dataset`` of the file.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or holds something impossible.
+        ConfigError: the file is missing, is not YAML, or holds an invalid value.
     """
     source = Source(path, remedy="restore it: git checkout -- params.yaml")
     _refuse_secrets(source, source.content)
@@ -230,11 +232,11 @@ def _refuse_unprepared(source: Source, dataset: str) -> None:
     """Refuse a dataset that params.yaml does not list."""
     listed = source.content.get("datasets")
     if not isinstance(listed, list) or dataset in listed:
-        return  # other faults of the list are reported with their line by the model
+        return  # the model reports a wrong list, with its line
     raise ConfigError(
         source.place("datasets"),
         found=f"{', '.join(map(str, listed)) or 'nothing'}, without {dataset}",
-        expected=f"{dataset} among them, because you asked for it",
+        expected=f"{dataset} in this list, because you asked for it",
         remedy="run `segline init FOLDER`, which looks at your data and writes the entry"
         if dataset == "folder"
         else f"add {dataset} to the list",

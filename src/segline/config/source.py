@@ -22,10 +22,10 @@ class Source:
 
     Args:
         path: the file.
-        remedy: what the user should do if it cannot be read at all.
+        remedy: what the user should do if the file cannot be read.
 
     Raises:
-        ConfigError: it is missing, is not YAML, gives a key twice, is no mapping, or exceeds the limits of
+        ConfigError: it is missing, is not YAML, gives a key twice, is not a mapping, or exceeds the limits of
             `segline.formats.strict_yaml`.
     """
 
@@ -41,18 +41,18 @@ class Source:
         """Return the content as a `model`.
 
         Raises:
-            ConfigError: it holds something impossible.
+            ConfigError: it holds an invalid value.
         """
         try:
             return model.model_validate(self.content)
         except ValidationError as error:
-            # A misspelt key is both unknown and missing; the first says more.
+            # A misspelt key gives two errors: unknown and missing. "Unknown" is more helpful.
             details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
             more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
             raise _explain(self, model, details[0], more) from error
 
     def place(self, *location: int | str) -> str:
-        """Say where a key is, for an error: ``params.yaml:12 training.batch``."""
+        """Format the place of a key for an error: ``params.yaml:12 training.batch``."""
         key = ".".join(str(part) for part in location)
         return f"{self.path}:{_find_line(self._node, location)}" + (f" {key}" if key else "")
 

@@ -27,7 +27,7 @@ from segline.config.objective import DecayName, OptimizerName, loss_terms
 
 
 def _make_loss_fields() -> dict[str, Any]:
-    """Make a field for the weight of each term of the loss, and one for each number that a term has of its own."""
+    """Make one field for the weight of each term of the loss, and one for each parameter of a term."""
     rows = loss_terms()
     weights: dict[str, Any] = {name: (Weight, row.get("weight", 0.0)) for name, row in rows.items()}
     options = (item for row in rows.values() for item in row.get("options", {}).items())
@@ -40,7 +40,7 @@ _LossTerms: Any = create_model("_LossTerms", __base__=Strict, **_make_loss_field
 class Loss(_LossTerms):
     """The loss: a sum of terms, each multiplied by the weight given here.
 
-    The terms, and their own numbers such as `focal_gamma`, are the rows of `training.objective.losses.TERMS`.
+    `training.objective.losses.TERMS` lists the terms and their parameters (`focal_gamma`, `hard_share`).
     """
 
     class_weights: Literal["equal", "balanced"] = "equal"
@@ -58,17 +58,17 @@ class Augmentation(Strict):
     """Random changes to training images, at their prepared size (`data.batches.augment`)."""
 
     kind: Literal["scaled", "sized", "none"] = "scaled"
-    """``scaled``: flips, random scales and crops, and rotations and colour changes as strong as the search draws.
-    ``sized``: flips, and for some images a crop of random size that is resized. ``none``: the centre crop."""
+    """``scaled``: flips, random scales, crops, rotations and colour changes; the search draws the strength of the last
+    two. ``sized``: flips, and for some images a crop of random size that is resized. ``none``: the centre crop."""
     heights: Annotated[tuple[Positive, Positive], BeforeValidator(sequence), AfterValidator(ascending)] | None = None
-    """``sized`` only: lowest and greatest height of such a crop, pixels; its aspect ratio is `Training.crop`'s."""
+    """``sized`` only: range of the heights of resized crops, pixels. They have the aspect ratio of `Training.crop`."""
     probability: Share = 0.5
-    """``sized`` only: share of the images with such a crop; the others get a crop that is not resized."""
+    """``sized`` only: share of the images with a resized crop; the others get a crop that is not resized."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.kind == "sized") != (self.heights is not None):
-            raise PydanticCustomError("heights", "`heights` with kind sized, and with no other kind", {})
+            raise PydanticCustomError("heights", "`heights` if the kind is sized, and only then", {})
         return self
 
 
@@ -81,7 +81,7 @@ class Training(Strict):
     plan: Literal["auto"] | None = None
     """``auto``: keys that are not given are derived from the dataset's fingerprint (`training.plan`)."""
     memory: Annotated[float, Field(gt=0.0)] | None = None
-    """Memory that a fit may use, GiB. A plan keeps to it, whatever machine it is made on."""
+    """Memory that a fit may use, GiB. A plan keeps to this budget on every machine."""
     images: Positive | None = None
     """Number of crops in the final fit, over all epochs. A plan divides them into epochs."""
     crop: Annotated[tuple[Side, Side], BeforeValidator(sequence)] = (128, 128)
@@ -92,7 +92,7 @@ class Training(Strict):
     rare: Share = 0.0
     """Share of the crops that are centred on a rare class."""
     flips: Annotated[tuple[Flip, ...], BeforeValidator(sequence)] | None = None
-    """Flips of training crops; None: left-right, if the dataset says that it gives plausible images."""
+    """Flips of training crops; None: left-right, if the dataset's definition says that it gives plausible images."""
     steps: Annotated[int, Field(ge=0)] = 100
     """Batches in an epoch, the same for every amount of data; 0: as many as one pass over the data needs."""
     epochs: Positive = 30
@@ -129,7 +129,7 @@ class Training(Strict):
         return self
 
     def over(self, samples: int) -> "Training":
-        """Replace 0 `steps` by the number of steps in one pass over `samples` samples."""
+        """If `steps` is 0, replace it by the number of steps in one pass over `samples` samples."""
         return self if self.steps else self.model_copy(update={"steps": -(-samples // self.batch)})
 
 
@@ -146,7 +146,7 @@ class Search(Strict):
     augmentation: Annotated[tuple[Share, Share], BeforeValidator(sequence), AfterValidator(ascending)] = (0.0, 0.7)
     """Range of the augmentation strength: 0 means flips and crops only, 1 is strong."""
     encoders: Offered[EncoderName] = ("mobilenet_v2",)
-    """For networks that have an encoder. Each choice below, too, is for networks that have this field."""
+    """For networks that have an encoder. Each of the following lists is only for networks that have that field."""
     output_stride: Offered[Stride] = (16,)
     batch_norm: Offered[bool] = (True,)
     penultimate: Offered[Positive | None] = (None,)
@@ -155,10 +155,10 @@ class Search(Strict):
     skips: Offered[bool] = (False,)
     heads: Offered[Positive] = (1,)
     weights: Annotated[str, Field(min_length=1)] | None = None
-    """First weights of the encoders: ``imagenet``; ``classification`` (trained before the search on the dataset's
+    """Initial weights of the encoders: ``imagenet``; ``classification`` (trained before the search on the dataset's
     labels of whole images); a file that such a training wrote; or None for random ones."""
     freeze: bool = False
-    """Do not train the encoders: keep their first weights."""
+    """Do not train the encoders: keep their initial weights."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -176,7 +176,7 @@ class Search(Strict):
 
     @property
     def offered(self) -> dict[str, tuple[Any, ...]]:
-        """Field of `ModelConfig` that only some networks have -> its choices."""
+        """The choices of each field of `ModelConfig` that only some networks have: name -> choices."""
         same = ("output_stride", "batch_norm", "penultimate", "residual", "separable", "skips", "heads")
         return {"encoder": self.encoders, **{name: getattr(self, name) for name in same}}
 
@@ -184,7 +184,7 @@ class Search(Strict):
     def has_depth(self) -> bool:
         """True if `depth` is given, and one of the networks to choose from has a depth.
 
-        A plan that chooses the networks for given first weights takes networks without a depth.
+        If initial weights are given, but no networks, the plan chooses networks without a depth.
         """
         given = self.model_fields_set
         networks = self.networks if "networks" in given or self.weights is None else ()
@@ -197,7 +197,7 @@ class Search(Strict):
 
 
 class Classification(Strict):
-    """The training of an encoder on whole images, if ``search.weights`` asks for it. `Training` has the other keys."""
+    """The training of an encoder on whole images, if ``search.weights`` asks for it. The rest is as in `Training`."""
 
     task: str | None = None
     """One of the dataset's classification tasks, such as breed; None for its default."""

@@ -1,4 +1,7 @@
-"""The public datasets, one file each: archives, layout, label map, split and protocol. And the user's own data."""
+"""Define the datasets, one file each: archives, layout, label map, splits and protocol.
+
+``folder`` is the user's own data; the other datasets are public.
+"""
 
 import importlib
 from functools import cache
@@ -14,10 +17,10 @@ def load(name: str, options: Options | None = None, *, raw: Path | None = None) 
     Args:
         name: the file's name, without ``.py``.
         options: the dataset's entry under ``options`` in ``params.yaml``; None for its defaults.
-        raw: the extracted folder; only the user's own data (``folder``) need it.
+        raw: the folder of the extracted archives; only the user's own data (``folder``) need it.
 
     Raises:
-        ConfigError: the dataset has no such task or split, or its options are impossible.
+        ConfigError: the dataset has no such task or split, or its options are invalid.
         DataError: the user's own data are not extracted yet.
     """
     module = importlib.import_module(f"segline.datasets.{name}")

@@ -30,8 +30,8 @@ class Archive:
         extracted: approximate size of all members together, bytes. An archive that unpacks to far more is refused
             as a decompression bomb.
         md5: the publisher's digest of the file, if there is one.
-        volatile: the publisher's server packs the same content again from time to time, into other bytes
-            (archives of repositories). So the content is pinned, not the bytes.
+        volatile: whether the publisher's server packs the archive again from time to time, as for archives of
+            repositories. Then the bytes change, but not the content. So Segline pins the content, not the bytes.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Archive:
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """An image and its mask, as paths relative to the raw folder; None where one is missing.
+    """An image and its mask, as paths relative to the raw folder; None if one is missing.
 
     Args:
         id: unique within the dataset.
@@ -68,7 +68,7 @@ Pairing = Callable[[Path], list[Pair]]
 
 
 GroupOf = Callable[[str], str]
-"""Image name -> its group (see `Pair`); "" if the name does not tell."""
+"""Image name -> its group (see `Pair`); "" if the name does not contain it."""
 
 
 ImageLabel = Callable[[str], str]
@@ -80,20 +80,21 @@ Member = tuple[str, bytes]
 
 
 Draw = Callable[[int], Iterator[Member]]
-"""Seed -> the archives of a drawn miniature, under their official names."""
+"""Seed -> the archives of a small synthetic copy, under their official names."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileNames:
-    """How a publisher names images and labels. By this, scoring knows whose files a folder holds.
+    """How a publisher names images and labels. Scoring uses it to recognise the dataset of a folder of files.
 
-    All patterns are matched against a whole file name without folder and file type.
+    All patterns are matched against a whole file name without folder and extension.
 
     Args:
         image: pattern of an image's name.
         endings: what the publisher adds to an image's name, without ``_``: ``gtFine``.
-        label: pattern of a label that is not named as its image; its groups, joined by ``_``, are the image's name.
-        aside: pattern of label files that answer another question and are not scored; lower case.
+        label: pattern of a label file whose name is not that of its image. The pattern's groups, joined by ``_``,
+            give the image's name.
+        aside: pattern of label files of another task, such as lane labels, which are not scored; lower case.
     """
 
     image: re.Pattern[str]
@@ -108,7 +109,7 @@ class Task:
 
     Args:
         protocol: name and version of the scoring rules.
-        extra_scores: groups of rows of `segline.core.metrics.table` that are reported beside the others.
+        extra_scores: additional groups of rows of `segline.core.metrics.table` to report.
     """
 
     label_map: LabelMap
@@ -118,7 +119,7 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Own:
-    """Where the user's own data are; findings name these places.
+    """Where the user's own data are. Findings of the validation name these places.
 
     Args:
         path: the folder, as ``params.yaml`` names it.
@@ -135,8 +136,8 @@ class Dataset:
 
     Args:
         protocol: name and version of the scoring rules.
-        extra_scores: groups of rows of `segline.core.metrics.table` that are reported beside the others.
-        mirrored: a left-right flip gives another plausible image.
+        extra_scores: additional groups of rows of `segline.core.metrics.table` to report.
+        mirrored: whether a left-right flip of an image gives a plausible image.
         colours: colour -> raw id, for masks that are coloured pictures; None if masks hold ids.
         credentials: environment variables that the publisher's login needs.
         task: name of the task that `label_map` and `protocol` belong to.
@@ -145,10 +146,10 @@ class Dataset:
         splits: the other splits, by name.
         suffix: added to a registered model's name; empty for the default task.
         own: set for the user's own data, which have no archive.
-        group_of: image name -> group, if names tell it.
+        group_of: image name -> group; None if names do not contain the group.
         image_labels: name of a classification task -> its labels, for training an encoder; the first is the default.
-        names: how its files are named, if that tells them from files of other datasets.
-        draw: draws the dataset in miniature for `segline sample`; None if there is no miniature.
+        names: how its files are named; None if the names do not distinguish it from other datasets.
+        draw: draws a small synthetic copy of the dataset for `segline sample`; None if there is none.
     """
 
     name: str
@@ -175,7 +176,7 @@ class Dataset:
 
     @property
     def model(self) -> str:
-        """Name of its models in the registry: the dataset's, with a suffix for another task than the default."""
+        """Name of its models in the registry: the dataset's name, with a suffix if the task is not the default one."""
         return self.name + self.suffix
 
     def chosen(self, *, task: str | None, split: str | None) -> Self:
@@ -213,7 +214,7 @@ class Dataset:
             raise ConfigError(
                 "params.yaml search.weights",
                 found="classification",
-                expected=f"other first weights: {self.name} has no labels of whole images",
+                expected=f"other initial weights, because {self.name} has no labels of whole images",
                 remedy="set it to imagenet, to a file of weights, or to null",
             )
         known = list(self.image_labels)

@@ -5,9 +5,9 @@ packs the repository again from time to time, so the archive's bytes change.
 
 The official lists are used as they are: 367 images for training, 101 for validation, 233 for the test.
 They do *not* keep sequences apart, so no group is declared. The first half of ``0001TP`` is in training and
-the second half in the test, one second apart at the cut. Validation is seven seconds of ``0016E5``, and the
-rest of that sequence is in training. Only ``Seq05VD`` (171 of the test images) is a drive that training does
-not see. So scores can be compared with published ones, but they are higher than on a new street.
+the second half in the test; the halves are one second apart. Validation is seven seconds of ``0016E5``, and
+the rest of that sequence is in training. Only ``Seq05VD`` (171 of the test images) is a drive without training
+images. So scores can be compared with published ones, but they are higher than on a new street.
 
 Void (11) is not scored; it is not a twelfth class.
 """

@@ -25,7 +25,7 @@ MASKS = f"{Files.OWN}/{Files.MASKS}"
 """The folder of masks that were painted from polygons."""
 
 LIST_AGAIN = f"run `dvc repro` again, or `segline data download {NAME}` and then extract"
-_AGAIN = f"segline data download {NAME}, then dvc repro"
+_RELIST_COMMANDS = f"segline data download {NAME}, then dvc repro"
 
 
 def define(options: Options, raw: Path | None) -> Dataset:
@@ -92,13 +92,13 @@ def read_samples(path: Path) -> list[Pair]:
     Raises:
         DataError: the file cannot be read, or holds something else.
     """
-    rows = strict_json.read(path, remedy=_AGAIN)
+    rows = strict_json.read(path, remedy=_RELIST_COMMANDS)
     try:
         return [Pair(**row) for row in rows]
     except TypeError as error:
         raise DataError(
             path,
-            found=f"no list of samples ({error})",
+            found=f"not a list of samples ({error})",
             expected="the list that the download stage writes",
-            remedy=_AGAIN,
+            remedy=_RELIST_COMMANDS,
         ) from error

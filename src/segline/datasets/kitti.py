@@ -8,20 +8,20 @@ of ``training``.
 **Split ``blocks``.** Images with neighbouring numbers show the same place, so this split has contiguous blocks,
 cut between drives. Drives are the publisher's: the 200 images are those of KITTI stereo 2015, and its
 development kit lists the drive of each (``mapping/train_mapping.txt``, read in a public copy). A frame of a drive
-that was never released has no entry there; a run of such frames counts as one drive and is never cut.
-Frames 0..99 were checked by matching the SIFT features of every two images. Within a drive, up to 1,156 matches
-fit one epipolar geometry; between drives or blocks never more than 24, which is chance. One exception: the drives
-0017 and 0018 show the same crossing, so they count as one drive here. Frames 100..199 were not available for
-this check.
+that was never released has no entry there. Consecutive frames without an entry count as one drive, and no block
+ends inside it. Frames 0..99 were checked by matching the SIFT features of every two images. Within a drive, up to
+1,156 matches fit one epipolar geometry. Between drives or blocks, at most 24 do, as many as by chance. One
+exception: the drives 0017 and 0018 show the same crossing, so they count as one drive here. Frames 100..199 were
+not available for this check.
 
 **Split ``last_30``.** Well-known tutorials use it: frames 170..199 are the test. They publish no validation split,
-so `segline.data.images.split` takes whole drives from the rest for it. With single frames, nearly every
-validation frame would have a neighbour in training, and models that remember streets would be chosen. It is not
+so `segline.data.images.split` takes whole drives from the rest for it. If it took single frames, nearly every
+validation frame would have a neighbour in training, and models that memorise streets would be chosen. It is not
 known whether the unreleased drive of frame 170 began before that frame.
 
 The annotations were corrected on 12.04.2018, and older copies are still in use. No checksum is published, so
-Segline cannot tell the age of a copy. But the digest of a prepared split covers the masks' contents, so scores
-on the two are never compared.
+Segline cannot tell an old copy from a corrected one. But the digest of a prepared split covers the masks'
+contents, so scores on the two are never compared.
 """
 
 import re
@@ -87,8 +87,8 @@ BLOCKS: tuple[tuple[int, Split], ...] = (
 )
 """First frame and split of each block of the split ``blocks``: 116, 48 and 36 frames.
 
-The cuts at 60, 118 and 144 are between two released drives. Frame 82 is of an unreleased drive; it was looked
-at, and shows another place than both of its neighbours.
+The cuts at 60, 118 and 144 are between two released drives. Frame 82 is of an unreleased drive. It was inspected
+by eye: it shows another place than frames 81 and 83.
 """
 
 ROAD = LabelMap(

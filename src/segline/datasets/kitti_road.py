@@ -1,8 +1,8 @@
 """KITTI road (Fritsch, Kuehnl and Geiger, ITSC 2013): road against not road, in perspective view.
 
-The benchmark's server scores bird's-eye views. A score here is of the camera's view, and the protocol says
-so. Masks are coloured: magenta is road, red is not road, everything else is not scored. The labels
-``um_lane_*`` (the car's own lane) answer another question and are not used.
+The benchmark's server scores bird's-eye views. Scores here are of the camera's view, as the protocol's name says
+(perspective). Masks are coloured: magenta is road, red is not road, everything else is not scored. The labels
+``um_lane_*`` (the car's own lane) belong to another task and are not used.
 
 The 289 labelled images show urban roads of three kinds: ``um`` (marked), ``umm`` (marked, several lanes) and
 ``uu`` (unmarked). The publisher gives no split of them, so one is published here, about 60 : 20 : 20: contiguous

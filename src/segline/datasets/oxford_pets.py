@@ -4,8 +4,8 @@ Split ``official``: the images of the publisher's lists; images in no list are l
 
 Split ``shuffled_1337`` is that of the well-known Keras example: all trimap files are sorted by name and shuffled
 with ``random.Random(1337)``, and the last 1,000 of 7,390 are held out. They are the test here; the example also
-chooses its model on them. Its breeds are not balanced. In a smaller archive the same share is held out: that
-is the example's recipe, but not its test set.
+chooses its model on them. The split is not balanced over the breeds. If the archive has fewer images, the same
+share is held out. Then the recipe is that of the example, but the test set is another one.
 
 In both splits, validation is taken from the rest and balanced over the breeds (see `segline.data.images.split`).
 

@@ -1,8 +1,7 @@
-"""Draw a miniature mirror of each dataset, in the layout of its official archives.
+"""Draw a small synthetic copy of each dataset, in the layout of its official archives.
 
-Everything is drawn by code from a seed; nothing is taken from the real datasets. The archives have the same
-bytes on every run (fixed times, owners, modes and order), so their checksums are as reliable as those of a
-download.
+All images are drawn by code from a seed; nothing is taken from the real datasets. The archives have the same
+bytes on every run (fixed times, owners, modes and order), so they can be checked by checksum like a download.
 """
 
 import hashlib
@@ -21,7 +20,7 @@ def draw(dataset: str, folder: Path, *, seed: int = 0) -> None:
     """Write the archives of `dataset` and their ``SHA256SUMS`` into `folder`.
 
     Raises:
-        ConfigError: there is no miniature of that dataset.
+        ConfigError: that dataset cannot be drawn.
         StorageError: no room or no right to write.
     """
     archives = next((known.draw for known in datasets.public() if known.name == dataset), None)

@@ -1,4 +1,4 @@
-"""The label map of Cityscapes, also used by KITTI semantics and the drawn streets.
+"""The label map of Cityscapes. KITTI semantics and the synthetic street images use it too.
 
 Label table and colours: ``cityscapesscripts`` (helpers/labels.py).
 """

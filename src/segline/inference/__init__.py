@@ -1,1 +1,1 @@
-"""A trained network put to use."""
+"""Use a trained network: save and load it, predict masks, draw overlays."""

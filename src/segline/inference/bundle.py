@@ -29,13 +29,15 @@ class Bundle:
         stride: the sides of its input must be multiples of this.
         dataset: what it was trained on.
         family: the network's name in ``params.yaml``.
-        short_side: images are scaled down to this many pixels first; None: they keep their size.
-        threshold: of a binary task, the foreground's probability above which a pixel is foreground.
-            None: the higher logit decides, as with more classes.
-        mirrors: flips to average over: predictions are made for each mirror image and for all flips together.
+        short_side: images are first scaled down until their shorter side has this many pixels; None: they keep
+            their size.
+        threshold: for a binary task: a pixel whose foreground probability is above this is foreground.
+            None: the class with the highest logit is taken, as with more classes.
+        mirrors: flips for test-time augmentation: the predictions for the image, for each flip of it and for all
+            flips together are averaged.
 
     Raises:
-        ValueError: a threshold although there are not two classes, or one outside 0..1.
+        ValueError: the threshold is outside 0..1, or is given although there are not two classes.
     """
 
     network: keras.Model
@@ -79,7 +81,7 @@ def save(bundle: Bundle, folder: Path) -> None:
         "void": list(bundle.labels.void),
     }
     with atomic_folder(folder) as partial:
-        # A new model of the same layers has no optimizer, whose state is twice the weights and of no use here.
+        # A new model of the same layers has no optimizer, whose state would double or triple the file for nothing.
         keras.Model(bundle.network.input, bundle.network.output).save(partial / Files.NETWORK)
         write_json(partial / Files.DESCRIPTION, content)
 
@@ -88,7 +90,7 @@ def load(folder: Path) -> Bundle:
     """Read the bundle that `save` wrote to `folder`.
 
     Raises:
-        DataError: `folder` is no bundle, is damaged, has another format, or its description does not match
+        DataError: `folder` is not a bundle, is damaged, has another format, or its description does not match
             its network.
     """
     try:
@@ -115,5 +117,5 @@ def _report_missing(name: str, folder: Path) -> DataError:
         folder,
         found=f"no {name}",
         expected="a model folder, or a registered model such as segline-oxford_pets@champion",
-        remedy="name one of those with --model",
+        remedy="name a model folder or a registered model with --model",
     )

@@ -45,7 +45,7 @@ class Description(Strict):
         if repeated:
             raise ValueError(f"two classes {shortened(repr(repeated[0]))}")
         if len(set(self.mirrors)) < len(self.mirrors):
-            raise ValueError(f"mirrors are {self.mirrors}, one of them twice")
+            raise ValueError(f"mirrors {self.mirrors} hold a flip twice")
         if self.threshold is not None and len(names) != BINARY:
             raise ValueError(f"threshold {self.threshold} of {len(names)} classes")
         self.label_map()
@@ -65,7 +65,7 @@ def parse(text: bytes, *, place: Path) -> Description:
     """Read a description from the `text` of the file `place`.
 
     Raises:
-        DataError: the text is no description, contradicts itself, or has another format.
+        DataError: the text is not a description, contradicts itself, or has another format.
     """
     try:
         if len(text) > MAX_CHARACTERS:
@@ -97,9 +97,9 @@ def _report_unreadable(place: Path, reason: str) -> DataError:
 
 
 def _explain(error: ValidationError) -> str:
-    """Say in words what is wrong with the first key, and how many more problems there are."""
+    """Describe the problem with the first wrong key, and count the other problems."""
     details = error.errors(include_url=False)
-    # A misspelt key is reported twice, as unknown and as missing: the missing one says more.
+    # A misspelt key is reported twice, as unknown and as missing. "Missing" is more helpful.
     detail = min(details, key=lambda each: each["type"] == "extra_forbidden")
     more = f", and {len(details) - 1} more" if len(details) > 1 else ""
     key = ".".join(str(part) for part in detail["loc"])

@@ -1,4 +1,4 @@
-"""``network.keras``: loaded without running code from it, and refused where it does not match its description."""
+"""Load ``network.keras`` without running code from it; refuse a network that does not match its description."""
 
 import tempfile
 import zipfile
@@ -18,7 +18,7 @@ _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"  # Keras's names in its ar
 _MAX_CONFIG_BYTES = 1 << 24
 _UNSAVED_BYTES = 1 << 20  # room for variables that Keras does not save, such as seeds
 _MAX_COMPRESSION = 20  # Keras does not compress weights at all
-_ALWAYS_ALLOWED_BYTES = 1 << 24  # of weights, however well they are compressed
+_UNCHECKED_BYTES = 1 << 24  # weights up to this size may be compressed by any factor
 
 
 def load(path: Path, *, classes: int, stride: int) -> keras.Model:
@@ -36,7 +36,7 @@ def load(path: Path, *, classes: int, stride: int) -> keras.Model:
     try:
         network = _load_checked(path)
         reason = _find_mismatch(network, classes=classes, stride=stride)
-    except Exception as error:  # what Keras raises on damaged files is not a closed set
+    except Exception as error:  # Keras raises many types of error on damaged files
         words = str(error).strip() or type(error).__name__
         raise DataError(
             path,
@@ -57,7 +57,7 @@ def load(path: Path, *, classes: int, stride: int) -> keras.Model:
 def _load_checked(path: Path) -> keras.Model:
     """Build the network, load its weights, and refuse layers that need more memory than the weights have."""
     config, stored = _read_config(path)
-    # Inside the scope variables have no memory yet: their size is known before any memory is taken.
+    # Inside the scope, variables have a shape but no memory: their size is checked before any memory is taken.
     with keras.StatelessScope(initialize_variables=False) as scope:
         try:
             network = keras.saving.deserialize_keras_object(config, safe_mode=True)
@@ -66,14 +66,14 @@ def _load_checked(path: Path) -> keras.Model:
                 raise ValueError(f"layers of {needed} bytes, but weights of {stored}")
             scope.initialize_variables = True
         except BaseException:
-            keras.utils.clear_session(free_memory=False)  # else Keras would make the variables in its next scope
+            keras.utils.clear_session(free_memory=False)  # otherwise Keras's next scope would create the variables
             raise
     _load_weights(network, path)
     return network
 
 
 def _load_weights(network: keras.Model, path: Path) -> None:
-    """Load the weights; from an unpacked copy where the disk has room, because Keras is four times as fast then."""
+    """Load the weights, if the disk has room from an unpacked copy: Keras reads that four times as fast."""
     with ExitStack() as cleanup:
         source = path
         try:
@@ -96,16 +96,16 @@ def _read_config(path: Path) -> tuple[dict[str, Any], int]:
         config, weights = archive.getinfo(_CONFIG), archive.getinfo(_WEIGHTS)
         if config.file_size > _MAX_CONFIG_BYTES:
             raise ValueError(f"a {_CONFIG} of {config.file_size} bytes")
-        if weights.file_size > _ALWAYS_ALLOWED_BYTES + _MAX_COMPRESSION * weights.compress_size:
+        if weights.file_size > _UNCHECKED_BYTES + _MAX_COMPRESSION * weights.compress_size:
             raise ValueError(f"weights of {weights.file_size} bytes in {weights.compress_size}")
         content = strict_json.loads(archive.read(config))
     if not isinstance(content, dict):
-        raise ValueError(f"a {_CONFIG} that is no object")
+        raise ValueError(f"a {_CONFIG} that is not a JSON object")
     return {**content, "compile_config": None}, weights.file_size
 
 
 def _find_mismatch(network: Any, *, classes: int, stride: int) -> str:
-    """Say what is not as `load` requires it; empty where everything is."""
+    """Describe the first property of `network` that `load` does not accept; "" if there is none."""
     if not isinstance(network, keras.Model) or not network.built:
         return "no inputs and outputs"
     if len(network.inputs) != 1:

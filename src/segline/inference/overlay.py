@@ -26,14 +26,14 @@ def colourise(mask: Mask, labels: LabelMap) -> Image:
     Raises:
         ValueError: `mask` holds an id beyond the colour table.
     """
-    _refuse_stray(np.unique(mask), labels)
+    _refuse_unknown_ids(np.unique(mask), labels)
     return np.asarray(labels.colours[mask], dtype=np.uint8)
 
 
 def overlay(
     image: Image, mask: Mask, labels: LabelMap, *, opacity: float = OPACITY, shown: Collection[int] | None = None
 ) -> Image:
-    """Tint `image` with the mask's colours; void and classes that are not shown keep the image's colours.
+    """Blend the mask's colours into `image`; void pixels and classes that are not in `shown` are not changed.
 
     Args:
         image: uint8 (H, W, 3).
@@ -49,7 +49,7 @@ def overlay(
     chosen = np.zeros(256, dtype=bool)
     chosen[: len(labels)] = True
     if shown is not None:
-        _refuse_stray(np.array(sorted(shown), dtype=np.int64), labels)
+        _refuse_unknown_ids(np.array(sorted(shown), dtype=np.int64), labels)
         chosen[:] = False
         chosen[[train_id for train_id in shown if train_id != VOID]] = True
     tinted = cv2.addWeighted(image, 1.0 - opacity, colourise(mask, labels), opacity, 0.0)
@@ -57,7 +57,7 @@ def overlay(
 
 
 def present(*masks: Mask) -> list[int]:
-    """List the train ids of the classes in any of `masks`, ascending, without void: what a legend shows."""
+    """List the train ids of the classes that occur in `masks`, in ascending order, without void: for a legend."""
     ids = np.unique(np.concatenate([np.unique(mask) for mask in masks]))
     return [int(train_id) for train_id in ids if train_id != VOID]
 
@@ -65,7 +65,7 @@ def present(*masks: Mask) -> list[int]:
 def draw_stripes(picture: Image, where: npt.NDArray[np.bool_]) -> Image:
     """Draw stripes over `picture` (H, W, 3) where the flags (H, W) are set, as the data pages show void.
 
-    Black could be taken for a dark class, and the image's own pixels do not show that they are void.
+    Stripes mark void clearly: black could be the colour of a class, and unchanged pixels do not look void.
     """
     stripes = np.add.outer(*(np.arange(side) for side in where.shape)) // _STRIPE_WIDTH % 2
     striped = picture * 0.4 + np.where(stripes, 200, 60)[..., None] * 0.6
@@ -80,7 +80,7 @@ def with_legend(picture: Image, listed: Sequence[int], labels: LabelMap) -> Imag
     Raises:
         ValueError: one of `listed` is beyond the colour table.
     """
-    _refuse_stray(np.array(listed, dtype=np.int64), labels)
+    _refuse_unknown_ids(np.array(listed, dtype=np.int64), labels)
     height = max(picture.shape[0], _ROW_HEIGHT * len(listed) + 8)
     canvas = np.full((height, picture.shape[1] + _measure_legend(labels), 3), 255, dtype=np.uint8)
     canvas[: picture.shape[0], : picture.shape[1]] = picture
@@ -117,7 +117,7 @@ def written_width(text: str, letters: float) -> int:
     return int(cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, letters, 1)[0][0])
 
 
-def _refuse_stray(ids: npt.NDArray[np.integer], labels: LabelMap) -> None:
+def _refuse_unknown_ids(ids: npt.NDArray[np.integer], labels: LabelMap) -> None:
     stray = ids[((ids < 0) | (ids >= len(labels))) & (ids != VOID)]
     if stray.size:
         raise ValueError(f"mask holds train id {int(stray[0])}, but there are {len(labels)} colours")

@@ -37,11 +37,11 @@ def logits_of(bundle: Bundle, image: Image) -> Logits:
     batch = np.stack([pad_image(np.flip(image, axes), multiple=bundle.stride) for axes in views])
     answer = keras.ops.convert_to_numpy(bundle.network.predict_on_batch(batch))
     logits: Logits = np.asarray(answer, dtype=np.float32)[:, :height, :width]
-    if not np.isfinite(logits.sum(dtype=np.float64)):  # faster than a test of each pixel, and as strict
+    if not np.isfinite(logits.sum(dtype=np.float64)):  # finds every bad value, faster than a test of each
         raise DataError(
             f"network {bundle.family}, trained on {bundle.dataset}",
             found="logits that are NaN or infinite",
-            expected="finite logits: masks cannot be made of others",
+            expected="finite logits",
             remedy="train it again, or name another model",
         )
     if len(views) == 1:
@@ -51,13 +51,13 @@ def logits_of(bundle: Bundle, image: Image) -> Logits:
 
 
 def _list_views(bundle: Bundle) -> list[tuple[int, ...]]:
-    """List the axes to flip for each view: none, each of the bundle's flips, and all of them together."""
+    """List the axes to flip for each view: none, those of each single flip, and those of all flips together."""
     axes = [_FLIPPED_AXES[flip] for flip in bundle.mirrors]
     return [view for count in range(len(axes) + 1) for view in combinations(axes, count)]
 
 
 def resized(logits: Logits, *, height: int, width: int) -> Logits:
-    """Resize logits (h, w, C) to (height, width), linearly; return them unchanged where that is their size."""
+    """Resize logits (h, w, C) to (height, width), bilinearly; return them unchanged if they have that size."""
     if logits.shape[:2] != (height, width):
         logits = np.asarray(cv2.resize(logits, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
     return logits.reshape(height, width, -1)
@@ -120,7 +120,7 @@ def predict_files(
     """Write ``<stem>_labels.png`` (raw ids) and ``<stem>_overlay.png`` for every image of `source`.
 
     Args:
-        report: receives one line about each image that cannot be read; the other images are still done.
+        report: receives one line for each image that cannot be read; the other images are still predicted.
         opacity: of the overlays' colours, 0..1.
         shown: train ids of the classes that overlays tint and name; None: all.
 
@@ -154,7 +154,7 @@ def predict_files(
             source,
             found=f"{unreadable} of {len(files)} images cannot be read (named above)",
             expected="images that can be decoded",
-            remedy="replace or remove them; the others are done",
+            remedy="replace or remove them; the masks of the other images are written",
         )
 
 

@@ -1,19 +1,19 @@
-"""Network families: one file each, named in ``params.yaml`` by its file name.
+"""Build the networks, one file for each family. ``params.yaml`` names a family by its file name.
 
 To add a family, add ``<network>.py`` with ``build(config) -> keras.Model`` and ``OPTIONS`` to this folder.
-Every family keeps the same contract:
+Every family follows the same contract:
 
 - input ``(N, H, W, 3)`` RGB, uint8 or float, 0..255; H and W multiples of `stride`. The network's
   own first layer rescales it, so that training and serving cannot differ;
-- output logits, float32, ``(N, H, W, classes)``. With ``heads`` above 1 further logits follow, for
-  training alone, the most important first: ``(N, h, w, classes)`` with sides that divide H and W;
-- ``width`` filters at the first level, doubling per level, and ``dropout`` at the deepest levels. A
-  family that begins with an encoder documents itself how it uses the two;
-- ``OPTIONS`` lists the further fields of `ModelConfig` that the family understands. A field means the
-  same in every family that has it;
-- sides that are no multiple of ``2 ** depth``, but of something else, need ``stride(config) -> int``.
+- output logits, float32, ``(N, H, W, classes)``. If ``heads`` is above 1, more outputs follow for training
+  only, the most important first: ``(N, h, w, classes)`` with sides that divide H and W;
+- ``width`` filters at the first level, doubled at each deeper level, and ``dropout`` at the deepest levels.
+  The docstring of a family with an encoder says how the family uses ``width`` and ``dropout``;
+- ``OPTIONS`` lists the other fields of `ModelConfig` that the family has. A field means the same in every
+  family that has it;
+- if H and W must be multiples of something else than ``2 ** depth``, the file defines ``stride(config) -> int``.
 
-Importing this package does not import Keras: a family is loaded when it is built.
+Importing this package does not import Keras. Keras is imported when a family is built.
 """
 
 import hashlib
@@ -28,12 +28,12 @@ from segline.errors import ConfigError
 if TYPE_CHECKING:
     import keras
 
-_OF_EVERY_FAMILY = {"network", "classes", "width", "dropout"}
-_HEAD = "logits_"  # begins the names of the layers that are heads
+_COMMON_FIELDS = {"network", "classes", "width", "dropout"}
+_HEAD_PREFIX = "logits_"  # start of the name of each layer that is a head
 
 
 def build(config: ModelConfig) -> "keras.Model":
-    """Build the network that `config` describes, freshly initialised from Keras's global seed.
+    """Build the network that `config` describes, with random weights from Keras's global seed.
 
     Raises:
         ConfigError: `config` sets an option that the family does not have.
@@ -48,10 +48,10 @@ def has_option(network: str, name: str) -> bool:
 
 
 def weights_digest(weights: str | None) -> str | None:
-    """Identify an encoder's first `weights` by content, wherever their file lies.
+    """Identify an encoder's initial `weights` by the content of their file, not by its path.
 
     Returns:
-        ``imagenet`` for the published weights, the SHA-256 of a file, None for drawn weights.
+        ``imagenet`` for the published weights, the SHA-256 of a file, None for random weights.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -71,7 +71,7 @@ def weights_digest(weights: str | None) -> str | None:
 
 
 def load_encoder(model: "keras.Model", config: ModelConfig) -> None:
-    """Load the encoder's first weights into `model`; do nothing where `config` names none.
+    """Load the encoder's initial weights into `model`; do nothing if `config` names none.
 
     Raises:
         ConfigError: the file does not exist, or holds the weights of another network.
@@ -86,32 +86,32 @@ def load_encoder(model: "keras.Model", config: ModelConfig) -> None:
 
 
 def deployed(model: "keras.Model") -> "keras.Model":
-    """Return `model` with its first output alone, for prediction; the layers are shared."""
+    """Return `model` with its first output only, for prediction. The new model shares the layers."""
     import keras
 
     return model if len(model.outputs) == 1 else keras.Model(model.input, model.outputs[0], name=model.name)
 
 
 def prune(model: "keras.Model", *, head: int) -> "keras.Model":
-    """Cut a network that averages several heads down to its head number `head`; it then computes less.
+    """Reduce a network that averages several heads to its head number `head`, which needs less computation.
 
-    For U-Net++ this is the paper's fast mode: head n is the U-Net of depth n inside.
+    For U-Net++ this is the paper's fast mode: head n is the output of the U-Net of depth n inside the network.
 
     Raises:
         ConfigError: the network has no such head.
     """
     import keras
 
-    known = [layer.name for layer in model.layers if layer.name.startswith(_HEAD)]
-    if f"{_HEAD}{head}" not in known:
-        numbers = ", ".join(sorted(name.removeprefix(_HEAD) for name in known))
+    known = [layer.name for layer in model.layers if layer.name.startswith(_HEAD_PREFIX)]
+    if f"{_HEAD_PREFIX}{head}" not in known:
+        numbers = ", ".join(sorted(name.removeprefix(_HEAD_PREFIX) for name in known))
         raise ConfigError(
             f"{model.name} head {head}",
             found="no such head",
             expected=f"one of {numbers}" if known else "a network that averages several heads, such as U-Net++",
-            remedy="name a head that is there, or train such a network with more of `search.heads`",
+            remedy="name an existing head, or train such a network with more `search.heads`",
         )
-    return keras.Model(model.input, model.get_layer(f"{_HEAD}{head}").output, name=model.name)
+    return keras.Model(model.input, model.get_layer(f"{_HEAD_PREFIX}{head}").output, name=model.name)
 
 
 def stride(config: ModelConfig) -> int:
@@ -126,7 +126,7 @@ def _load_family(config: ModelConfig) -> ModuleType:
     known: frozenset[str] = family.OPTIONS
     for name, field in ModelConfig.model_fields.items():
         value = getattr(config, name)
-        if name not in known | _OF_EVERY_FAMILY and value != field.default:
+        if name not in known | _COMMON_FIELDS and value != field.default:
             raise ConfigError(
                 f"{config.network}.{name}",
                 found=repr(value),

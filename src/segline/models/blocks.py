@@ -1,7 +1,7 @@
 """Input, heads and layers that the network families share.
 
-Tensors are channels-last, (N, H, W, C). All initialisation is He's normal one (He et al. 2015,
-arXiv:1502.01852), which is for rectified units.
+Tensors are channels-last, (N, H, W, C). All weights are drawn by He's normal initialiser (He et al. 2015,
+arXiv:1502.01852), which is made for ReLU.
 """
 
 from functools import partial
@@ -17,10 +17,10 @@ INITIALIZER = "he_normal"
 
 @keras.saving.register_keras_serializable(package="segline")
 class Enlarge(layers.Layer):
-    """Bilinear up-sampling by a whole factor, with half-pixel centres as in OpenCV.
+    """Bilinear up-sampling by an integer factor, with half-pixel centres as in OpenCV.
 
-    Keras's own layer (3.15) compares the computed size with 0. A traced network cannot do that while the
-    size is unknown.
+    Keras's own layer (3.15) compares the computed size with 0, which fails in a traced network whose size is
+    unknown.
     """
 
     def __init__(self, factor: int, **options: Any) -> None:
@@ -32,7 +32,7 @@ class Enlarge(layers.Layer):
         return self._upsample_axis(self._upsample_axis(inputs, 1), 2)
 
     def _upsample_axis(self, tensor: Any, axis: int) -> Any:
-        """Replace each pixel by `factor` blends of itself and its nearer neighbour; the edge repeats."""
+        """Replace each pixel by `factor` blends of it and its nearest neighbour; edge pixels are repeated."""
         inner = (slice(None),) * axis
         before = ops.concatenate([tensor[(*inner, slice(0, 1))], tensor[(*inner, slice(0, -1))]], axis=axis)
         after = ops.concatenate([tensor[(*inner, slice(1, None))], tensor[(*inner, slice(-1, None))]], axis=axis)
@@ -58,9 +58,9 @@ class _Dilated:
     """Mixin for a dilated convolution of stride 1 that keeps the sides.
 
     The image is split into ``dilation ** 2`` coarser images. These are convolved without dilation and put
-    together again. TensorFlow (2.21) does the same, but its graph optimiser folds the arithmetic of the
-    paddings to wrong constants where one side is constant and the other varies: images of equal height
-    and other widths then end in an error.
+    together again. TensorFlow (2.21) does the same, but its graph optimiser computes wrong constants for the
+    paddings if one side is constant and the other varies. Then a batch of images of the same height and
+    another width raises an error.
 
     Args:
         dilation: pixels between neighbouring points of the kernel.
@@ -145,7 +145,7 @@ def convolution(
 
 
 def separable(tensor: Any, filters: int, *, name: str, dilation: int = 1) -> Any:
-    """Apply Xception's separable 3x3 convolution: one layer without bias, for the caller to normalise."""
+    """Apply Xception's separable 3x3 convolution: one layer without bias. The caller normalises its output."""
     return SeparableConv2D(
         filters,
         3,
@@ -167,7 +167,10 @@ def split_separable(
     dilation: int = 1,
     activation: str | None = None,
 ) -> Any:
-    """Apply DeepLab's separable 3x3 convolution: each half is normalised, then activated by `activation`."""
+    """Apply DeepLab's separable 3x3 convolution.
+
+    The outputs of the depthwise and of the pointwise part are each normalised, then activated by `activation`.
+    """
     tensor = DepthwiseConv2D(
         3,
         strides=strides,
@@ -191,7 +194,7 @@ def transposed(
     activation: str | None = "relu",
     **options: Any,
 ) -> Any:
-    """Apply a transposed convolution, else as `convolution`; the sides grow by ``strides``."""
+    """Apply a transposed convolution, then the same steps as `convolution`; sides are multiplied by ``strides``."""
     shared = {"padding": "same", "use_bias": not batch_norm, "name": name, **options}
     tensor = layers.Conv2DTranspose(filters, kernel, kernel_initializer=INITIALIZER, **shared)(tensor)
     return _finish(tensor, name=name, batch_norm=batch_norm, activation=activation)
@@ -216,19 +219,19 @@ def pair(tensor: Any, filters: int, config: ModelConfig, *, name: str) -> Any:
 def normalise(tensor: Any, *, name: str) -> Any:
     """Apply batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167).
 
-    With Keras's momentum of 0.99 the running statistics need some 400 steps to become those of the data.
-    A short trial would be judged by statistics that are mostly the initial ones.
+    The momentum is 0.9. With Keras's default of 0.99, the running statistics would need about 400 steps to
+    become those of the data, so a short trial would be validated with mostly the initial statistics.
     """
     return layers.BatchNormalization(momentum=0.9, name=name)(tensor)
 
 
 def dropout(tensor: Any, rate: float, *, name: str) -> Any:
-    """Apply dropout; add no layer where `rate` is 0."""
+    """Apply dropout; add no layer if `rate` is 0."""
     return layers.Dropout(rate, name=name)(tensor) if rate else tensor
 
 
 def head(tensor: Any, config: ModelConfig, *, kernel: int = 1, name: str = "logits") -> Any:
-    """Compute logits (N, H, W, classes), float32, after the penultimate 3x3 convolution where there is one."""
+    """Compute logits (N, H, W, classes), float32, after the penultimate 3x3 convolution if `config` has one."""
     if config.penultimate is not None:
         tensor = convolution(tensor, config.penultimate, name=name.replace("logits", "penultimate"))
     return layers.Conv2D(config.classes, kernel, padding="same", dtype="float32", name=name)(tensor)

@@ -1,9 +1,9 @@
 """A classification head on any encoder.
 
-It is trained on what a segmentation dataset says of whole images, such as a pet's breed. Its encoder then
-gives a segmentation network its first weights. With ``mini_xception`` and one class it has 721,857
-parameters. It answers with the logits of a single pixel, so that the code which trains and measures
-segmentation networks does the same with it.
+It is trained on a segmentation dataset's labels of whole images, such as a pet's breed. Its encoder then has
+the initial weights for a segmentation network. With ``mini_xception`` and one class it has 721,857 parameters.
+Its output is the logits of a single pixel, so the code that trains and evaluates segmentation networks can
+also train and evaluate it.
 """
 
 import keras

@@ -1,12 +1,12 @@
-"""DeepLabV3+: an encoder, pyramid pooling by dilation, and a decoder with low-level features.
+"""DeepLabV3+: an encoder, atrous spatial pyramid pooling (ASPP), and a decoder with low-level features.
 
 Chen et al. 2018 (arXiv:1802.02611). With the encoder ``xception_65``, 21 classes and width 16 it has
 41,258,213 parameters; pyramid and decoder then have the paper's 256 filters. The encoder is a model
 inside the network, named ``encoder``: its weights are loaded, saved and frozen there.
 
-The image-level branch of the pyramid is added after the projection, where the paper concatenates it
-before. The projection is linear, so that the sum is the same, with the same parameters. This way no
-feature map of one repeated value is made.
+The paper concatenates the image-level branch with the other branches, then projects them. Here the branch is
+projected alone and added to the projection of the others. The projection is linear, so the result and the number
+of parameters are the same, but no feature map with a single repeated value is needed.
 """
 
 from typing import Any
@@ -20,9 +20,9 @@ from segline.models import blocks, encoders
 OPTIONS = frozenset({"encoder", "output_stride", "weights", "freeze"})
 
 _DILATIONS = {8: (12, 24, 36), 16: (6, 12, 18), 32: (3, 6, 9)}
-"""Dilations of the pyramid by output stride. All three reach equally far, in pixels of the image."""
+"""Output stride -> dilations of the pyramid. All three rows cover the same distance in pixels of the image."""
 _LOW_LEVEL_SHARE = 48 / 256
-"""Filters of the low-level features over those of the decoder, as in the paper."""
+"""Filters of the low-level features divided by those of the decoder, as in the paper."""
 
 
 def build(config: ModelConfig) -> keras.Model:
@@ -46,7 +46,7 @@ def build(config: ModelConfig) -> keras.Model:
 
 
 def stride(config: ModelConfig) -> int:
-    """Return the output stride: logits of sides that are multiples of it have the image's own size."""
+    """Return the output stride. If the image's sides are multiples of it, logits have the image's size."""
     return int(config.output_stride)
 
 

@@ -1,10 +1,10 @@
 """U-Net: an encoder and a decoder of 3x3 convolution pairs, joined level by level.
 
 Ronneberger, Fischer, Brox 2015 (arXiv:1505.04597), padded so that output and input have equal
-sides. Up-sampling repeats pixels and convolves, which leaves no checkerboard (Odena et al. 2016).
+sides. Up-sampling repeats pixels and convolves, which avoids checkerboard artefacts (Odena et al. 2016).
 The classic form (width 64, depth 4, no batch norm, penultimate 2, one class) has 34,514,437
-parameters. Further heads sit on the decoder's coarser levels (deep supervision as in nnU-Net, Isensee
-et al. 2021). Each has half the sides of the one before.
+parameters. Additional heads are on the decoder's coarser levels (deep supervision as in nnU-Net, Isensee
+et al. 2021). Each head has half the sides of the one before.
 """
 
 from typing import Any

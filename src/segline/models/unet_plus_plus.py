@@ -1,9 +1,9 @@
 """U-Net++: U-Nets of every depth in one network, with dense skip connections.
 
 Zhou et al. 2018 (arXiv:1807.10165). Node (level, step) convolves all earlier nodes of its level and
-the up-sampled node below. The nodes (0, 1) .. (0, depth) each end a U-Net of that depth, and each
-may have a head. Up-sampling is a 2x2 transposed convolution. With filters 32..512, no norm, an RGB
-image, one class and one head it has 9,042,177 parameters.
+the up-sampled node below. Node (0, d), for d from 1 to depth, is the output of a U-Net of depth d, and may
+have a head. Up-sampling is a 2x2 transposed convolution. With filters 32..512, no norm, an RGB image, one
+class and one head it has 9,042,177 parameters.
 
 With several heads the output is their mean, the paper's accurate mode; `segline.models.prune` gives
 the fast mode.
@@ -23,8 +23,8 @@ OPTIONS = frozenset({"depth", "batch_norm", "penultimate", "residual", "separabl
 def build(config: ModelConfig) -> keras.Model:
     """Build the U-Net++ of `config`; dropout acts at the two deepest nodes of the encoder.
 
-    The first output is the mean of all heads. Where there are several heads they follow, the head of
-    the deepest U-Net first.
+    The first output is the mean of all heads. If there are several heads, they are the following outputs, the
+    head of the deepest U-Net first.
     """
     image, tensor = blocks.image_input()
     nodes: dict[tuple[int, int], Any] = {}

@@ -6,9 +6,9 @@ bottom only. The option ``skips`` adds connections: a level's features go throug
 are added to the decoder's features of the same sides (as in Chaurasia & Culurciello 2017,
 arXiv:1707.03718), at almost no cost. Width 32, depth 4 and 3 classes give 2,058,979 parameters.
 
-One difference, which changes no result: a decoder block up-samples once, after its sum. The original
-up-samples both summands and convolves one of them afterwards. Repeating pixels commutes with addition
-and with 1x1 convolution, and in this order the convolution costs a quarter.
+One difference to the original changes no result: a decoder block up-samples once, after its sum. The original
+up-samples both summands, and convolves one of them afterwards. Up-sampling by repetition commutes with addition
+and with a 1x1 convolution. In the order used here, that convolution needs a quarter of the arithmetic.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Search for a network, then fit it: batches in, a trained network and its history out.
+"""Search for a network, then fit it: from batches to a trained network and its history.
 
 Importing this package does not import Keras; importing its modules does.
 """

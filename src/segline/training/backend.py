@@ -1,9 +1,9 @@
-"""Settings of the arithmetic that a result depends on, and the devices that compute it.
+"""Configure the backend of Keras: determinism, threads, precision, and several devices for each batch.
 
-The only place of training where TensorFlow is imported: Keras has no portable interface to op
-determinism, thread counts and communication between devices. Equal seed, thread count, instruction set
-and package versions give equal weights, bit for bit. Several devices that share each batch (`spread`)
-give the weights of one device except for the last digits.
+No other module of training imports TensorFlow. It is needed here because Keras has no portable interface to
+op determinism, thread counts and communication between devices. Equal seed, thread count, instruction set and
+package versions give equal weights, bit for bit. If several devices share each batch (`spread`), only the last
+digits of the weights differ from those of one device.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,11 +19,12 @@ from segline.errors import TrainingError
 
 _BATCH_SHARING_BACKENDS = {"tensorflow", "jax"}
 _OUT_OF_MEMORY_ERRORS = {"MemoryError", "ResourceExhaustedError", "OutOfMemoryError"}  # Python, TensorFlow, PyTorch
-_OUT_OF_MEMORY_TEXTS = ("RESOURCE_EXHAUSTED", "OOM when allocating", "CUDA_ERROR_OUT_OF_MEMORY")  # JAX, and wrapped
+# In messages of JAX, and of errors that wrap another error.
+_OUT_OF_MEMORY_TEXTS = ("RESOURCE_EXHAUSTED", "OOM when allocating", "CUDA_ERROR_OUT_OF_MEMORY")
 
 
 def make_deterministic(*, seed: int, threads: int) -> None:
-    """Seed everything, forbid operations that are not repeatable, and pin the CPU threads.
+    """Seed all random generators, forbid non-deterministic operations, and fix the number of CPU threads.
 
     Call it before any computation: the first operation fixes the thread count.
 
@@ -47,7 +48,7 @@ def _pin_tensorflow(threads: int) -> None:
         found = threading.get_intra_op_parallelism_threads()
         raise TrainingError(
             "TensorFlow",
-            found=f"it already runs with {found or 'a number of CPU threads of its own choice'}",
+            found=f"it already runs with {f'{found} CPU threads' if found else 'its default number of CPU threads'}",
             expected=f"{threads} threads (training.threads)",
             remedy="start a new process, or call make_deterministic before anything else uses TensorFlow",
         ) from error
@@ -65,7 +66,7 @@ def precision(policy: str) -> Iterator[None]:
 
 
 def jit_compile(wanted: bool | None = None) -> bool | str:
-    """Choose Keras's ``jit_compile``: `wanted` if given, else XLA where it is faster.
+    """Choose Keras's ``jit_compile``: `wanted` if given, else XLA if it is faster.
 
     On a CPU XLA does not make TensorFlow faster (benchmarks/README.md). JAX is slow without it.
     """
@@ -82,7 +83,7 @@ def list_accelerators(batch: int) -> list[str]:
 
 
 def _list_gpus() -> list[str]:
-    """List the names of the GPUs; none where Keras cannot share a batch among devices."""
+    """List the names of the GPUs; none if Keras cannot share a batch among devices."""
     if keras.backend.backend() not in _BATCH_SHARING_BACKENDS:
         return []
     return [name for name in keras.distribution.list_devices() if name.startswith("gpu")]
@@ -90,7 +91,7 @@ def _list_gpus() -> list[str]:
 
 @contextmanager
 def spread(devices: Sequence[str]) -> Iterator[None]:
-    """Share every batch of models built and trained inside among `devices`; with fewer than two do nothing."""
+    """Share every batch among `devices`, for models built and trained in the block; do nothing for fewer than two."""
     if len(devices) < 2:
         yield
     elif keras.backend.backend() == "tensorflow":
@@ -103,16 +104,16 @@ def spread(devices: Sequence[str]) -> Iterator[None]:
 
 @cache
 def _make_strategy(devices: tuple[str, ...]) -> Any:
-    """Make one strategy for all fits of the process: a second one would number its messages again from 0."""
+    """Make one strategy for all fits of the process: a second one would reuse the message numbers of the first."""
     import tensorflow
 
     return tensorflow.distribute.MirroredStrategy(list(devices))
 
 
 def test_on_batch(model: keras.Model, images: Any, masks: Any, *, devices: int) -> dict[str, float]:
-    """Call Keras's method of that name with the batch shared among `devices`; Keras gives all of it to each.
+    """Call Keras's `test_on_batch` with the batch divided among `devices`; Keras would give all of it to each device.
 
-    Images that are all void fill the batch up to a multiple of `devices`. They change no loss and no count.
+    The batch is padded to a multiple of `devices` with images that are all void, which change no loss and no count.
     """
     if devices > 1:
         missing = -len(images) % devices
@@ -176,7 +177,7 @@ def _get_replica() -> Any:
 
 
 def synchronise(model: keras.Model, *, devices: int) -> None:
-    """Let batch normalisation use the whole of a shared batch; by default each device uses its own share."""
+    """Compute batch normalisation over the whole of a shared batch; by default each device uses its own part."""
     if keras.backend.backend() != "tensorflow":
         return
     for layer in model._flatten_layers():

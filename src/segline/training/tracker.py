@@ -14,7 +14,7 @@ class Tracker(Protocol):
     """One run, which records what training reports."""
 
     def log_params(self, params: Mapping[str, object]) -> None:
-        """Record the parameters of the run; the same values again are no error."""
+        """Record the parameters of the run. Recording the same values again is no error."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int) -> None:
         """Record values that hold after `step` epochs, counted from 1."""
@@ -26,7 +26,7 @@ class Tracker(Protocol):
         """Set tags of the run."""
 
     def child(self, key: str, name: str) -> AbstractContextManager[Self]:
-        """Open the child run with `key`, shown as `name`; after a kill, reopen the one already begun.
+        """Open the child run with `key`, shown as `name`. After a kill, reopen the child that was begun.
 
-        Leaving the context ends the child as finished, or as failed where an exception is raised.
+        When the context ends, the child is marked as finished, or as failed if there was an exception.
         """

@@ -45,7 +45,7 @@ def test_other_csvs_are_said_not_to_be_used(project, tmp_path):
     (root / "class_dict.csv").write_text("name,r,g,b\nground,0,0,0\nroad,1,1,1\ncar,2,2,2\n")
     said = " ".join(project.run("init", str(root)).split())
     assert "camera.csv is not used: columns frame, exposure, expected image, mask" in said
-    assert "pairs_old.csv is not used: pairs.csv is" in said
+    assert "pairs_old.csv is not used, because pairs.csv lists the pairs" in said
     assert "class_dict.csv is not used" not in said
     assert project.params()["options"]["folder"]["pairs"] == "pairs.csv"
 
@@ -69,12 +69,12 @@ PAIRS = "expected x, y pairs of at least three points"
         (draw_coco, {"segmentation": [[1, 2, 3, 4]]}, f"a polygon of 4 numbers, {PAIRS}"),
         (draw_coco, {"segmentation": [1, 2, 3, 4, 5, 6]}, f"a polygon of 1 number, {PAIRS}"),
         (draw_coco, {"segmentation": [["a", "b"]]}, f"a polygon of ['a', 'b'], {PAIRS}"),
-        (draw_coco, {"segmentation": 5}, "segmentation 5, expected a list of polygons, or run lengths"),
-        (draw_coco, {"segmentation": {"size": [40, 60]}}, "counts None, expected run lengths"),
+        (draw_coco, {"segmentation": 5}, "segmentation 5, expected a list of polygons, or RLE"),
+        (draw_coco, {"segmentation": {"size": [40, 60]}}, "counts None, expected RLE counts"),
         (draw_labelme, POLYGON | {"points": [[1, 2], [3]]}, f"shape 1: a polygon of [[1, 2], [3]], {PAIRS}"),
         (draw_labelme, POLYGON | {"points": [[1, 2], [3, 4]]}, f"a polygon of 4 numbers, {PAIRS}"),
         (draw_labelme, {"points": [[1, 2]]}, "a rectangle of 2 numbers, expected x, y pairs of at least two points"),
-        (draw_labelme, {"shape_type": "mask", "mask": "!"}, "a mask that is no picture (no image: "),
+        (draw_labelme, {"shape_type": "mask", "mask": "!"}, "a mask that is not an image (no image: "),
     ],
 )  # fmt: skip
 def test_an_annotation_that_is_wrong_is_named_by_init_and_by_download(project, tmp_path, draw, change, said):

@@ -175,10 +175,10 @@ def test_masks_of_many_colours_are_doubted(project, tmp_path):
 
 @pytest.mark.parametrize(("draw", "change", "said"), [
     (draw_coco, lambda content: content["categories"].append({"id": 3, "name": "caar"}), "class 'caar'"),
-    (draw_coco, lambda content: content["annotations"][1]["segmentation"].update(counts=[3, 4]), "runs of 7 pixels"),
+    (draw_coco, lambda content: content["annotations"][1]["segmentation"].update(counts=[3, 4]), "counts of 7 pixels"),
     (draw_labelme, lambda content: content["shapes"][0].update(label="raod"), "expected 'road'?"),
     (draw_labelme, lambda content: content["shapes"][0].update(shape_type="spline"), "'spline'"),
-    (draw_labelme, lambda content: content.pop("shapes"), "no shapes"),
+    (draw_labelme, lambda content: content.pop("shapes"), "no keys `shapes`"),
 ])  # fmt: skip
 def test_polygons_that_are_wrong_are_named(project, tmp_path, draw, change, said):
     draw(tmp_path / "mine")
@@ -192,7 +192,7 @@ def test_polygons_that_are_wrong_are_named(project, tmp_path, draw, change, said
     told = project.stages("download", fails=True)
     assert said in told
     assert path.name in told
-    if said not in ("class 'caar'", "expected 'road'?", "no shapes"):  # it is not the class table's fault
+    if said not in ("class 'caar'", "expected 'road'?", "no keys `shapes`"):  # it is not the class table's fault
         assert said in project.run("init", str(tmp_path / "mine"), "--force", fails=True)
 
 
@@ -208,7 +208,7 @@ def test_polygons_that_leave_the_image_and_lines_are_told(project, tmp_path):
     path.write_text(json.dumps(content))
     said = project.stages("download", "extract")
     assert "s00.json: 1 outlines extend beyond the image and are clipped" in said
-    assert "s00.json: a line of 'car' is no area" in said
+    assert "s00.json: a line of 'car' has no area" in said
 
 
 def test_a_file_that_changed_after_it_was_listed_stops_the_copy(project, tmp_path):

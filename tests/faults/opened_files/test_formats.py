@@ -96,7 +96,7 @@ def test_the_documented_formats_are_read_whatever_the_name(tmp_path, form):
 
 def test_a_labelme_mask_that_holds_eps_starts_nothing(tmp_path, ghostscript):
     """It started Ghostscript, and what that said was a traceback."""
-    with pytest.raises(DataError, match=r"shape 1: a mask that is no picture \(an image in the format EPS"):
+    with pytest.raises(DataError, match=r"shape 1: a mask that is not an image \(an image in the format EPS"):
         _labelme(tmp_path / "a.json", EPS)
     assert not ghostscript.exists()
 

@@ -206,7 +206,7 @@ def test_memory_that_runs_out_is_told_with_its_estimate(tmp_path: Path) -> None:
         def batch(self, number: int, /) -> tuple[Image, Mask]:
             raise MemoryError
 
-    with pytest.raises(TrainingError, match=r"none left for batches of 6 crops .*estimated to take \d\.\d+ GiB"):
+    with pytest.raises(TrainingError, match=r"none left for batches of 6 crops .*estimate \d\.\d+ GiB"):
         run(tmp_path, train=Greedy(1, [(6, *SIDES)]))
 
 

@@ -78,7 +78,7 @@ def test_a_person_is_told_the_scores_and_what_goes_wrong_most(answers: AnswerCou
     assert score(answers).describe() == [
         "accuracy 0.5000, top-2 accuracy 0.7500, macro-F1 0.4905 of 3 classes and 8 images",
         "lowest F1: owl 0.4000, dog 0.5000, cat 0.5714",
-        "most often taken for another: owl for cat (2), cat for dog (1), dog for owl (1)",
+        "most frequent confusions (true class as predicted class): owl as cat (2), cat as dog (1), dog as owl (1)",
     ]
 
 

@@ -145,9 +145,7 @@ def test_memory_that_runs_out_names_the_estimate_and_what_would_fit(with_layer) 
     with_layer(Huge())
     with pytest.raises(TrainingError) as caught:
         run(memory=lambda batch: (1 + batch) * 2**30, budget=2.5 * 2**30)
-    assert "none left for batches of 2 crops of 32x64; it was estimated to take 3.00 GiB of 2.50 GiB" in str(
-        caught.value
-    )
+    assert "none left for batches of 2 crops of 32x64 (estimate 3.00 GiB, budget 2.50 GiB)" in str(caught.value)
     assert "set training.batch to 1 (about 2.00 GiB) or set training.crop to [32, 32]" in str(caught.value)
 
 
@@ -176,7 +174,7 @@ def remedies(training: Training, **options: object) -> str:
 
 def test_what_would_fit_without_an_estimate_is_half() -> None:
     training = TRAINING.model_copy(update={"batch": 9, "crop": (256, 512)})
-    assert remedies(training).startswith("set training.batch to 4 or set training.crop to [160, 352] or take a smaller")
+    assert remedies(training).startswith("set training.batch to 4 or set training.crop to [160, 352] or use a smaller")
 
 
 def test_an_estimate_within_the_budget_was_too_low_and_what_would_fit_is_half_of_it() -> None:
@@ -187,7 +185,7 @@ def test_an_estimate_within_the_budget_was_too_low_and_what_would_fit_is_half_of
 
 def test_a_smallest_batch_that_does_not_fit_leaves_the_crop_and_the_network() -> None:
     assert remedies(TRAINING.model_copy(update={"batch": 1, "crop": (32, 32)})) == (
-        "take a smaller network (search.width)"
+        "use a smaller network (search.width)"
     )
 
 
@@ -251,9 +249,7 @@ def test_a_checkpoint_that_cannot_be_used_is_put_aside_and_the_next_fit_begins_a
             np.savez(checkpoint, **changed)
     before = checkpoint.read_bytes()
     job = Job(**{**vars(JOB), "epochs": 1})
-    with pytest.raises(
-        TrainingError, match=r"fit\.npz: no progress that this network can resume from .*fit\.npz\.unus"
-    ):
+    with pytest.raises(TrainingError, match=r"fit\.npz: a file that this network cannot resume from .*fit\.npz\.unus"):
         run(job, checkpoint=checkpoint)
     assert not checkpoint.exists()
     assert (tmp_path / "fit.npz.unusable").read_bytes() == before

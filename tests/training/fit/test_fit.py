@@ -241,7 +241,7 @@ def test_a_fit_without_progress_ends_early_and_stays_ended(tmp_path) -> None:
     arguments = {"training": training, "epochs": 9, "validation": Standing(), "checkpoint": tmp_path / "fit.npz"}
     result = run(**arguments, report=lines.append)
     assert len(result.history) < 9
-    assert lines[-1] == "no better epoch in 1: ended early"
+    assert lines[-1] == "stopped early: no better epoch in the last 1"
     assert len(result.history) == result.best_epoch + 1
     assert run(**arguments).history == result.history
 

@@ -175,7 +175,7 @@ def test_a_crop_is_explained_by_the_batch_that_it_was_tried_with() -> None:
         known = replace(FACTS, thing=(240, 320), validated=(64, 64))
         crop = next(line for line in make(known, memory=1.2, **given).lines if line.key == "training.crop")
         assert f"unet with {tried} crops takes 1." in crop.why
-        assert "objects need 480x640" in crop.why
+        assert "their context would need 480x640" in crop.why
 
 
 def test_the_context_of_objects_comes_before_the_batch() -> None:
@@ -308,7 +308,7 @@ def test_a_budget_too_small_for_any_crop_says_what_the_smallest_takes() -> None:
 
 
 def test_a_given_crop_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"training\.crop: 1024x1024, of which unet with 8 crops takes"):
+    with pytest.raises(ConfigError, match=r"training\.crop: 1024x1024; at width \d+, unet with 8 crops takes"):
         make(memory=1.0, short_side=None, crop=(1024, 1024), batch=8)
 
 

@@ -17,7 +17,7 @@ from segline import config
 from segline.config.edit import Document, inline, plain
 
 _FOLDER = Path(__file__).parent
-_WHOLE: Mapping[str, type[config.Strict]] = {"training": config.Training, "search": config.Search}
+_RESET_SECTIONS: Mapping[str, type[config.Strict]] = {"training": config.Training, "search": config.Search}
 
 
 def names() -> list[str]:
@@ -32,23 +32,23 @@ def title(name: str) -> str:
 
 
 def apply(name: str, params: Path) -> list[str]:
-    """Write the keys of the preset `name` into `params`. Doing it twice changes nothing more.
+    """Write the keys of the preset `name` into `params`. A second call changes nothing.
 
     Returns:
         The changes, one line for each key.
 
     Raises:
-        ConfigError: there is no such preset, or `params` is wrong.
+        ConfigError: there is no such preset, or `params` is not valid.
         StorageError: no room or no right to write.
     """
     wanted = config.Source(_path(name), remedy="install Segline again").content
     document = Document(params)
     changes = list(_merge(document.content, wanted, ""))
-    for section, model in _WHOLE.items():
+    for section, model in _RESET_SECTIONS.items():
         changes += _reset(document.content[section], wanted[section], section, model)
     if wanted["dataset"] not in document.content["datasets"]:
         document.content["datasets"].append(wanted["dataset"])
-        changes.append(f"datasets: and {wanted['dataset']}")
+        changes.append(f"datasets: {wanted['dataset']} added")
     document.save()
     return changes
 
@@ -59,9 +59,9 @@ def _path(name: str) -> Path:
 
 
 def _merge(content: CommentedMap, wanted: Mapping[str, Any], place: str) -> Iterator[str]:
-    """Put `wanted` into `content` key by key; inside a section of `_WHOLE`, a mapping replaces the old one."""
+    """Put `wanted` into `content` key by key; inside a section of `_RESET_SECTIONS`, a mapping replaces the old one."""
     for key, value in wanted.items():
-        if isinstance(value, dict) and place not in {f"{section}." for section in _WHOLE}:
+        if isinstance(value, dict) and place not in {f"{section}." for section in _RESET_SECTIONS}:
             inner = content.setdefault(key, CommentedMap())
             if not inner:  # ``{}`` stays on its line
                 inner.fa.set_flow_style()

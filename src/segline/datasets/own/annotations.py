@@ -1,9 +1,9 @@
 """Read the shapes of polygon files: COCO (one JSON for many images) and LabelMe (one JSON for each image).
 
-Later shapes are painted over earlier ones. LabelMe: in the order of the file. COCO, which defines no order:
-larger areas first, so that no small one is hidden, and equal ones by id. Pixels that no shape covers get id 0.
-Crowds (``iscrowd``) are areas of their class like others. The parts of one COCO annotation are joined, as in the
-COCO API; only run lengths can leave holes.
+Shapes are painted in order, and later ones cover earlier ones. LabelMe shapes keep the order of their file. COCO
+defines no order: larger areas come first, so that no small area is hidden, and equal areas are ordered by id.
+Pixels that no shape covers get id 0. Crowd annotations (``iscrowd``) are painted like others. The polygons of one
+COCO annotation are united, as in the COCO API, so only run-length encoding (RLE) can describe holes.
 """
 
 import difflib
@@ -37,7 +37,7 @@ class Drawing:
     Args:
         place: names the file and the image in errors.
         shapes: in the order in which they are painted.
-        left_out: shapes that are not areas, in words.
+        left_out: one message for each shape that is not painted, because it has no area.
     """
 
     place: str
@@ -81,7 +81,7 @@ def read_coco(path: Path, *, ids: Mapping[str, int]) -> dict[str, Drawing]:
         ``file_name`` -> its shapes.
 
     Raises:
-        DataError: it is no COCO file, has a wrong annotation, or names a class that is not in the class table.
+        DataError: it is not a COCO file, has a wrong annotation, or names a class that is not in the class table.
     """
     content, names = _read_coco(path)
     return _collect_shapes(content, names, ids, path)
@@ -91,7 +91,7 @@ def categories(path: Path) -> list[str]:
     """Read the classes of a COCO file in the order of their ids, and check every annotation.
 
     Raises:
-        DataError: it is no COCO file, or has a wrong annotation.
+        DataError: it is not a COCO file, or has a wrong annotation.
     """
     content, names = _read_coco(path)
     _collect_shapes(content, names, dict.fromkeys(names.values(), 0), path)
@@ -184,7 +184,7 @@ def _find_category(entry: Mapping[str, Any], names: Mapping[Any, str]) -> str:
 
 
 def _measure_area(shape: Shape) -> float:
-    """Measure square pixels, to order COCO's areas: sum the runs inside, or use the shoelace formula."""
+    """Compute an area in square pixels, to order COCO's shapes: from RLE counts, or by the shoelace formula."""
     if shape.runs:
         return float(sum(shape.runs[1::2]))
     return sum(_apply_shoelace(part) for part in shape.outlines)
@@ -203,7 +203,7 @@ def read_labelme(path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple
         size: returns height and width of the image; called if the file does not hold them.
 
     Raises:
-        DataError: it is no LabelMe file, has a wrong shape, or names a class that is not in the class table.
+        DataError: it is not a LabelMe file, has a wrong shape, or names a class that is not in the class table.
     """
     return _parse_labelme(read_json(path), path, ids=ids, size=size)
 
@@ -212,7 +212,7 @@ def _parse_labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Ca
     if not is_labelme(content):
         raise DataError(
             path,
-            found="no shapes and imagePath",
+            found="no keys `shapes` and `imagePath`",
             expected="a LabelMe file",
             remedy="correct `encoding` under options.folder in params.yaml",
         )
@@ -227,7 +227,7 @@ def _parse_labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Ca
         with reporting(place):
             label, kind = _check_name(entry["label"]), entry.get("shape_type") or "polygon"
             if kind in _NOT_AREAS:
-                left_out.append(f"a {kind} of {label!r} is no area")
+                left_out.append(f"a {kind} of {label!r} has no area")
                 continue
             raw = BACKGROUND if label in _BACKGROUND_NAMES else _find_id(label, ids, place)
             shapes.append(labelme_shape(kind, entry, raw))
@@ -242,7 +242,7 @@ def _find_id(name: str, ids: Mapping[str, int], place: str) -> int:
         place,
         found=f"class {name!r}",
         expected=(f"{near[0]!r}? " if near else "") + f"one of the class table: {', '.join(ids)}",
-        remedy="add it to the class table, or correct its name in one of the two",
+        remedy="add the class to the class table, or correct its name in the polygon file or in the table",
     )
 
 
@@ -253,7 +253,7 @@ def labels(paths: Iterable[Path]) -> dict[str, int]:
         Class name -> number of shapes.
 
     Raises:
-        DataError: a file is no LabelMe file, or has a wrong shape.
+        DataError: a file is not a LabelMe file, or has a wrong shape.
     """
     counts: Counter[str] = Counter()
     for path in paths:

@@ -47,7 +47,7 @@ def names_classes(path: str) -> bool:
 
 
 def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
-    """Read the names of the classes from the usual file, the one nearest to the top; None if there is no such file."""
+    """Read the class names from a file of `FILES`; of several, the one nearest to the top. None if there is none."""
     found = [path for path in paths if names_classes(path)]
     for path in sorted(found, key=lambda path: (path.count("/"), path)):
         try:

@@ -34,7 +34,7 @@ PALETTE: tuple[Colour, ...] = (
 
 
 def colour_of(place: int) -> Colour:
-    """Choose the colour of the class at `place`. Each further round of `PALETTE` is darker."""
+    """Choose the colour of the class at `place`. Beyond `PALETTE` its colours repeat, darker each time."""
     turn, entry = divmod(place, len(PALETTE))
     red, green, blue = (round(value * 0.75**turn) for value in PALETTE[entry])
     return red, green, blue
@@ -110,10 +110,10 @@ def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
 
     Args:
         encoding: how masks are encoded. Coloured masks need a colour for each class; polygons need the id 0.
-        remedy: what the user should do if there is no file.
+        remedy: what the user should do if the file is missing.
 
     Raises:
-        ConfigError: it is missing, or holds something impossible; line, key and remedy are named.
+        ConfigError: it is missing, or holds an invalid value; the message names line, key and remedy.
     """
     source = Source(path, remedy=remedy)
     table = source.parse(ClassTable)
@@ -129,7 +129,7 @@ def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
     if encoding in ("coco", "labelme") and not any(value == 0 for _, value in _locate_ids(table)):
         raise ConfigError(
             source.place("classes"),
-            found="no id 0, but pixels that no polygon covers get it",
+            found="no id 0, which pixels outside all polygons get",
             expected="the id 0 among the classes or the void ids",
             remedy="add `- {id: 0, name: background}` to the classes, or `void: [0]`",
         )

@@ -36,10 +36,10 @@ class Collection:
 def collect(options: Options, root: Path) -> Collection:
     """Find, pair and split the samples under `root`.
 
-    Splits come from list files (``splits``); else from the CSV's column; else from folders named train, val and
-    test; else they are drawn (see `segline.datasets.base.held_out`). If there is no test split, ``test_share`` of
-    the samples outside validation becomes the test. If there is no validation split, the training pairs have the
-    split None, and `segline.data.images.split` takes validation from them.
+    Splits come from the first of these that exists: list files (``splits``), the CSV's column, folders named train,
+    val and test. If there is no test split, ``test_share`` of the samples outside validation becomes the test (see
+    `segline.datasets.base.held_out`). If there is no validation split, the training pairs have the split None, and
+    `segline.data.images.split` takes validation from them.
 
     Raises:
         ConfigError: the options do not say where images and masks are.
@@ -56,7 +56,7 @@ def collect(options: Options, root: Path) -> Collection:
         pairs, entries = _match_patterns(options, root)
     for kind, pattern in (("image", options.images), ("mask", options.masks)):
         if not any(getattr(item, kind) for item in pairs):
-            raise _report_nothing(root, kind, options.pairs or str(pattern), _list_files(options, root))
+            raise _report_no_files(root, kind, options.pairs or str(pattern), _list_files(options, root))
     notes = list(gone.values())[:_MAX_NAMES_SHOWN]
     if len(gone) > _MAX_NAMES_SHOWN:
         notes.append(f"{len(gone) - _MAX_NAMES_SHOWN} more lines of {options.pairs} name files that are not there")
@@ -109,7 +109,7 @@ def _match_patterns(options: Options, root: Path) -> tuple[list[Pair], dict[str,
     ]
     for kind, found, pattern in (("image", image_files, options.images), ("mask", mask_files, options.masks)):
         if not found:
-            raise _report_nothing(root, kind, pattern, paths)
+            raise _report_no_files(root, kind, pattern, paths)
     if options.encoding == "coco":
         return _pair_coco(image_files, [path for _, path in mask_files], root)
     return [
@@ -152,14 +152,14 @@ def _pair_coco(
 
 
 def _find_image(entry: str, known: Mapping[str, Sequence[tuple[str, str]]], place: Path) -> str | None:
-    """Return the name of the image whose path has the longest common end with a COCO entry; None without one."""
+    """Return the name of the image whose path has the longest common end with a COCO entry; None if none has one."""
     parts = unicodedata.normalize("NFC", entry.replace("\\", "/")).split("/")
     for start in range(len(parts)):
         found = known.get("/".join(parts[start:]), ())
         if len(found) > 1:
             raise DataError(
                 place,
-                found=f"image {entry!r}, which may be {_list_some([path for _, path in found])}",
+                found=f"image {entry!r}, which matches several files: {_list_some([path for _, path in found])}",
                 expected="a name that only one image's path ends with",
                 remedy="change `images` under options.folder in params.yaml so that it matches only one of them",
             )
@@ -184,7 +184,7 @@ def _assign_splits(options: Options, pairs: list[Pair], root: Path) -> tuple[lis
     if "validation" not in named:
         named = [None if split == "train" else split for split in named]
     free = [item.id for item, split in zip(pairs, named, strict=True) if split is None and "validation" in named]
-    notes = [f"{_count(free, 'sample')} without a split, so split anew: {_list_some(free)}"] if free else []
+    notes = [f"Segline chooses the split of {_count(free, 'sample')} without one: {_list_some(free)}"] if free else []
     return [replace(item, split=split) for item, split in zip(pairs, named, strict=True)], notes
 
 
@@ -196,7 +196,7 @@ def _add_test(pairs: Sequence[Pair], share: float) -> list[Pair]:
     return [replace(item, split="test") if item.id in chosen else item for item in pairs]
 
 
-def _report_nothing(root: Path, kind: str, pattern: str, paths: Sequence[str]) -> DataError:
+def _report_no_files(root: Path, kind: str, pattern: str, paths: Sequence[str]) -> DataError:
     return DataError(
         root / pattern,
         found=f"no {kind}; the folder holds {overview(paths)}",
@@ -206,7 +206,7 @@ def _report_nothing(root: Path, kind: str, pattern: str, paths: Sequence[str]) -
 
 
 def overview(paths: Sequence[str]) -> str:
-    """Say in one line what a folder holds: ``120 .jpg in images, 120 .png in masks``."""
+    """Summarise in one line what a folder holds: ``120 .jpg in images, 120 .png in masks``."""
     counts = Counter(
         (PurePosixPath(path).parts[0] if "/" in path else ".", PurePosixPath(path).suffix) for path in paths
     )
@@ -228,7 +228,7 @@ def _list_some(names: Sequence[str]) -> str:
 
 
 def count_splits(pairs: Sequence[Pair]) -> str:
-    """Say in one line how many samples each split has."""
+    """Summarise in one line how many samples each split has."""
     counts = Counter(item.split for item in pairs)
     named = [f"{name} {counts[name]}" for name in SPLITS if counts[name]]
     free = [f"train and validation {counts[None]}"] if counts[None] else []

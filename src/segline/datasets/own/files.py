@@ -3,7 +3,8 @@
 Files are paired by name, never by order or count. A file's name is the text that the wildcards of the pattern
 match: with ``images/*/*.jpg`` and ``masks/*/*_mask.png``, the files ``images/cam1/7.jpg`` and
 ``masks/cam1/7_mask.png`` are both named ``cam1/7``. Upper and lower case of extensions do not matter, and letters
-with accents are composed the same way (NFC). If names are not equal, the usual endings (`_ENDINGS`) are removed.
+with accents are composed the same way (NFC). A mask whose name equals that of no image is compared again without
+the usual endings (`_ENDINGS`) of both names.
 """
 
 import os
@@ -26,14 +27,15 @@ _ENDINGS = re.compile(
     r"|label_?map|groundtruth|ground_truth|masks?|labels?|annotations?|annot|image|img|rgb|sat|seg|gt|lbl|trimap|l)$",
     re.IGNORECASE,
 )
-_UNLISTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")  # control characters, line ends, not UTF-8
+# Control characters, line ends, and what Python makes of bytes that are not UTF-8.
+_FORBIDDEN_IN_NAMES = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _SEPARATOR = re.compile(r"[ _.-]")
 
 
 def walk(folder: Path, *, follow_links: bool = False) -> Iterator[str]:
     """Yield the files under `folder`, as sorted posix paths relative to it. Hidden files are left out.
 
-    Links are followed. A folder that a link leads to again is not walked again.
+    Links are followed. A folder is listed once, even if several links lead to it.
 
     Args:
         follow_links: links may lead out of `folder`.
@@ -55,10 +57,10 @@ def _walk(folder: Path, prefix: str, seen: set[tuple[int, int]], within: Path | 
     for entry in ordered:
         if entry.name.startswith(".") or entry.name in _HIDDEN:
             continue
-        if _UNLISTABLE.search(entry.name):
+        if _FORBIDDEN_IN_NAMES.search(entry.name):
             raise DataError(
                 ascii(str(folder / entry.name)),
-                found="a name that is no UTF-8, or has a line end or a control character",
+                found="a name that is not UTF-8, or has a line end or a control character",
                 expected="a name that fits on one line of a list",
                 remedy="rename it",
             )
@@ -143,7 +145,7 @@ def plain(name: str) -> str:
     while True:
         shorter = _ENDINGS.sub("", name)
         cut = name[len(shorter) :]
-        # The "l" of "ball" is no ending, and a name that is nothing but an ending stays.
+        # The "l" of "ball" is no ending, because no separator is before it. A name such as "mask" is kept.
         if not cut or not _SEPARATOR.match(cut) or not shorter or shorter.endswith("/"):
             return name
         name = shorter

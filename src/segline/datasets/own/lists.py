@@ -30,9 +30,9 @@ def split_named(text: str) -> Split | None:
 
 
 def split_of_paths(path: str, labels: str) -> Split | None:
-    """Return the split that a folder of the image's `path` names, or a word in the name of the COCO file `labels`.
+    """Return the split that a folder of the image's `path` names; else that in the name of the COCO file `labels`.
 
-    None if neither names a split.
+    Return None if neither names a split.
     """
     named = [split_named(part) for part in PurePosixPath(path).parent.parts]
     if labels.endswith(".json"):
@@ -44,25 +44,25 @@ def choose_pairs(paths: Iterable[str], *, root: Path) -> tuple[str | None, list[
     """Choose the CSV that lists pairs among `paths`; of several, the one nearest to the top.
 
     Returns:
-        The CSV, or None; and for each of the other CSVs why it is not used.
+        The CSV, or None; and one message for each other CSV, which says why it is not used.
 
     Raises:
-        DataError: a CSV is meant to list pairs, because it names files that are there, but it has a mistake.
+        DataError: a CSV has a mistake, but seems meant to list pairs, because it names existing files.
     """
     known = set(paths)
     tables = sorted((path for path in known if path.lower().endswith(".csv")), key=lambda path: (path.count("/"), path))
     chosen: str | None = None
-    doubts: list[str] = []
+    unused: list[str] = []
     for path in tables:
         if chosen is not None:
-            doubts.append(f"{path} is not used: {chosen} is")
+            unused.append(f"{path} is not used, because {chosen} lists the pairs")
             continue
         try:
             pairs, gone = read_pairs(root / path, root=root)
             if not any(pair.image and pair.mask for pair in pairs):
                 raise DataError(
                     root / path,
-                    found="; ".join(["no row names an image and a mask that are there", *list(gone.values())[:1]]),
+                    found="; ".join(["no row names an image and a mask that exist", *list(gone.values())[:1]]),
                     expected="paths relative to the folder, such as images/1.jpg",
                     remedy="correct the paths, or take the file out of the folder",
                 )
@@ -70,13 +70,13 @@ def choose_pairs(paths: Iterable[str], *, root: Path) -> tuple[str | None, list[
         except DataError as error:
             if _looks_like_pairs(root / path, known):
                 raise
-            doubts.append(f"{path} is not used: {error.found}, expected {error.expected}")
-    hidden = len(doubts) - _MAX_NAMES_SHOWN
-    return chosen, doubts[:_MAX_NAMES_SHOWN] + ([f"{hidden} more CSVs are not used"] if hidden > 0 else [])
+            unused.append(f"{path} is not used: {error.found}, expected {error.expected}")
+    hidden = len(unused) - _MAX_NAMES_SHOWN
+    return chosen, unused[:_MAX_NAMES_SHOWN] + ([f"{hidden} more CSVs are not used"] if hidden > 0 else [])
 
 
 def _looks_like_pairs(path: Path, known: Collection[str]) -> bool:
-    """Return whether a CSV is meant to list pairs: columns nearly named so, and the name of a file that is there."""
+    """Return whether a CSV seems meant to list pairs: columns nearly named image and mask, and an existing file."""
     try:
         columns, rows = _read_table(path)
     except DataError:
@@ -204,7 +204,7 @@ def _parse_row(row: Mapping[str, str], place: str, root: Path) -> Pair:
 
 
 def _check_path(text: str, place: str) -> str | None:
-    """Return a path of the CSV with ``/``, or None if the cell is empty; refuse a path out of the folder."""
+    """Return a path of the CSV with ``/`` as separator; None if the cell is empty. Refuse a path out of the folder."""
     if not text:
         return None
     path = PurePosixPath(text.replace("\\", "/"))
@@ -213,7 +213,7 @@ def _check_path(text: str, place: str) -> str | None:
             place,
             found=repr(text),
             expected="a path relative to the folder and inside it, such as images/1.jpg",
-            remedy="remove the part that leads to the folder; link or copy files that are outside it",
+            remedy="write only the part of the path below the folder; link or copy files that are outside it",
         )
     return path.as_posix()
 
@@ -271,7 +271,7 @@ def _find_listed(line: str, known: Mapping[str, set[str]], place: str) -> str | 
     text = unicodedata.normalize("NFC", line.strip().replace("\\", "/"))
     if not text or text.startswith("#"):
         return None
-    # Some lists have further columns. In some, paths start at a folder above the user's.
+    # Some lists have further columns. In others, paths start at a folder above the user's folder.
     tries = [text, text.split()[0]]
     tries += [end for word in tries for end in _list_endings(word.lstrip("./"))]
     found = next((known[word] for word in tries if word in known), None)
@@ -286,7 +286,7 @@ def _find_listed(line: str, known: Mapping[str, set[str]], place: str) -> str | 
     if len(found) > 1:
         raise DataError(
             place,
-            found=f"{text!r}, which may be {', '.join(sorted(found)[:_MAX_NAMES_SHOWN])}",
+            found=f"{text!r}, which matches several samples: {', '.join(sorted(found)[:_MAX_NAMES_SHOWN])}",
             expected="the name of one sample",
             remedy="write the path instead of the file name",
         )

@@ -27,10 +27,10 @@ def reporting(place: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OSError) as error:
-        odd = "" if isinstance(error, ValueError) else "an unknown structure: "
+        prefix = "" if isinstance(error, ValueError) else "an unknown structure: "
         raise DataError(
             place,
-            found=f"no {error}" if isinstance(error, KeyError) else f"{odd}{error}",
+            found=f"no {error}" if isinstance(error, KeyError) else f"{prefix}{error}",
             expected=error.expected if isinstance(error, FaultError) else "the structure that COCO or LabelMe write",
             remedy="correct or delete it in the file, or export the file again",
         ) from error
@@ -40,25 +40,27 @@ def coco_shape(entry: Mapping[str, Any], raw: int, *, height: int, width: int) -
     """Return the area of a COCO annotation.
 
     Raises:
-        FaultError: its polygons are wrong, or its run lengths do not fit the image's size.
+        FaultError: its polygons are wrong, or its RLE counts do not fit the image's size.
     """
     outline = entry.get("segmentation") or []
     if isinstance(outline, dict):
-        return Shape(raw=raw, runs=_parse_runs(outline.get("counts"), height=height, width=width))
+        return Shape(raw=raw, runs=_parse_rle(outline.get("counts"), height=height, width=width))
     if not isinstance(outline, list):
-        raise FaultError(f"segmentation {_shorten(outline)}", "a list of polygons, or run lengths")
+        raise FaultError(f"segmentation {_shorten(outline)}", "a list of polygons, or RLE")
     return Shape(raw=raw, outlines=tuple(_parse_points(part) for part in outline))
 
 
-def _parse_runs(counts: Any, *, height: int, width: int) -> tuple[int, ...]:
+def _parse_rle(counts: Any, *, height: int, width: int) -> tuple[int, ...]:
     if isinstance(counts, str):
         runs = runs_of(counts)
     elif isinstance(counts, list) and all(isinstance(run, int | float) for run in counts):
         runs = tuple(int(run) for run in counts)
     else:
-        raise FaultError(f"counts {_shorten(counts)}", "run lengths, as numbers or as COCO's text")
+        raise FaultError(f"counts {_shorten(counts)}", "RLE counts: a list of numbers, or COCO's compressed string")
     if runs and (sum(runs) != height * width or min(runs) < 0):
-        raise FaultError(f"runs of {sum(runs)} pixels", f"{height} x {width} = {height * width}, the size of the image")
+        raise FaultError(
+            f"RLE counts of {sum(runs)} pixels", f"{height} x {width} = {height * width}, the size of the image"
+        )
     return runs
 
 
@@ -81,21 +83,21 @@ def labelme_shape(kind: str, entry: Mapping[str, Any], raw: int) -> Shape:
             return Shape(raw=raw, outlines=(centre + np.hypot(*(rim - centre)) * circle,))
         case "mask":
             column, row = np.floor(_parse_points(entry["points"], kind, least=1)[0]).astype(int).tolist()
-            return Shape(raw=raw, stamp=(_decode_stamp(entry["mask"]), row, column))
+            return Shape(raw=raw, stamp=(_decode_mask(entry["mask"]), row, column))
     raise FaultError(f"a shape of type {kind!r}", "polygon, rectangle, circle or mask")
 
 
-def _decode_stamp(text: Any) -> Area:
+def _decode_mask(text: Any) -> Area:
     try:
         data = base64.b64decode(text)
     except (TypeError, ValueError) as error:
-        raise FaultError("a mask that is no picture", "a PNG in base64") from error
+        raise FaultError("a mask that is not an image", "a PNG in base64") from error
     place = Path("mask")
     try:
         with open_picture(data, place=place) as opened:
             return np.array(load_picture(opened, place=place)) > 0
     except DataError as error:
-        raise FaultError(f"a mask that is no picture ({error.found})", "a PNG in base64") from error
+        raise FaultError(f"a mask that is not an image ({error.found})", "a PNG in base64") from error
 
 
 def _parse_points(points: Any, kind: str = "polygon", *, least: int = 3) -> Points:

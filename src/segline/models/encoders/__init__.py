@@ -1,13 +1,13 @@
-"""Encoders: the feature layers of classifiers, for segmentation networks to begin with. One file each.
+"""Build encoders, one file each: classification networks without their head, the start of segmentation networks.
 
 To add one, add ``<encoder>.py`` with ``features(image, output_stride) -> (low, deep)`` to this folder.
 ``image`` is (N, H, W, 3) within -1..1. ``low`` has a quarter of its sides, ``deep`` its sides divided by
-`output_stride`, a power of 2 from 8 to 32. Where a classifier would halve the sides further, its
+`output_stride`, a power of 2 from 8 to 32. Where the classifier would halve the sides further, the following
 convolutions are dilated instead (Chen et al. 2017, arXiv:1706.05587).
 
-A file that says ``IMAGENET = "<builder>"`` can begin with the ImageNet weights of that builder of Keras
-Applications. Its layers have the names that they have there, so that the weights find their place. The
-builders of Keras Applications themselves have no dilation.
+An encoder whose file defines ``IMAGENET = "<builder>"`` can start with the ImageNet weights of that builder of
+Keras Applications. Its layers have the same names as there, because weights are copied by name. The builders
+themselves are not used as encoders, because they have no dilation.
 """
 
 import importlib
@@ -41,7 +41,7 @@ def _load_family(encoder: str) -> ModuleType:
 
 
 def load_weights(model: keras.Model, *, encoder: str, weights: str) -> None:
-    """Load first weights into the encoder `model`.
+    """Load initial weights into the encoder `model`.
 
     Args:
         model: the result of `build`.
@@ -60,7 +60,7 @@ def load_weights(model: keras.Model, *, encoder: str, weights: str) -> None:
             weights,
             found="no such file",
             expected=f"weights of {encoder}, or `imagenet`",
-            remedy="correct search.weights, or leave it out to begin with random weights",
+            remedy="correct search.weights, or delete it to start with random weights",
         )
     for layer, values in zip(_list_weighted(model), _read_weights(Path(weights), model, encoder), strict=True):
         layer.set_weights(values)
@@ -82,13 +82,13 @@ def save_weights(model: keras.Model, path: Path) -> None:
 
 
 def _read_weights(path: Path, model: keras.Model, encoder: str) -> list[list[npt.NDArray[Any]]]:
-    """Read the values of each layer, and refuse a file that does not fit: Keras's own reader skips in silence."""
+    """Read the values of each layer, and refuse a file that does not fit. Keras's own reader ignores differences."""
     try:
         found = arrays.shapes(path)
     except ValueError as error:
         raise ConfigError(
             path,
-            found=f"no file of weights ({error})",
+            found=f"not a weights file ({error})",
             expected="a .npz file that Segline wrote",
             remedy="train the encoder again, or name another file in search.weights",
         ) from error
@@ -130,7 +130,7 @@ def _fetch_imagenet(encoder: str) -> keras.Model:
             f"{encoder}.weights",
             found="no ImageNet weights are published for it in Keras Applications",
             expected=f"one of {', '.join(name for name in builders if builders[name])}",
-            remedy="choose one of these in search.encoders, or a file or no weights in search.weights",
+            remedy="choose one of these in search.encoders, or set search.weights to a file or to null",
         )
     try:
         classifier: keras.Model = getattr(keras.applications, builder)(include_top=False, weights=IMAGENET)
@@ -139,13 +139,13 @@ def _fetch_imagenet(encoder: str) -> keras.Model:
             f"ImageNet weights of {encoder}",
             found=f"cannot be fetched: {error}",
             expected="Keras's weights, from the network or from its cache (~/.keras/models)",
-            remedy="fetch them once on a machine with a network and copy the cache, or begin with random weights",
+            remedy="fetch them once on a machine with a network and copy the cache, or set search.weights to null",
         ) from error
     return classifier
 
 
 def _copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copy weights layer by layer: by name, or by order where Keras Applications gives no name."""
+    """Copy weights layer by layer: by name, or by order if Keras Applications gives the layer no name of its own."""
     ours = {layer.name: layer for layer in _list_weighted(target)}
     theirs = {layer.name: layer for layer in _list_weighted(source)}
     pairs = [(layer, ours[name]) for name, layer in theirs.items() if name in ours]

@@ -37,7 +37,7 @@ def features(image: Any, output_stride: int) -> tuple[Any, Any]:
 
 
 def _add_block(previous: Any, filters: int, place: int, *, stride: int, dilation: int) -> Any:
-    """Widen sixfold, convolve each channel, narrow; add the input where the shape stays the same."""
+    """Expand channels sixfold, convolve each channel, project; add the input if the shape stays the same."""
     name = f"block_{place}" if place else "expanded_conv"
     width = int(previous.shape[-1])
     tensor = previous

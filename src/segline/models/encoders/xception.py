@@ -1,7 +1,7 @@
-"""Xception (Chollet 2017, arXiv:1610.02357), as in Keras Applications but padded throughout.
+"""Xception (Chollet 2017, arXiv:1610.02357), as in Keras Applications, but every convolution is padded.
 
-Keras does not pad the first two convolutions. Here they are padded, so that a feature lies over the
-pixels that it was computed from.
+Keras does not pad the first two convolutions. Here they are padded, so that features are aligned with the
+pixels that they were computed from.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ def features(image: Any, output_stride: int) -> tuple[Any, Any]:
     for order, (filters, stride) in enumerate(((32, 2), (64, 1)), start=1):
         name = f"block1_conv{order}"
         tensor = blocks.convolution(tensor, filters, strides=stride, use_bias=False, activation=None, name=name)
-        tensor = _rectify(blocks.normalise(tensor, name=f"block1_conv{order}_bn"), f"block1_conv{order}_act")
+        tensor = _apply_relu(blocks.normalise(tensor, name=f"block1_conv{order}_bn"), f"block1_conv{order}_act")
     tensor = low = _halve(tensor, 2, (128, 128), first_relu=False)
     tensor = _halve(tensor, 3, (256, 256))
     dilation = 1
@@ -34,7 +34,7 @@ def features(image: Any, output_stride: int) -> tuple[Any, Any]:
     dilation *= 1 if output_stride == 32 else 2
     for order, filters in ((1, 1536), (2, 2048)):
         name = f"block14_sepconv{order}"
-        tensor = _rectify(_convolve(tensor, filters, name, dilation), f"{name}_act")
+        tensor = _apply_relu(_convolve(tensor, filters, name, dilation), f"{name}_act")
     return low, tensor
 
 
@@ -51,7 +51,7 @@ def _halve(
     name, tensor = f"block{place}", previous
     for order, count in enumerate(filters, start=1):
         if order > 1 or first_relu:
-            tensor = _rectify(tensor, f"{name}_sepconv{order}_act")
+            tensor = _apply_relu(tensor, f"{name}_sepconv{order}_act")
         tensor = _convolve(tensor, count, f"{name}_sepconv{order}", dilation)
     tensor = layers.MaxPooling2D(3, strides=stride, padding="same", name=f"{name}_pool")(tensor)
     residual = blocks.convolution(
@@ -63,7 +63,7 @@ def _halve(
 def _add_middle_block(previous: Any, place: int, dilation: int) -> Any:
     name, tensor = f"block{place}", previous
     for order in (1, 2, 3):
-        tensor = _rectify(tensor, f"{name}_sepconv{order}_act")
+        tensor = _apply_relu(tensor, f"{name}_sepconv{order}_act")
         tensor = _convolve(tensor, 728, f"{name}_sepconv{order}", dilation)
     return layers.Add(name=f"{name}_add")([tensor, previous])
 
@@ -73,5 +73,5 @@ def _convolve(tensor: Any, filters: int, name: str, dilation: int) -> Any:
     return blocks.normalise(blocks.separable(tensor, filters, dilation=dilation, name=name), name=f"{name}_bn")
 
 
-def _rectify(tensor: Any, name: str) -> Any:
+def _apply_relu(tensor: Any, name: str) -> Any:
     return layers.Activation("relu", name=name)(tensor)

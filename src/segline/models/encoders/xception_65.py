@@ -1,6 +1,6 @@
 """The aligned Xception of DeepLabV3+ (Chen et al. 2018, arXiv:1802.02611): 65 layers, no pooling.
 
-Every separable convolution normalises twice: after its depthwise and after its pointwise half.
+Every separable convolution normalises twice: after its depthwise and after its pointwise part.
 Strides are in the convolutions. As in DeepLab's own ``xception_65``, the shortcut of a block is a
 convolution (entry and exit), the block's input (middle), or absent (the last block).
 """
@@ -47,10 +47,10 @@ def _add_block(
 
     Args:
         shortcut: a strided 1x1 ``convolution`` of the input, the input itself (``sum``), or ``none``.
-        after: rectify after each half of a separable convolution, instead of before it.
+        after: apply ReLU after the depthwise and the pointwise part of each separable convolution, not before it.
 
     Returns:
-        The output of the block, and that of its second convolution.
+        The output of the block, and the output of its second convolution.
     """
     tensor = low = previous
     for order, count in enumerate(filters, start=1):

@@ -1,1 +1,1 @@
-"""Train an encoder to classify whole images, as the start of a segmentation network."""
+"""Train an encoder to classify whole images; its weights are the initial ones of a segmentation network."""

@@ -14,7 +14,7 @@ _MAX_SHOWN = 3  # of the lowest scores and of the most frequent confusions
 
 
 class ClassScores(Strict):
-    """Scores of one class; None where a ratio is undefined."""
+    """Scores of one class; None for a ratio that is undefined."""
 
     images: int
     precision: float | None
@@ -23,10 +23,10 @@ class ClassScores(Strict):
 
 
 class ClassifierScores(Strict):
-    """What ``<encoder>.json`` says of an encoder that was trained to classify whole images.
+    """The content of ``<encoder>.json``: scores of an encoder that was trained to classify whole images.
 
-    ``top_k`` is the number of answers that ``top_k_accuracy`` allows; both are None for two classes, where any
-    answer would be right. ``confusion`` and ``places`` are those of `AnswerCounts`.
+    ``top_k`` is the k of ``top_k_accuracy``. Both are None for two classes, because the top 2 would always be
+    right. ``confusion`` and ``places`` are those of `AnswerCounts`.
     """
 
     task: str
@@ -42,7 +42,7 @@ class ClassifierScores(Strict):
     places: tuple[int, ...]
 
     def metrics(self) -> dict[str, float]:
-        """Return the figures that are compared between runs; top-k accuracy is called by its k: ``top_5_accuracy``."""
+        """Return the metrics that are compared between runs. The name of top-k accuracy holds k: ``top_5_accuracy``."""
         ratios = {
             f"{key}/{name}": value
             for name, scores in self.per_class.items()
@@ -52,7 +52,7 @@ class ClassifierScores(Strict):
         return {"accuracy": self.accuracy, **top_k, "macro_f1": self.macro_f1, **ratios}
 
     def describe(self) -> list[str]:
-        """Describe the scores in lines for people: the figures, the worst classes, the most frequent confusions."""
+        """Format the scores as lines of text: accuracy and F1, the worst classes, the most frequent confusions."""
         names = list(self.per_class)
         top_k = "" if self.top_k_accuracy is None else f"top-{self.top_k} accuracy {self.top_k_accuracy:.4f}, "
         lines = [
@@ -64,19 +64,20 @@ class ClassifierScores(Strict):
         wrong = np.array(self.confusion)[:, : len(names)]
         np.fill_diagonal(wrong, 0)
         places = [divmod(int(place), len(names)) for place in np.argsort(-wrong, axis=None, kind="stable")[:_MAX_SHOWN]]
-        confused = [f"{names[true]} for {names[taken]} ({wrong[true, taken]})" for true, taken in places]
+        confused = [f"{names[true]} as {names[answer]} ({wrong[true, answer]})" for true, answer in places]
         shown = confused[: int(np.count_nonzero(wrong))]
-        return [*lines, "most often taken for another: " + ", ".join(shown)] if shown else lines
+        title = "most frequent confusions (true class as predicted class): "
+        return [*lines, title + ", ".join(shown)] if shown else lines
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerCounts:
-    """A classifier's answers on a split, counted image by image.
+    """A classifier's predictions on a split, as counts of images.
 
     Args:
-        names: of the classes, by train id.
+        names: names of the classes, by train id.
         confusion: int64 (C, C + 1), a confusion matrix as in `segline.core.metrics.confusion`, of images.
-        places: int64 (C,), the number of images whose true class is first, second .. among the answers.
+        places: int64 (C,), entry i: number of images whose true class has the logit of rank i, 0 for the highest.
     """
 
     names: tuple[str, ...]
@@ -112,9 +113,9 @@ def _list_defined(ratios: Ratios) -> list[float | None]:
 
 
 def choose_k(classes: int) -> int | None:
-    """Choose how many answers top-k accuracy allows: 5 with more classes than that, as ImageNet's benchmark; else 2.
+    """Choose the k of top-k accuracy: 5 for more than 5 classes, as in the ImageNet benchmark; else 2.
 
-    None for two classes, where any answer would be right.
+    Return None for two classes, because the top 2 would always be right.
     """
     return 5 if classes > 5 else 2 if classes > 2 else None
 

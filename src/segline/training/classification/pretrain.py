@@ -1,8 +1,8 @@
-"""Train an encoder on the classification task of the same data, as the start of a segmentation network.
+"""Train an encoder on the classification task of the same data, for the initial weights of a segmentation network.
 
-An encoder that has learned to classify whole images is a better start than random weights (Girshick et al.
-2014, arXiv:1311.2524, and most work since). It is a fit like any other (`segline.training.fit.fit`), with
-masks of one pixel for each image: killed and called again, it resumes and ends with the same weights.
+Such weights are a better start than random ones (Girshick et al. 2014, arXiv:1311.2524, and most work since).
+The training is a fit like any other (`segline.training.fit.fit`): the mask of an image has one pixel. If it is
+killed and called again, it resumes and ends with the same weights.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,8 +31,8 @@ class ImageClasses:
     """The classes of whole images.
 
     Args:
-        task: its name, such as breed.
-        names: of the classes, by train id.
+        task: name of the classification task, such as breed.
+        names: names of the classes, by train id.
         label: a sample's id -> the name of its class.
     """
 
@@ -115,7 +115,7 @@ def pretrain(
         classes: of the whole images.
         train: as for a segmentation fit.
         validation: as for a segmentation fit.
-        seed: of first weights and dropout.
+        seed: of initial weights and dropout.
         tracker: receives every epoch, the scores, and the two files.
         folder: for the weights, the scores and the checkpoint; finished work in it is not repeated.
         report: receives lines of text for people.
@@ -154,7 +154,8 @@ def pretrain(
         found = answers.score(task=classes.task, encoder=encoder, best_epoch=result.best_epoch)
         write_json(stored, found.model_dump(mode="json"))
     scores = ClassifierScores.model_validate_json(stored.read_bytes())
-    tracker.log_metrics(scores.metrics(), step=settings.epochs)  # also if the file exists: a kill may have come between
+    # Also if the file exists: the run that wrote it may have been killed before it logged.
+    tracker.log_metrics(scores.metrics(), step=settings.epochs)
     for path in (weights, stored):
         tracker.log_artifact(path)
     for line in scores.describe():

@@ -1,4 +1,4 @@
-"""The progress bar of a fit: one for each epoch, on a terminal only; elsewhere one line for each epoch is enough."""
+"""Show a progress bar for each epoch of a fit, on a terminal only; elsewhere one line for each epoch is enough."""
 
 import time
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _SECONDS_BETWEEN_UPDATES = 0.5  # a person reads no faster
 
 
 class EpochBars:
-    """Bars with the batches of an epoch, images per second, the time left of the whole fit, and the mIoUs so far.
+    """Bars with the batches of an epoch, images per second, mIoU, and the time left of the whole fit.
 
     A bar is erased at the end of its epoch or of the block; the caller then reports the epoch in a line.
 
@@ -49,7 +49,7 @@ class EpochBars:
         self._started = self._updated = time.monotonic()
 
     def step(self, done: int, logs: Mapping[str, float]) -> None:
-        """Show `done` batches of this epoch, and its metrics so far. Thread-safe."""
+        """Show that `done` batches of this epoch are done, and its metrics so far. Thread-safe."""
         now = time.monotonic()
         if self._advance is unseen or now - self._updated < _SECONDS_BETWEEN_UPDATES:
             return

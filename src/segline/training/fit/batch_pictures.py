@@ -1,4 +1,4 @@
-"""Pictures of training batches: each augmented crop beside the same crop with its mask over it."""
+"""Draw training batches: each augmented crop, and beside it the same crop overlaid with its mask."""
 
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def batch_picture(batch: Batch, labels: LabelMap, path: Path) -> None:
 
 
 def _draw_cell(image: Image, mask: Mask, labels: LabelMap) -> Image:
-    """Draw the crop, and the crop under its mask, beside each other with a margin."""
+    """Draw the crop, and beside it the crop overlaid with its mask, with a margin."""
     longer = max(mask.shape)
     scale = min(max(longer, _MIN_SIDE), _MAX_SIDE) / longer
     size = round(mask.shape[1] * scale), round(mask.shape[0] * scale)

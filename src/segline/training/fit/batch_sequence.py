@@ -20,7 +20,7 @@ _PREFETCHED_BATCHES = 2
 
 
 class Batches(Protocol):
-    """An endless sequence of batches; in training their number is the fit's global step, from 0."""
+    """An endless sequence of batches. In training, the number of a batch is the fit's global step, from 0."""
 
     def batch(self, number: int, /) -> Batch:
         """Make batch `number`: the same at every call, in any order.
@@ -43,15 +43,14 @@ class Sequence(keras.utils.PyDataset):
     """Batches `first` to ``last - 1`` for Keras, each prepared while the network computes on earlier ones.
 
     Training is one sequence over all epochs, so that the first batch of an epoch is prepared during the
-    validation before. Keras's own prefetching goes through TensorFlow, which does none when only repeatable
-    operations are allowed.
+    validation before. Keras's own prefetching uses TensorFlow's, which is off if op determinism is on.
 
     Args:
         batches: makes them.
         first: number of the first batch.
         last: number of the last batch plus 1.
-        classes: of the network. A mask with another id is an error, because the loss would silently treat it
-            as void. None: masks are not checked.
+        classes: number of classes of the network. A mask with another id is an error, because the loss would
+            silently treat it as void. None: masks are not checked.
     """
 
     def __init__(self, batches: Batches, *, first: int, last: int, classes: int | None = None) -> None:
@@ -61,10 +60,10 @@ class Sequence(keras.utils.PyDataset):
         self._pending: dict[int, Future[Batch]] = {}
         self._lock = threading.Lock()  # Keras may still read from one pass while it begins another
         self.error: Exception | None = None
-        """The error of a batch that could not be made: TensorFlow hands the caller one of its own errors instead."""
+        """The error that a batch raised. The caller of Keras gets an error of TensorFlow instead of this one."""
 
     def skip(self, steps: int) -> None:
-        """Leave out the first `steps` batches, those of epochs already done; call it before any batch is read."""
+        """Skip the first `steps` batches: those of epochs already done. Call it before any batch is read."""
         self._first += steps
 
     def __len__(self) -> int:

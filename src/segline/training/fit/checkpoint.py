@@ -58,7 +58,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class _Header:
-    """What a file says beside its arrays: the identity of the fit, and its `Progress` without weights."""
+    """The metadata of a checkpoint file: the identity of the fit, and its `Progress` without weights."""
 
     identity: Mapping[str, object]
     history: History
@@ -71,7 +71,8 @@ class Checkpoint:
 
     Args:
         path: an ``.npz`` file, which need not exist.
-        identity: all that the fit's result depends on and this package knows; plain values for JSON.
+        identity: everything that the fit's result depends on, except the data; JSON values. A file with another
+            identity is refused.
     """
 
     path: Path
@@ -87,11 +88,11 @@ class Checkpoint:
             np.savez(handle, **content)
 
     def restore(self, model: keras.Model) -> Progress:
-        """Restore `model` and its optimizer from the file; change nothing where there is no file.
+        """Restore `model` and its optimizer from the file; change nothing if there is no file.
 
         Raises:
-            TrainingError: the file belongs to another fit; or it is damaged or of another architecture, and
-                has been renamed.
+            TrainingError: the file belongs to another fit. Or it is damaged or of another architecture; then it is
+                renamed.
         """
         if not self.path.exists():
             return Progress()
@@ -122,7 +123,7 @@ class Checkpoint:
         self.path.replace(aside)
         return TrainingError(
             self.path,
-            found=f"no progress that this network can resume from ({reason}); the file was renamed to {aside.name}",
+            found=f"a file that this network cannot resume from ({reason}); it was renamed to {aside.name}",
             expected="the checkpoint of a fit of the same architecture",
             remedy="run the same command again: it starts from the beginning",
         )

@@ -23,12 +23,12 @@ from segline.training.tracker import Tracker
 class EpochEnd(keras.callbacks.Callback):
     """Keras callback that follows a fit and keeps its `progress`.
 
-    The tracker comes before the checkpoint. If a kill comes between the two, the tracker gets the epoch
-    twice; in the other order it would never get it.
+    Each epoch is tracked before its checkpoint is written. If the process is killed between the two, the tracker
+    gets the epoch twice. In the other order, the tracker would never get it.
     """
 
     async_safe = True
-    """Lets Keras read a batch's loss in another thread: in the main thread, reading would stall a GPU at every step."""
+    """Let Keras call this callback from another thread. In the main thread, reading the loss would stall a GPU."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class EpochEnd(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Remember the loss so far, and end the epoch at once if it is not finite."""
-        self._losses[batch] = logs["loss"]  # the running mean: once it is not finite, it stays so
+        self._losses[batch] = logs["loss"]  # the running mean: it never becomes finite again
         if not math.isfinite(logs["loss"]):
             self.model.stop_training = True
         self._bars.step(batch + 1, logs)
@@ -86,7 +86,7 @@ class EpochEnd(keras.callbacks.Callback):
             self._keeper.write(self.progress, self.model)
         self._report(self._describe_epoch(metrics))
         if self.progress.is_stale(self._job.training.patience):
-            self._report(f"no better epoch in {self._job.training.patience}: ended early")
+            self._report(f"stopped early: no better epoch in the last {self._job.training.patience}")
             self.model.stop_training = True
 
     @contextmanager

@@ -57,13 +57,15 @@ class Divergence:
 def explain_failures(
     training: Training, *, memory: Memory | None, budget: float | None, sources: Sequence[batch_sequence.Sequence]
 ) -> Iterator[None]:
-    """Explain in terms of ``params.yaml`` that memory ran out; raise errors of `sources` as they were.
+    """If memory runs out in the block, raise an error that names the keys of ``params.yaml`` to change.
+
+    An error of a batch reaches the caller of Keras as an error of TensorFlow. The original error is raised instead.
 
     Args:
-        training: what was asked for.
-        memory: the estimate by batch, to name a batch that would fit.
-        budget: bytes that the estimate was to keep to.
-        sources: sequences whose own errors reach the caller as errors of TensorFlow.
+        training: batch and crop.
+        memory: estimates bytes from a batch, to suggest a batch that fits.
+        budget: bytes that the fit may take; None if there is no budget.
+        sources: sequences of batches, which remember their errors.
     """
     try:
         yield
@@ -78,20 +80,21 @@ def explain_failures(
 
 def _report_no_memory(training: Training, *, memory: Memory | None, budget: float | None) -> TrainingError:
     allowed = _choose_limit(training.batch, memory=memory, budget=budget)
-    estimate = "" if memory is None else f"; it was estimated to take {size_text(memory(training.batch), unit='GiB')}"
-    limit = "" if budget is None else f" of {size_text(budget, unit='GiB')}"
+    sizes = {"estimate": None if memory is None else memory(training.batch), "budget": budget}
+    known = ", ".join(f"{name} {size_text(size, unit='GiB')}" for name, size in sizes.items() if size is not None)
     height, width = training.crop
     return TrainingError(
         "memory",
-        found=f"none left for batches of {training.batch} crops of {height}x{width}{estimate}{limit}",
+        found=f"none left for batches of {training.batch} crops of {height}x{width}" + (f" ({known})" if known else ""),
         remedy=" or ".join(_list_remedies(training, allowed, memory=memory)),
     )
 
 
 def _choose_limit(batch: int, *, memory: Memory | None, budget: float | None) -> float:
-    """Choose how many bytes a remedy may take: the budget, or half the estimate if that was within the budget.
+    """Choose the limit in bytes that a remedy must keep to.
 
-    Without an estimate the unit is not bytes but the present batch, and the limit is half of it.
+    It is the budget if the estimate exceeds that, else half the estimate. Without an estimate, the unit is not
+    bytes but the current batch, and the limit is half a batch.
     """
     taken = 1.0 if memory is None else memory(batch)
     return budget if budget is not None and memory is not None and taken > budget else taken / 2
@@ -107,4 +110,4 @@ def _list_remedies(training: Training, allowed: float, *, memory: Memory | None)
     crop = [max(MULTIPLE, math.floor(side * scale / MULTIPLE) * MULTIPLE) for side in training.crop]
     if crop != list(training.crop):
         yield f"set training.crop to {crop}"
-    yield "take a smaller network (search.width)"
+    yield "use a smaller network (search.width)"

@@ -63,24 +63,24 @@ def fit(
 ) -> FitResult:
     """Train the network of `job` on `train`; choose the best epoch on `validation`.
 
-    First weights and dropout depend on the job's seed alone, not on random numbers drawn before. Call
-    `backend.make_deterministic` at the start of the process for repeatable arithmetic. On a terminal a bar
+    Initial weights and dropout depend only on the job's seed, not on random numbers drawn before. Call
+    `backend.make_deterministic` at the start of the process for repeatable results. On a terminal a bar
     shows the progress of each epoch.
 
     Args:
         job: what to fit.
         train: training batches, from step 0 of the fit.
-        validation: the split that chooses the epoch.
+        validation: the split on which the best epoch is chosen.
         tracker: receives the metrics of every epoch.
         checkpoint: file that keeps the progress after each epoch; without it a killed fit starts again. A fit
             that diverges does not change the file.
         diverged: file for the samples of the batch at which the fit diverged, also given to `tracker`;
             default: ``<the checkpoint's name>.diverged.json``.
         report: receives one line of text for each epoch.
-        memory: estimate by batch, to name a batch that fits if memory runs out.
-        budget: bytes that `memory` was to keep to.
+        memory: estimates bytes from a batch, to suggest a batch that fits if memory runs out.
+        budget: bytes that the fit may take, for the same message.
         devices: devices that share every batch, which changes only the last digits; default: all GPUs that can.
-        xla: whether to compile with XLA; default: where it is faster.
+        xla: whether to compile with XLA; default: only if it is faster.
 
     Raises:
         ConfigError: the crop does not suit the network.
@@ -124,7 +124,7 @@ def _build(job: Job) -> keras.Model:
 
 
 def _compile(job: Job, metric: MeanIoU, *, devices: int, xla: bool | None) -> keras.Model:
-    """Build the network with its first weights, optimizer, loss and metric."""
+    """Build the network with its initial weights, optimizer, loss and metric."""
     keras.utils.set_random_seed(job.seed)
     model = _build(job)
     backend.synchronise(model, devices=devices)

@@ -20,7 +20,7 @@ class Job:
         training: batch, steps, loss, optimizer and all else; its `epochs` is not used.
         learning_rate: the peak of the schedule.
         epochs: number of epochs, which the schedule spans.
-        seed: of first weights and dropout.
+        seed: of initial weights and dropout.
         class_weights: of the cross-entropies, by train id (`losses.balanced_weights`); None for equal weights.
     """
 
@@ -42,11 +42,11 @@ class Job:
         return WarmUpDecay(self.learning_rate, steps=self.steps, warm_up=warm_up, decay=self.training.schedule)
 
     def identity(self) -> dict[str, object]:
-        """Describe the job in plain values; a checkpoint of another description is refused."""
+        """Describe the job in JSON values. A checkpoint with another description is refused."""
         return {
             "model": self.model_config.model_dump(mode="json", exclude={"weights"}),
             "weights": models.weights_digest(self.model_config.weights),
-            "training": self.training.model_dump(mode="json", exclude={"mirrors"}),  # of predictions alone
+            "training": self.training.model_dump(mode="json", exclude={"mirrors"}),  # used in prediction only
             "learning_rate": self.learning_rate,
             "epochs": self.epochs,
             "class_weights": None if self.class_weights is None else list(self.class_weights),
@@ -59,14 +59,14 @@ class Job:
         """Refuse a job that cannot be fitted.
 
         Raises:
-            ConfigError: an epoch has no steps, or the crop's sides are no multiples of the network's stride.
+            ConfigError: an epoch has no steps, or the crop's sides are not multiples of the network's stride.
         """
         if self.training.steps < 1:
             raise ConfigError(
                 "training.steps",
                 found=str(self.training.steps),
                 expected="the batches of an epoch, at least 1",
-                remedy="set a number, or count those of one pass first with `Training.over`",
+                remedy="set training.steps to at least 1; in Python, call `Training.over` first to replace 0",
             )
         stride = models.stride(self.model_config)
         crop = self.training.crop

@@ -1,16 +1,16 @@
-"""Estimate how much memory a fit takes before it runs: counted layer by layer, checked against real fits.
+"""Estimate the memory of a fit before it runs. It is counted layer by layer, and was checked against real fits.
 
-Bytes are those of the training process: anonymous resident memory, on TensorFlow and a CPU. A step takes
-most when the backward pass begins. It then holds every tensor that a gradient needs, and the work space of
+Bytes are those of the training process: anonymous resident memory, on TensorFlow and a CPU. The memory of a step
+is highest when the backward pass begins. It then holds every tensor that a gradient needs, and the work space of
 its largest layers:
 
-- a convolution needs its input; a separable one also the tensor between its halves; a dilated depthwise
-  one its input, padded to a multiple of the dilation;
+- a convolution needs its input; a separable convolution also needs the tensor between its depthwise and pointwise
+  parts; a dilated depthwise convolution also needs its input padded to a multiple of the dilation;
 - batch normalisation, which Keras composes of simple operations, needs its input, in float32;
-- a rectifier needs its output, pooling its input and output, dropout a byte for each element;
+- ReLU needs its output, pooling needs its input and output, dropout needs one byte for each element;
 - sums, concatenations and up-sampling need nothing.
 
-To these are added the weights with their gradients, the optimizer's moments, averages and copies; the
+The estimate also includes the weights with their gradients, the optimizer's moments, averages and copies; the
 arrays of loss and metric for every pixel and class; and the runtime, which grows with every layer that it
 has traced. Processes that make batches are not counted. The constants are fitted to the runs of
 ``benchmarks/memory_estimate.py``, which shows estimate and measurement side by side.
@@ -33,14 +33,14 @@ from segline.training.objective.optimizers import OPTIMIZERS
 _MEBIBYTE = 2**20
 GIBIBYTE = 2**30
 
-_PROBE_SIDE = 512  # pixels of the image that layers are counted for: a multiple of every network's stride
+_PROBE_SIDE = 512  # side in pixels of the image for which tensors are counted; a multiple of every network's stride
 _FLOAT_BYTES = 4
 
 _RUNTIME_BYTES = 420 * _MEBIBYTE  # the libraries of a training process, mostly TensorFlow's
 _LAYER_BYTES = 2.1 * _MEBIBYTE  # a layer's part of the graphs that train and validate
-_TEMPORARY_TENSORS = 2.0  # tensors as large as the largest one that exist for a moment
+_TEMPORARY_TENSORS = 2.0  # number of short-lived tensors, each as large as the largest tensor
 _LOSS_FLOATS = 8.5  # for each pixel and class: logits, their logarithms, truth, products, gradients
-_UNRETURNED_WEIGHTS = 1.0  # copies of the weights that the allocator does not give back, of kernels and gradients
+_UNRETURNED_WEIGHTS = 1.0  # copies of the weights that are freed (kernels, gradients) but that the allocator keeps
 _VALIDATION_FLOATS = 7.0  # for each pixel and class
 
 _KEEP_INPUT = {
@@ -63,7 +63,7 @@ class Footprint:
     Args:
         runtime: bytes of the libraries and the graphs.
         weights: bytes of weights, gradients, moments and copies, during a step.
-        copied: bytes of the same after an epoch, when all of it is written to a file.
+        copied: bytes of weights, moments and copies after an epoch, when the checkpoint is written.
         trained: bytes for each pixel of a training batch.
         seen: bytes for each pixel of a validation batch.
         dilated: the layers whose input is padded.
@@ -77,12 +77,12 @@ class Footprint:
     dilated: tuple["Dilated", ...] = ()
 
     def of_training(self, *, crop: tuple[int, int], batch: int) -> int:
-        """Estimate the most bytes that training takes at a time, on `batch` crops of height and width `crop`."""
+        """Estimate the peak memory of training in bytes, on `batch` crops of height and width `crop`."""
         image = self.trained * math.prod(crop) + sum(layer.padded(crop) for layer in self.dilated)
         return self.runtime + max(self.weights + round(batch * image), self.copied)
 
     def of_validation(self, *, size: tuple[int, int], batch: int) -> int:
-        """Estimate the most bytes that validation takes at a time, on `batch` images of height and width `size`."""
+        """Estimate the peak memory of validation in bytes, on `batch` images of height and width `size`."""
         return self.runtime + self.weights + round(self.seen * batch * math.prod(size))
 
 
@@ -91,9 +91,9 @@ class Dilated:
     """A depthwise convolution with dilation.
 
     Args:
-        stride: sides of the image over those of the layer's input.
+        stride: sides of the image, divided by those of the layer's input.
         dilation: pixels between neighbouring points of the kernel.
-        channel_bytes: of all channels of the input at one place.
+        channel_bytes: bytes of all channels of the input at one position.
     """
 
     stride: int
@@ -109,12 +109,13 @@ class Dilated:
 def footprint(model_config: ModelConfig, training: Training) -> Footprint:
     """Estimate the memory of the network of `model_config` with optimizer, loss, precision and averages of `training`.
 
-    It builds the network once in a process, which takes up to a few seconds, and computes nothing with it.
+    The network is built, which takes up to a few seconds at the first call of the process; nothing is computed with it.
     """
     counted = _count_network(model_config, half=training.precision != "float32")
     averaged = counted.trainable * (training.ema is not None)
     state = counted.trainable * OPTIMIZERS[training.optimizer].moments + averaged
-    held = 2 * counted.weights + state + round(_UNRETURNED_WEIGHTS * counted.weights)  # twice: the best so far
+    # The weights exist twice: the current ones and the best ones so far.
+    held = 2 * counted.weights + state + round(_UNRETURNED_WEIGHTS * counted.weights)
     floats = _LOSS_FLOATS + sum(term.floats for name, term in TERMS.items() if getattr(training.loss, name))
     loss_bytes = _FLOAT_BYTES * floats * model_config.classes * counted.heads
     return Footprint(
@@ -129,16 +130,16 @@ def footprint(model_config: ModelConfig, training: Training) -> Footprint:
 
 
 def by_batch(job: Job) -> Callable[[int], float]:
-    """Estimate for a job's crops: return a function of the batch that gives bytes.
+    """Return a function that estimates the bytes of training from a batch, for the crops of `job`.
 
-    The network is built now, because once memory has run out there is none left to build it.
+    The network is built now, because after memory has run out it could not be built.
     """
     counted, crop = footprint(job.model_config, job.training), job.training.crop
     return lambda batch: counted.of_training(crop=crop, batch=batch)
 
 
 def budget(training: Training) -> float | None:
-    """Return the bytes that a fit may take; None where ``training.memory`` is not set."""
+    """Return the bytes that a fit may take; None if ``training.memory`` is not set."""
     return None if training.memory is None else training.memory * GIBIBYTE
 
 
@@ -150,10 +151,10 @@ class _Count:
         layers: number of layers.
         weights: bytes.
         trainable: bytes of the weights that are trained.
-        heads: pixels of all outputs over those of the input.
-        kept: bytes for each pixel of the input that gradients need.
-        largest: the same of the largest input or output of a layer.
-        alive: the same of all tensors that exist at a time when nothing is kept for gradients.
+        heads: pixels of all outputs, divided by those of the input.
+        kept: bytes that gradients need, for each pixel of the input.
+        largest: bytes of the largest input or output of a layer, for each pixel of the input.
+        alive: largest number of bytes that exist at one time without gradients, for each pixel of the input.
         dilated: layers that pad their input.
     """
 
@@ -169,7 +170,15 @@ class _Count:
 
 @dataclass(frozen=True, kw_only=True)
 class _Step:
-    """One layer: the ids and numbers of elements of its inputs and outputs, and of the tensor between its halves."""
+    """One layer.
+
+    Args:
+        kind: name of its class.
+        inputs: id of a tensor -> its number of elements.
+        outputs: as `inputs`.
+        between: elements of the tensor between the depthwise and the pointwise part.
+        dilated: set for a depthwise convolution with dilation.
+    """
 
     kind: str
     inputs: dict[int, int]
@@ -207,7 +216,7 @@ def _count_bytes(variables: Iterable[Any]) -> int:
 
 
 def _find_kept(steps: Iterable[_Step]) -> dict[int, int]:
-    """Find the tensors that gradients need, each once; of an unknown kind of layer, both inputs and outputs."""
+    """Find the tensors that gradients need: id -> elements. An unknown kind of layer needs inputs and outputs."""
     kept: dict[int, int] = {}
     for step in steps:
         unknown = step.kind not in _KEEP_INPUT | _KEEP_OUTPUT | _KEEP_NEITHER
@@ -219,7 +228,7 @@ def _find_kept(steps: Iterable[_Step]) -> dict[int, int]:
 
 
 def _count_alive(steps: list[_Step]) -> int:
-    """Count the most elements that exist at a time, if each tensor is freed after the last layer that uses it."""
+    """Count the largest number of elements that exist at one time, if each tensor is freed after its last use."""
     last = {name: place for place, step in enumerate(steps) for name in step.inputs}
     alive: dict[int, int] = {}
     most = 0
@@ -231,7 +240,7 @@ def _count_alive(steps: list[_Step]) -> int:
 
 
 def _list_parts(model: keras.Model) -> Iterator[keras.Model]:
-    """Yield the network and the models inside it; tensors that join them are counted twice, which is little."""
+    """Yield the network and the models inside it. Tensors between models are counted twice; the error is small."""
     yield model
     for layer in model.layers:
         if isinstance(layer, keras.Model):

@@ -1,8 +1,8 @@
-"""First weights and dropout that depend on a seed alone.
+"""Make initial weights and dropout depend on a seed only.
 
-Keras draws the seeds of initialisers and dropout layers from Python's global generator. In a flow
-Prefect's threads draw from it too (`prefect.utilities.math`), so that seeding it first would make two
-runs equal only most of the time.
+Keras draws the seeds of initialisers and dropout layers from Python's global random generator. In a Prefect
+flow, Prefect's threads draw from it too (`prefect.utilities.math`). So two runs could differ even if both seed
+the generator first.
 """
 
 import hashlib
@@ -14,10 +14,10 @@ from keras.initializers import Initializer
 
 
 def reseed(model: keras.Model, seed: int) -> None:
-    """Draw the weights of `model` again, each from `seed` and its own place, and seed its dropout.
+    """Draw the weights of `model` again, each from `seed` and its position in the model, and seed its dropout.
 
-    It works on any newly built Keras model whose layers keep an initialiser as ``<name>_initializer``
-    beside the weight ``<name>`` or ``<name>_kernel``, as Keras's own layers do.
+    It works on any newly built Keras model whose layers store the initialiser of the weight ``<name>`` or
+    ``<name>_kernel`` as ``<name>_initializer``, as Keras's own layers do.
 
     Raises:
         ValueError: a trainable weight has no known initialiser.
@@ -40,7 +40,7 @@ def reseed(model: keras.Model, seed: int) -> None:
 
 
 def _list_layers(model: keras.Model) -> Iterator[keras.Layer]:
-    """Yield every layer, those of models inside included."""
+    """Yield every layer of `model`, and of the models inside it."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _list_layers(layer)
@@ -49,7 +49,7 @@ def _list_layers(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def _find_weight(layer: keras.Layer, name: str) -> keras.Variable | None:
-    # What the depthwise_initializer of a depthwise convolution draws is its kernel.
+    # In a depthwise convolution, `depthwise_initializer` belongs to the weight `kernel`.
     for candidate in (name, f"{name}_kernel", f"_{name}", "kernel" if name == "depthwise" else name):
         weight = getattr(layer, candidate, None)
         if isinstance(weight, keras.Variable):

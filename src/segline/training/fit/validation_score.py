@@ -16,7 +16,7 @@ def validate(model: keras.Model, batches: Sequence, metric: MeanIoU, *, devices:
     """Compute ``val_loss`` and ``val_miou`` of a compiled `model` with `metric` over all of `batches`.
 
     Keras's own ``validation_data`` expects all batches to have the sizes of the first ones, but whole images
-    have different sizes. Its ``test_on_batch`` resets the metrics each time, so that counts are added here.
+    have different sizes. Its ``test_on_batch`` resets the metrics each time, so the counts are added up here.
 
     Raises:
         TrainingError: no pixel is labelled.

@@ -1,7 +1,8 @@
-"""Deep supervision: every head of a network is trained, only the first one is measured.
+"""Deep supervision: the loss is computed for every head of a network, metrics only for the first head.
 
 Lee et al. 2015 (arXiv:1409.5185), with weights that halve from head to head (nnU-Net, Isensee et al.
-2021). A head's mask is every second, fourth .. pixel of the whole mask: nearest neighbour.
+2021). The mask of a coarser head is the whole mask, down-sampled by nearest neighbour (every second, fourth ..
+pixel).
 """
 
 from typing import Any
@@ -29,7 +30,7 @@ class Supervised(keras.Model):
         sample_weight: Any = None,  # noqa: ARG002
         training: bool = True,  # noqa: ARG002
     ) -> Any:
-        """Add up the compiled losses of all heads, weighted."""
+        """Compute the weighted sum of the compiled losses of all heads."""
         losses = [
             self.loss(y[:, step // 2 :: step, step // 2 :: step], head)
             for step, head in zip(self._steps, y_pred, strict=True)
@@ -42,7 +43,7 @@ class Supervised(keras.Model):
 
 
 def supervise(model: keras.Model) -> keras.Model:
-    """Return a model of the same layers whose heads are all trained once it is compiled."""
+    """Return a model of the same layers that trains all of its heads."""
     if len(model.outputs) == 1:
         return model
     return Supervised(model.inputs, model.outputs, name=model.name)

@@ -1,10 +1,9 @@
-"""The loss: a weighted sum of well-known terms, with void left out of each.
+"""Compute the loss: a weighted sum of well-known terms. Void pixels are ignored in each term.
 
-Logits are (N, H, W, C) of any float type, masks (N, H, W) train ids. Only 0..C-1 are classes. A pixel
-with any other id, above all `segline.core.labels.VOID`, does not count: its logits change neither a loss
-nor a gradient. All arithmetic is in float32, because soft Dice in half precision gives NaN on large
-batches. Where nothing is labelled a term is 0, and so is its gradient. Where several devices share a
-batch, each computes the loss of the whole batch.
+Logits are (N, H, W, C) of any float type, masks (N, H, W) train ids. Only 0..C-1 are classes. A pixel with any
+other id is ignored, `segline.core.labels.VOID` in particular: its logits change neither a loss nor a gradient. All
+arithmetic is in float32, because soft Dice in half precision gives NaN on large batches. If no pixel is labelled,
+a term and its gradient are 0. If several devices share a batch, each device computes the loss of the whole batch.
 
 To add a term, add a function and a row of `TERMS`, here and nowhere else.
 """
@@ -22,7 +21,7 @@ from segline.config import Loss
 from segline.training.backend import divide_among_devices, gather, sum_over_devices
 
 _SMOOTH = 1e-6
-_BELOW_ALL = -1.0  # below every error and every cross-entropy: void is sorted behind all labelled pixels
+_VOID_SORT_KEY = -1.0  # below every error and every cross-entropy, so that void pixels are sorted last
 
 
 @keras.saving.register_keras_serializable(package="segline")
@@ -59,11 +58,11 @@ class SegmentationLoss(keras.losses.Loss):
 
 @dataclass(frozen=True, kw_only=True)
 class Pixels:
-    """A batch as the terms of the loss see it; all float32.
+    """A batch, prepared for the terms of the loss; all float32.
 
     Args:
-        truth: (N, H, W, C), one-hot; all zero where void.
-        log_probability: (N, H, W, C), finite where void too.
+        truth: (N, H, W, C), one-hot; all zero for void pixels.
+        log_probability: (N, H, W, C), finite for void pixels too.
         entropy: (N, H, W), the cross-entropy of each pixel, at least 0; 0 where void.
         weights: (N, H, W), the weight of each pixel's class; 0 where void.
     """
@@ -85,7 +84,7 @@ def segmentation_loss(
     chosen = settings or Loss()
     exact = ops.cast(logits, "float32")
     truth = encode_one_hot(mask, exact.shape[-1])
-    # Void goes before the arithmetic: 0 times a NaN would be NaN.
+    # Void logits are replaced before the arithmetic. A factor of 0 would not remove a NaN: 0 times NaN is NaN.
     known = ops.where(ops.any(truth > 0, axis=-1, keepdims=True), exact, 0.0)
     log_probability = ops.log_softmax(known, axis=-1)
     weights = ops.convert_to_tensor(class_weights or [1.0] * log_probability.shape[-1], dtype="float32")
@@ -105,10 +104,11 @@ def encode_one_hot(mask: Any, classes: int) -> Any:
 
 
 def balanced_weights(pixels: Sequence[int]) -> tuple[float, ...]:
-    """Weigh classes by their pixels in the training split: median frequency over frequency.
+    """Compute class weights from the pixels of each class in the training split, by median frequency balancing.
 
-    Eigen & Fergus 2015 (arXiv:1411.4734), with a square root that limits the weight of the rarest classes
-    (as in Mikolov et al. 2013 for words). Classes without a pixel get 0; the mean over the pixels is 1.
+    A weight is the square root of the median frequency divided by the class's frequency. Frequency balancing is
+    from Eigen & Fergus 2015 (arXiv:1411.4734). The square root limits the weight of the rarest classes (as in
+    Mikolov et al. 2013 for words). Classes without a pixel get 0. The mean weight over all pixels is 1.
     """
     counts: npt.NDArray[np.float64] = np.asarray(pixels, dtype=np.float64)
     present = counts > 0
@@ -121,8 +121,8 @@ def balanced_weights(pixels: Sequence[int]) -> tuple[float, ...]:
 def pixel_cross_entropy(truth: Any, log_probability: Any, *, label_smoothing: float = 0.0) -> Any:
     """Compute the cross-entropy (N, H, W) of each pixel; 0 where void.
 
-    Label smoothing (Szegedy et al. 2016, arXiv:1512.00567) spreads that share of each label evenly over
-    all classes.
+    Label smoothing (Szegedy et al. 2016, arXiv:1512.00567) distributes the share `label_smoothing` of each label
+    evenly over all classes.
     """
     target = truth
     if label_smoothing:
@@ -137,7 +137,7 @@ def cross_entropy(pixels: Pixels, settings: Loss) -> Any:  # noqa: ARG001
 
 
 def focal(pixels: Pixels, settings: Loss) -> Any:
-    """Average the cross-entropy times (1 - p) ** ``focal_gamma``: what is already right counts less.
+    """Average the cross-entropy times (1 - p) ** ``focal_gamma``, so that pixels already classified well count less.
 
     Lin et al. 2017 (arXiv:1708.02002), over the labelled pixels, weighted by class, without label smoothing.
     """
@@ -150,12 +150,12 @@ def focal(pixels: Pixels, settings: Loss) -> Any:
 def hard_examples(pixels: Pixels, settings: Loss) -> Any:
     """Average the cross-entropy of the hardest ``hard_share`` of the labelled pixels, at least one.
 
-    Online hard example mining (Shrivastava et al. 2016, arXiv:1604.03540). Class weights make the pixels of
-    a rare class harder. The sum is divided by the plain number of pixels.
+    Online hard example mining (Shrivastava et al. 2016, arXiv:1604.03540). Cross-entropies are multiplied by class
+    weights before the hardest are chosen. Their sum is divided by the number of chosen pixels, not by weights.
     """
     labelled = ops.reshape(gather(ops.sum(pixels.truth, axis=-1)), (-1,)) > 0
     entropy = ops.reshape(gather(pixels.weights * pixels.entropy), (-1,))
-    ordered = -ops.sort(-ops.where(labelled, entropy, _BELOW_ALL))
+    ordered = -ops.sort(-ops.where(labelled, entropy, _VOID_SORT_KEY))
     counted = ops.cast(labelled, "int32")  # float32 cannot count beyond 2 ** 24
     count = ops.ceil(settings.hard_share * ops.cast(ops.sum(counted), "float32"))
     kept = ops.cumsum(ops.ones_like(counted)) <= ops.cast(count, "int32")
@@ -165,7 +165,7 @@ def hard_examples(pixels: Pixels, settings: Loss) -> Any:
 def soft_dice(pixels: Pixels, settings: Loss) -> Any:  # noqa: ARG001
     """Average 1 - 2 |truth * probability| / (|truth| + |probability|) over the present classes.
 
-    Without squares, per class over the whole batch (Drozdzal et al. 2016, arXiv:1608.04117); in 0 .. 1.
+    The sums are over the whole batch, and without squares (Drozdzal et al. 2016, arXiv:1608.04117). In 0 .. 1.
     """
     truth, probability = pixels.truth, ops.exp(pixels.log_probability)
     labelled = ops.sum(truth, axis=-1, keepdims=True)
@@ -178,17 +178,17 @@ def soft_dice(pixels: Pixels, settings: Loss) -> Any:  # noqa: ARG001
 
 
 def lovasz_softmax(pixels: Pixels, settings: Loss) -> Any:  # noqa: ARG001
-    """Average the convex extension of 1 - IoU over the classes present in the batch; in 0 .. 1.
+    """Average the Lovász extension of 1 - IoU over the classes present in the batch; in 0 .. 1.
 
-    Berman et al. 2018 (arXiv:1705.08790), algorithm 1: errors in falling order, each weighted by what it
-    adds to the Jaccard loss.
+    Berman et al. 2018 (arXiv:1705.08790), algorithm 1: errors are sorted in descending order, and each is weighted
+    by the increase of the Jaccard loss that it causes.
     """
     classes = pixels.truth.shape[-1]
     one_hot = ops.reshape(gather(pixels.truth), (-1, classes))
     probability = ops.reshape(gather(ops.exp(pixels.log_probability)), (-1, classes))
     flat = ops.cast(one_hot, "int32")  # float32 cannot count beyond 2 ** 24
     labelled = ops.sum(flat, axis=-1, keepdims=True)
-    errors = ops.where(labelled > 0, ops.abs(one_hot - probability), _BELOW_ALL)
+    errors = ops.where(labelled > 0, ops.abs(one_hot - probability), _VOID_SORT_KEY)
     order = ops.argsort(-errors, axis=0)
     ordered = ops.maximum(ops.take_along_axis(errors, order, axis=0), 0.0)
     here = ops.take_along_axis(flat, order, axis=0)
@@ -201,7 +201,7 @@ def lovasz_softmax(pixels: Pixels, settings: Loss) -> Any:  # noqa: ARG001
 
 
 def _mean(total: Any, weight: Any) -> Any:
-    """Divide the sum of `total` by that of `weight`; 0 where all weights are 0."""
+    """Divide the sum of `total` by that of `weight`; return 0 if all weights are 0."""
     return _divide(*sum_over_devices([ops.sum(total), ops.sum(weight)]))
 
 
@@ -221,9 +221,9 @@ class Term:
 
     Args:
         function: computes it, a float32 scalar.
-        weight: its weight where ``training.loss`` of ``params.yaml`` gives none.
-        options: its own numbers in ``training.loss``: name -> default and limits, as Pydantic's `Field` takes them.
-        floats: memory that it needs beside that of a plain loss: floats for each pixel and class.
+        weight: its weight if ``training.loss`` of ``params.yaml`` gives none.
+        options: its parameters in ``training.loss``: name -> default and limits, as arguments of Pydantic's `Field`.
+        floats: additional memory that it needs, in floats for each pixel and class.
     """
 
     function: Callable[[Pixels, Loss], Any]
@@ -241,5 +241,6 @@ TERMS = {
 }
 """The terms, in the order in which they are added up.
 
-`segline.config` reads this table off the file, without importing it: all but the functions must be literals.
+`segline.config` reads this table from the file without importing it. So every value except the functions must be
+a literal.
 """

@@ -17,11 +17,11 @@ class Kind:
     """One optimizer.
 
     Args:
-        keras_class: its name is shown to people.
-        moments: values that it keeps for each weight.
-        rate: the learning rate that a plan gives it, over that of AdamW.
-        no_decay: its ``weight_decay`` where there is none.
-        options: further arguments of Keras's class.
+        keras_class: Keras's class; its name is the title.
+        moments: number of values that it keeps for each weight.
+        rate: the learning rate that a plan gives it, divided by that of AdamW.
+        no_decay: the value of Keras's ``weight_decay`` that means no weight decay.
+        options: additional arguments of Keras's class.
     """
 
     keras_class: type[keras.optimizers.Optimizer]
@@ -32,7 +32,7 @@ class Kind:
 
     @property
     def title(self) -> str:
-        """Return its name for people."""
+        """Return the name that messages show."""
         return str(self.keras_class.__name__)
 
 
@@ -42,21 +42,21 @@ OPTIMIZERS = {
     "rmsprop": Kind(keras_class=keras.optimizers.RMSprop, moments=1, rate=0.3),
     "sgd": Kind(keras_class=keras.optimizers.SGD, moments=1, rate=10.0, options={"momentum": 0.9, "nesterov": True}),
 }
-"""What ``training.optimizer`` of ``params.yaml`` may name; `segline.config` reads the names off this file.
+"""The names that ``training.optimizer`` of ``params.yaml`` may have; `segline.config` reads them from this file.
 
-The rates are by reasoning; only AdamW's is measured. Adam's steps are AdamW's. RMSprop does not average
-gradients: Adam's momentum of 0.9 evens steps out, so that RMSprop's are up to 4 times as long,
-sqrt((1 + 0.9) / (1 - 0.9)). nnU-Net's 0.01 for SGD with a momentum of 0.99 moves as far as 0.1 does with
-ours of 0.9.
+Only the rate of AdamW is measured; the others are derived. Adam takes the same steps as AdamW. Adam averages
+gradients with a momentum of 0.9, RMSprop does not. So the steps of RMSprop are up to 4 times as long:
+sqrt((1 + 0.9) / (1 - 0.9)). nnU-Net uses SGD with a rate of 0.01 and a momentum of 0.99; with the momentum of 0.9
+used here, a rate of 0.1 moves the weights equally far.
 """
 
 
 def build(training: Training, schedule: WarmUpDecay, model: keras.Model) -> keras.optimizers.Optimizer:
-    """Build the optimizer that `training` names, with its variables for `model`, so that a checkpoint finds them.
+    """Build the optimizer that `training` names, and its variables for `model`, which a checkpoint can then restore.
 
     Weight decay is decoupled from the gradient for every optimizer (Loshchilov & Hutter 2019,
-    arXiv:1711.05101), and does not act on biases and normalisation. Under float16 the loss is scaled,
-    because small gradients would be 0 there.
+    arXiv:1711.05101), and does not act on biases and normalisation. In float16 the loss is scaled, because
+    small gradients would become 0.
     """
     kind = OPTIMIZERS[training.optimizer]
     averaging = {} if training.ema is None else {"use_ema": True, "ema_momentum": training.ema}
@@ -77,15 +77,15 @@ def build(training: Training, schedule: WarmUpDecay, model: keras.Model) -> kera
 
 
 def list_averages(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
-    """List the moving averages of the trainable variables, in their order; empty where none are kept."""
+    """List the moving averages of the trainable variables, in their order; empty if there are none."""
     inner = _unwrap(optimizer)
     return list(inner._model_variables_moving_average) if inner.use_ema else []
 
 
 def find_bad_step(optimizer: keras.optimizers.Optimizer) -> int | None:
-    """Return the first step with a gradient that is not finite, from 0 over the whole fit; None without one.
+    """Return the first step with a gradient that is not finite, counted from 0 over the whole fit; None without one.
 
-    Under float16 it is always None: such gradients only adapt the scale of the loss and change no weight.
+    In float16 it is always None, because such gradients only change the loss scale, not the weights.
     """
     step = int(ops.convert_to_numpy(_unwrap(optimizer).bad_step))
     return step - 1 if step else None
@@ -123,7 +123,7 @@ class _WatchingGradients(keras.optimizers.Optimizer):
     def _update_model_variables_moving_average(self, trainable_variables: Any) -> None:
         """Average with a momentum that rises from 0 to `ema_momentum`, similar to TensorFlow's `num_updates`.
 
-        With a constant 0.99, the untrained weights of the first step would be a third of the average after 100.
+        With a constant momentum of 0.99, a third of the average after 100 steps would be the untrained weights.
         """
         if not self.use_ema:
             return
@@ -133,12 +133,12 @@ class _WatchingGradients(keras.optimizers.Optimizer):
             average.assign(momentum * average + (1 - momentum) * variable)
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
-        """Do nothing: `apply` has summed. Keras 3.15 would sum here, after clipping each device's own share."""
+        """Do nothing, because `apply` sums over devices. Keras 3.15 sums here, after it clipped each device's part."""
         return grads_and_vars
 
 
 class _LossScale(keras.optimizers.LossScaleOptimizer):
-    """Scale the loss by the gradients of all devices that share a batch; Keras 3.15 looks at the first one's."""
+    """Choose the loss scale from the gradients of all devices that share a batch; Keras 3.15 uses one device's."""
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         super().apply(sum_over_devices(list(grads)), trainable_variables)

@@ -12,10 +12,10 @@ DECAYS: Mapping[str, Callable[[Any, float], Any]] = {
     "cosine": lambda remaining, _: (1 - ops.cos(math.pi * remaining)) / 2,
     "constant": lambda remaining, _: ops.ones_like(remaining),
 }
-"""Share of the peak, by the share of the steps that remain and a power.
+"""Name -> function of the share of the steps that remain, and of a power. It returns the rate as a share of the peak.
 
 Polynomial is DeepLab's "poly" policy (Chen et al. 2017, arXiv:1606.00915). Cosine is that of Loshchilov &
-Hutter 2017 (arXiv:1608.03983), without restarts. `segline.config` reads the names off this file.
+Hutter 2017 (arXiv:1608.03983), without restarts. `segline.config` reads the names from this file.
 """
 
 
@@ -27,9 +27,9 @@ class WarmUpDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         peak: the highest learning rate.
-        steps: batches of the whole fit.
-        warm_up: steps of the rise.
-        decay: the shape of the fall, one of `DECAYS`.
+        steps: number of batches of the whole fit.
+        warm_up: number of steps during which the rate rises.
+        decay: how the rate falls, one of `DECAYS`.
         power: exponent of the polynomial.
     """
 

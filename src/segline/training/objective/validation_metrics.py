@@ -1,8 +1,8 @@
-"""Mean intersection over union during training, from pixel counts over all batches.
+"""Compute the mean intersection over union (IoU) during training, from pixel counts over all batches.
 
-It is the mean of ratios of whole-split counts, never a mean of per-batch ratios. It is exact: counts are
-whole numbers up to 2**51. It chooses the weights, on the prepared scale. Reported scores come from
-``evaluation``, at the labels' native size.
+The IoU of a class is the ratio of its counts over the whole split, not a mean of the batches' ratios. It is exact:
+counts are integers up to 2**51. The best weights are chosen by this score, on images of the prepared size.
+Reported scores come from ``evaluation``, at the labels' native size.
 """
 
 import math
@@ -24,7 +24,7 @@ _DIGIT_BITS = 20  # a count is two int32 digits, because float32 is exact to 2**
 class MeanIoU(keras.metrics.Metric):
     """Mean IoU of masks (N, H, W) against logits (N, H, W, C); void pixels do not count.
 
-    Classes that neither occur nor are predicted are left out of the mean; NaN where none is left.
+    Classes that neither occur nor are predicted are left out of the mean. If none is left, the result is NaN.
     """
 
     def __init__(self, classes: int, name: str = "miou", **options: Any) -> None:
@@ -44,7 +44,7 @@ class MeanIoU(keras.metrics.Metric):
         truth = encode_one_hot(y_true, self.classes)
         labelled = ops.sum(truth, axis=-1, keepdims=True)
         claimed = labelled * encode_one_hot(ops.argmax(y_pred, axis=-1), self.classes)
-        # Per image first, in float32 (exact to 16.7 million pixels): integer sums of whole masks run on the host.
+        # First sum per image, in float32, which is exact up to 16.7 million pixels. Integer sums would run on the CPU.
         shared = ops.sum(truth * claimed, axis=(1, 2))
         union = ops.sum(truth + claimed, axis=(1, 2)) - shared
         counts = ops.sum(ops.cast(ops.stack([shared, union]), "int32"), axis=1)
@@ -71,7 +71,7 @@ class MeanIoU(keras.metrics.Metric):
 
 
 def mean_iou(counts: Counts) -> float:
-    """Compute the mean IoU of the counts (2, C) of `MeanIoU`, in float64; NaN where no pixel is labelled."""
+    """Compute the mean IoU of the counts (2, C) of `MeanIoU`, in float64; NaN if no pixel is labelled."""
     shared, union = counts
     present = union > 0
     return float(np.mean(shared[present] / union[present])) if present.any() else math.nan

@@ -1,8 +1,8 @@
-"""Derive a training from a dataset's fingerprint and a stated memory budget, by fixed rules.
+"""Derive the settings of a training from a dataset's fingerprint and a memory budget, by fixed rules.
 
 The rules are nnU-Net's (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z), for colour images and
 small networks. They do not depend on the machine: equal fingerprints, budgets and overrides give equal
-plans everywhere. A value in ``params.yaml`` overrides the rule, and the later rules follow from it.
+plans everywhere. A value in ``params.yaml`` overrides its rule, and later rules use that value.
 """
 
 from segline.training.plan.derivation import asked, make, neighbours

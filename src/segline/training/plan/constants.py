@@ -1,12 +1,12 @@
-"""The numbers of the planning rules: everything that experience may change."""
+"""The constants of the planning rules. New experience may change them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 MEMORY = 4.0  # GiB; the default budget
-PIXELS = 4e8  # in all crops of the final fit; the default amount of training
-NETWORKS = ("unet",)  # candidates, the most promising first: crops are chosen to fit that one
-PRETRAINED = ("deeplab_v3_plus",)  # candidates with first weights: networks that begin with an encoder
+PIXELS = 4e8  # pixels of all crops of the final fit together; the default amount of training
+NETWORKS = ("unet",)  # candidates, the most promising first; crops are chosen so that the first one fits into memory
+PRETRAINED = ("deeplab_v3_plus",)  # candidates if initial weights are given: networks with an encoder
 ENCODERS = (
     (0, ("mobilenet_v2",)),
     (400e6, ("mobilenet_v2", "xception")),
@@ -15,26 +15,26 @@ WIDTHS = (
     (0, (12,)),
     (20e6, (12, 16, 24)),
     (400e6, (24, 32, 48)),
-)  # (least training pixels, choices); crops are chosen to fit the first
-EDGE = (4, 7)  # sides of a crop's deepest features, pixels: nnU-Net halves until they are below 8
-CONTEXT = 2.0  # sides of the smallest crop over those of an object
-SIDE = 1024  # of a crop at most, pixels
-BATCH = (2, 8, 8)  # crops: least, wanted before a crop is made smaller, most
-BATCH_SHARE = 0.05  # largest part of the training pixels in one batch
-EPOCHS = (30, 60)  # least and most of the final fit; between them an epoch is one pass over the images
-IMBALANCE = 4.0  # pixels of the median class over the rarest, from which crops are centred on rare classes
+)  # (least training pixels, choices); crops are chosen so that the first choice fits into memory
+EDGE = (4, 7)  # range of the sides of a crop's deepest features, pixels; nnU-Net halves until they are below 8
+CONTEXT = 2.0  # sides of the smallest crop, divided by those of an object
+SIDE = 1024  # largest side of a crop, pixels
+BATCH = (2, 8, 8)  # crops in a batch: minimum, target (crops are made smaller to reach it), maximum
+BATCH_SHARE = 0.05  # largest share of the training pixels in one batch
+EPOCHS = (30, 60)  # minimum and maximum of the final fit; in this range an epoch is one pass over the images
+IMBALANCE = 4.0  # median class's pixels divided by the rarest class's; from this ratio on, rare classes are centred
 RARE = 1 / 3  # share of the crops that are then centred on a rare class
-FEW, MANY = 100, 10_000  # images: up to FEW the strongest augmentation, from MANY on the weakest
+FEW, MANY = 100, 10_000  # images: augmentation is strongest up to FEW images, and weakest from MANY images on
 STRENGTH = (0.85, 0.2)  # middle of the range of the augmentation strength at FEW and at MANY
 SPREAD = 0.15  # half the width of that range
-LEARNING_RATE = (3e-3, 6e-3)  # for the wanted batch; the best whole fits had 4.6e-3 (Pets) and 5e-3 (KITTI)
+LEARNING_RATE = (3e-3, 6e-3)  # range for the target batch; the best full fits had 4.6e-3 (Pets) and 5e-3 (KITTI)
 PRETRAINED_RATE = (5e-4, 4e-3)  # lower, so that a pretrained encoder keeps what it has learned
 TRIALS = 2
-SEARCH_SHARE = 0.1  # crops of all trials together over those of the final fit
+SEARCH_SHARE = 0.1  # crops of all trials together, divided by those of the final fit
 FIXED: Mapping[str, tuple[Any, str]] = {
     "optimizer": ("adamw", "converges at any width without tuning"),
     "weight_decay": (0.01, "AdamW's default"),
-    "schedule": ("cosine", "half of all steps are below half the peak, where averaged weights settle"),
+    "schedule": ("cosine", "half of all steps have less than half the peak rate, so averaged weights converge"),
     "warm_up": (0.05, "the first steps with random weights are unstable"),
     "clip": (12.0, "nnU-Net's value: limits the effect of a single bad batch"),
     "ema": (0.99, "averaged weights score better at no cost"),

@@ -1,7 +1,7 @@
-"""Crops and batches of a planned training: their sizes, which flips they get, and how many show rare classes.
+"""Plan crops and batches: their sizes, their flips, and the share of crops that are centred on a rare class.
 
-Crop and batch are chosen to fit the candidates that the search has in any case. `search_space` then keeps the
-other candidates that fit too.
+Crop and batch are chosen so that the candidates that the search must include fit into memory. `search_space` then
+keeps the other candidates that fit too.
 """
 
 import math
@@ -20,27 +20,30 @@ from segline.training.plan.plan import Draft
 
 @dataclass(frozen=True)
 class Certain:
-    """The candidates that the search has in any case, at one width; crop and batch are chosen to fit them."""
+    """The candidates that the search must include, at one width. Crop and batch are chosen so that they fit."""
 
     memory: MemoryBudget
     networks: tuple[str, ...]
     width: int
 
     def takes(self, crop: Size, batch: int) -> int:
-        """Estimate the bytes of the candidate that takes most."""
+        """Estimate the bytes of the candidate that takes most memory."""
         return max(self.memory.takes(network, self.width, crop=crop, batch=batch) for network in self.networks)
 
     def fits(self, crop: Size, batch: int) -> bool:
-        """Return whether all of them are within the budget."""
+        """Return whether all candidates are within the budget."""
         return self.takes(crop, batch) <= self.memory.limit
 
     def describe(self, crop: Size, batch: int) -> str:
-        """Say in words how much memory they take."""
+        """Format the memory that the candidates take."""
         return f"{' or '.join(self.networks)} with {batch} crops takes {format_size(self.takes(crop, batch))}"
 
 
 def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequence[int], *, given: bool) -> Certain:
-    """Take all candidates if ``params.yaml`` gave them, else the first whose smallest fit is within the budget.
+    """Choose the candidates that the search must include.
+
+    These are all `candidates` if ``params.yaml`` gives them. Else it is the first candidate that fits into memory
+    with the smallest crop and batch.
 
     Raises:
         ConfigError: not even the smallest crops fit.
@@ -57,13 +60,16 @@ def find_certain(memory: MemoryBudget, candidates: Sequence[str], widths: Sequen
     raise ConfigError(
         "training.memory",
         found=f"a budget of {format_size(memory.limit)}, too small for any crop",
-        expected=f"at least {format_size(least)}: {batch} crops of {MULTIPLE}x{MULTIPLE} at width {width} take {each}",
+        expected=f"at least {format_size(least)}, for {batch} crops of {MULTIPLE}x{MULTIPLE} at width {width} ({each})",
         remedy=f"raise training.memory to {format_budget(least)}",
     )
 
 
 def choose_crop(facts: Facts, certain: Certain, short_side: int | None, *, given: int | None) -> tuple[Size, str]:
-    """Find the largest crop that fits with the wanted batch; else with a smaller batch; else with less context.
+    """Find the largest crop that fits into memory.
+
+    Crops that show an object with its context are tried first, with the target batch. If none fits, smaller crops are
+    tried with the minimum batch.
 
     Args:
         given: the batch, if ``params.yaml`` gives it.
@@ -77,18 +83,18 @@ def choose_crop(facts: Facts, certain: Certain, short_side: int | None, *, given
     for crop in enough:
         batch = given or min(BATCH[1], _limit_batch(facts, crop))
         if certain.fits(crop, batch):
-            full = "the median prepared image" if crop == whole else "as large as fits into memory"
-            return crop, f"{full}: {certain.describe(crop, batch)}"
+            reason = "the median prepared image" if crop == whole else "the largest that fits into memory"
+            return crop, f"{reason}: {certain.describe(crop, batch)}"
     batch = given or BATCH[0]
     for crop in shrink_crop(enough[-1]):
         if certain.fits(crop, batch):
-            wanted = f"with their context, objects need {context[0]}x{context[1]}"
-            return crop, f"as large as fits into memory: {certain.describe(crop, batch)}; {wanted}"
+            wanted = f"objects and their context would need {context[0]}x{context[1]}"
+            return crop, f"the largest that fits into memory: {certain.describe(crop, batch)}; {wanted}"
     return (MULTIPLE, MULTIPLE), "the smallest"
 
 
 def _find_largest(facts: Facts, short_side: int | None) -> Size:
-    """Round the median prepared image down to whole multiples."""
+    """Round the sides of the median prepared image down to legal crop sides, within the largest allowed crop."""
     cap = largest_crop(short_side) or (SIDE, SIDE)
     height, width = (min(round_down(side), most, SIDE) for side, most in zip(facts.size, cap, strict=True))
     return height, width
@@ -103,7 +109,7 @@ def _find_context(facts: Facts, whole: Size) -> Size:
 
 
 def _limit_batch(facts: Facts, crop: Size) -> int:
-    """Compute the largest batch that does not show too much of the dataset at once."""
+    """Compute the largest batch that holds at most `BATCH_SHARE` of the training pixels."""
     return max(BATCH[0], int(BATCH_SHARE * facts.pixels / math.prod(crop)))
 
 
@@ -116,23 +122,23 @@ def choose_batch(facts: Facts, certain: Certain, crop: Size) -> tuple[int, str]:
     cap = min(BATCH[2], _limit_batch(facts, crop))
     fitting = next((number for number in range(cap, BATCH[0], -1) if certain.fits(crop, number)), BATCH[0])
     if fitting < cap:
-        return fitting, f"as many as fit: {certain.describe(crop, fitting)}"
+        return fitting, f"as many as fit into memory: {certain.describe(crop, fitting)}"
     if cap == BATCH[2]:
         return cap, "enough for a stable gradient"
     return cap, f"at most {BATCH_SHARE:.0%} of the training pixels, at least {BATCH[0]} crops"
 
 
 def check_given(certain: Certain, crop: Size, batch: int) -> None:
-    """Refuse a crop or batch of ``params.yaml`` that exceeds the budget.
+    """Check that a crop or batch of ``params.yaml`` keeps to the memory budget.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: it exceeds the budget.
     """
     if not certain.fits(crop, batch):
         need = certain.takes(crop, batch)
         raise ConfigError(
             "training.crop",
-            found=f"{crop[0]}x{crop[1]}, of which {certain.describe(crop, batch)} at width {certain.width}",
+            found=f"{crop[0]}x{crop[1]}; at width {certain.width}, {certain.describe(crop, batch)}",
             expected=f"at most {format_size(certain.memory.limit)} (training.memory)",
             remedy=f"lower training.crop or training.batch, or raise training.memory to {format_budget(need)}",
         )
@@ -141,7 +147,7 @@ def check_given(certain: Certain, crop: Size, batch: int) -> None:
 def settle_validation_batch(
     draft: Draft, facts: Facts, memory: MemoryBudget, peaks: Collection[Footprint], *, batch: int
 ) -> None:
-    """Settle how many whole images are validated at a time: as many as fit, but no more than crops in a batch.
+    """Settle the number of whole images in a validation batch: as many as fit, but at most `batch`.
 
     Args:
         peaks: the memory of the largest candidate of each network.
@@ -163,7 +169,8 @@ def settle_validation_batch(
             expected=f"{format_size(most(1))} for validating one whole image, which has up to {height}x{width} pixels",
             remedy=f"lower prepare.short_side, or raise training.memory to {format_budget(most(1))}",
         )
-    settled = draft.settle("training.validation_batch", fitting, f"whole images of up to {height}x{width} that fit")
+    why = f"as many whole images of up to {height}x{width} as fit into memory"
+    settled = draft.settle("training.validation_batch", fitting, why)
     images = settled or batch
     if most(images) > memory.limit:
         raise ConfigError(
@@ -175,7 +182,7 @@ def settle_validation_batch(
 
 
 def settle_drawing(draft: Draft, facts: Facts) -> None:
-    """Settle how crops are drawn: by which flips they are mirrored, and how many are centred on a rare class."""
+    """Settle the flips of crops, and the share of crops that are centred on a rare class."""
     legal = [name for name, (is_legal, _) in facts.flips.items() if is_legal]
     reasons = "; ".join(f"{name.replace('_', '-')}: {why}" for name, (_, why) in facts.flips.items())
     draft.settle("training.flips", legal, reasons)
@@ -185,13 +192,14 @@ def settle_drawing(draft: Draft, facts: Facts) -> None:
     imbalance = _measure_imbalance(facts)
     share = round(RARE, 3) if imbalance >= IMBALANCE else 0.0
     why = (
-        f"the median class has {imbalance:.3g} times the pixels of the rarest; rare classes count from {IMBALANCE:g} on"
+        f"the median class has {imbalance:.3g} times the pixels of the rarest class; rare classes are centred from "
+        f"{IMBALANCE:g} times on"
     )
     draft.settle("training.rare", share, why)
 
 
 def _measure_imbalance(facts: Facts) -> float:
-    """Divide the pixels of the median class by those of the rarest class that occurs; 1 without any class."""
+    """Divide the pixels of the median class by those of the rarest class that occurs; return 1 if none occurs."""
     shares = list(facts.shares.values())
     return median(shares) / min(shares) if shares else 1.0
 
@@ -199,8 +207,8 @@ def _measure_imbalance(facts: Facts) -> float:
 def shrink_crop(largest: Size) -> Iterator[Size]:
     """Yield crops from `largest` down to the smallest.
 
-    Each is shorter than the one before along the side that is larger relative to `largest`. As in nnU-Net, the
-    shape of the crop follows that of the image.
+    Each step shortens the side that is larger relative to `largest`. As in nnU-Net, the crop so keeps about the
+    aspect ratio of the image.
     """
     crop = largest
     yield crop
@@ -212,10 +220,10 @@ def shrink_crop(largest: Size) -> Iterator[Size]:
 
 
 def round_down(side: int) -> int:
-    """Find the largest legal crop side that is not above `side`, or the smallest there is."""
+    """Round `side` down to a legal crop side, but at least to the smallest one."""
     return max(MULTIPLE, side // MULTIPLE * MULTIPLE)
 
 
 def round_up(side: float) -> int:
-    """Find the smallest legal crop side that is not below `side`."""
+    """Round `side` up to a legal crop side."""
     return max(MULTIPLE, -(-round(side) // MULTIPLE) * MULTIPLE)

@@ -29,9 +29,9 @@ from segline.training.plan.search_space import (
 
 
 def make(facts: Facts, *, short_side: int | None, training: Training, search: Search) -> Plan:
-    """Make the plan for a dataset; fields that are set in `training` and `search` keep their values.
+    """Make the plan for a dataset. Fields that are set in `training` and `search` keep their values.
 
-    It builds the candidates to estimate their memory, which takes some seconds.
+    The candidates are built to estimate their memory, which takes some seconds.
 
     Raises:
         ConfigError: the budget is too small for any crop, for the given values, or for an image of the
@@ -73,9 +73,9 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
 
 
 def asked(params: Params, *, memory: float | None = None) -> tuple[Training, Search]:
-    """Return the sections of `params` that a plan keeps to.
+    """Return the sections of `params` whose values a plan must keep.
 
-    Without ``plan: auto`` these are only the values that no plan decides: memory, threads and precision.
+    Without ``plan: auto``, only the values that no plan decides are kept: memory, threads and precision.
 
     Args:
         memory: another budget, GiB.
@@ -90,7 +90,7 @@ def asked(params: Params, *, memory: float | None = None) -> tuple[Training, Sea
 def neighbours(
     made: Plan, facts: Facts, *, short_side: int | None, training: Training, search: Search
 ) -> Iterator[tuple[str, str]]:
-    """Say what half the budget and twice the budget would change: yield the budget and the changes, in words."""
+    """Compare the plan with those for half and twice the budget: yield a name of the budget, and the changes."""
     before = {line.key: line.value for line in made.lines}
     budget = before["training.memory"]
     for name, factor in (("half the memory", 0.5), ("twice the memory", 2.0)):

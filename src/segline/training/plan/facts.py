@@ -35,9 +35,9 @@ class Facts:
         samples: number of training images.
         size: of the median training image.
         validated: a size with at least as many pixels as any image of the validation split.
-        thing: sides of an object of the median class; None where nothing is labelled.
+        thing: height and width of an object of the median class; None if nothing is labelled.
         shares: each class that occurs -> its share of the labelled training pixels.
-        flips: flip -> whether a mirrored image is still plausible, and the reason.
+        flips: flip -> whether a flipped image is still plausible, and the reason.
     """
 
     dataset: str
@@ -70,7 +70,7 @@ def read(folder: Path, dataset: Dataset, *, short_side: int | None) -> Facts:
         fingerprint = strict_json.loads(text)
     except (OSError, ValueError) as error:
         raise DataError(
-            path, found=f"no fingerprint ({error})", expected="that of stage `validate`", remedy=f"run {command}"
+            path, found=f"no fingerprint ({error})", expected="the file of stage `validate`", remedy=f"run {command}"
         ) from error
     found = fingerprint.get("dataset"), fingerprint.get("protocol"), fingerprint.get("label_map")
     wanted = dataset.name, dataset.protocol, dataset.label_map.digest
@@ -96,7 +96,7 @@ def facts(fingerprint: Mapping[str, Any], *, short_side: int | None) -> Facts:
             f"{fingerprint['dataset']} fingerprint",
             found="an empty training split",
             expected="images to train on",
-            remedy="check the manifest: every sample is in another split, or left out",
+            remedy="check the manifest, which lists the split of each sample, and whether it is left out",
         )
     height, width = (round(train["sizes"][side]["median"]) for side in ("height", "width"))
     size = scaled_size(height, width, short_side=short_side)
@@ -118,7 +118,10 @@ def facts(fingerprint: Mapping[str, Any], *, short_side: int | None) -> Facts:
 
 
 def _bound_size(sizes: Mapping[str, Any], short_side: int | None) -> Size:
-    """Compute a size with at least as many pixels as any image: the greatest height and width, or the longest."""
+    """Compute a size with at least as many pixels as any image.
+
+    If images are scaled, it is the size of the most elongated one; else it is the greatest height and width.
+    """
     height, width = round(sizes["height"]["max"]), round(sizes["width"]["max"])
     if short_side is None:
         return height, width
@@ -127,7 +130,7 @@ def _bound_size(sizes: Mapping[str, Any], short_side: int | None) -> Size:
 
 
 def _measure_object(classes: Mapping[str, Any], size: Size) -> Size | None:
-    """Measure an object of the median class; None where nothing is labelled."""
+    """Compute the height and width of an object of the median class; None if nothing is labelled."""
     spreads = [each["components"] for each in classes.values() if each["components"]["count"]]
     if not spreads:
         return None

@@ -1,4 +1,4 @@
-"""The number of crops of a planned training: in the final fit, its epochs and steps, and in the search."""
+"""Plan the number of crops: of the final fit, divided into epochs and steps, and of the search."""
 
 import math
 
@@ -15,7 +15,7 @@ def settle_images(draft: Draft, *, crop: Size) -> int:
 
 
 def settle_epochs(draft: Draft, facts: Facts, *, images: int, batch: int) -> None:
-    """Spread `images` over epochs and steps, and settle the trials of the search and their epochs."""
+    """Divide `images` into epochs and steps, and settle the trials of the search and their epochs."""
     passes = images / facts.samples
     epochs = draft.settle(
         "training.epochs",

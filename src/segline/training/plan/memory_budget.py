@@ -1,4 +1,4 @@
-"""A memory budget, and which crops, batches and networks keep to it."""
+"""Compute which crops, batches and networks keep to a memory budget."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from segline.storage import size_text
 from segline.training.fit.memory_estimate import GIBIBYTE, Footprint, footprint
 from segline.training.plan.facts import Size
 
-_DEPTHS = (2, 3, 4, 5)  # a network may have
+_ALLOWED_DEPTHS = (2, 3, 4, 5)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class MemoryBudget:
         training: optimizer, loss, precision and averages, which take memory.
         search: the options of networks that have them: encoders, strides, blocks.
         edge: least and most side that the deepest features of a crop should have, pixels.
-        depths: how often candidates halve the sides; None: by `edge` and the crop.
+        depths: how many times candidates halve the sides; None: derived from `edge` and the crop.
     """
 
     limit: int
@@ -35,19 +35,19 @@ class MemoryBudget:
     depths: tuple[int, ...] | None = None
 
     def choose_depths(self, crop: Size) -> tuple[int, ...]:
-        """Find the depths that bring the crop's shorter side within `edge`; the nearest depth if none does.
+        """Find the depths at which the crop's deepest features are within `edge`; if there is none, the nearest depth.
 
-        Only depths that halve both sides evenly and suffice for the number of heads are considered.
+        A depth must divide both sides of the crop by 2 ** depth, and be at least the number of heads.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: no depth does.
         """
         if self.depths:
             return self.depths
         heads = max(self.search.heads)
-        legal = [depth for depth in _DEPTHS if depth >= heads and not any(side % 2**depth for side in crop)]
+        legal = [depth for depth in _ALLOWED_DEPTHS if depth >= heads and not any(side % 2**depth for side in crop)]
         if not legal:
-            least = max(heads, _DEPTHS[0])
+            least = max(heads, _ALLOWED_DEPTHS[0])
             raise ConfigError(
                 "training.crop",
                 found=str(list(crop)),

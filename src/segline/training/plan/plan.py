@@ -1,4 +1,4 @@
-"""A plan: its values line by line, each with its reason; its draft and its file."""
+"""A plan: its values, each with its reason; its draft and its file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -83,7 +83,7 @@ class Draft:
 
     Args:
         training: of ``params.yaml``; the plan decides the fields that are not set.
-        search: likewise.
+        search: of ``params.yaml``; the plan decides the fields that are not set.
     """
 
     def __init__(self, training: Training, search: Search) -> None:
@@ -91,7 +91,7 @@ class Draft:
             "training": training.model_dump(mode="json", exclude_unset=True),
             "search": search.model_dump(mode="json", exclude_unset=True),
         }
-        for key in ("memory", "images"):  # null means that no budget or amount is set
+        for key in ("memory", "images"):  # null means not set
             if self._given["training"].get(key, 0) is None:
                 del self._given["training"][key]
         self.lines: tuple[Line, ...] = ()

@@ -27,8 +27,8 @@ from segline.training.plan.plan import Draft
 
 
 def settle_weights(draft: Draft) -> tuple[str, ...]:
-    """Settle the first weights of encoders; return the candidate networks that go with them."""
-    none = "not set; with `imagenet`, `classification` or a file, networks with an encoder are planned"
+    """Settle the initial weights of encoders; return the candidate networks that go with them."""
+    none = "none; if set to `imagenet`, `classification` or a file, the plan chooses networks with an encoder"
     return NETWORKS if draft.settle("search.weights", None, none) is None else PRETRAINED
 
 
@@ -36,12 +36,12 @@ def settle_options(draft: Draft, facts: Facts, candidates: Sequence[str]) -> dic
     """Settle the options that only some of the candidates have: fields of `Search` -> values."""
     options: dict[str, tuple[Any, ...]] = {}
     if any(models.has_option(network, "skips") for network in candidates):
-        skips = draft.settle("search.skips", [True], "they keep what the bottom loses: edges and small objects")
+        skips = draft.settle("search.skips", [True], "they keep edges and small objects, which the bottom loses")
         options["skips"] = tuple(skips)
     if any(models.has_option(network, "encoder") for network in candidates):
         weights = draft.given("search.weights")
         derived = next(encoders for least, encoders in reversed(ENCODERS) if facts.pixels >= least)
-        if weights not in (None, IMAGENET, CLASSIFICATION):  # a file is of one encoder
+        if weights not in (None, IMAGENET, CLASSIFICATION):  # a file holds the weights of one encoder
             derived = derived[:1]
         encoders = draft.settle("search.encoders", derived, "those with published weights; larger for more pixels")
         options["encoders"] = tuple(encoders)
@@ -49,7 +49,7 @@ def settle_options(draft: Draft, facts: Facts, candidates: Sequence[str]) -> dic
 
 
 def choose_widths(facts: Facts) -> tuple[int, ...]:
-    """Choose the filters of the first level, where ``params.yaml`` gives none: more for more pixels."""
+    """Choose the filters of the first level, if ``params.yaml`` gives none: more filters for more training pixels."""
     return next(widths for least, widths in reversed(WIDTHS) if facts.pixels >= least)
 
 
@@ -93,7 +93,7 @@ def _choose_strengths(samples: int) -> tuple[float, float]:
 
 
 def settle_learning_rate(draft: Draft, *, batch: int) -> None:
-    """Settle the range of the peak learning rate, by optimizer, batch and first weights."""
+    """Settle the range of the peak learning rate, by optimizer, batch and initial weights."""
     optimizer = OPTIMIZERS[draft.training().optimizer]
     factor = optimizer.rate * math.sqrt(batch / BATCH[1])
     rates, pretrained = LEARNING_RATE, ""
@@ -102,5 +102,5 @@ def settle_learning_rate(draft: Draft, *, batch: int) -> None:
     draft.settle(
         "search.learning_rate",
         [float(f"{min(1.0, rate * factor):.2g}") for rate in rates],
-        f"for {optimizer.title}{pretrained}, with the square root of the batch (1 at {BATCH[1]})",
+        f"for {optimizer.title}{pretrained}, multiplied by sqrt(batch / {BATCH[1]})",
     )

@@ -16,7 +16,7 @@ class Choice:
         learning_rate: the peak of its schedule.
         strength: its augmentation strength, 0..1.
         score: its best validation mIoU, after at most ``search.epochs`` epochs.
-        trial_id: Keras Tuner's id of it: ``"0"``, or ``"07"`` of a dozen.
+        trial_id: Keras Tuner's id of it, such as ``"0"``; with two digits if there are more than 10 trials.
     """
 
     model_config: ModelConfig

@@ -1,4 +1,4 @@
-"""The search space as Keras Tuner's hyperparameters, and drawn values as a network's configuration."""
+"""Turn the search space into Keras Tuner's hyperparameters, and drawn values into a network's configuration."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,8 @@ def check_space(space: Search, training: Training, *, classes: int) -> None:
     """Check, before the first trial, that every candidate can be built and that the crops suit it.
 
     Raises:
-        ConfigError: one cannot, or no network of `space` has one of its options.
+        ConfigError: a candidate cannot be built, the crops do not suit it, or no network of `space` has one of the
+            options.
     """
     offered = {"network": space.networks, "width": space.width[:1], **_options(space)}
     for drawn in itertools.product(*offered.values()):
@@ -31,7 +32,7 @@ def check_space(space: Search, training: Training, *, classes: int) -> None:
 
 
 def configure_network(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
-    """Configure the network that the drawn `values` describe, with only those options that it has."""
+    """Configure the network that the drawn `values` describe. Options that it does not have are ignored."""
     options = {
         name: next(value for value in offered if value == values[name])  # Keras Tuner turns False into 0
         for name, offered in _options(space).items()
@@ -47,11 +48,11 @@ def configure_network(space: Search, training: Training, *, classes: int, values
 
 
 def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
-    """Make the hyperparameters that trials draw; their order decides the values that are drawn."""
+    """Make the hyperparameters that trials draw. Another order of them would draw other values."""
     parameters, options = keras_tuner.HyperParameters(), _options(space)
 
     def offer(name: str) -> None:
-        if takers := _takers(space.networks, name):
+        if takers := _networks_with(space.networks, name):
             with parameters.conditional_scope("network", takers):
                 parameters.Choice(name, list(options[name]))
 
@@ -67,7 +68,7 @@ def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
 
 
 def _options(space: Search) -> dict[str, tuple[Any, ...]]:
-    """List the options that only some networks have, without those that offer nothing but the default.
+    """List the options that only some networks have, without those whose only choice is the default.
 
     Raises:
         ConfigError: no network of `space` has one of them.
@@ -79,20 +80,20 @@ def _options(space: Search) -> dict[str, tuple[Any, ...]]:
         if name != "encoder" and values != (ModelConfig.model_fields[name].default,)
     }
     for name in (*asked, *(["weights"] if space.weights is not None else [])):
-        if not _takers(space.networks, name):
+        if not _networks_with(space.networks, name):
             raise ConfigError(
                 f"params.yaml search.{name}",
                 found=f"set, but no network of search.networks ({', '.join(space.networks)}) has this option",
-                expected=f"a network that has it: {', '.join(_takers(network_names(), name))}",
+                expected=f"a network that has it: {', '.join(_networks_with(network_names(), name))}",
                 remedy="add one of these to search.networks, or delete the line",
             )
     return {"depth": space.depth, "encoder": space.encoders, **asked}
 
 
 def list_encoders(space: Search) -> tuple[str, ...]:
-    """List the encoders of the trials; none where no network of `space` begins with one."""
-    return space.encoders if _takers(space.networks, "encoder") else ()
+    """List the encoders of the trials; empty if no network of `space` has an encoder."""
+    return space.encoders if _networks_with(space.networks, "encoder") else ()
 
 
-def _takers(networks: Sequence[str], option: str) -> list[str]:
+def _networks_with(networks: Sequence[str], option: str) -> list[str]:
     return [network for network in networks if models.has_option(network, option)]

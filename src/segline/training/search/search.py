@@ -1,8 +1,8 @@
 """Choose a network and its learning rate by random search, each trial a short fit.
 
-The search is random (Bergstra & Bengio 2012) and resumes exactly. A search that was killed and is called
-again with the same folder repeats no finished trial. It runs the interrupted trial again from its start, in
-the child run that was begun, and makes the same choice as a search that was not killed.
+The search is random (Bergstra & Bengio 2012) and resumes exactly. If it was killed, call it again with the same
+folder. It repeats no finished trial. It runs the interrupted trial again from its start, in the child run that was
+begun. It makes the same choice as a search that was not killed.
 """
 
 import contextlib
@@ -53,15 +53,15 @@ def search(
         make_batches: augmentation strength -> training and validation batches.
         seed: of the hyperparameters and the weights.
         tracker: the parent run of the trials.
-        folder: scratch of this search; another space, seed or data needs another folder.
-        weights: first weights of each encoder in `space`, as in `ModelConfig`; default: random weights.
+        folder: folder for the state of this search. Use another folder for another space, seed or data.
+        weights: initial weights of each encoder in `space`, as in `ModelConfig`; default: random weights.
         class_weights: as in `Job`.
         report: receives one line of text for each trial.
 
     Raises:
         ConfigError: `space` has an option that none of its networks has, or a network that the crops do not suit.
         TrainingError: no trial could be completed; the message contains the traceback of the first.
-        SeglineError: an error that is not the trial's own, such as a full disk or no MLflow, ended the search.
+        SeglineError: an error that another trial would meet too, such as a full disk or no MLflow.
     """
     check_space(space, training, classes=classes)
     trials = _Trials(

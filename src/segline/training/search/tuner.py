@@ -16,7 +16,7 @@ from segline.storage import write_json
 from segline.training.fit.validation_score import OBJECTIVE
 
 _ENDED = {TrialStatus.COMPLETED, TrialStatus.FAILED}
-_MAX_FAILURES = 3  # without a success; then all trials have one reason in common
+_MAX_FAILURES = 3  # failures before the first success that end the search: more trials would probably fail too
 
 
 class ResumableOracle(RandomSearchOracle):
@@ -34,7 +34,7 @@ class ResumableOracle(RandomSearchOracle):
             hyperparameters=parameters,
             seed=seed + 1,  # 0 would mean a random seed
             allow_new_entries=False,
-            max_consecutive_failed_trials=trials + 1,  # never: `Tuner` stops for failures and tells the reason
+            max_consecutive_failed_trials=trials + 1,  # never reached, because `Tuner` stops first, with a reason
         )
         self.verbose = 0
 
@@ -48,8 +48,8 @@ class ResumableOracle(RandomSearchOracle):
     def reload(self) -> None:
         """Read the files, and repair the state that a kill between writing two of them leaves.
 
-        A trial that has ended by its own file, but not by the oracle's file, is not run again. A trial that
-        only its own file knows is drawn again, with the same values.
+        If a trial's own file says that it has ended, but the oracle's file does not, the trial is not run again. If
+        the oracle's file does not know a trial, it is drawn again, with the same values.
         """
         super().reload()
         ended = {key for key, trial in self.trials.items() if trial.status in _ENDED}
@@ -61,7 +61,7 @@ class ResumableOracle(RandomSearchOracle):
 
 
 class Tuner(BaseTuner):
-    """Keras Tuner's loop over trials. It separates failures of a trial from failures that end the search.
+    """Keras Tuner's loop over trials. An error ends one trial; a `SeglineError` that is no `TrainingError` ends all.
 
     Args:
         run: runs a trial and returns its score.
@@ -74,7 +74,7 @@ class Tuner(BaseTuner):
         super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
 
     def run_trial(self, trial: Trial, *_: Any, **__: Any) -> dict[str, float]:
-        """Run one trial; an error that is not the trial's own ends the search."""
+        """Run one trial. A `SeglineError` other than `TrainingError` ends the search."""
         try:
             return {OBJECTIVE: self._run(trial)}
         except TrainingError:
@@ -109,7 +109,7 @@ def report_all_failed(trials: Mapping[str, Trial]) -> TrainingError:
 
 
 def _free_memory() -> None:
-    """Free the trial's graphs and weights; the dtype policy is restored, because Keras resets it too."""
+    """Free the trial's graphs and weights. Restore the dtype policy, because Keras resets it too."""
     policy = keras.config.dtype_policy()
     keras.backend.clear_session()
     keras.config.set_dtype_policy(policy)
