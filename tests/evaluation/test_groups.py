@@ -15,7 +15,8 @@ from rich.console import Console
 from segline.core.metrics.confusion import mean_iou
 from segline.errors import ComparisonError, DataError
 from segline.evaluation import compare as comparison
-from segline.evaluation import results
+from segline.evaluation import counts_file, results
+from segline.evaluation.comparison_summary import summarise_comparison
 from segline.evaluation.report import comparison_page, tables
 from segline.evaluation.results import Evaluation
 from segline.evaluation.summary import summarise
@@ -104,7 +105,7 @@ def test_groups_survive_the_file_and_a_file_without_them_is_refused(tmp_path):
     fields = {key: value for key, value in vars(grouped).items() if key not in {*ARRAYS, "groups"}}
     np.savez_compressed(tmp_path / "old.npz", per_image=grouped.per_image, fields=np.array(json.dumps(fields)))
     with pytest.raises(DataError, match="it lacks groups"):
-        comparison.read(tmp_path / "old.npz")
+        counts_file.read(tmp_path / "old.npz")
 
 
 def test_a_file_with_groups_of_other_images_is_refused(tmp_path):
@@ -112,7 +113,7 @@ def test_a_file_with_groups_of_other_images_is_refused(tmp_path):
     fields = {key: value for key, value in vars(grouped).items() if key not in ARRAYS} | {"groups": ["a", "b"]}
     np.savez_compressed(tmp_path / "wrong.npz", per_image=grouped.per_image, fields=np.array(json.dumps(fields)))
     with pytest.raises(DataError, match="3 images, but 2 groups"):
-        comparison.read(tmp_path / "wrong.npz")
+        counts_file.read(tmp_path / "wrong.npz")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_p_values_of_several_comparisons_are_corrected_and_said_to_be():
     first, second = unlike()
     middle = replace(second, per_image=(first.per_image + second.per_image) // 2)
     entries = compare(("a", first), ("b", second), ("c", middle), ("d", first))
-    summary = comparison.summary(entries)
+    summary = summarise_comparison(entries)
     rows = [run.against_first for run in summary.runs[1:]]
     low, high = sorted(row.p for row in rows[:2])
     assert rows[2].p == rows[2].p_corrected == 1
@@ -241,7 +242,7 @@ def test_p_values_of_several_comparisons_are_corrected_and_said_to_be():
 
 def test_a_single_comparison_has_nothing_to_correct():
     first, second = unlike()
-    summary = comparison.summary(compare(("a", first), ("b", second)))
+    summary = summarise_comparison(compare(("a", first), ("b", second)))
     row = summary.runs[1].against_first
     assert row.p == row.p_corrected
     assert row.p > 0.05
@@ -253,18 +254,18 @@ def test_a_single_comparison_has_nothing_to_correct():
 
 def test_terminal_and_page_of_a_comparison_say_what_was_drawn_and_when_no_p_can_be_low():
     first, second = unlike()
-    summary = comparison.summary(compare(("a", first), ("b", second)))
+    summary = summarise_comparison(compare(("a", first), ("b", second)))
     assert (summary.groups, summary.interval_method) == (6, "bootstrap over 6 groups")
     for shown in (told(summary), comparison_page.page(summary)):
         assert "30 images in 6 groups" in shown
         assert "bootstrap over 6 groups" in shown
         assert "with 6 groups no p can be below about 0.031" in " ".join(shown.split())  # 2 of 64 ways to swap them
-    summary = comparison.summary(compare(("a", first), ("b", second), ("c", second)))
+    summary = summarise_comparison(compare(("a", first), ("b", second), ("c", second)))
     assert summary.caveat.endswith("with 6 groups no corrected p can be below about 0.062")
     fewer = tuple(name.replace("5", "4") for name in first.groups)
-    summary = comparison.summary(compare(("a", replace(first, groups=fewer)), ("b", replace(second, groups=None))))
+    summary = summarise_comparison(compare(("a", replace(first, groups=fewer)), ("b", replace(second, groups=None))))
     assert summary.caveat.endswith("with 5 groups no p can be below about 0.062")
-    alone = comparison.summary(compare(("a", replace(first, groups=None)), ("b", replace(second, groups=None))))
+    alone = summarise_comparison(compare(("a", replace(first, groups=None)), ("b", replace(second, groups=None))))
     assert (alone.groups, alone.interval_method) == (None, "bootstrap over images")
     assert "can be below" not in alone.caveat  # 30 images: 2 of 2^30
     assert "groups" not in told(alone)

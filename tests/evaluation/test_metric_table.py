@@ -16,6 +16,7 @@ from segline.core.metrics import table
 from segline.core.metrics.confusion import iou
 from segline.core.metrics.table import BESIDE_COMPARISONS, Metric
 from segline.evaluation import compare
+from segline.evaluation.comparison_summary import summarise_comparison
 from segline.evaluation.report import comparison_page, evaluation_page, tables
 from segline.evaluation.summary import Summary, summarise
 from segline.registry import run_summary
@@ -82,7 +83,7 @@ def seen_at(evaluation):
     jsonschema.validate(content, schema)
     assert Summary.from_json(content) == summary
     other = of_categories(evaluated())
-    compared = compare.summary(compare.compare([("a", evaluation), ("b", other)], resamples=100, confidence=0.9))
+    compared = summarise_comparison(compare.compare([("a", evaluation), ("b", other)], resamples=100, confidence=0.9))
     page = Page(evaluation_page.page(evaluation, summary, labels=LABELS, model="m", pictures=[]))
     places = {
         "json": keys_of({name: part for name, part in content.items() if name != "intervals"}),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from segline.errors import ComparisonError, DataError
-from segline.evaluation import compare, results
+from segline.evaluation import compare, counts_file, results
 from segline.evaluation.results import Evaluation
 from segline.project import Files
 
@@ -49,20 +49,20 @@ def changed(path, fields=None, **arrays):
 
 def refused(path):
     with pytest.raises(DataError) as error:
-        compare.read(path)
+        counts_file.read(path)
     assert error.value.place == str(path)
     assert error.value.remedy
     return error.value.found
 
 
 def test_what_was_saved_is_read_again(whole):
-    found = compare.read(changed(whole))
+    found = counts_file.read(changed(whole))
     assert (found.ids, found.groups, found.categories) == (
         ("a", "b", "c"),
         ("x", "x", ""),
         {"flat": (0,), "vehicle": (1,)},
     )
-    assert found.digest == compare.read(whole).digest
+    assert found.digest == counts_file.read(whole).digest
 
 
 @pytest.mark.parametrize("dataset", ["../../../tmp/x", "/tmp/x", "a/b", "a\\b", "..", ".hidden", "", "a\nb", 5, None])
@@ -73,7 +73,7 @@ def test_a_dataset_whose_name_would_lead_elsewhere_is_refused(whole, dataset):
 
 @pytest.mark.parametrize("dataset", ["kitti_road", "own-data.2", "Stra\u00dfe"])
 def test_plain_names_are_taken(whole, dataset):
-    assert compare.read(changed(whole, {"dataset": dataset})).dataset == dataset
+    assert counts_file.read(changed(whole, {"dataset": dataset})).dataset == dataset
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_names_that_name_nothing_or_something_twice_are_refused(whole, fields, s
 
 
 def test_other_classes_under_the_same_digest_are_not_compared(whole):
-    first, other = compare.read(whole), compare.read(changed(whole, {"names": ["road", "bus"]}))
+    first, other = counts_file.read(whole), counts_file.read(changed(whole, {"names": ["road", "bus"]}))
     for pair in ((first, other), (other, first)):
         with pytest.raises(ComparisonError, match="those of one, which has the same label-map digest"):
             compare.compare(list(zip(("one", "two"), pair, strict=True)), resamples=100, confidence=0.95)
@@ -122,7 +122,7 @@ def test_scores_as_json_are_told_from_counts(tmp_path):
     for name, content in (("score.json", {"schema": "segline/score", "miou": 0.5}), ("x.npz", {"miou": None})):
         (tmp_path / name).write_text(json.dumps(content, indent=2))
         with pytest.raises(DataError) as error:
-            compare.read(tmp_path / name)
+            counts_file.read(tmp_path / name)
         assert error.value.found == "scores as JSON, without the counts of each image"
         assert "--counts" in error.value.remedy
         assert "pickle" not in str(error.value)
@@ -149,14 +149,14 @@ def test_files_of_other_kinds_are_refused_without_a_word_of_pickles(tmp_path, co
 
 
 def test_a_file_that_is_damaged_anywhere_is_read_whole_or_refused(whole, tmp_path):
-    data, before = whole.read_bytes(), compare.read(whole)
+    data, before = whole.read_bytes(), counts_file.read(whole)
     refusals = 0
     for place in range(0, len(data), 7):
         damaged = bytearray(data)
         damaged[place] ^= 0x5A
         (tmp_path / "damaged.npz").write_bytes(damaged)
         try:
-            found = compare.read(tmp_path / "damaged.npz")
+            found = counts_file.read(tmp_path / "damaged.npz")
         except DataError:
             refusals += 1
         else:  # times and such, which mean nothing
@@ -169,7 +169,7 @@ def test_a_file_that_is_damaged_anywhere_is_read_whole_or_refused(whole, tmp_pat
 
 def test_a_folder_is_read_by_its_counts_and_what_is_not_there_is_none(whole, tmp_path):
     (tmp_path / "run").mkdir()
-    assert compare.read(tmp_path / "run") is None
-    assert compare.read(tmp_path / "nobody") is None
+    assert counts_file.read(tmp_path / "run") is None
+    assert counts_file.read(tmp_path / "nobody") is None
     shutil.copy(whole, tmp_path / "run" / Files.COUNTS)
-    assert compare.read(tmp_path / "run").ids == ("a", "b", "c")
+    assert counts_file.read(tmp_path / "run").ids == ("a", "b", "c")

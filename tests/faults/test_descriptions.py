@@ -23,7 +23,7 @@ from segline.datasets import folder
 from segline.datasets.own import annotations, classes
 from segline.datasets.own.class_names import find_names
 from segline.errors import ConfigError, DataError
-from segline.evaluation import compare
+from segline.evaluation import counts_file
 from segline.evaluation.folders import published_splits
 from segline.formats import arrays, strict_yaml
 from segline.formats.strict_yaml import MAX_CHARACTERS, MAX_DEPTH, MAX_VALUES
@@ -211,7 +211,7 @@ def test_numpy_arrays_that_are_not_what_they_say_are_told(tmp_path, data):
     with pytest.raises(ValueError):
         arrays.parse(data)
     with pytest.raises(DataError, match="no counts of an evaluation"):
-        compare.read(path)
+        counts_file.read(path)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, True, 1j])

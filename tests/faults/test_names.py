@@ -41,6 +41,7 @@ from segline.errors import (
 )
 from segline.evaluation import compare
 from segline.evaluation.bundles import evaluate as evaluation_library
+from segline.evaluation.comparison_summary import summarise_comparison
 from segline.evaluation.report import comparison_page, evaluation_page, image_slider, tables
 from segline.evaluation.report import evaluation_pictures as report
 from segline.evaluation.summary import summarise
@@ -332,7 +333,7 @@ def test_a_name_is_text_on_the_pages_of_scores(scored):
     model = "m\u202e<script>" + "x" * 10_000
     pictures = image_slider.make_exhibits(network, split, evaluation, worst=5, median=4)
     page = evaluation_page.page(evaluation, found, labels=network.labels, model=model, pictures=pictures)
-    both = compare.summary(compare.compare([(model, evaluation), ("b", evaluation)], resamples=20, confidence=0.9))
+    both = summarise_comparison(compare.compare([(model, evaluation), ("b", evaluation)], resamples=20, confidence=0.9))
     assert all(shown(name) in Page(page).text for name in (*IDS, model))
     for html in (page, comparison_page.page(both)):
         read = Page(html)

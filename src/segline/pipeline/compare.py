@@ -10,7 +10,7 @@ from segline.project import Files, Project
 from segline.storage import write_json, write_text
 
 if TYPE_CHECKING:
-    from segline.evaluation.compare import ComparisonSummary
+    from segline.evaluation.comparison_summary import ComparisonSummary
     from segline.evaluation.results import Evaluation
 
 
@@ -34,13 +34,14 @@ def compare(project: Project, runs: list[str], *, output: Path | None = None) ->
         TrackingError: no run or model has this name.
     """
     from segline.evaluation import compare as comparison
+    from segline.evaluation.comparison_summary import summarise_comparison
     from segline.evaluation.report import comparison_page
 
     wanted = config.load(project.params).evaluation
     entries = comparison.compare(
         _read_evaluations(project, runs), resamples=wanted.resamples, confidence=wanted.confidence
     )
-    summary = comparison.summary(entries)
+    summary = summarise_comparison(entries)
     folder = output or project.comparison_report(summary.dataset)
     write_json(folder / Files.COMPARISON, summary.model_dump())
     write_text(folder / Files.COMPARISON_PAGE, comparison_page.page(summary))
@@ -49,11 +50,11 @@ def compare(project: Project, runs: list[str], *, output: Path | None = None) ->
 
 def _read_evaluations(project: Project, runs: list[str]) -> "list[tuple[str, Evaluation]]":
     """Read the evaluations and give each a distinct name; MLflow is used only for runs that are not files."""
-    from segline.evaluation import compare as comparison
+    from segline.evaluation import counts_file
 
-    read = {run: comparison.read(Path(run)) for run in runs}
+    read = {run: counts_file.read(Path(run)) for run in runs}
     files = [run for run, found in read.items() if found is not None]
-    names = dict(zip(files, comparison.short_names([Path(run) for run in files]), strict=True))
+    names = dict(zip(files, counts_file.short_names([Path(run) for run in files]), strict=True))
     if len(files) < len(read):
         from segline.registry import evaluations, tracking
 
@@ -61,5 +62,5 @@ def _read_evaluations(project: Project, runs: list[str]) -> "list[tuple[str, Eva
         for run in read.keys() - names.keys():
             with tempfile.TemporaryDirectory() as folder:
                 names[run], file = evaluations.fetch(client, run, Path(folder))
-                read[run] = comparison.read(file)
+                read[run] = counts_file.read(file)
     return [(names[run], found) for run in runs if (found := read[run]) is not None]

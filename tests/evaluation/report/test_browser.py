@@ -11,6 +11,7 @@ import pytest
 from scored_network import evaluated
 
 from segline.evaluation import compare as comparison
+from segline.evaluation.comparison_summary import summarise_comparison
 from segline.evaluation.report import comparison_page
 from segline.project import Files
 
@@ -100,7 +101,7 @@ def looked_at(folder, *, width):
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_browser_draws_both_pages_without_an_error_or_a_sideways_scroll(written, tmp_path, width):
     named = [("v1", evaluated()), ("f49e67e75518472ca040a4ad8ba36878", evaluated(0.9)), ("run", evaluated(0.3))]
-    summary = comparison.summary(comparison.compare(named, resamples=100, confidence=0.9))
+    summary = summarise_comparison(comparison.compare(named, resamples=100, confidence=0.9))
     pages = {
         "evaluation": ((written / Files.EVALUATION_PAGE).read_text(encoding="utf-8"), EVALUATION_PROBE),
         "comparison": (comparison_page.page(summary), COMPARISON_PROBE),

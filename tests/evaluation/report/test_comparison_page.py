@@ -13,8 +13,9 @@ from scored_network import evaluated
 
 from segline.errors import ComparisonError, DataError
 from segline.evaluation import compare as comparison
-from segline.evaluation import figures
+from segline.evaluation import counts_file, figures
 from segline.evaluation.bundles import evaluate as library
+from segline.evaluation.comparison_summary import ComparisonSummary, summarise_comparison
 from segline.evaluation.report import comparison_page, tables
 from segline.project import Files
 
@@ -26,7 +27,7 @@ def entries():
 
 
 def test_a_comparisons_page_shows_the_summarys_figures(entries):
-    summary = comparison.summary(entries)
+    summary = summarise_comparison(entries)
     content = summary.model_dump()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     page = Page(comparison_page.page(summary))
@@ -50,7 +51,7 @@ def test_a_comparisons_page_shows_the_summarys_figures(entries):
 
 
 def test_differences_are_to_the_first_and_none_to_itself(entries):
-    first, biased, again = comparison.summary(entries).model_dump()["runs"]
+    first, biased, again = summarise_comparison(entries).model_dump()["runs"]
     assert first["against_first"] is None
     assert biased["against_first"]["difference"] == pytest.approx(biased["miou"] - first["miou"])
     for theirs, own, apart in zip(
@@ -75,7 +76,7 @@ def test_terminal_and_page_give_the_same_verdict_in_plain_words(entries):
         (entries, ["worse than the first", "the same scores"]),
         (turned, ["better than the first"]),
     ):
-        summary = comparison.summary(compared_runs)
+        summary = summarise_comparison(compared_runs)
         assert [run.against_first.verdict for run in summary.runs[1:]] == expected
         console = Console(width=200)
         with console.capture() as capture:
@@ -90,7 +91,7 @@ def test_what_was_counted_for_one_run_alone_is_shown_without_a_difference():
     counted = library.evaluate(bundle(), Split(), progress=lambda *_: None, boundary=True)
     counted = replace(counted, categories={"all": tuple(range(len(counted.names)))})
     entries = comparison.compare([("plain", evaluated()), ("counted", counted)], resamples=100, confidence=0.9)
-    summary = comparison.summary(entries)
+    summary = summarise_comparison(entries)
     plain, other = summary.runs
     assert {"boundary_miou", "mean_category_iou"} <= other.figures.keys() - plain.figures.keys()
     assert other.against_first.figures.keys() == plain.figures.keys()
@@ -102,10 +103,10 @@ def test_what_was_counted_for_one_run_alone_is_shown_without_a_difference():
 def test_a_difference_too_small_to_be_seen_has_no_sign(entries):
     assert [figures.signed(value, 3) for value in (0.0004, -0.0004, 0.0, -0.0)] == ["0.000"] * 4
     assert [figures.signed(value, 3) for value in (0.0006, -0.0006, 12.5)] == ["+0.001", "-0.001", "+12.500"]
-    summary = comparison.summary(entries)
+    summary = summarise_comparison(entries)
     content = summary.model_dump()
     content["runs"][1]["against_first"]["figures"]["pixel_accuracy"]["difference"] = -1e-5
-    summary = comparison.ComparisonSummary.model_validate(content)
+    summary = ComparisonSummary.model_validate(content)
     shown = dict(Page(comparison_page.page(summary)).figures["runs.1.against_first.figures.pixel_accuracy.difference"])
     assert shown == {-1e-5: "0.000"}
     console = Console(width=200)
@@ -151,12 +152,12 @@ def test_other_labels_other_images_one_run_and_one_name_twice_are_refused():
 
 def test_counts_are_read_from_file_or_folder_and_other_files_refused(written, tmp_path):
     expected = evaluated().digest
-    assert comparison.read(written).digest == expected
-    assert comparison.read(written / Files.COUNTS).digest == expected
-    assert comparison.read(tmp_path / "nothing.npz") is None
+    assert counts_file.read(written).digest == expected
+    assert counts_file.read(written / Files.COUNTS).digest == expected
+    assert counts_file.read(tmp_path / "nothing.npz") is None
     (tmp_path / "text.npz").write_text("no counts")
     with pytest.raises(DataError, match=r"text\.npz"):
-        comparison.read(tmp_path / "text.npz")
+        counts_file.read(tmp_path / "text.npz")
     np.savez(tmp_path / "other.npz", per_image=np.zeros(3))
     with pytest.raises(DataError, match="no counts"):
-        comparison.read(tmp_path / "other.npz")
+        counts_file.read(tmp_path / "other.npz")

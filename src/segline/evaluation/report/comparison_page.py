@@ -1,7 +1,7 @@
 """Render the page that compares evaluations."""
 
 from segline.core.metrics import table
-from segline.evaluation.compare import ComparisonSummary
+from segline.evaluation.comparison_summary import ComparisonSummary
 from segline.evaluation.report import rendering
 from segline.pages import charts
 

@@ -9,7 +9,7 @@ from segline.core.metrics import table
 from segline.core.metrics.table import Axis
 from segline.core.statistics.trust import counted
 from segline.errors import shown
-from segline.evaluation.compare import AgainstFirst, ComparisonSummary, Difference
+from segline.evaluation.comparison_summary import AgainstFirst, ComparisonSummary, Difference
 from segline.evaluation.figures import signed
 from segline.evaluation.folders.document import ScoreDocument
 from segline.evaluation.summary import Ends, Summary
