@@ -103,7 +103,7 @@ def compare_rows(rows: Sequence[SampleRow], *, alike: Mapping[str, Sequence[str]
         alike: sample id -> ids of samples whose images look the same.
     """
     split_of = {row["id"]: row["split"] for row in rows}
-    # Grouped beforehand, so that no row is compared with all of its copies: a blank image may be there a thousand times.
+    # Grouped beforehand: a blank image may be there a thousand times, and each would be compared with all others.
     copies: defaultdict[str | None, list[SampleRow]] = defaultdict(list)
     ids_in_split: defaultdict[tuple[str | None, str | None], list[str]] = defaultdict(list)
     group_splits: defaultdict[str, set[str]] = defaultdict(set)
