@@ -82,7 +82,7 @@ class SuggestingGroup(TyperGroup):
         group = self.name or ""
         prefix = "segline" if group == "segline" else f"segline {group}"
         planned = _PLANNED.get(group, {})
-        meant = _MEANT.get(group, {}) | {name: f"{prefix} {name}" for name in self.commands}
+        meant = {**_MEANT.get(group, {}), **{name: f"{prefix} {name}" for name in self.commands}}
         near = difflib.get_close_matches(word.lower(), [*meant, *planned], n=1, cutoff=_CUTOFF)
         if not near:
             return ""
