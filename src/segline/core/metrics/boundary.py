@@ -60,12 +60,12 @@ def boundary_outcomes(truth: Mask, prediction: Mask, *, classes: int, ratio: flo
     )
 
 
-def boundary_counts(truth: Mask, prediction: Mask, *, classes: int, ratio: float = DILATION_RATIO) -> Counts:
+def boundary_counts(truth: Mask, prediction: Mask, *, classes: int) -> Counts:
     """`boundary_outcomes` as one array: int64 (3, C), in both, in the prediction's alone, in the truth's alone.
 
     Sums over images are sums of these.
     """
-    found = boundary_outcomes(truth, prediction, classes=classes, ratio=ratio)
+    found = boundary_outcomes(truth, prediction, classes=classes)
     return np.stack([found.true_positive, found.false_positive, found.false_negative])
 
 
