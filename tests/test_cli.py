@@ -3,11 +3,6 @@ import sys
 from importlib.metadata import version
 
 import pytest
-import typer
-from typer.testing import CliRunner
-
-from segline.cli import app
-from segline.cli.application import _SUGGESTED_COMMANDS
 
 HEAVY = {"tensorflow", "keras", "mlflow", "prefect", "great_expectations", "numpy", "pandas", "albumentations", "cv2"}
 
@@ -61,36 +56,6 @@ def test_the_version_is_shown_without_anything_heavy():
     shown, imported = answer.stdout.splitlines()
     assert shown == f"segline {version('segline')}"
     assert not set(eval(imported)) & HEAVY
-
-
-@pytest.mark.parametrize(
-    ("arguments", "meant"),
-    [
-        ("fit", "segline train"),
-        ("validate", "segline data validate"),
-        ("data get", "segline data download"),
-        ("models ls", "segline models list"),
-        ("trian", "train"),
-        ("data downlaod", "download"),
-        ("train --datset kitti", "--dataset"),
-    ],
-)
-def test_a_near_miss_is_answered_with_what_is_meant(arguments, meant):
-    answer = CliRunner().invoke(app, arguments.split(), env={"COLUMNS": "200"})
-    assert answer.exit_code == 2
-    assert meant in answer.output
-
-
-def test_what_is_meant_exists_and_no_command_is_taken_for_another():
-    group = typer.main.get_command(app)
-    for name, words in _SUGGESTED_COMMANDS.items():
-        known = (group if name == "segline" else group.commands[name]).commands
-        assert not words.keys() & known.keys()
-        for meant in words.values():
-            tool, command, *rest = meant.split()
-            if tool == "segline" and not command.startswith("--"):
-                assert not rest or rest[0] in group.commands[command].commands
-                assert command in group.commands
 
 
 def test_debug_shows_the_traceback(tmp_path):

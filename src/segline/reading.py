@@ -61,16 +61,14 @@ def refuse_device(path: Path) -> None:
         return
 
 
-def require_regular(
-    path: Path, *, expected: str = _REGULAR, remedy: str = _REMEDY, error: type[SeglineError] = DataError
-) -> None:
+def require_regular(path: Path, *, error: type[SeglineError] = DataError) -> None:
     """Refuse everything but a regular file, for libraries that open `path` themselves.
 
     Raises:
         DataError, or the class `error`: `path` is not a regular file.
         OSError: there is no file, or the folder may not be read.
     """
-    _refuse_irregular(path, path.stat(), expected=expected, remedy=remedy, error=error)
+    _refuse_irregular(path, path.stat(), expected=_REGULAR, remedy=_REMEDY, error=error)
 
 
 def open_file(

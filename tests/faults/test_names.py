@@ -331,7 +331,7 @@ def test_a_name_is_text_on_the_pages_of_scores(scored):
     network, split, evaluation = scored
     found = summarise(evaluation, resamples=20, confidence=0.9, baseline=0.1)
     model = "m\u202e<script>" + "x" * 10_000
-    pictures = image_slider.make_exhibits(network, split, evaluation, worst=5, median=4)
+    pictures = image_slider.make_exhibits(network, split, evaluation)
     page = evaluation_page.page(evaluation, found, labels=network.labels, model=model, pictures=pictures)
     both = summarise_comparison(compare.compare([(model, evaluation), ("b", evaluation)], resamples=20, confidence=0.9))
     assert all(shown(name) in Page(page).text for name in (*IDS, model))

@@ -1,5 +1,6 @@
 """The application of the command line, and code that its commands share."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -46,19 +47,48 @@ _SUGGESTED_COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "models": {"ls": "segline models list", "show": "segline models list"},
 }
-"""Command group -> words that are not commands -> the command to suggest. Typer itself handles misspelt commands."""
+"""By group: words that are not commands, and the command that is meant."""
+
+_PLANNED_OF_MODELS: Mapping[str, str] = {
+    name: f"segline models {name}" for name in ("history", "lineage", "promote", "replay", "reproduce", "rollback")
+}
+_PLANNED: Mapping[str, Mapping[str, str]] = {
+    "segline": {
+        **{
+            name: f"segline {name}"
+            for name in ("classify", "explain", "export", "learning-curve", "review", "serve", "weights")
+        },
+        **_PLANNED_OF_MODELS,
+    },
+    "models": _PLANNED_OF_MODELS,
+}
+"""By group: words that name a command which does not exist yet, and that command."""
+
+_CUTOFF = 0.75  # of difflib's similarity: finds "train" for "tran" (0.89), but not "plan" for "explian" (0.73)
 
 
 class SuggestingGroup(TyperGroup):
-    """Group of commands that suggests a command for a word such as `fit`."""
+    """Group of commands that answers an unknown word with the command that is probably meant."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that `args` name, or fail and suggest one."""
         word = args[0]
-        suggested = _SUGGESTED_COMMANDS.get(self.name or "", {}).get(word)
-        if suggested and word not in self.commands:
-            ctx.fail(f"No such command '{word}'. Did you mean '{suggested}'?")
+        if word not in self.commands and word[:1].isalpha():
+            ctx.fail(f"No such command '{word}'.{self._suggest(word)}")
         return super().resolve_command(ctx, args)
+
+    def _suggest(self, word: str) -> str:
+        """Return a sentence on the command that `word` stands for, with a space before it; "" if none is near."""
+        group = self.name or ""
+        prefix = "segline" if group == "segline" else f"segline {group}"
+        planned = _PLANNED.get(group, {})
+        meant = {**_SUGGESTED_COMMANDS.get(group, {}), **{name: f"{prefix} {name}" for name in self.commands}}
+        near = difflib.get_close_matches(word.lower(), [*meant, *planned], n=1, cutoff=_CUTOFF)
+        if not near:
+            return ""
+        if near[0] in planned:
+            return f" '{planned[near[0]]}' is not available yet."
+        return f" Did you mean '{meant[near[0]]}'?"
 
 
 app = typer.Typer(
@@ -92,7 +122,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _take_options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool, typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a reported problem.")] = False,
 ) -> None:

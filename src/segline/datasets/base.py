@@ -23,7 +23,8 @@ class Archive:
 
     Args:
         name: the official file name, the same in every mirror.
-        url: the publisher's address; None if a login is needed.
+        url: the publisher's address; None if there is no public one. It is then fetched with `Dataset.login`, or
+            comes from a mirror alone.
         folders: folders that must exist after extraction.
         size: exact size in bytes, if it is known.
         about: approximate size in bytes, if the exact one is not known; used to check the free disk space.
@@ -42,6 +43,21 @@ class Archive:
     extracted: int | None = None
     md5: str | None = None
     volatile: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """A publisher's website that sends archives after a login.
+
+    Args:
+        kind: how archives are fetched there, a row of ``LOGINS`` in ``segline/data/download/download.py``.
+        site: the website's address, with a slash at its end.
+        credentials: the environment variables that hold the user name and the password.
+    """
+
+    kind: str
+    site: str
+    credentials: tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +155,7 @@ class Dataset:
         extra_scores: additional groups of rows of `segline.core.metrics.table` to report.
         mirrored: whether a left-right flip of an image gives a plausible image.
         colours: colour -> raw id, for masks that are coloured pictures; None if masks hold ids.
-        credentials: environment variables that the publisher's login needs.
+        login: the publisher's login for archives without a public address; None if there is none.
         task: name of the task that `label_map` and `protocol` belong to.
         split: name of the split that `pairs` gives.
         tasks: the other tasks, by name.
@@ -162,7 +178,7 @@ class Dataset:
     extra_scores: tuple[str, ...] = ()
     mirrored: bool = True
     colours: Colours | None = None
-    credentials: tuple[str, ...] = ()
+    login: Login | None = None
     task: str = "semantics"
     split: str = "official"
     tasks: Mapping[str, Task] = field(default_factory=dict)

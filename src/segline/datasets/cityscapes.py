@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from segline.datasets.base import Archive, Dataset, FileNames, Member, Pair, Split, match
+from segline.datasets.base import Archive, Dataset, FileNames, Login, Member, Pair, Split, match
 from segline.datasets.street_labels import LABEL_MAP
 
 _NUMBERS_IN_NAME = 2  # sequence and frame
@@ -78,7 +78,11 @@ DATASET = Dataset(
     protocol="cityscapes-pixel/1",
     pairs=_pairs,
     group_of=city_of,
-    credentials=("CITYSCAPES_USERNAME", "CITYSCAPES_PASSWORD"),
+    login=Login(
+        kind="package-list",
+        site="https://www.cityscapes-dataset.com/",
+        credentials=("CITYSCAPES_USERNAME", "CITYSCAPES_PASSWORD"),
+    ),
     names=FileNames(
         image=re.compile(r"[a-z][a-z-]+_\d{6}_\d{6}"),
         endings=("gtFine", "gtCoarse", "leftImg8bit"),

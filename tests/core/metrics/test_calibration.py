@@ -16,7 +16,7 @@ from segline.core.metrics.calibration import (
     compute_abstention,
     count,
     count_nothing,
-    summarise,
+    summarise_calibration,
 )
 from segline.core.metrics.confusion import confusion, mean_iou, pixel_accuracy
 from segline.core.metrics.temperature import softmax
@@ -46,7 +46,7 @@ def assert_same(found, expected):
 
 
 def test_the_calibration_error_of_constructed_probabilities_is_the_known_one():
-    sure = summarise(confident(0.9, right=0.6), temperature=1).overall
+    sure = summarise_calibration(confident(0.9, right=0.6), temperature=1).overall
     assert sure.ece == pytest.approx(0.3, abs=1e-6)
     assert sure.mce == pytest.approx(0.3, abs=1e-6)
     assert sure.pixels == (0,) * 13 + (1000, 0)  # (13/15, 14/15] holds 0.9
@@ -55,16 +55,16 @@ def test_the_calibration_error_of_constructed_probabilities_is_the_known_one():
     assert sure.accuracy[12] is None
     # 1000 pixels off by 0.3 and 3000 right as often as they say
     both = confident(0.9, right=0.6) + confident(0.5, right=0.5, pixels=3000)
-    assert summarise(both, temperature=1).overall.ece == pytest.approx(0.3 / 4, abs=1e-6)
-    assert summarise(both, temperature=1).overall.mce == pytest.approx(0.3, abs=1e-6)
+    assert summarise_calibration(both, temperature=1).overall.ece == pytest.approx(0.3 / 4, abs=1e-6)
+    assert summarise_calibration(both, temperature=1).overall.mce == pytest.approx(0.3, abs=1e-6)
 
 
 def test_log_loss_and_brier_score_are_the_known_ones():
-    found = summarise(confident(0.8, right=0.75), temperature=1)
+    found = summarise_calibration(confident(0.8, right=0.75), temperature=1)
     assert found.log_loss == pytest.approx(-0.75 * np.log(0.8) - 0.25 * np.log(0.1), abs=1e-6)
     right, wrong = 0.2**2 + 2 * 0.1**2, 0.8**2 + 0.9**2 + 0.1**2
     assert found.brier == pytest.approx(0.75 * right + 0.25 * wrong, abs=1e-6)
-    certain = summarise(confident(1.0, right=1.0), temperature=1)
+    certain = summarise_calibration(confident(1.0, right=1.0), temperature=1)
     assert (certain.log_loss, certain.brier, certain.overall.ece) == (0, 0, 0)
 
 
@@ -76,7 +76,7 @@ def test_errors_of_opposite_sign_in_one_bin_cancel_as_the_definition_has_it_but_
         log_loss=under.log_loss,
         brier=under.brier,
     )
-    found = summarise(over + swapped, temperature=1)
+    found = summarise_calibration(over + swapped, temperature=1)
     assert found.overall.ece == pytest.approx(0, abs=1e-6)
     assert [each.ece for each in found.per_class] == [pytest.approx(0.1, abs=1e-6), pytest.approx(0.1, abs=1e-6), None]
 
@@ -85,13 +85,13 @@ def test_a_bin_holds_its_upper_edge():
     quarter = confident(0.2, right=0.0, classes=6)  # 0.2 is 3/15; float32 has it a little above
     exact = count(np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8), np.float32([[[0.25, 0.75]]]))
     assert np.flatnonzero(exact.confusions.sum(axis=(1, 2))).tolist() == [14]  # (14/60, 15/60]
-    assert sum(summarise(quarter, temperature=1).overall.pixels[2:4]) == 1000
+    assert sum(summarise_calibration(quarter, temperature=1).overall.pixels[2:4]) == 1000
 
 
 @settings(deadline=None, max_examples=50)
 @given(truths, many_logits)
 def test_the_error_is_that_of_its_definition(truth, logits):
-    found = summarise(counted(truth, logits), temperature=1).overall
+    found = summarise_calibration(counted(truth, logits), temperature=1).overall
     probabilities, labelled = softmax(logits), truth != VOID
     confidence = probabilities.max(axis=-1)[labelled].astype(np.float64)
     right = (logits.argmax(axis=-1) == truth)[labelled]
@@ -169,7 +169,7 @@ def test_who_answers_only_when_sure_is_right_more_often_and_a_lost_class_is_told
 
 def test_without_a_labelled_pixel_nothing_is_said():
     empty = counted(np.full(SHAPE, VOID, np.uint8), np.zeros((*SHAPE, CLASSES), np.float32))
-    found = summarise(empty, temperature=1)
+    found = summarise_calibration(empty, temperature=1)
     assert (found.overall.ece, found.overall.mce, found.log_loss, found.brier) == (None,) * 4
     assert compute_abstention(empty).answered == ()
 
@@ -184,8 +184,8 @@ def calibration(before, after):
         names=("a", "b", "c"),
         images=1,
         labelled_pixels=before.pixels,
-        before=summarise(before, temperature=1.0),
-        after=summarise(after, temperature=1.6) if after else None,
+        before=summarise_calibration(before, temperature=1.0),
+        after=summarise_calibration(after, temperature=1.6) if after else None,
         fitted_on="validation" if after else None,
         abstention=compute_abstention(before),
     )
@@ -207,8 +207,8 @@ def test_a_report_gets_plain_values_and_what_must_be_said():
 
 def test_it_is_said_which_errors_a_temperature_made_worse():
     good, bad = confident(0.65, right=0.6), confident(0.9, right=0.6)
-    losses = [summarise(counts, temperature=1).log_loss for counts in (good, bad)]
-    briers = [summarise(counts, temperature=1).brier for counts in (good, bad)]
+    losses = [summarise_calibration(counts, temperature=1).log_loss for counts in (good, bad)]
+    briers = [summarise_calibration(counts, temperature=1).brier for counts in (good, bad)]
     assert calibration(good, bad).statement == (
         "Softmax outputs are not probabilities. On test their calibration error (ECE) is 0.050, and 0.300 with the "
         "temperature 1.60 that was fitted on validation. On test the temperature made some errors worse: "
@@ -216,12 +216,15 @@ def test_it_is_said_which_errors_a_temperature_made_worse():
         f"log loss {losses[0]:.3f} to {losses[1]:.3f}, Brier score {briers[0]:.3f} to {briers[1]:.3f}."
     )
     mixed = replace(
-        calibration(good, good), after=replace(summarise(bad, temperature=1.6), log_loss=0.5, brier=briers[0])
+        calibration(good, good),
+        after=replace(summarise_calibration(bad, temperature=1.6), log_loss=0.5, brier=briers[0]),
     )
     assert mixed.statement.endswith(
         f"the temperature made some errors worse: ECE 0.050 to 0.300; better: log loss {losses[0]:.3f} to 0.500."
     )
-    unseen = replace(calibration(good, good), after=replace(summarise(good, temperature=1.6), brier=briers[0] + 1e-9))
+    unseen = replace(
+        calibration(good, good), after=replace(summarise_calibration(good, temperature=1.6), brier=briers[0] + 1e-9)
+    )
     assert "worse" not in unseen.statement
 
 

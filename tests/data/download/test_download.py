@@ -369,12 +369,24 @@ def test_pins_that_came_by_git_are_compared_with_what_is_here(tmp_path: Path) ->
 
 def test_a_login_without_credentials_names_the_variables(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cityscapes = datasets.load("cityscapes")
-    for name in cityscapes.credentials:
+    for name in cityscapes.login.credentials:
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(ConfigError, match=r"CITYSCAPES_USERNAME and CITYSCAPES_PASSWORD.*\n.*mirror folder"):
         download(cityscapes, source="official", root=folder, folder=folder)
     with pytest.raises(ConfigError, match="CITYSCAPES_PASSWORD"):
         check_source("official", datasets=["kitti", "cityscapes"], root=folder)
+
+
+def test_a_dataset_without_a_public_address_is_not_looked_for_elsewhere(
+    tiny: Dataset, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "load", lambda name: tiny)
+    expected = r"tiny: tiny\.zip: no public address.*\n.*into a mirror folder and name it as `source`"
+    with pytest.raises(SourceError, match=expected):
+        download(tiny, source="official", root=folder, folder=folder)
+    with pytest.raises(SourceError, match=expected):
+        check_source("official", datasets=["tiny"], root=folder)
+    assert not folder.exists()
 
 
 def test_the_sample_goes_through_the_mirror_code(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def test_the_memory_of_a_batch_is_what_it_takes_and_not_the_single_images(measur
 
 def test_its_json_has_what_follows_from_the_figures_too(measured):
     found, _ = measured
-    content = json.loads(json.dumps(measure.summarise(found), allow_nan=False))
+    content = json.loads(json.dumps(measure.summarise_cost(found), allow_nan=False))
     assert content["frames_per_second"] == found.frames_per_second
     assert content["load"]["disturbed"] == found.load.disturbed
     assert content["load"]["cores"] == found.load.cores

@@ -35,7 +35,7 @@ def test_the_worst_and_the_middle_images_are_shown_and_none_twice():
 
 def test_the_layers_are_truth_answer_and_errors_in_both_sets_of_colours():
     network, split, evaluation = bundle(), Split(), evaluated()
-    shown = image_slider.make_exhibits(network, split, evaluation, worst=1, median=0)[0]
+    shown = image_slider.make_exhibits(network, split, evaluation)[0]
     label = split.label(evaluation.ids.index(shown.id))
     assert (shown.height, shown.width) == label.shape  # small enough to be shown as it is
     for name, colours in (("official", [item.colour for item in LABELS.classes]), ("safe", safe_colours(4))):

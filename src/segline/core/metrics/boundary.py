@@ -61,12 +61,12 @@ def boundary_outcomes(truth: Mask, prediction: Mask, *, classes: int, ratio: flo
     )
 
 
-def boundary_counts(truth: Mask, prediction: Mask, *, classes: int, ratio: float = DILATION_RATIO) -> Counts:
+def boundary_counts(truth: Mask, prediction: Mask, *, classes: int) -> Counts:
     """Count as `boundary_outcomes` does; return int64 (3, C): true positives, false positives, false negatives.
 
     The counts of several images are added.
     """
-    found = boundary_outcomes(truth, prediction, classes=classes, ratio=ratio)
+    found = boundary_outcomes(truth, prediction, classes=classes)
     return np.stack([found.true_positive, found.false_positive, found.false_negative])
 
 

@@ -242,7 +242,7 @@ def count(truth: Mask, answer: Mask, probabilities: Probabilities) -> Confidence
     )
 
 
-def summarise(counts: Confidences, *, temperature: float) -> Scored:
+def summarise_calibration(counts: Confidences, *, temperature: float) -> Scored:
     """Compute calibration from `counts`, which were counted at `temperature`."""
     right = np.diagonal(counts.confusions, axis1=1, axis2=2)  # (FINE, C), by answered class
     claimed = counts.confusions.sum(axis=1)[:, :-1]

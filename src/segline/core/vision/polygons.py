@@ -20,6 +20,8 @@ Points = npt.NDArray[np.float64]
 Area = npt.NDArray[np.bool_]
 """(H, W), true inside the area."""
 
+_TOLERANCE = 1.0  # pixels beyond the image that are not counted as cut off
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
@@ -63,10 +65,10 @@ def draw(shapes: Sequence[Shape], *, height: int, width: int, background: int) -
     return mask
 
 
-def leaves(shape: Shape, *, height: int, width: int, tolerance: float = 1.0) -> bool:
-    """Return whether an outline reaches more than `tolerance` pixels beyond the image, where it is cut off."""
+def leaves(shape: Shape, *, height: int, width: int) -> bool:
+    """Return whether an outline reaches more than a pixel beyond the image, where it is cut off."""
     return any(
-        bool((outline < -tolerance).any() or (outline > np.array([width, height]) + tolerance).any())
+        bool((outline < -_TOLERANCE).any() or (outline > np.array([width, height]) + _TOLERANCE).any())
         for outline in shape.outlines
     )
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from segline import datasets as definitions
-from segline.data.download import cityscapes_login, pins, transfer
+from segline.data.download import package_login, pins, transfer
 from segline.data.download.address import get_size, open_address
 from segline.data.download.sources import find_archives
 from segline.data.download.transfer import Digests
@@ -36,6 +36,9 @@ from segline.reading import read_text
 from segline.storage import atomic_file, reporting_storage, require_room, size_text
 
 RECORD = Files.SOURCE
+
+LOGINS: Mapping[str, Callable[..., Digests]] = {"package-list": package_login.fetch}
+"""`Login.kind` -> the function that fetches an archive, with the arguments of `package_login.fetch`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +118,8 @@ def check_source(
         return
     for name in datasets:
         dataset = definitions.load(name)
-        if source == "official" and any(archive.url is None for archive in dataset.archives):
-            cityscapes_login.read_credentials(dataset)
+        if source == "official" and dataset.login and any(archive.url is None for archive in dataset.archives):
+            package_login.read_credentials(dataset.login)
         folder = root if archives is None else archives(name)  # nothing is written there
         with find_archives(dataset, source=source, root=root, folder=folder) as items:
             if archives is not None:
@@ -233,7 +236,8 @@ def _fetch(
     with reporting_storage(path), _clearing_a_full_disk(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if item.address is None:
-            fetch = partial(cityscapes_login.fetch, dataset, path)
+            assert dataset.login, "find_archives refuses an archive without an address and a login"
+            fetch = partial(LOGINS[dataset.login.kind], dataset.login, path)
         else:
             opener = partial(open_address, item.address, shown=item.shown, authorization=item.authorization)
             fetch = partial(transfer.copy, opener, path, shown=item.shown, held=item.is_held)

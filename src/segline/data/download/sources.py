@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from segline.data.download import cityscapes_login, pins, source_login, transfer
+from segline.data.download import pins, source_login, transfer
 from segline.data.download.wanted import SUMS, WantedArchive
-from segline.datasets.base import Dataset
+from segline.datasets.base import Archive, Dataset
 from segline.errors import SourceError
 from segline.masking import masked
 from segline.progress import Report, silent
@@ -32,7 +32,7 @@ def find_archives(
         folder: folder in which the archives will be installed.
 
     Raises:
-        SourceError: a mirror or its list of digests is missing or unreadable.
+        SourceError: a mirror or its list of digests is missing or unreadable, or an archive has no public address.
         ConfigError: the pins cannot be read, or the environment variables with the mirror's login are wrong.
     """
     if source == "official":
@@ -47,13 +47,24 @@ def find_archives(
 
 
 def _list_published(dataset: Dataset, known: dict[str, str], folder: Path) -> list[WantedArchive]:
-    addresses = [archive.url or f"{cityscapes_login.ADDRESS}{archive.name}" for archive in dataset.archives]
+    addresses = [archive.url or _address_behind_login(dataset, archive) for archive in dataset.archives]
     return [
         WantedArchive(
             archive=archive, folder=folder, address=archive.url, shown=address, sha256=None, pin=known.get(address)
         )
         for archive, address in zip(dataset.archives, addresses, strict=True)
     ]
+
+
+def _address_behind_login(dataset: Dataset, archive: Archive) -> str:
+    if dataset.login is None:
+        raise SourceError(
+            f"{dataset.name}: {archive.name}",
+            found="no public address",
+            expected="an archive that its publisher sends to everyone",
+            remedy=f"put the archive, with a {SUMS}, into a mirror folder and name it as `source` in params.yaml",
+        )
+    return dataset.login.site + archive.name
 
 
 @contextmanager

@@ -35,7 +35,7 @@ from segline.data.validate.manifest_rules import JudgedRow, Rule, compare_rows, 
 from segline.data.validate.verdict import (
     SEVERITIES,
     Check,
-    Verdict,
+    DataVerdict,
     count_findings,
     list_findings,
     reach_verdict,
@@ -105,7 +105,7 @@ def judge(
     raw: Path,
     docs: Path,
     quarantine_share: float,
-) -> tuple[Verdict, Fingerprint]:
+) -> tuple[DataVerdict, Fingerprint]:
     """Judge a manifest and write the pages and ``validation.json`` into `docs`.
 
     Args:
@@ -143,7 +143,7 @@ def judge(
     return verdict, figures
 
 
-def _drop_quarantined(table: pa.Table, verdict: Verdict) -> pa.Table:
+def _drop_quarantined(table: pa.Table, verdict: DataVerdict) -> pa.Table:
     return table.filter(pc.invert(pc.is_in(table["id"], pa.array(verdict.quarantined, pa.string()))))
 
 
@@ -277,7 +277,7 @@ def _make_unique(ids: Sequence[str]) -> list[str]:
     return [given[name] for name in ids]
 
 
-def _make_error(dataset: Dataset, verdict: Verdict, *, raw: Path, docs: Path) -> ValidationError:
+def _make_error(dataset: Dataset, verdict: DataVerdict, *, raw: Path, docs: Path) -> ValidationError:
     listing = "".join(f"\n  - {line}" for line in list_findings(verdict, "stop", "quarantine"))
     return ValidationError(
         raw,

@@ -103,20 +103,24 @@ def compare_rows(rows: Sequence[SampleRow], *, alike: Mapping[str, Sequence[str]
         alike: sample id -> ids of samples whose images look the same.
     """
     split_of = {row["id"]: row["split"] for row in rows}
+    # Grouped beforehand: a blank image may be there a thousand times, and each would be compared with all others.
     copies: defaultdict[str | None, list[SampleRow]] = defaultdict(list)
+    ids_in_split: defaultdict[tuple[str | None, str | None], list[str]] = defaultdict(list)
     group_splits: defaultdict[str, set[str]] = defaultdict(set)
     for row in rows:
         copies[row["image_sha256"]].append(row)
+        ids_in_split[row["image_sha256"], row["split"]].append(row["id"])
         group_splits[row["group"]].add(str(row["split"]))
     shared_by = {digest: {str(copy["split"]) for copy in same} for digest, same in copies.items() if digest}
     judged: list[JudgedRow] = []
     for row in rows:
         own, shared = row["id"], shared_by.get(row["image_sha256"] or "", set())
         same = copies[row["image_sha256"]] if shared else []
+        same_in_split = ids_in_split[row["image_sha256"], row["split"]] if shared else []
         # Keep the copy in test rather than validation rather than train, so that scored splits lose no samples.
         leaks = bool(shared) and row["split"] != max(shared, key=_rank_split)
         # Name each pair once, in the row of the smaller id.
-        twins = _name_some(copy["id"] for copy in same if copy["split"] == row["split"] and copy["id"] != own)
+        twins = _name_some(name for name in same_in_split if name != own)
         like = [f"{name} (the same bytes)" for name in twins if name > own]
         like += [f"{name} ({split_of[name]})" for name in alike.get(own, ()) if name > own]
         judged.append(

@@ -44,7 +44,7 @@ class Check:
     duplicates: bool = False
 
 
-class Summary(TypedDict):
+class DataSummary(TypedDict):
     """Statistics of the usable samples; the first keys of ``validation.json``."""
 
     dataset: str
@@ -57,14 +57,14 @@ class Summary(TypedDict):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class DataVerdict:
     """The outcome of all checks.
 
     Args:
         quarantined: ids of the samples that are left out.
     """
 
-    summary: Summary
+    summary: DataSummary
     checks: tuple[Check, ...]
     quarantined: tuple[str, ...]
 
@@ -108,7 +108,7 @@ class Verdict:
 
 def reach_verdict(
     dataset: Dataset, rows: Sequence[SampleRow], checks: Sequence[Check], *, quarantine_share: float
-) -> Verdict:
+) -> DataVerdict:
     """Combine the checks of single samples with checks of the whole dataset.
 
     Args:
@@ -131,14 +131,14 @@ def reach_verdict(
     ]
     whole.append(_check_whole("quarantine_small", "stop", _find_excess(dataset, len(rows), len(bad), quarantine_share)))
     whole.append(_check_whole("classes_in_every_split", "warn", mask_checks.find_missing_classes(kept, dataset)))
-    return Verdict(
+    return DataVerdict(
         summary=_summarise(dataset, kept, samples=len(rows)),
         checks=(*whole, *checks),
         quarantined=tuple(sorted(bad)),
     )
 
 
-def list_findings(verdict: Verdict, *severities: Severity) -> list[str]:
+def list_findings(verdict: DataVerdict, *severities: Severity) -> list[str]:
     """List the first findings of each check, most severe first, and the number of further findings."""
     lines = []
     for severity in severities:
@@ -152,13 +152,13 @@ def list_findings(verdict: Verdict, *severities: Severity) -> list[str]:
     return lines + [f"({check.name} also fails; {check.explained} explains its findings)" for check in explained]
 
 
-def count_findings(verdict: Verdict) -> str:
+def count_findings(verdict: DataVerdict) -> str:
     """Count the findings in words: ``1 blocking, 2 left out, 3 notes``."""
     stop, warn = (len(verdict.findings(severity)) for severity in ("stop", "warn"))
     return f"{stop} blocking, {len(verdict.quarantined)} left out, {warn} note{'' if warn == 1 else 's'}"
 
 
-def report_success(verdict: Verdict, *, pictures: object, page: object) -> list[str]:
+def report_success(verdict: DataVerdict, *, pictures: object, page: object) -> list[str]:
     """Write the terminal lines for a dataset that passes.
 
     Args:
@@ -198,7 +198,7 @@ def _find_excess(dataset: Dataset, samples: int, bad: int, share: float) -> list
     ]
 
 
-def _summarise(dataset: Dataset, rows: Sequence[SampleRow], *, samples: int) -> Summary:
+def _summarise(dataset: Dataset, rows: Sequence[SampleRow], *, samples: int) -> DataSummary:
     splits = Counter(row["split"] for row in rows)
     counted = [row["pixels"] for row in rows if row["pixels"] is not None]
     pixels = [sum(row[place] for row in counted) for place in range(len(dataset.label_map))]

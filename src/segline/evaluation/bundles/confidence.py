@@ -101,8 +101,8 @@ class Judge:
             names=self._bundle.labels.names,
             images=len(self._split),
             labelled_pixels=before.pixels,
-            before=calibration.summarise(before, temperature=1.0),
-            after=None if fitted is None else calibration.summarise(after, temperature=fitted.temperature),
+            before=calibration.summarise_calibration(before, temperature=1.0),
+            after=None if fitted is None else calibration.summarise_calibration(after, temperature=fitted.temperature),
             fitted_on=fitted.split if fitted else None,
             abstention=calibration.compute_abstention(before if fitted is None else after),
         )

@@ -207,7 +207,7 @@ def _count_layer(layer: Any, arguments: tuple[Any, ...], given: Any) -> int:
     return math.prod(made) * kernel * (taken[-1] // int(layer.groups))
 
 
-def summarise(cost: Cost) -> dict[str, Any]:
+def summarise_cost(cost: Cost) -> dict[str, Any]:
     """Convert `cost` to plain values for JSON."""
     content = asdict(cost) | {"frames_per_second": cost.frames_per_second, "real_time": cost.real_time}
     content["load"]["disturbed"] = cost.load.disturbed

@@ -42,7 +42,7 @@ def page(
         summary: the summary of `evaluation`.
         model: name of the network, or of the label maps, for a person.
         pictures: images to show; without any, the worst images are listed by name.
-        cost: from `cost.measure.summarise`.
+        cost: from `cost.measure.summarise_cost`.
         calibration: from `core.metrics.calibration.Calibration.as_json`.
         origin: further rows about what was scored, by their titles.
         warnings: what a reader of the scores should know, besides the summary's caveat.

@@ -23,6 +23,7 @@ from segline.inference.bundle import Bundle
 from segline.inference.overlay import present
 from segline.inference.predict import predict_scaled
 
+_WORST, _MEDIAN = 5, 3  # images shown of each kind
 _MAX_WIDTH, _MAX_HEIGHT = 720, 480  # pixels
 _STRIPE_IDS = (VOID - 1, VOID)  # palette entries of void's two greys; no class has such an id
 _STRIPE_WIDTH = 4  # pixels
@@ -70,13 +71,11 @@ def choose_images(evaluation: Evaluation, *, worst: int, median: int) -> list[tu
     return [(kind, place + 1, order[place]) for kind, place in named]
 
 
-def make_exhibits(
-    bundle: Bundle, split: ScoredSplit, evaluation: Evaluation, *, worst: int = 5, median: int = 3
-) -> list[Exhibit]:
+def make_exhibits(bundle: Bundle, split: ScoredSplit, evaluation: Evaluation) -> list[Exhibit]:
     """Predict the worst and the median images again, and encode their layers."""
     return [
         _make_exhibit(bundle, split, evaluation, kind=kind, place=place, index=index)
-        for kind, place, index in choose_images(evaluation, worst=worst, median=median)
+        for kind, place, index in choose_images(evaluation, worst=_WORST, median=_MEDIAN)
     ]
 
 

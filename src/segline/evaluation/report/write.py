@@ -45,7 +45,7 @@ def write(
     Raises:
         StorageError: no space or no permission to write.
     """
-    measured = measure.summarise(_measure_cost(bundle, split, file=file, threads=threads, seconds=cost_seconds))
+    measured = measure.summarise_cost(_measure_cost(bundle, split, file=file, threads=threads, seconds=cost_seconds))
     page = evaluation_page.page(
         evaluation,
         summary,

@@ -10,6 +10,7 @@ import time
 import urllib.parse
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -17,8 +18,8 @@ import pytest
 import tenacity
 
 from segline import datasets
-from segline.data.download import address, cityscapes_login, transfer
-from segline.data.download.download import RECORD, SUMS, download
+from segline.data.download import address, transfer
+from segline.data.download.download import LOGINS, RECORD, SUMS, download
 from segline.errors import ChecksumError, ConfigError, SourceError
 
 FINE = "gtFine_trainvaltest.zip"
@@ -42,6 +43,10 @@ class Site(http.server.ThreadingHTTPServer):
         self.ranges: dict[str, list[str | None]] = {name: [] for name in names}
         self.fault: Callable[[Page, str, int], bool | None] = lambda page, name, number: False
         self.logins = 0
+        real = datasets.load("cityscapes")
+        assert real.login
+        login = replace(real.login, site=f"http://127.0.0.1:{self.server_port}/")
+        self.dataset = replace(real, login=login)
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -109,7 +114,6 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
     for name in ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(cityscapes_login, "ADDRESS", f"http://127.0.0.1:{running.server_port}/")
     monkeypatch.setattr(transfer, "WAIT", tenacity.wait_none())
     monkeypatch.setattr(address, "TIMEOUT", httpx.Timeout(2.0, read=0.3))
     monkeypatch.setenv("CITYSCAPES_USERNAME", "me")
@@ -119,10 +123,10 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     running.server_close()
 
 
-def _bring(root: Path) -> list[str]:
+def _bring(site: Site, root: Path) -> list[str]:
     lines: list[str] = []
     folder = root / "archives" / "cityscapes"
-    download(datasets.load("cityscapes"), source="official", root=root, folder=folder, report=lines.append)
+    download(site.dataset, source="official", root=root, folder=folder, report=lines.append)
     return lines
 
 
@@ -135,23 +139,23 @@ def _parts(root: Path) -> list[Path]:
 
 
 def test_both_archives_come_and_are_pinned(site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    lines = _bring(tmp_path)
+    lines = _bring(site, tmp_path)
     assert _brought(tmp_path) == site.archives
     assert sorted(path.name for path in (tmp_path / "archives" / "cityscapes").iterdir())[:2] == [SUMS, RECORD]
     pins = (tmp_path / "pins.yaml").read_text()
     for name, content in site.archives.items():
-        assert f"{cityscapes_login.ADDRESS}{name}: sha256:{hashlib.sha256(content).hexdigest()}" in pins
+        assert f"{site.dataset.login.site}{name}: sha256:{hashlib.sha256(content).hexdigest()}" in pins
     assert "non-commercial" in lines[0]
     assert capfd.readouterr() == ("", "")
     before = site.logins
-    _bring(tmp_path)
+    _bring(site, tmp_path)
     assert site.logins == before
 
 
 def test_a_refused_password_is_told(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CITYSCAPES_PASSWORD", "wrong")
     with pytest.raises(ConfigError, match=r"was refused.*\n  remedy: correct CITYSCAPES_USERNAME and"):
-        _bring(tmp_path)
+        _bring(site, tmp_path)
     assert not (tmp_path / "archives" / "cityscapes").exists()
     assert "wrong" not in "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
 
@@ -208,7 +212,7 @@ def test_a_fault_of_the_site_is_endured(site: Site, tmp_path: Path, name: str) -
         return answers[number - 1](page, archive) and None if archive == FINE and number <= len(answers) else False
 
     site.fault = fault
-    lines = _bring(tmp_path)
+    lines = _bring(site, tmp_path)
     assert _brought(tmp_path) == site.archives
     assert said in "\n".join(lines)
     assert site.ranges[FINE] == ranges
@@ -217,7 +221,7 @@ def test_a_fault_of_the_site_is_endured(site: Site, tmp_path: Path, name: str) -
 
 def test_many_cuts_that_get_on_are_endured(site: Site, tmp_path: Path) -> None:
     site.fault = lambda page, name, number: page.rightly(name, upto=70_000) if name == FINE else False
-    _bring(tmp_path)
+    _bring(site, tmp_path)
     assert _brought(tmp_path) == site.archives
     assert len(site.ranges[FINE]) >= 5
 
@@ -230,11 +234,11 @@ def test_a_site_that_stays_down_is_told_and_a_later_run_goes_on(site: Site, tmp_
 
     site.fault = fault
     with pytest.raises(SourceError, match="could not be read in 4 attempts: HTTP 500"):
-        _bring(tmp_path)
+        _bring(site, tmp_path)
     assert not (tmp_path / "archives" / "cityscapes").exists()
     assert FINE in {path.name for path in _parts(tmp_path)}
     site.fault, site.ranges[FINE] = (lambda page, name, number: False), []
-    _bring(tmp_path)
+    _bring(site, tmp_path)
     assert site.ranges[FINE] == ["bytes=200000-"]
     assert _brought(tmp_path) == site.archives
 
@@ -242,11 +246,11 @@ def test_a_site_that_stays_down_is_told_and_a_later_run_goes_on(site: Site, tmp_
 def test_an_archive_that_is_complete_but_for_its_name_is_not_sent_again(site: Site, tmp_path: Path) -> None:
     site.fault = lambda page, name, number: page.rightly(name, upto=9) if number == 1 else page.send_error(403)
     with pytest.raises(SourceError, match="HTTP 403"):
-        _bring(tmp_path)
+        _bring(site, tmp_path)
     part = next(path for path in _parts(tmp_path) if path.name == FINE)
     part.write_bytes(site.archives[FINE])
     site.fault, site.ranges[FINE] = (lambda page, name, number: False), []
-    _bring(tmp_path)
+    _bring(site, tmp_path)
     assert site.ranges[FINE] == [f"bytes={len(site.archives[FINE])}-"]
     assert _brought(tmp_path) == site.archives
 
@@ -254,7 +258,7 @@ def test_an_archive_that_is_complete_but_for_its_name_is_not_sent_again(site: Si
 def test_other_bytes_than_the_sites_digest_are_told_with_both(site: Site, tmp_path: Path) -> None:
     site.fault = lambda page, name, number: page.answer(b"other bytes") if name == FINE else False
     with pytest.raises(ChecksumError) as caught:
-        _bring(tmp_path)
+        _bring(site, tmp_path)
     assert hashlib.md5(b"other bytes").hexdigest() in caught.value.found
     assert hashlib.md5(site.archives[FINE]).hexdigest() in caught.value.expected
     assert FINE not in {path.name for path in _parts(tmp_path)}
@@ -263,16 +267,20 @@ def test_other_bytes_than_the_sites_digest_are_told_with_both(site: Site, tmp_pa
 def test_an_account_without_the_licence_is_told(site: Site, tmp_path: Path) -> None:
     site.fault = lambda page, name, number: page.answer(b"", {"Location": "/login"}, 302)
     with pytest.raises(SourceError, match="HTTP 302 instead of the file: is this account's licence accepted"):
-        _bring(tmp_path)
+        _bring(site, tmp_path)
 
 
 def test_a_package_that_is_gone_is_told(site: Site, tmp_path: Path) -> None:
     del site.archives[FINE]
     with pytest.raises(SourceError, match=r"no package gtFine.* in the list of this account.*\n.*mirror folder"):
-        _bring(tmp_path)
+        _bring(site, tmp_path)
 
 
 def test_a_login_page_in_place_of_the_list_is_told(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json, "dumps", lambda _: "<!DOCTYPE html>")
     with pytest.raises(SourceError, match="HTTP 200 without a list of packages"):
-        _bring(tmp_path)
+        _bring(site, tmp_path)
+
+
+def test_every_login_is_of_a_kind_that_can_be_fetched() -> None:
+    assert {dataset.login.kind for dataset in datasets.public() if dataset.login} <= set(LOGINS)
