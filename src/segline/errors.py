@@ -108,7 +108,7 @@ def name_fault(name: str) -> str:
     odd = next((character for character in name if not is_visible(character)), None)
     if odd is None:
         return ""
-    return f"a name without {printable(odd)}, which is invisible or changes how the rest is shown"
+    return f"a name without the character {printable(odd)}, which is invisible or changes how the rest is shown"
 
 
 class SeglineError(Exception):

@@ -219,7 +219,7 @@ def test_encoder_weights_that_are_no_finite_numbers_are_told(tmp_path, value):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name="only")])
     path = tmp_path / "weights.npz"
     np.savez(path, **{"only/0": np.array([[value]]), "only/1": np.zeros(1, dtype=np.float32)})
-    with pytest.raises(ConfigError, match="NaN, infinite or no numbers: only/0"):
+    with pytest.raises(ConfigError, match="NaN, infinite or no floating-point numbers: only/0"):
         encoders.load_weights(model, encoder="mini_xception", weights=str(path))
 
 

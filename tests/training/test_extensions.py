@@ -86,7 +86,7 @@ from segline.training.objective.losses import SegmentationLoss
 from segline.training.plan.facts import Facts
 
 params = config.load(Path(sys.argv[1], "params.yaml"))
-found = {"file": config.__file__, "params": lineage.flat(params.resolved()), "refused": {}}
+found = {"file": config.__file__, "params": lineage.flatten(params.resolved()), "refused": {}}
 for wrong in ("network", "encoder", "optimizer", "schedule", "loss", "power", "nothing"):
     try:
         config.load(Path(sys.argv[1], f"{wrong}.yaml"))

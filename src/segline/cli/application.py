@@ -64,7 +64,8 @@ _PLANNED: Mapping[str, Mapping[str, str]] = {
 }
 """By group: words that name a command which does not exist yet, and that command."""
 
-_CUTOFF = 0.75  # of difflib's similarity: finds "train" for "tran" (0.89), but not "plan" for "explian" (0.73)
+_COMMAND_CUTOFF = 0.75  # of difflib's similarity: finds "train" for "trian" (0.8), but not "plan" for "explian" (0.73)
+_WORD_CUTOFF = 0.84  # for the other words: finds "version" for "versoin" (0.86), but not "export" for "report" (0.83)
 
 
 class SuggestingGroup(TyperGroup):
@@ -81,14 +82,18 @@ class SuggestingGroup(TyperGroup):
         """Return a sentence on the command that `word` stands for, with a space before it; "" if none is near."""
         group = self.name or ""
         prefix = "segline" if group == "segline" else f"segline {group}"
-        planned = _PLANNED.get(group, {})
-        meant = {**_SUGGESTED_COMMANDS.get(group, {}), **{name: f"{prefix} {name}" for name in self.commands}}
-        near = difflib.get_close_matches(word.lower(), [*meant, *planned], n=1, cutoff=_CUTOFF)
+        planned, meant = _PLANNED.get(group, {}), _SUGGESTED_COMMANDS.get(group, {})
+        others, word = [*meant, *planned], word.lower()
+        near = [name for name in others if name == word]
+        near += difflib.get_close_matches(word, self.commands, n=1, cutoff=_COMMAND_CUTOFF)
+        near += difflib.get_close_matches(word, others, n=1, cutoff=_WORD_CUTOFF)
         if not near:
             return ""
-        if near[0] in planned:
-            return f" '{planned[near[0]]}' is not available yet."
-        return f" Did you mean '{meant[near[0]]}'?"
+        name = near[0]
+        if name in planned:
+            return f" '{planned[name]}' is not available yet."
+        command = meant.get(name, f"{prefix} {name}")
+        return f" Did you mean '{command}'?"
 
 
 app = typer.Typer(

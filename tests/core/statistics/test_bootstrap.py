@@ -70,26 +70,26 @@ def test_interval_narrows_with_images_and_widens_with_confidence():
 @pytest.mark.parametrize("scene", ["street", "pets"])
 def test_95_percent_intervals_of_200_images_hold_the_truth_95_percent_of_the_time(simulation, scene):
     """Street scenes have classes that one image in twenty shows."""
-    whole = simulation.population(simulation.SCENES[scene], 4000, seed=1)
+    whole = simulation.draw_population(simulation.SCENES[scene], 4000, seed=1)
     held = simulation.coverage(whole, 200, trials=300, resamples=400)
     assert abs(held - 0.95) < 0.02 + chance(0.95, 300)
 
 
 def test_of_few_images_too_they_hold_it_far_more_often_than_percentiles_do(simulation):
-    whole = simulation.population(simulation.STREET, 4000, seed=1)
+    whole = simulation.draw_population(simulation.STREET, 4000, seed=1)
     assert simulation.coverage(whole, 20, trials=300, resamples=300) > 0.92 - chance(0.92, 300)
-    percentiles = simulation.coverage(whole, 20, trials=300, resamples=300, interval=simulation.percentile)
+    percentiles = simulation.coverage(whole, 20, trials=300, resamples=300, interval=simulation.percentile_interval)
     assert percentiles < 0.85
 
 
 @pytest.mark.lengthy
 def test_intervals_over_groups_hold_the_truth_where_those_over_images_do_not(simulation):
-    group_of = simulation.uneven(400, seed=2)
-    whole = simulation.population(simulation.PETS, len(group_of), seed=1, group_of=group_of)
+    group_of = simulation.draw_groups(400, seed=2)
+    whole = simulation.draw_population(simulation.PETS, len(group_of), seed=1, group_of=group_of)
     held = simulation.coverage(whole, 40, trials=300, resamples=300, group_of=group_of)
     assert abs(held - 0.95) < 0.02 + chance(0.95, 300)
     truth, blind = mean_iou(whole[0].sum(axis=0)), 0
-    for (counts,), _ in simulation.samples(whole, 40, 200, group_of=group_of, seed=3):
+    for (counts,), _ in simulation.draw_samples(whole, 40, 200, group_of=group_of, seed=3):
         found = bootstrap(counts, resamples=200, confidence=0.95, seed=0)
         blind += found.low <= truth <= found.high
     assert blind / 200 < 0.85
@@ -218,7 +218,7 @@ def test_how_an_interval_was_made_is_told():
 
 
 def test_intervals_of_classes_that_few_images_show_hold_their_iou(simulation):
-    whole = simulation.population(simulation.STREET, 4000, seed=1)
+    whole = simulation.draw_population(simulation.STREET, 4000, seed=1)
     found = simulation.class_coverage(whole, 50, trials=40, resamples=300)
     held, of = (sum(pair) for pair in zip(*(found[most] for most in (2, 5, 10, 20, 50)), strict=True))
     assert of > 600
@@ -303,9 +303,9 @@ def test_of_families_of_comparisons_without_a_difference_one_in_twenty_has_a_low
 
 @pytest.mark.parametrize("grouped", [False, True])
 def test_equally_good_models_are_called_different_as_often_as_chance_says(simulation, grouped):
-    group_of = simulation.uneven(300, seed=2) if grouped else None
+    group_of = simulation.draw_groups(300, seed=2) if grouped else None
     images = 3000 if group_of is None else len(group_of)
-    whole = simulation.population(simulation.PETS, images, seed=3, group_of=group_of, models=2)
+    whole = simulation.draw_population(simulation.PETS, images, seed=3, group_of=group_of, models=2)
     called, held = simulation.verdicts(whole, 30, trials=400, resamples=300, group_of=group_of)
     assert abs(called - 0.05) < chance(0.05, 400)
     assert abs(held - 0.95) < 0.03 + chance(0.95, 400)

@@ -61,7 +61,7 @@ def test_what_is_no_regular_file_is_told_and_not_read(tmp_path, make, said, read
 def test_a_file_without_end_is_read_up_to_the_limit():
     """Hung: one of /proc's that says it has no bytes, and gives some, stands for one that grows."""
     assert Path("/proc/self/maps").stat().st_size == 0
-    with pytest.raises(DataError, match="more than 100 bytes"):
+    with pytest.raises(DataError, match="more than the limit of 100 bytes"):
         reading.read_bytes(Path("/proc/self/maps"), limit=100)
     assert len(reading.read_bytes(Path("/proc/self/maps"), limit=1 << 24)) > 100
 
