@@ -11,7 +11,8 @@ its class table and its samples.
 import json
 from pathlib import Path
 
-from segline.config import Options
+from segline.config import Encoding, Options
+from segline.core.coding import Colours
 from segline.datasets.base import Dataset, Own, Pair
 from segline.datasets.own import classes
 from segline.errors import ConfigError, DataError
@@ -25,6 +26,7 @@ MASKS = f"{Files.OWN}/{Files.MASKS}"
 """The folder of masks that were painted from polygons."""
 
 LIST_AGAIN = f"run `dvc repro` again, or `segline data download {NAME}` and then extract"
+_MAX_CLASSES_SHOWN = 6
 _RELIST_COMMANDS = f"segline data download {NAME}, then dvc repro"
 
 
@@ -36,7 +38,7 @@ def define(options: Options, raw: Path | None) -> Dataset:
         DataError: the data are not extracted yet.
     """
     path = source_of(options)
-    own = Own(path=path, table=f"{path.rstrip('/')}/{options.classes}")
+    own = Own(path=path, table=f"{path.rstrip('/')}/{options.classes}", indices=options.encoding == "indices")
     if raw is None or not (raw / TABLE).is_file():
         raise DataError(
             raw or path,
@@ -53,10 +55,46 @@ def define(options: Options, raw: Path | None) -> Dataset:
         label_map=table.label_map(),
         protocol="folder/1",
         pairs=_pairs,
-        colours=table.colours() if options.encoding == "rgb" else None,
+        colours=_choose_colours(table, options.encoding),
+        levels=options.levels,
         split="own",
         own=own,
     )
+
+
+def refuse_stale(options: Options, *, root: Path, raw: Path) -> None:
+    """Refuse a copy whose class table differs from that of the user's folder, if the folder can be reached.
+
+    Raises:
+        ConfigError: the class table of the folder is wrong.
+        DataError: the tables differ: the folder or its table was changed after the copy was made.
+    """
+    table = root / Path(source_of(options)).expanduser() / options.classes
+    if not table.is_file():
+        return
+    remedy = f"run `dvc repro extract@{NAME}`, which reads the folder again"
+    now = classes.read(table, encoding=options.encoding, remedy="correct it")
+    copy = classes.read(raw / TABLE, encoding=options.encoding, remedy=remedy)
+    if now != copy:
+        raise DataError(
+            table,
+            found=f"other classes than in the copy {raw / TABLE}, which was made before: {_describe_change(now, copy)}",
+            expected="the classes that the data in this project were read with",
+            remedy=remedy,
+        )
+
+
+def _describe_change(now: classes.ClassTable, copy: classes.ClassTable) -> str:
+    texts = (", ".join(f"{row.id} {row.name}" for row in table.classes[:_MAX_CLASSES_SHOWN]) for table in (now, copy))
+    first, second = texts
+    return f"{first} here, {second} there" if first != second else "other colours, void or merged ids"
+
+
+def _choose_colours(table: classes.ClassTable, encoding: Encoding) -> Colours | None:
+    """Return the colours that masks are read by: of coloured pictures, or of palettes."""
+    if encoding == "rgb":
+        return table.colours()
+    return table.palette_colours() if encoding in ("ids", "palette") else None
 
 
 def source_of(options: Options) -> str:

@@ -1,6 +1,7 @@
 """Load the definition of a dataset of this project."""
 
 from segline import config, datasets
+from segline.datasets import folder
 from segline.datasets.base import Dataset
 from segline.project import Project
 
@@ -17,7 +18,7 @@ def load_definition(
 
     Raises:
         ConfigError: the options name a task or a split that the dataset does not have.
-        DataError: the class table of the user's own data is missing or wrong.
+        DataError: the class table of the user's own data is missing or wrong, or was changed since it was copied.
     """
     if params is None:
         assert name is not None
@@ -30,4 +31,7 @@ def load_definition(
         plain = datasets.load(chosen, options.model_copy(update={"task": None}), raw=raw)
         config.refuse_unknown("--task", task, [plain.task, *plain.tasks])
         options = options.model_copy(update={"task": task})
-    return datasets.load(chosen, options, raw=raw)
+    definition = datasets.load(chosen, options, raw=raw)
+    if definition.own is not None and project is not None and raw is not None:
+        folder.refuse_stale(options, root=project.root, raw=raw)
+    return definition
