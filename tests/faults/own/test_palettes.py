@@ -1,4 +1,4 @@
-"""Masks whose palettes or depths contradict each other, and names that do: each stops, or colours decide.
+"""Masks whose palettes or depths contradict each other: each stops, or colours decide.
 
 The id or the docstring of a test says what happened before.
 """
@@ -14,6 +14,7 @@ from own_project import Project
 from PIL import Image as Pillow
 from places import PARAMS
 
+from segline.data.images.decode import read_image, read_mask
 from segline.data.prepare.prepared import Prepared
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
@@ -114,8 +115,8 @@ def test_the_answer_that_colours_are_right_gives_the_masks(project, mine, kind):
     project.stages(*STAGES)
     classes = yaml.safe_load((mine / "classes.yaml").read_text())["classes"]
     train = {tuple(row["colour"]): place for place, row in enumerate(classes)}
-    drawn = {name: np.array(Pillow.open(mine / f"masks/{name}.{KINDS[kind].get('suffix', 'png')}").convert("RGB"))
-             for name, _, _ in samples(COUNT)}  # fmt: skip
+    suffix = KINDS[kind].get("suffix", "png")
+    drawn = {name: read_image(mine / f"masks/{name}.{suffix}") for name, _, _ in samples(COUNT)}
     for name, label in labels(project).items():
         for colour, place in train.items():
             assert np.array_equal(label == place, (drawn[name] == colour).all(axis=-1))
@@ -128,7 +129,7 @@ def test_the_answer_that_numbers_are_right_gives_the_indices(project, mine):
     assert project.params()["options"]["folder"]["encoding"] == "indices"
     project.stages(*STAGES)
     for name, label in labels(project).items():
-        assert np.array_equal(label, np.array(Pillow.open(mine / f"masks/{name}.png")))
+        assert np.array_equal(label, read_mask(mine / f"masks/{name}.png"))
 
 
 def test_colours_that_a_file_names_decide(project, mine):
@@ -208,7 +209,7 @@ def test_palettes_that_say_the_same_are_no_contradiction(project, mine, change):
         save(mine / f"masks/{name}.png", change(number, mask))
     project.run("init", str(mine))
     said = project.stages(*STAGES)
-    assert "palettes" not in said
+    assert "palettes of the masks differ" not in said
     drawn = {name: mask for name, _, mask in samples(COUNT)}
     for name, label in labels(project).items():
         assert np.array_equal(label, drawn[name])
@@ -259,7 +260,7 @@ def scored(project, mine, tmp_path):
     def score(*options, fails=False):
         answer = tmp_path / "score.json"
         said = project.run(
-            "score", str(tmp_path / "predicted"), "--dataset", "folder", "--truth", str(mine / "masks"),
+            "score", "--prediction", str(tmp_path / "predicted"), "--dataset", "folder", "--truth", str(mine / "masks"),
             "--json", str(answer), *options, fails=fails,
         )  # fmt: skip
         return said if fails else (json.loads(answer.read_text())["miou"], said)
