@@ -18,6 +18,7 @@ from segline.datasets.own import classes
 from segline.errors import ConfigError, DataError
 from segline.formats import strict_json
 from segline.project import Files
+from segline.reading import is_regular
 
 NAME = "folder"
 TABLE = f"{Files.OWN}/{Files.CLASSES}"
@@ -70,7 +71,7 @@ def refuse_stale(options: Options, *, root: Path, raw: Path) -> None:
         DataError: the tables differ: the folder or its table was changed after the copy was made.
     """
     table = root / Path(source_of(options)).expanduser() / options.classes
-    if not table.is_file():
+    if not is_regular(table):
         return
     remedy = f"run `dvc repro extract@{NAME}`, which reads the folder again"
     now = classes.read(table, encoding=options.encoding, remedy="correct it")

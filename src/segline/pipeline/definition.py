@@ -1,7 +1,6 @@
 """Load the definition of a dataset of this project."""
 
 from segline import config, datasets
-from segline.datasets import folder
 from segline.datasets.base import Dataset
 from segline.project import Project
 
@@ -33,5 +32,7 @@ def load_definition(
         options = options.model_copy(update={"task": task})
     definition = datasets.load(chosen, options, raw=raw)
     if definition.own is not None and project is not None and raw is not None:
+        from segline.datasets import folder  # not at the top: stages of other datasets do not depend on it
+
         folder.refuse_stale(options, root=project.root, raw=raw)
     return definition

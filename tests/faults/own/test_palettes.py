@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import yaml
-from drawing import COLOURS, HEIGHT, NAMES, WIDTH, as_binary, as_colours, draw_ids, samples, save
+from drawing import COLOURS, NAMES, as_binary, draw_ids, samples, save
 from own_project import Project
 from PIL import Image as Pillow
 from places import PARAMS
@@ -102,11 +102,13 @@ def test_init_stops_where_palettes_contradict_each_other(project, mine, kind):
     draw_palettes(mine, **KINDS[kind])
     said = project.run("init", str(mine), fails=True)
     assert "masks contradict each other: masks/s00." in said
-    assert "has the colour (" in said and "at index" in said
+    assert "has the colour (" in said
+    assert "at index" in said
     assert "`folder: {encoding: rgb}` if the colours are" in said
     assert not (mine / "classes.yaml").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["reordered", "entries dropped", "GIF"])
 def test_the_answer_that_colours_are_right_gives_the_masks(project, mine, kind):
     draw_palettes(mine, **KINDS[kind])
@@ -122,6 +124,7 @@ def test_the_answer_that_colours_are_right_gives_the_masks(project, mine, kind):
             assert np.array_equal(label == place, (drawn[name] == colour).all(axis=-1))
 
 
+@pytest.mark.slow
 def test_the_answer_that_numbers_are_right_gives_the_indices(project, mine):
     draw_palettes(mine, ([0, 1, 2], [0, 2, 1]))
     entry(project, encoding="indices")
@@ -132,6 +135,7 @@ def test_the_answer_that_numbers_are_right_gives_the_indices(project, mine):
         assert np.array_equal(label, read_mask(mine / f"masks/{name}.png"))
 
 
+@pytest.mark.slow
 def test_colours_that_a_file_names_decide(project, mine):
     """Before: the first palette decided for all files."""
     draw_palettes(mine, ([0, 1, 2], [0, 2, 1]))
@@ -144,7 +148,14 @@ def test_colours_that_a_file_names_decide(project, mine):
         assert np.array_equal(label, drawn[name])
 
 
-@pytest.mark.parametrize("encoding", ["ids", "palette"])
+def test_colours_do_not_decide_where_some_masks_have_none(project, mine):
+    draw_palettes(mine, ([0, 1, 2], [0, 2, 1]))
+    save(mine / "masks/s02.png", np.array(Pillow.fromarray(np.uint8([[0, 1]])).resize((60, 40))))
+    (mine / "labelmap.txt").write_text(CVAT)
+    assert "masks contradict each other" in project.run("init", str(mine), fails=True)
+
+
+@pytest.mark.parametrize("encoding", [pytest.param("ids", marks=pytest.mark.slow), "palette"])
 def test_validate_goes_by_colour_where_the_class_table_has_all(project, mine, encoding):
     """Before: read by index."""
     draw_palettes(mine, ([0, 1, 2], [0, 2, 1]))
@@ -156,6 +167,7 @@ def test_validate_goes_by_colour_where_the_class_table_has_all(project, mine, en
         assert np.array_equal(label, drawn[name])
 
 
+@pytest.mark.slow
 def test_validate_stops_where_a_colour_is_unknown(project, mine):
     """Before: read by index."""
     draw_palettes(mine, ([0, 1, 2], [0, 2, 1]))
@@ -166,6 +178,7 @@ def test_validate_stops_where_a_colour_is_unknown(project, mine):
     judge(project, mine, TABLE.replace(", colour: [0, 0, 142]", ""), fails=False, encoding="indices")
 
 
+@pytest.mark.slow
 def test_validate_stops_where_the_class_table_contradicts_every_palette(project, mine):
     """Before: roads were called cars."""
     draw_palettes(mine, ([0, 2, 1],))
@@ -193,6 +206,7 @@ def same_palette(mask, entries):
 UNUSED = [(9, 9, 9), (7, 7, 7)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -222,6 +236,7 @@ def as_bits(mask, bits):
     return same_palette((mask > 0).astype(np.uint8), [(0, 0, 0), (255, 255, 255)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [1, 2], ids=["1 bit", "a palette of black and white"])
 def test_masks_of_several_depths_stop(project, mine, bits):
     """Before: white was class 1 in one half and void in the other."""
@@ -242,6 +257,7 @@ def test_masks_of_several_depths_stop(project, mine, bits):
         assert np.array_equal(label, drawn[name])
 
 
+@pytest.mark.slow
 def test_masks_of_1_bit_alone_are_ids(project, mine):
     draw_ids(mine, change=lambda mask: Pillow.fromarray(mask > 0), count=COUNT)
     project.run("init", str(mine))
@@ -274,7 +290,13 @@ def predict(root, change):
 
 
 @pytest.mark.parametrize(
-    "orders", [([0, 1, 2], [0, 2, 1]), ([0, 2, 1],), ([2, 1, 0], [1, 2, 0])], ids=["some", "all", "each"]
+    "orders",
+    [
+        ([0, 1, 2], [0, 2, 1]),
+        pytest.param(([0, 2, 1],), marks=pytest.mark.slow),
+        pytest.param(([2, 1, 0], [1, 2, 0]), marks=pytest.mark.slow),
+    ],
+    ids=["some", "all", "each"],
 )
 def test_score_goes_by_the_colours_of_predictions(scored, tmp_path, orders):
     """Before: 0.278 where 0.904 is right."""
@@ -284,6 +306,7 @@ def test_score_goes_by_the_colours_of_predictions(scored, tmp_path, orders):
     assert "palette whose colours" in said
 
 
+@pytest.mark.slow
 def test_score_stops_where_palettes_contradict_each_other(scored, tmp_path):
     odd = [(0, 0, 0), (1, 1, 200), (200, 1, 1)]
     predict(tmp_path, lambda number, mask: same_palette(mask, odd[:1] + (odd[1:] if number % 2 else odd[:0:-1])))
@@ -293,6 +316,7 @@ def test_score_stops_where_palettes_contradict_each_other(scored, tmp_path):
     assert scored("--ids", "raw")[0] == 1.0
 
 
+@pytest.mark.slow
 def test_score_reads_labels_by_the_colours_of_their_palettes(scored, mine, tmp_path):
     """Before: labels were read by index, too."""
     predict(tmp_path, lambda number, mask: mask)
@@ -301,6 +325,7 @@ def test_score_reads_labels_by_the_colours_of_their_palettes(scored, mine, tmp_p
     assert scored()[0] == 1.0
 
 
+@pytest.mark.slow
 def test_score_takes_a_palette_of_other_colours_for_what_it_is(scored, tmp_path):
     predict(tmp_path, lambda _, mask: same_palette(mask, [(1, 1, 1), (50, 0, 0), (0, 50, 0)]))
     assert scored()[0] == 1.0

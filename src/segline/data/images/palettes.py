@@ -85,7 +85,7 @@ class Comparison:
         self._grey: dict[int, str] = {}
         self._unknown: _Entry | None = None
         self._moved: _Entry | None = None
-        self._fits = False
+        self._misplaced: _Entry | None = None
         self._indices_differ = self._colours_differ = ""
 
     def add(self, file: str, palette: Palette, *, moved: bool | None = None) -> None:
@@ -97,6 +97,7 @@ class Comparison:
         if not palette:
             return
         table = self._known.translate(palette) if self._known is not None else None
+        stated = moved
         if moved is None:
             moved = table is not None and any(index != raw for index, raw in table.items())
         for index, packed in palette.items():
@@ -105,9 +106,10 @@ class Comparison:
                 self._unknown = self._unknown or entry
             if moved and table is not None and table[index] != index:
                 self._moved = self._moved or entry
+            if stated is None and self._is_misplaced(entry):
+                self._misplaced = self._misplaced or entry
             if packed >= 0:
                 self._compare(entry, shared=bool(packed & SHARED), moved=moved)
-        self._fits = self._fits or (table is not None and not moved)
 
     def add_grey(self, file: str, values: Iterable[int]) -> None:
         """Add the values of a mask of 8 bits without a palette."""
@@ -158,9 +160,12 @@ class Comparison:
 
     def contradicts_classes(self) -> str:
         """Describe where all palettes agree with each other, but not with the colours of the classes; "" if nowhere."""
-        if self._moved is None or self._unknown is not None or self._fits or self.differ:
-            return ""
-        return self._describe_moved(self._moved)
+        return "" if self._misplaced is None or self.differ else self._describe_moved(self._misplaced)
+
+    @property
+    def holds_grey(self) -> bool:
+        """Return whether there are masks of 8 bits without a palette that hold more than 0."""
+        return any(self._grey)
 
     def unlike(self, other: "Comparison") -> str:
         """Describe the first colour that the other masks have at another index, unless all colours are known."""
@@ -171,6 +176,10 @@ class Comparison:
             if rival is not None and rival.index != entry.index and colour not in self._shared | other._shared:
                 return f"{entry}, and {rival.file} at index {rival.index}"
         return ""
+
+    def _is_misplaced(self, entry: _Entry) -> bool:
+        table = self._known.translate({entry.index: entry.colour}) if self._known and entry.colour >= 0 else None
+        return table is not None and table[entry.index] != entry.index
 
     def _describe_moved(self, entry: _Entry) -> str:
         table = self._known.translate({entry.index: entry.colour}) if self._known is not None else None

@@ -195,7 +195,10 @@ def _must_go_by_colour(compared: Comparison, names: Names | None, answers: Answe
     Raises:
         DataError: palettes contradict each other, and nothing says which classes their colours are.
     """
-    if found := compared.contradiction():
+    found = compared.contradiction()
+    if compared.differ and answers.colours is None and compared.holds_grey:
+        found = compared.difference  # masks without a palette have no colours to go by
+    if found:
         raise DataError(
             place,
             found=f"masks contradict each other: {found}",

@@ -73,7 +73,8 @@ def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
         if not names.names:
             continue
         chosen = chosen or names
-        if PurePosixPath(path).name == PurePosixPath(chosen.source).name:
+        first = PurePosixPath(chosen.source)
+        if PurePosixPath(path).name == first.name and path.count("/") == chosen.source.count("/"):
             _refuse_contradiction(folder, chosen, names)
     return chosen
 
@@ -85,7 +86,8 @@ def _is_roboflow(path: str) -> bool:
 def _parse_roboflow(folder: Path, path: str, lines: Sequence[str]) -> Names:
     """Parse lines of id and name; Roboflow's files for other tasks have the same name, and other columns."""
     ids: dict[int, str] = {}
-    for cells in csv.reader(lines[1:], skipinitialspace=True):
+    header = bool(lines) and not lines[0].partition(",")[0].strip().isdecimal()
+    for cells in csv.reader(lines[header:], skipinitialspace=True):
         if len(cells) != 2 or not cells[0].strip().isdecimal() or int(cells[0]) > _MAX_ID:
             return Names(source=path, names=(), colours={})
         value, name = int(cells[0]), shown(cells[1].strip())

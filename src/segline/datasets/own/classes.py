@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from segline.config import Encoding, Source, Strict
 from segline.config.fields import Byte, Name, sequence
 from segline.core.coding import Colours
 from segline.core.labels import VOID, LabelClass, LabelMap, alike
-from segline.errors import ConfigError
+from segline.errors import ConfigError, name_fault
 
 Colour = tuple[int, int, int]
 
@@ -52,8 +53,18 @@ def _parse_colour(value: Any) -> Any:
 
 
 def _parse_merged(value: Any) -> Any:
-    """Turn a list into a tuple, and its colours into tuples; leave anything else for the model to refuse."""
-    return tuple(_parse_colour(item) for item in value) if isinstance(value, list) else value
+    """Turn a list into a tuple, and its colours into tuples; leave anything but a list for the model to refuse."""
+    if not isinstance(value, list):
+        return value
+    items = tuple(_parse_colour(item) for item in value)
+    for item in items:
+        numbers = item if isinstance(item, tuple) and len(item) == 3 else (item,)
+        is_number = all(type(number) is int and 0 <= number <= 255 for number in numbers)
+        if not is_number and (not isinstance(item, str) or name_fault(item)):
+            raise PydanticCustomError(
+                "merged", "ids 0..255, colours such as [0, 0, 142], or labels of polygon files", {}
+            )
+    return items
 
 
 def _parse_void(value: Any) -> Any:
