@@ -240,6 +240,7 @@ def _guess_from_ids(
         )
     named, note = _match_names(held, {} if encoding == "indices" else palette, names, place=place)
     doubts += [note] if note else []
+    listed = named if names and names.ids else [value for value in named if value <= max(held)]
     entries = [
         Entry(
             id=value,
@@ -248,7 +249,7 @@ def _guess_from_ids(
             void=named.get(value, "").lower() in _VOID_NAMES or (value == VOID and value not in named),
             share=shares.get(value, 0.0),
         )
-        for place, value in enumerate(sorted({*held, *(value for value in named if value <= max(held))}))
+        for place, value in enumerate(sorted({*held, *listed}))
     ]
     if any(entry.id == VOID and entry.void for entry in entries):
         doubts.append(f"id 255 ({100 * shares.get(VOID, 0):.2g} % of the pixels) is treated as void, as is usual")
