@@ -18,7 +18,6 @@ from segline.datasets.own import classes
 from segline.errors import ConfigError, DataError
 from segline.formats import strict_json
 from segline.project import Files
-from segline.reading import is_regular
 
 NAME = "folder"
 TABLE = f"{Files.OWN}/{Files.CLASSES}"
@@ -27,7 +26,6 @@ MASKS = f"{Files.OWN}/{Files.MASKS}"
 """The folder of masks that were painted from polygons."""
 
 LIST_AGAIN = f"run `dvc repro` again, or `segline data download {NAME}` and then extract"
-_MAX_CLASSES_SHOWN = 6
 _RELIST_COMMANDS = f"segline data download {NAME}, then dvc repro"
 
 
@@ -61,34 +59,6 @@ def define(options: Options, raw: Path | None) -> Dataset:
         split="own",
         own=own,
     )
-
-
-def refuse_stale(options: Options, *, root: Path, raw: Path) -> None:
-    """Refuse a copy whose class table differs from that of the user's folder, if the folder can be reached.
-
-    Raises:
-        ConfigError: the class table of the folder is wrong.
-        DataError: the tables differ: the folder or its table was changed after the copy was made.
-    """
-    table = root / Path(source_of(options)).expanduser() / options.classes
-    if not is_regular(table):
-        return
-    remedy = f"run `dvc repro extract@{NAME}`, which reads the folder again"
-    now = classes.read(table, encoding=options.encoding, remedy="correct it")
-    copy = classes.read(raw / TABLE, encoding=options.encoding, remedy=remedy)
-    if now != copy:
-        raise DataError(
-            table,
-            found=f"other classes than in the copy {raw / TABLE}, which was made before: {_describe_change(now, copy)}",
-            expected="the classes that the data in this project were read with",
-            remedy=remedy,
-        )
-
-
-def _describe_change(now: classes.ClassTable, copy: classes.ClassTable) -> str:
-    texts = (", ".join(f"{row.id} {row.name}" for row in table.classes[:_MAX_CLASSES_SHOWN]) for table in (now, copy))
-    first, second = texts
-    return f"{first} here, {second} there" if first != second else "other colours, void or merged ids"
 
 
 def _choose_colours(table: classes.ClassTable, encoding: Encoding) -> Colours | None:

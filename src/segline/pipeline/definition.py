@@ -2,6 +2,7 @@
 
 from segline import config, datasets
 from segline.datasets.base import Dataset
+from segline.datasets.own.stale import refuse_stale
 from segline.project import Project
 
 
@@ -31,8 +32,6 @@ def load_definition(
         config.refuse_unknown("--task", task, [plain.task, *plain.tasks])
         options = options.model_copy(update={"task": task})
     definition = datasets.load(chosen, options, raw=raw)
-    if definition.own is not None and project is not None and raw is not None:
-        from segline.datasets import folder  # not at the top: stages of other datasets do not depend on it
-
-        folder.refuse_stale(options, root=project.root, raw=raw)
+    if project is not None and raw is not None:
+        refuse_stale(definition, encoding=options.encoding, root=project.root, raw=raw)
     return definition
