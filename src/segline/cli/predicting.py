@@ -32,6 +32,10 @@ def predict(
             metavar="CLASS", help="Colour only this class in overlays; repeat it for more. Label maps hold all classes."
         ),
     ] = None,
+    levels: Annotated[
+        tuple[int, int] | None,
+        typer.Option(metavar="LOW HIGH", help="Lowest and highest value of 16-bit images: 0 4095 for 12 bits."),
+    ] = None,
 ) -> None:
     """Predict the class of every pixel: write label maps (the dataset's own ids) and overlays, at the images' size."""
     from segline.inference.predict import image_files
@@ -48,6 +52,7 @@ def predict(
         shown=show or (),
         head=head,
         fast=fast,
+        levels=levels,
     )
     count = 0
     with showing(complain) as progress:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from segline.config.fields import Encoding, Relative, Share, Strict
+from segline.config.fields import Encoding, Levels, Relative, Share, Strict
 
 
 class Options(Strict):
@@ -23,7 +23,9 @@ class Options(Strict):
     masks: Relative | None = None
     """The same for the masks, or for the polygon files."""
     encoding: Encoding = "ids"
-    """How masks encode the class of a pixel."""
+    """How masks encode the class of a pixel. ``indices``: stored numbers are ids, whatever colours a palette has."""
+    levels: Levels | None = None
+    """Lowest and highest value of 16-bit images, such as [0, 4095] for 12 bits; they become 0 and 255."""
     pairs: Relative | None = None
     """A CSV under `path` that replaces the patterns; columns image and mask, and optionally split and group."""
     follow_links: bool = False

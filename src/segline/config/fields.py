@@ -27,6 +27,13 @@ def ascending(pair: tuple[float, float]) -> tuple[float, float]:
     return pair
 
 
+def spread_out(pair: tuple[int, int]) -> tuple[int, int]:
+    """Refuse a range without extent."""
+    if pair[0] >= pair[1]:
+        raise PydanticCustomError("ascending", "[low, high] with low below high, such as [0, 4095]", {})
+    return pair
+
+
 def as_threshold(value: Any) -> Any:
     """Refuse a value that is no threshold, with a single error. A union type would report one for each of its types."""
     if value != "validation" and not (isinstance(value, int | float) and 0 < value < 1):
@@ -58,7 +65,10 @@ def showable(name: str) -> str:
 
 
 Item = TypeVar("Item")
-Encoding = Literal["ids", "palette", "rgb", "coco", "labelme"]
+Encoding = Literal["ids", "palette", "indices", "rgb", "coco", "labelme"]
+_Word = Annotated[int, Field(ge=0, le=65535)]
+Levels = Annotated[tuple[_Word, _Word], BeforeValidator(sequence), AfterValidator(spread_out)]
+"""Values of 16-bit images that become 0 and 255."""
 Name = Annotated[str, AfterValidator(showable)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Relative = Annotated[str, Field(min_length=1), AfterValidator(inside)]

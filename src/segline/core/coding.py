@@ -1,7 +1,7 @@
 """Convert masks that are colour images to raw ids."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,33 @@ class Colours:
     Args:
         ids: (red, green, blue) -> raw id.
         otherwise: raw id of every other colour; None where any other colour is an error.
+        indexed: masks hold ids; only the colours of a palette are looked up, see `translate`.
+        colourless: void ids that have no colour; `translate` keeps them.
+        shared: colour -> the ids that share it; `translate` keeps these, because the colour does not tell them apart.
     """
 
     ids: Mapping[tuple[int, int, int], int]
     otherwise: int | None = None
+    indexed: bool = False
+    colourless: frozenset[int] = frozenset()
+    shared: Mapping[tuple[int, int, int], frozenset[int]] = field(default_factory=dict)
+
+    def translate(self, palette: Mapping[int, int]) -> dict[int, int] | None:
+        """Map the indices of a palette to raw ids by their colours; None if a colour is not in the table.
+
+        Args:
+            palette: index -> colour, as `segline.data.images.palettes` packs it.
+        """
+        found: dict[int, int] = {}
+        for index, packed in palette.items():
+            colour = None if packed < 0 else unpack(packed)
+            raw = self.ids.get(colour) if colour is not None else None
+            if raw is None and (index in self.colourless or (colour and index in self.shared.get(colour, ()))):
+                raw = index
+            if raw is None:
+                return None
+            found[index] = raw
+        return found
 
     def encode(self, picture: Image) -> Mask:
         """Convert colours, uint8 (H, W, 3) RGB, to raw ids, uint8 (H, W).
@@ -62,6 +85,11 @@ class Colours:
         detour = away[:, :, None] + away[:, None] - apart
         between = detour[:, ~np.eye(len(table), dtype=bool)].min(axis=1, initial=np.inf) < _ROUNDING
         return bool(np.mean(between) > _MIN_SHARE_OF_BLENDS)
+
+
+def unpack(packed: int) -> tuple[int, int, int]:
+    """Return red, green and blue of a packed colour; higher bits are ignored."""
+    return packed >> 16 & 255, packed >> 8 & 255, packed & 255
 
 
 def _pack(picture: Image) -> npt.NDArray[np.uint32]:

@@ -140,10 +140,12 @@ class Own:
     Args:
         path: the folder, as ``params.yaml`` names it.
         table: the path of the class table.
+        indices: whether the stored numbers of masks are ids, whatever colours their palettes have.
     """
 
     path: str
     table: str
+    indices: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +156,8 @@ class Dataset:
         protocol: name and version of the scoring rules.
         extra_scores: additional groups of rows of `segline.core.metrics.table` to report.
         mirrored: whether a left-right flip of an image gives a plausible image.
-        colours: colour -> raw id, for masks that are coloured pictures; None if masks hold ids.
+        colours: colour -> raw id, for masks that are coloured pictures or have a palette; None if masks hold ids.
+        levels: values of 16-bit images that become 0 and 255; None if they are not stated.
         login: the publisher's login for archives without a public address; None if there is none.
         task: name of the task that `label_map` and `protocol` belong to.
         split: name of the split that `pairs` gives.
@@ -178,6 +181,7 @@ class Dataset:
     extra_scores: tuple[str, ...] = ()
     mirrored: bool = True
     colours: Colours | None = None
+    levels: tuple[int, int] | None = None
     login: Login | None = None
     task: str = "semantics"
     split: str = "official"

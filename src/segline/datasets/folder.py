@@ -11,7 +11,8 @@ its class table and its samples.
 import json
 from pathlib import Path
 
-from segline.config import Options
+from segline.config import Encoding, Options
+from segline.core.coding import Colours
 from segline.datasets.base import Dataset, Own, Pair
 from segline.datasets.own import classes
 from segline.errors import ConfigError, DataError
@@ -36,7 +37,7 @@ def define(options: Options, raw: Path | None) -> Dataset:
         DataError: the data are not extracted yet.
     """
     path = source_of(options)
-    own = Own(path=path, table=f"{path.rstrip('/')}/{options.classes}")
+    own = Own(path=path, table=f"{path.rstrip('/')}/{options.classes}", indices=options.encoding == "indices")
     if raw is None or not (raw / TABLE).is_file():
         raise DataError(
             raw or path,
@@ -53,10 +54,18 @@ def define(options: Options, raw: Path | None) -> Dataset:
         label_map=table.label_map(),
         protocol="folder/1",
         pairs=_pairs,
-        colours=table.colours() if options.encoding == "rgb" else None,
+        colours=_choose_colours(table, options.encoding),
+        levels=options.levels,
         split="own",
         own=own,
     )
+
+
+def _choose_colours(table: classes.ClassTable, encoding: Encoding) -> Colours | None:
+    """Return the colours that masks are read by: of coloured pictures, or of palettes."""
+    if encoding == "rgb":
+        return table.colours()
+    return table.palette_colours() if encoding in ("ids", "palette") else None
 
 
 def source_of(options: Options) -> str:

@@ -35,6 +35,7 @@ class Bundle:
             None: the class with the highest logit is taken, as with more classes.
         mirrors: flips for test-time augmentation: the predictions for the image, for each flip of it and for all
             flips together are averaged.
+        levels: values of 16-bit images that become 0 and 255, as in training; None if they were not stated.
 
     Raises:
         ValueError: the threshold is outside 0..1, or is given although there are not two classes.
@@ -48,6 +49,7 @@ class Bundle:
     stride: int
     threshold: float | None = None
     mirrors: tuple[Flip, ...] = ()
+    levels: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None and (len(self.labels) != BINARY or not 0 < self.threshold < 1):
@@ -80,6 +82,8 @@ def save(bundle: Bundle, folder: Path) -> None:
         "classes": [asdict(item) for item in bundle.labels.classes],
         "void": list(bundle.labels.void),
     }
+    if bundle.levels is not None:
+        content["levels"] = list(bundle.levels)
     with atomic_folder(folder) as partial:
         # A new model of the same layers has no optimizer, whose state would double or triple the file for nothing.
         keras.Model(bundle.network.input, bundle.network.output).save(partial / Files.NETWORK)
@@ -109,6 +113,7 @@ def load(folder: Path) -> Bundle:
         stride=described.stride,
         threshold=described.threshold,
         mirrors=described.mirrors,
+        levels=described.levels,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from segline.config.fields import MULTIPLE, Byte, Flip, Name, Strict
+from segline.config.fields import MULTIPLE, Byte, Flip, Levels, Name, Strict
 from segline.core.labels import BINARY, VOID, LabelClass, LabelMap
 from segline.errors import DataError, shortened
 from segline.formats import strict_json
@@ -37,6 +37,7 @@ class Description(Strict):
     mirrors: Annotated[tuple[Flip, ...], Field(max_length=2)]
     classes: Annotated[tuple[Class, ...], Field(min_length=1, max_length=VOID - 1)]
     void: tuple[Byte, ...]
+    levels: Levels | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

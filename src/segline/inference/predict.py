@@ -136,7 +136,7 @@ def predict_files(
     unreadable = 0
     for path in files:
         try:
-            image = read_image(path)
+            image = read_image(path, levels=bundle.levels)
         except DataError as error:
             unreadable += 1
             report(str(error))

@@ -2,6 +2,7 @@
 
 from segline import config, datasets
 from segline.datasets.base import Dataset
+from segline.datasets.own.stale import refuse_stale
 from segline.project import Project
 
 
@@ -17,7 +18,7 @@ def load_definition(
 
     Raises:
         ConfigError: the options name a task or a split that the dataset does not have.
-        DataError: the class table of the user's own data is missing or wrong.
+        DataError: the class table of the user's own data is missing or wrong, or was changed since it was copied.
     """
     if params is None:
         assert name is not None
@@ -30,4 +31,7 @@ def load_definition(
         plain = datasets.load(chosen, options.model_copy(update={"task": None}), raw=raw)
         config.refuse_unknown("--task", task, [plain.task, *plain.tasks])
         options = options.model_copy(update={"task": task})
-    return datasets.load(chosen, options, raw=raw)
+    definition = datasets.load(chosen, options, raw=raw)
+    if project is not None and raw is not None:
+        refuse_stale(definition, encoding=options.encoding, root=project.root, raw=raw)
+    return definition

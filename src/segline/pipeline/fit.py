@@ -58,6 +58,7 @@ def fit(work: Work, choice: Choice) -> None:
         labels=dataset.label_map,
         short_side=work.params.prepare.short_side,
         stride=models.stride(choice.model_config),
+        levels=dataset.levels,
     )
     network = replace(network, mirrors=_choose_mirrors(work, network))
     bundle.save(replace(network, threshold=_choose_threshold(work, network)), folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from segline.core.vision.polygons import draw, leaves
 from segline.data.images.decode import read_image, write_png
+from segline.data.images.deep import FULL
 from segline.datasets.base import Pair
 from segline.datasets.own import annotations
 from segline.datasets.own.annotations import Drawing
@@ -109,5 +110,5 @@ def _paint(job: Job, *, folder: Path, ids: Mapping[str, int]) -> list[str]:
 
 
 def _read_size(image: Path) -> tuple[int, int]:
-    height, width = read_image(image).shape[:2]
+    height, width = read_image(image, levels=FULL).shape[:2]
     return height, width

@@ -7,7 +7,7 @@ image would no longer match its mask. A truncated file is an error, never an ima
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -17,6 +17,8 @@ from PIL import Image as Pillow
 
 from segline.core.coding import Colours
 from segline.core.labels import Image, Mask
+from segline.data.images.deep import FULL, Levels, reduce_depth
+from segline.data.images.palettes import Palette, grey_palette, read_palette, translated
 from segline.errors import DataError
 from segline.pictures import REMEDY, load_picture, open_picture, read_bytes, refuse_large
 from segline.storage import reporting_storage
@@ -27,6 +29,7 @@ _HEADER_END = 33  # bytes of a PNG's signature and first chunk, with its checksu
 _PNG_TEXTS = {b"eXIf", b"tEXt", b"zTXt", b"iTXt"}  # chunks that can hold an orientation
 _PNG_HEADER = b"\0\0\0\rIHDR"  # length and name of the first chunk
 _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
+_DEEP_PNG = 16  # bits
 _ORIENTATION = 0x0112  # EXIF tag
 _MAX_COLOURS_COUNTED = 4096  # more colours than this cannot be classes
 _TURNED = range(2, 9)  # EXIF orientations that turn or mirror; 1 is upright, other values are undefined
@@ -40,22 +43,41 @@ class Decoded:
     notes: tuple[str, ...]
 
 
-def read_image(path: Path) -> Image:
+@dataclass(frozen=True, kw_only=True)
+class DecodedMask:
+    """Mask, uint8 (H, W) raw ids, and the colours of the values that its file stores.
+
+    Args:
+        palette: empty for 8 bits without a palette.
+        grey: the colours are only the grey levels of a mask of less than 8 bits.
+    """
+
+    ids: Mask
+    palette: Palette
+    grey: bool = False
+
+
+def read_image(path: Path, *, levels: Levels | None = None) -> Image:
     """Read a JPEG, PNG, GIF (first frame), BMP, TIFF or WebP with any colour mode.
 
+    Args:
+        levels: the values of a 16-bit image that become 0 and 255. None: all 16 bits are used.
+
     Returns:
-        uint8 (H, W, 3) RGB. Alpha is dropped; of 16 bits, the upper 8 are kept.
+        uint8 (H, W, 3) RGB. Alpha is dropped.
 
     Raises:
-        DataError: the file is missing, truncated, too large or not an image.
+        DataError: the file is missing, truncated, too large or not an image, or it has 16 bits and their range is
+            not known.
     """
-    return decode_image(read_bytes(path), place=path).pixels
+    return decode_image(read_bytes(path), place=path, levels=levels).pixels
 
 
 def read_mask(path: Path, *, colours: Colours | None = None) -> Mask:
     """Read a mask from a lossless single-channel file. Of a palette image, read the indices, not the colours.
 
-    If `colours` is given, read a coloured image instead, and map each colour to its id.
+    If `colours` is given, read a coloured image instead, and map each colour to its id. If it is `Colours.indexed`,
+    read a single-channel file; the indices of a palette become the ids of their colours if all are known.
 
     Returns:
         uint8 (H, W) raw ids.
@@ -78,7 +100,7 @@ def write_png(path: Path, array: npt.NDArray[np.uint8]) -> None:
         path.write_bytes(data.tobytes())
 
 
-def decode_image(data: bytes, *, place: Path) -> Decoded:
+def decode_image(data: bytes, *, place: Path, levels: Levels | None = None) -> Decoded:
     """Decode an image as `read_image` does, from bytes; `place` names them in errors."""
     chunks = _refuse_damage(data, place)
     notes = []
@@ -91,21 +113,36 @@ def decode_image(data: bytes, *, place: Path) -> Decoded:
             notes.append("only the first frame read")
     if mode != "RGB" or form not in ("JPEG", "PNG", "MPO"):
         notes.append(f"{form} {mode} read as RGB" + (", alpha dropped" if mode in ("RGBA", "LA", "PA") else ""))
+    if _is_deep(data, mode):
+        first, last = levels or FULL
+        notes.append(f"16 bits reduced to 8: {first}..{last} became 0..255")
     pixels = _decode_fast(data) if form in ("JPEG", "PNG") and mode == "RGB" else None
-    return Decoded(pixels=_decode_any(data, place) if pixels is None else pixels, notes=tuple(notes))
+    return Decoded(pixels=_decode_any(data, place, levels) if pixels is None else pixels, notes=tuple(notes))
 
 
 def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> Mask:
     """Decode a mask as `read_mask` does, from bytes; `place` names them in errors."""
-    if colours is not None:
-        return _decode_coloured(data, place, colours)
+    return decode_mask_and_palette(data, place=place, colours=colours).ids
+
+
+def decode_mask_and_palette(data: bytes, *, place: Path, colours: Colours | None = None) -> DecodedMask:
+    """Decode a mask as `read_mask` does, from bytes, and return the palette of its file, too."""
+    if colours is not None and not colours.indexed:
+        return DecodedMask(ids=_decode_coloured(data, place, colours), palette={})
+    stored = _decode_stored(data, place)
+    table = colours.translate(stored.palette) if colours is not None and stored.palette else None
+    return stored if table is None else replace(stored, ids=translated(stored.ids, table))
+
+
+def _decode_stored(data: bytes, place: Path) -> DecodedMask:
+    """Return the values that a mask file stores, and their colours."""
     _refuse_damage(data, place)
     depth, colour = _read_png_form(data) if data.startswith(_PNG) else (8, None)
     if depth == 8 and colour == _GREY:
         refuse_large(*struct.unpack_from(">II", data, 16), place=place)
         pixels = _decode_with_opencv(data, cv2.IMREAD_UNCHANGED)
         if pixels is not None and pixels.ndim == 2:
-            return np.asarray(pixels, dtype=np.uint8)
+            return DecodedMask(ids=np.asarray(pixels, dtype=np.uint8), palette={})
     with open_picture(data, place=place) as opened:
         if opened.mode in ("RGB", "RGBA") and opened.format not in ("JPEG", "MPO", "WEBP"):
             held = _describe_colours(load_picture(opened, place=place))
@@ -122,9 +159,17 @@ def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> 
                 expected="a lossless mask with one 8-bit channel of raw ids (PNG, mode L or P)",
                 remedy="convert it to PNG with one id per pixel, without colours",
             )
-        mask = np.array(load_picture(opened, place=place), dtype=np.uint8)
-    # Pillow scales grey of 2 and 4 bits to 0..255; undo this, because ids are the stored values.
-    return mask // (255 // (2**depth - 1)) if colour == _GREY and depth in (2, 4) else mask
+        loaded = load_picture(opened, place=place)
+        mask = np.array(loaded, dtype=np.uint8)
+        if loaded.mode == "P":
+            return DecodedMask(ids=mask, palette=read_palette(loaded, mask))
+        if loaded.mode == "1":
+            return DecodedMask(ids=mask, palette=grey_palette(mask, depth=1), grey=True)
+    if colour == _GREY and depth in (2, 4):
+        # Pillow scales grey of 2 and 4 bits to 0..255; undo this, because ids are the stored values.
+        mask = mask // (255 // (2**depth - 1))
+        return DecodedMask(ids=mask, palette=grey_palette(mask, depth=depth), grey=True)
+    return DecodedMask(ids=mask, palette={})
 
 
 def stated_shape(data: bytes) -> tuple[int, int] | None:
@@ -245,12 +290,38 @@ def _decode_with_opencv(data: bytes, flags: int) -> Image | None:
         return None
 
 
-def _decode_any(data: bytes, place: Path) -> Image:
+def is_deep(data: bytes, *, place: Path) -> bool:
+    """Return whether an image has 16 bits per channel, without decoding it.
+
+    Raises:
+        DataError: it is not an image.
+    """
+    with open_picture(data, place=place) as opened:
+        return _is_deep(data, opened.mode)
+
+
+def _is_deep(data: bytes, mode: str) -> bool:
+    """Return whether an image has 16 bits per channel; Pillow reduces coloured PNGs of 16 bits without a word."""
+    return mode.startswith("I;16") or (data.startswith(_PNG) and _read_png_form(data)[0] == _DEEP_PNG)
+
+
+def _decode_deep_png(data: bytes, place: Path, levels: Levels | None) -> Image | None:
+    """Decode a coloured PNG of 16 bits; return None if OpenCV cannot."""
+    pixels = _decode_with_opencv(data, cv2.IMREAD_ANYDEPTH | cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None or pixels.dtype != np.uint16:
+        return None
+    return np.ascontiguousarray(reduce_depth(pixels, levels=levels, place=place)[..., ::-1])
+
+
+def _decode_any(data: bytes, place: Path, levels: Levels | None) -> Image:
     with open_picture(data, place=place) as opened:
         loaded = load_picture(opened, place=place)
         if loaded.mode.startswith("I;16"):
-            grey = (np.asarray(loaded) >> 8).astype(np.uint8)
+            grey = reduce_depth(np.asarray(loaded), levels=levels, place=place)
             return np.repeat(grey[..., None], 3, axis=2)
+        deep = _decode_deep_png(data, place, levels) if _is_deep(data, loaded.mode) else None
+        if deep is not None:
+            return deep
         if loaded.mode in ("I", "F"):
             raise DataError(
                 place,

@@ -30,6 +30,8 @@ class SampleRow(TypedDict):
     image_hash: str | None  # perceptual, 16 hex digits
     raw_ids: list[int]  # ids in the mask
     border_ids: list[int]  # ids that occur (almost) only between two others: residue of interpolation
+    palette_ids: list[int]  # indices in the mask's file; empty if it has no palette
+    palette_colours: list[int]  # their colours, as in `segline.data.images.palettes`
     void_fraction: float | None  # share of the mask's pixels that belong to no class
     pixels: list[int] | None  # pixel count by train id
     fit: float | None  # share of the image's colour variance that its mask explains
@@ -48,7 +50,7 @@ SCHEMA = pa.schema(
         *[(name, pa.string()) for name in ("id", "split", "group", "image", "mask")],
         *[(name, pa.int32()) for name in ("image_height", "image_width", "mask_height", "mask_width")],
         *[(name, pa.string()) for name in ("image_sha256", "mask_sha256", "image_hash")],
-        *[(name, pa.list_(pa.int64())) for name in ("raw_ids", "border_ids")],
+        *[(name, pa.list_(pa.int64())) for name in ("raw_ids", "border_ids", "palette_ids", "palette_colours")],
         ("void_fraction", pa.float64()),
         ("pixels", pa.list_(pa.int64())),
         *[(name, pa.float64()) for name in ("fit", "fit_previous", "fit_next")],
@@ -64,7 +66,8 @@ SCHEMA = pa.schema(
 def empty_row(sample: str) -> SampleRow:
     """Make a row for the sample `sample` with all other fields empty."""
     row = dict.fromkeys(SCHEMA.names) | {"id": sample, "group": "", "illegal_pixels": 0}
-    row |= {name: [] for name in ("raw_ids", "border_ids", "illegal_ids", "problems", "notes")}
+    lists = ("raw_ids", "border_ids", "palette_ids", "palette_colours", "illegal_ids", "problems", "notes")
+    row |= {name: [] for name in lists}
     return cast(SampleRow, row)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from segline.core.coding import Colours
 from segline.core.labels import VOID, Image, LabelMap, Mask, runs
 from segline.data.images.decode import read_image, read_mask
+from segline.data.images.deep import Levels
 from segline.errors import DataError
 
 HEIGHT, WIDTH = 160, 400
@@ -51,8 +52,10 @@ class Thumbnail:
 class Album:
     """Makes thumbnails of one dataset's files."""
 
-    def __init__(self, raw: Path, *, label_map: LabelMap, colours: Colours | None) -> None:
-        self._raw, self._label_map, self._colours = raw, label_map, colours
+    def __init__(
+        self, raw: Path, *, label_map: LabelMap, colours: Colours | None, levels: Levels | None = None
+    ) -> None:
+        self._raw, self._label_map, self._colours, self._levels = raw, label_map, colours, levels
         self._cached = lru_cache(maxsize=512)(self._draw_pair)
 
     def draw_pair(self, image: str | None, mask: str | None, *, caption: str) -> list[Thumbnail]:
@@ -89,7 +92,7 @@ class Album:
         if path is None:
             return None, "there is no image"
         try:
-            return read_image(self._raw / path), ""
+            return read_image(self._raw / path, levels=self._levels), ""
         except DataError as error:
             return None, f"{path}: {error.found}"
 

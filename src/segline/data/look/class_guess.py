@@ -3,19 +3,26 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
 from segline.config import Encoding
-from segline.core.labels import VOID
-from segline.data.look.interpolated_colours import count_values, find_mixtures, read_values, select_inner
+from segline.core.coding import Colours, unpack
+from segline.core.labels import VOID, runs
+from segline.data.images.decode import decode_mask_and_palette
+from segline.data.images.palettes import Comparison
+from segline.data.look.answers import Answers
+from segline.data.look.interpolated_colours import count_values, find_mixtures, read_colours, select_inner
 from segline.data.look.survey import spread
-from segline.datasets.own.class_names import Names
+from segline.datasets.own.class_names import Names, find_alike, report_two_names
 from segline.datasets.own.classes import Colour, colour_of
 from segline.errors import DataError
 from segline.pictures import open_picture, read_bytes
 from segline.progress import Report, showing, silent
+from segline.project import Files
 
 _MAX_MASKS_READ = 300
 # Pixels of all masks together; a tenth of it for coloured masks, because counting colours takes longer.
@@ -32,6 +39,10 @@ _VOID_NAMES = frozenset(
 _YAML_KEYWORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
 _BLACK: Colour = (0, 0, 0)
 _BORDER: Colour = (224, 224, 192)  # around objects in Pascal VOC
+_ASK_WHICH_IS_RIGHT = (
+    "say which is right, in the entry `folder` of `options` in params.yaml: `folder: {encoding: rgb}` if the colours "
+    "are, `folder: {encoding: indices}` if the stored numbers are; then run segline init again"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +68,7 @@ class ClassGuess:
         what: the encoding in words.
         why: the reason for the guess.
         doubts: what a person should check.
+        named_by: the file that the names are from; empty if there is none, or if it is not used.
     """
 
     encoding: Encoding
@@ -64,62 +76,136 @@ class ClassGuess:
     what: str
     why: str
     doubts: tuple[str, ...] = ()
+    named_by: str = ""
 
 
-def guess_classes(folder: Path, masks: Sequence[str], names: Names | None, *, report: Report = silent) -> ClassGuess:
+@dataclass(kw_only=True)
+class _Read:
+    """What the masks that were read hold.
+
+    Args:
+        counts: id or packed colour -> pixels.
+        areas: packed colour -> inner pixels.
+        palette: id -> colour in the palettes.
+        compared: the palettes, and the colours that a file or the class table names.
+        faults: of the masks that cannot be read.
+    """
+
+    compared: Comparison
+    counts: Counter[int] = field(default_factory=Counter)
+    areas: Counter[int] = field(default_factory=Counter)
+    palette: dict[int, Colour] = field(default_factory=dict)
+    faults: list[DataError] = field(default_factory=list)
+
+
+def guess_classes(
+    folder: Path, masks: Sequence[str], names: Names | None, *, answers: Answers, report: Report = silent
+) -> ClassGuess:
     """Guess the classes from the pixels of up to 300 masks.
 
     Raises:
-        DataError: no mask can be read, or they hold more colours than there can be classes.
+        DataError: no mask can be read, they hold more colours than there can be classes, palettes contradict each
+            other or the colours of `names`, or names are too similar.
     """
-    palette, coloured = _find_mask_kind(folder, masks)
+    if names is not None:
+        refuse_alike(names.names, folder / names.source, answers, polygons=False)
+    coloured = answers.encoding == "rgb" or (answers.encoding is None and _are_coloured(folder, masks))
     looked = spread(masks, _count_affordable(folder, masks, coloured=coloured))
-    counts: Counter[int] = Counter()
-    areas: Counter[int] = Counter()
-    faults: list[DataError] = []
-    with showing(report) as progress:
-        advance = progress.start("masks read", len(looked))
-        for path in looked:
-            try:
-                values = read_values(folder / path, coloured=coloured)
-                counts.update(count_values(values))
-                areas.update(count_values(select_inner(values)) if coloured else {})
-            except DataError as error:
-                faults.append(error)
-            advance(1)
-    if not counts:
-        raise faults[0]
-    doubts = (
-        [f"{len(faults)} of {len(looked)} masks cannot be read, such as {faults[0].place}: {faults[0].found}"]
-        if faults
-        else []
-    )
-    if len(looked) < len(masks):
-        doubts.append(
-            f"only {len(looked)} of {len(masks)} masks were read; validation reports other classes in the rest"
-        )
-    return (
-        _guess_from_colours(counts, areas, names, doubts)
-        if coloured
-        else _guess_from_ids(counts, palette, names, doubts)
-    )
+    read = _read_masks(folder, looked, names, answers, coloured=coloured, report=report)
+    if not read.counts:
+        raise read.faults[0]
+    doubts = _list_doubts(read.faults, looked=len(looked), masks=len(masks))
+    if coloured:
+        return _guess_from_colours(read.counts, read.areas, names, doubts, place=folder)
+    if answers.encoding != "indices" and _must_go_by_colour(read.compared, names, answers, place=folder):
+        found = guess_classes(folder, masks, names, answers=replace(answers, encoding="rgb"), report=report)
+        doubt = f"palettes differ from mask to mask, so their colours are used: {read.compared.difference}"
+        return replace(found, doubts=(doubt, *found.doubts))
+    return _guess_from_ids(read, names, doubts, answers=answers, place=folder)
 
 
-def _find_mask_kind(folder: Path, masks: Sequence[str]) -> tuple[list[Colour] | None, bool]:
-    """Return the palette of the masks, or None, and whether they are coloured pictures."""
+def _are_coloured(folder: Path, masks: Sequence[str]) -> bool:
+    """Return whether most masks are coloured pictures, judging by a few of them."""
     modes: Counter[str] = Counter()
-    palette: list[Colour] | None = None
     for path in spread(masks, min(9, len(masks))):
         try:
             with open_picture(read_bytes(folder / path), place=folder / path) as opened:
                 modes[opened.mode] += 1
-                if opened.mode == "P" and palette is None:
-                    flat = opened.getpalette() or []
-                    palette = [(flat[at], flat[at + 1], flat[at + 2]) for at in range(0, len(flat) - 2, 3)]
         except DataError:
             continue  # `guess_classes` reports unreadable masks
-    mode = modes.most_common(1)[0][0] if modes else "L"
-    return (palette if mode == "P" else None), mode in ("RGB", "RGBA")
+    return bool(modes) and modes.most_common(1)[0][0] in ("RGB", "RGBA")
+
+
+def _read_masks(
+    folder: Path, masks: Sequence[str], names: Names | None, answers: Answers, *, coloured: bool, report: Report
+) -> _Read:
+    read = _Read(compared=Comparison(answers.colours or _collect_colours(names)))
+    with showing(report) as progress:
+        advance = progress.start("masks read", len(masks))
+        for path in masks:
+            try:
+                if coloured:
+                    values = read_colours(folder / path)
+                    read.counts.update(count_values(values))
+                    read.areas.update(count_values(select_inner(values)))
+                else:
+                    _add_mask(read, path, folder, answers)
+            except DataError as error:
+                read.faults.append(error)
+            advance(1)
+    return read
+
+
+def _add_mask(read: _Read, path: str, folder: Path, answers: Answers) -> None:
+    mask = decode_mask_and_palette(read_bytes(folder / path), place=folder / path)
+    counts = count_values(mask.ids.astype(np.uint32))
+    read.counts.update(counts)
+    if not mask.palette:
+        read.compared.add_grey(path, counts)
+        return
+    # The ids of a file of names are only positions in it, so no index contradicts them.
+    read.compared.add(path, mask.palette, moved=None if answers.colours else False)
+    if not mask.grey:
+        for index, colour in mask.palette.items():
+            if colour >= 0:
+                read.palette.setdefault(index, unpack(colour))
+
+
+def _collect_colours(names: Names | None) -> Colours | None:
+    """Collect the colours that a file names; black and the border of Pascal VOC need no name."""
+    if names is None or not names.colours:
+        return None
+    places = {colour: place for place, colour in enumerate(names.colours)}
+    return Colours(ids={_BLACK: 0, _BORDER: VOID, **places}, indexed=True)
+
+
+def _list_doubts(faults: Sequence[DataError], *, looked: int, masks: int) -> list[str]:
+    doubts = []
+    if faults:
+        example = f"such as {faults[0].place}: {faults[0].found}"
+        doubts.append(f"{len(faults)} of {looked} masks cannot be read, {example}")
+    if looked < masks:
+        doubts.append(f"only {looked} of {masks} masks were read; validation reports other classes in the rest")
+    return doubts
+
+
+def _must_go_by_colour(compared: Comparison, names: Names | None, answers: Answers, *, place: Path) -> bool:
+    """Return whether palettes differ and a file names all their colours.
+
+    Raises:
+        DataError: palettes contradict each other, and nothing says which classes their colours are.
+    """
+    found = compared.contradiction()
+    if compared.differ and answers.colours is None and compared.holds_grey:
+        found = compared.difference  # masks without a palette have no colours to go by
+    if found:
+        raise DataError(
+            place,
+            found=f"masks contradict each other: {found}",
+            expected="each index or grey level with one meaning in all masks",
+            remedy=_ASK_WHICH_IS_RIGHT,
+        )
+    return compared.differ and answers.colours is None and names is not None
 
 
 def _count_affordable(folder: Path, masks: Sequence[str], *, coloured: bool) -> int:
@@ -133,25 +219,28 @@ def _count_affordable(folder: Path, masks: Sequence[str], *, coloured: bool) -> 
 
 
 def _guess_from_ids(
-    counts: Counter[int], palette: list[Colour] | None, names: Names | None, doubts: list[str]
+    read: _Read, names: Names | None, doubts: list[str], *, answers: Answers, place: Path
 ) -> ClassGuess:
+    counts, palette, encoding = read.counts, read.palette, answers.encoding
     held, total = sorted(counts), counts.total()
     shares = {value: counts[value] / total for value in held}
-    if set(held) <= {0, VOID} and len(held) == 2:
+    if set(held) <= {0, VOID} and len(held) == 2 and not (names and VOID in names.ids):
+        doubts += [f"the names of {names.source} are not used"] if names else []
         entries = [
             Entry(id=0, name="background", colour=_BLACK, share=shares[0]),
             Entry(id=VOID, name="foreground", colour=colour_of(0), share=shares[VOID]),
         ]
         doubt = "id 255 was named foreground: rename it in the class table"
         return ClassGuess(
-            encoding="ids",
+            encoding=encoding or "ids",
             entries=tuple(entries),
             what="black and white, 0 and 255",
             why="the masks hold no other value",
             doubts=(*doubts, doubt),
         )
-    named, note = _match_names(held, palette, names)
+    named, note = _match_names(held, {} if encoding == "indices" else palette, names, place=place)
     doubts += [note] if note else []
+    listed = named if names and names.ids else [value for value in named if value <= max(held)]
     entries = [
         Entry(
             id=value,
@@ -160,35 +249,44 @@ def _guess_from_ids(
             void=named.get(value, "").lower() in _VOID_NAMES or (value == VOID and value not in named),
             share=shares.get(value, 0.0),
         )
-        for place, value in enumerate(sorted({*held, *(value for value in named if value <= max(held))}))
+        for place, value in enumerate(sorted({*held, *listed}))
     ]
     if any(entry.id == VOID and entry.void for entry in entries):
         doubts.append(f"id 255 ({100 * shares.get(VOID, 0):.2g} % of the pixels) is treated as void, as is usual")
     if max(value for value in held) < VOID and len(held) > 64:
         doubts.append(f"the masks hold {len(held)} ids: were they resized with interpolation, or compressed?")
-    kind = "palette" if palette is not None else "ids"
+    kind = "palette" if palette else "ids"
     return ClassGuess(
-        encoding="palette" if palette is not None else "ids",
+        encoding=encoding or ("palette" if palette else "ids"),
         entries=tuple(entries),
-        what="a palette, whose indices are ids" if palette is not None else "ids, one channel",
-        why=f"stored in the files ({kind}); {len(held)} ids occur",
+        what="a palette, whose indices are ids" if palette else "ids, one channel",
+        why="as params.yaml says" if encoding else f"stored in the files ({kind}); {len(held)} ids occur",
         doubts=tuple(doubts),
+        named_by=names.source if names and named else "",
     )
 
 
-def _choose_colour(value: int, place: int, palette: list[Colour] | None) -> Colour:
-    if palette is not None and value < len(palette):
+def _choose_colour(value: int, place: int, palette: Mapping[int, Colour]) -> Colour:
+    if value in palette:
         return palette[value]
     return _BLACK if value == 0 else colour_of(max(0, place - 1))
 
 
-def _match_names(held: Sequence[int], palette: list[Colour] | None, names: Names | None) -> tuple[dict[int, str], str]:
+def _match_names(
+    held: Sequence[int], palette: Mapping[int, Colour], names: Names | None, *, place: Path
+) -> tuple[dict[int, str], str]:
+    """Return id -> name, and a doubt.
+
+    Raises:
+        DataError: the colours of a palette are not those that the file names.
+    """
     if names is None:
         return {}, "no class names were found: write them into the class table"
-    if palette is not None and names.colours:
-        by_colour = {value: names.colours[colour] for value, colour in enumerate(palette) if colour in names.colours}
-        if set(held) - {VOID} <= by_colour.keys():
-            return {value: by_colour[value] for value in by_colour if value in held}, ""
+    if names.ids:
+        missing = [value for value in held if value not in names.ids and value != VOID]
+        return dict(names.ids), f"{names.source} has no name for the ids {runs(missing)}" if missing else ""
+    if palette and names.colours:
+        return _match_colours(held, palette, names, place=place), ""
     highest = max([value for value in held if value != VOID], default=0)
     if highest < len(names.names):
         note = "" if 0 in held or len(names.names) > highest + 1 else f"{names.source} names id 0 too"
@@ -199,8 +297,39 @@ def _match_names(held: Sequence[int], palette: list[Colour] | None, names: Names
     return {}, note
 
 
+def _match_colours(held: Sequence[int], palette: Mapping[int, Colour], names: Names, *, place: Path) -> dict[int, str]:
+    _refuse_shared_colours([palette[value] for value in held if value in palette], names, place=place)
+    strange = [
+        value
+        for value in held
+        if value in palette
+        and palette[value] not in names.colours
+        and value != VOID
+        and (value, palette[value]) != (0, _BLACK)
+    ]
+    if strange:
+        raise DataError(
+            place / names.source,
+            found=f"no class with the colour {palette[strange[0]]}, which palettes have at index {strange[0]}",
+            expected="every colour of the palettes",
+            remedy=f"correct {names.source}, or remove it; or, if the palettes are wrong and the lines of the file are "
+            "in the order of the stored numbers, set `folder: {encoding: indices}` under `options` in params.yaml, "
+            "then run segline init again",
+        )
+    return {value: names.colours[colour] for value, colour in palette.items() if colour in names.colours}
+
+
+def _refuse_shared_colours(held: Iterable[Colour], names: Names, *, place: Path) -> None:
+    """Refuse a colour that occurs in masks and that a file gives to two classes."""
+    for colour in held:
+        if colour in names.shared:
+            raise report_two_names(
+                place / names.source, f"colour {colour}", names.colours[colour], names.shared[colour]
+            )
+
+
 def _guess_from_colours(
-    counts: Counter[int], areas: Counter[int], names: Names | None, doubts: list[str]
+    counts: Counter[int], areas: Counter[int], names: Names | None, doubts: list[str], *, place: Path
 ) -> ClassGuess:
     total = counts.total()
     frequent = _keep_frequent(counts)
@@ -218,7 +347,9 @@ def _guess_from_colours(
             f"{len(mixed)} colours ({100 * share:.1f} % of the pixels) are left out: they are mixtures of others; "
             "the validate stage will report them: the masks may have been resized with interpolation"
         )
-    rgb = [_unpack(value) for value, _ in frequent.most_common()]
+    rgb = [unpack(value) for value, _ in frequent.most_common()]
+    if names is not None:
+        _refuse_shared_colours(rgb, names, place=place)
     known = [colour for colour in named if colour in rgb or len(named) <= _MAX_CLASSES - 2]
     rest = sorted((colour for colour in rgb if colour not in named), key=lambda colour: colour != _BLACK)
     entries: list[Entry] = []
@@ -236,8 +367,9 @@ def _guess_from_colours(
         encoding="rgb",
         entries=tuple(entries),
         what="coloured pictures, one colour for each class",
-        why=f"the files have three channels and only {len(frequent)} colours",
+        why=f"the files have only {len(frequent)} colours",
         doubts=tuple(doubts),
+        named_by=names.source if names is not None and known else "",
     )
 
 
@@ -262,9 +394,30 @@ def _keep_frequent(counts: Counter[int]) -> Counter[int]:
     return frequent
 
 
-def _unpack(packed: int) -> Colour:
-    red, green, blue = packed.to_bytes(3, "big")
-    return red, green, blue
+def refuse_alike(names: Iterable[str], place: Path, answers: Answers, *, polygons: bool) -> None:
+    """Refuse two names that differ only by case or blanks, unless there is a class table, which tells them apart.
+
+    Args:
+        names: the names, in polygon files or in a file of names.
+        polygons: whether they are in polygon files.
+    """
+    found = None if answers.table else find_alike(names)
+    if found is None:
+        return
+    first, second = found
+    remedy = f"correct {place.name}: one line if they are one class, two different names if they are two"
+    if polygons:
+        remedy = (
+            f"if they are one class, use one spelling in the files, or write {place / Files.CLASSES} with "
+            f"`{{id: 1, name: {_quote(first)}, merged: [{_quote(second)}]}}`; if they are two, give each a row there"
+        )
+    raise DataError(
+        place,
+        found=f"the classes {first!r} and {second!r}"
+        + ("" if first == second else ", which differ only by case or blanks"),
+        expected="one spelling for each class",
+        remedy=remedy,
+    )
 
 
 def guess_from_names(encoding: Encoding, counts: Mapping[str, int], *, what: str, why: str) -> ClassGuess:
@@ -290,7 +443,7 @@ def format_table(guessed: ClassGuess) -> str:
         share = "" if entry.share is None else f"  # {100 * entry.share:.3g} % of the pixels"
         colour = f", colour: {list(entry.colour)}" if entry.colour is not None else ""
         if entry.void:
-            item = f"{{id: {entry.id}{colour}}}" if guessed.encoding == "rgb" else str(entry.id)
+            item = f"{{id: {entry.id}{colour}}}" if guessed.encoding in ("rgb", "palette") else str(entry.id)
             void.append(f"  - {item}  # {entry.name}" + share.replace("  # ", ", "))
         else:
             lines.append(f"  - {{id: {entry.id}, name: {_quote(entry.name)}{colour}}}{share}")

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from segline.config import Encoding, Options
-from segline.data.look.class_guess import ClassGuess, describe_entries, guess_classes, guess_from_names
+from segline.data.images.decode import decode_image, is_deep
+from segline.data.look.answers import Answers
+from segline.data.look.class_guess import ClassGuess, describe_entries, guess_classes, guess_from_names, refuse_alike
 from segline.data.look.glob_patterns import cover_folders, folder_of, write_coco_pattern, write_pattern
 from segline.data.look.survey import Group, Survey, spread, survey
 from segline.datasets.base import SPLITS, Split
@@ -16,8 +18,12 @@ from segline.datasets.own import annotations, lists
 from segline.datasets.own.class_names import find_names, names_classes
 from segline.datasets.own.collect import Collection, collect, count_splits, overview
 from segline.errors import DataError, LinkError
+from segline.pictures import read_bytes
 from segline.progress import Report, silent
 
+_NO_ANSWERS = Answers()
+_MAX_IMAGES_CHECKED = 9
+_DEEP_SUFFIXES = (".png", ".tif", ".tiff")
 _PREFERRED = ("labelids", "mask", "masks", "label", "labels", "seg", "gt", "annotations", "labeltrainids")
 _MAX_LABELME_FILES_READ = 2000
 _LAYOUTS = """one of these layouts:
@@ -52,11 +58,14 @@ class Guess:
     doubts: tuple[str, ...]
 
 
-def guess(folder: Path, *, follow_links: bool = False, report: Report = silent) -> Guess:
+def guess(
+    folder: Path, *, follow_links: bool = False, answers: Answers = _NO_ANSWERS, report: Report = silent
+) -> Guess:
     """Guess how the data in `folder` are organised.
 
     Args:
         follow_links: whether links in `folder` may lead out of it.
+        answers: what the user has stated, where it cannot be guessed.
 
     Raises:
         DataError: no guess is possible; the error lists what was found and which layouts are supported.
@@ -73,14 +82,16 @@ def guess(folder: Path, *, follow_links: bool = False, report: Report = silent) 
         unused += unsure
     collection = _collect_pairs(options, seen)
     options, collection, split_why, doubts = _add_split_lists(options, collection, seen)
+    options = options.model_copy(update={"levels": answers.levels})
+    _refuse_unknown_range(collection, seen.folder, answers.levels)
     names = find_names(folder, seen.paths)
     if options.encoding == "coco":
-        classes = _guess_coco(seen, collection)
+        classes = _guess_coco(seen, collection, answers)
     elif options.encoding == "labelme":
-        classes = _guess_labelme(seen, collection)
+        classes = _guess_labelme(seen, collection, answers)
     else:
         masks = [pair.mask for pair in collection.pairs if pair.image is not None and pair.mask is not None]
-        classes = guess_classes(folder, masks, names, report=report)
+        classes = guess_classes(folder, masks, names, answers=answers, report=report)
         options = options.model_copy(update={"encoding": classes.encoding})
     paired = sum(pair.image is not None and pair.mask is not None for pair in collection.pairs)
     total = len(collection.pairs)
@@ -92,11 +103,26 @@ def guess(folder: Path, *, follow_links: bool = False, report: Report = silent) 
         Line(
             what="classes",
             guess=", ".join(describe_entries(classes.entries)),
-            why=f"names from {names.source}" if names and options.encoding not in ("coco", "labelme") else "",
+            why=f"names from {classes.named_by}" if classes.named_by else "",
         ),
         Line(what="split", guess=count_splits(collection.pairs), why=split_why),
     )
     return Guess(options=options, classes=classes, lines=lines, doubts=tuple(doubts))
+
+
+def _refuse_unknown_range(collection: Collection, folder: Path, levels: tuple[int, int] | None) -> None:
+    """Refuse 16-bit images of which some do not use all bits, unless their range is stated."""
+    images = [pair.image for pair in collection.pairs if pair.image]
+    for path in spread(images, _MAX_IMAGES_CHECKED):
+        if PurePosixPath(path).suffix.lower() not in _DEEP_SUFFIXES:
+            continue
+        try:
+            data = read_bytes(folder / path)
+            deep = is_deep(data, place=folder / path)
+        except DataError:
+            continue  # the validate stage reports what cannot be read
+        if deep:
+            decode_image(data, place=folder / path, levels=levels)
 
 
 def _collect_pairs(options: Options, seen: Survey) -> Collection:
@@ -291,20 +317,22 @@ def _explain_split(options: Options, collection: Collection) -> str:
     return "no split was found: fixed shares, assigned by a hash of the names"
 
 
-def _guess_coco(seen: Survey, collection: Collection) -> ClassGuess:
+def _guess_coco(seen: Survey, collection: Collection, answers: Answers) -> ClassGuess:
     counts: dict[str, int] = {}
     files = sorted({pair.mask for pair in collection.pairs if pair.mask})
     for path in files:
         for name in annotations.categories(seen.folder / path):
             counts.setdefault(name, 0)
+    refuse_alike(counts, seen.folder, answers, polygons=True)
     return guess_from_names("coco", counts, what="COCO polygons", why=f"categories of {', '.join(files)}")
 
 
-def _guess_labelme(seen: Survey, collection: Collection) -> ClassGuess:
+def _guess_labelme(seen: Survey, collection: Collection, answers: Answers) -> ClassGuess:
     files = [pair.mask for pair in collection.pairs if pair.image and pair.mask]
     chosen = spread(files, _MAX_LABELME_FILES_READ)
     counts = annotations.labels(seen.folder / path for path in chosen)
     ordered = dict(sorted(counts.items()))
+    refuse_alike(ordered, seen.folder, answers, polygons=True)
     return guess_from_names("labelme", ordered, what="LabelMe polygons", why=f"labels in {len(chosen)} files")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from segline.data.images.decode import read_image, read_mask
+from segline.data.images.decode import read_image
 
 Packed = npt.NDArray[np.uint32]
 """(H, W): red, green and blue of each pixel in one number."""
@@ -20,14 +20,12 @@ _OVERSHOOT = 0.15  # cubic interpolation exceeds that line by this share of its 
 _MIN_MIXTURES = 3  # with so many mixtures, the masks were certainly interpolated
 
 
-def read_values(path: Path, *, coloured: bool) -> Packed:
-    """Read the ids of a mask, or its colours packed into one number each.
+def read_colours(path: Path) -> Packed:
+    """Read the colours of a mask, packed into one number each.
 
     Raises:
         DataError: the file cannot be read.
     """
-    if not coloured:
-        return read_mask(path).astype(np.uint32)
     pixels = read_image(path)
     packed: Packed = pixels[..., 0].astype(np.uint32)
     for channel in (1, 2):

@@ -10,6 +10,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from segline.config import Options
 from segline.config.edit import Document
+from segline.data.look.answers import read_answers
 from segline.data.look.class_guess import format_table
 from segline.data.look.guess import Guess, guess
 from segline.datasets.folder import NAME
@@ -62,11 +63,14 @@ def set_up(
     _refuse_other_folder(params, earlier, stated, force=force)
     remembered = earlier.get("path") == stated and bool(earlier.get(_FOLLOW_LINKS))
     follow = remembered if follow_links is None else follow_links
-    guessed = guess(folder, follow_links=follow, report=report)
     table = folder / Files.CLASSES
+    answers = read_answers(earlier, table, force=force)
+    guessed = guess(folder, follow_links=follow, answers=answers, report=report)
     changes = [_write_table(table, guessed, force=force)]
     entry = _make_entry(guessed.options, stated)
-    if earlier and not force:
+    if earlier and not force and not any(name in earlier for name in ("images", "masks", "pairs")):
+        content["options"][NAME] = CommentedMap({**entry, **earlier})  # an entry that only answers questions
+    elif earlier and not force:
         if follow != remembered:
             earlier[_FOLLOW_LINKS] = follow
             changes.append(f"params.yaml: options.{NAME}.{_FOLLOW_LINKS} {str(follow).lower()}")
@@ -102,7 +106,7 @@ def _state_path(folder: Path, *, root: Path) -> str:
 
 
 def _refuse_other_folder(params: Path, earlier: Mapping[str, Any], stated: str, *, force: bool) -> None:
-    if earlier and earlier.get("path") != stated and not force:
+    if earlier.get("path", stated) != stated and not force:
         raise ConfigError(
             f"{params} options.{NAME}.path",
             found=repr(earlier.get("path")),

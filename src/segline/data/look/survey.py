@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from segline.data.images.decode import decode_image
+from segline.data.images.deep import FULL
 from segline.datasets.own import annotations
 from segline.datasets.own.files import ending, is_image, walk
 from segline.errors import DataError
@@ -160,7 +161,7 @@ def _measure_picture(path: Path) -> tuple[bool, int]:
     data = read_bytes(path)
     with open_picture(data, place=path) as opened:
         lossy = opened.format in _LOSSY_FORMATS
-    pixels = decode_image(data, place=path).pixels
+    pixels = decode_image(data, place=path, levels=FULL).pixels  # any range shows how many colours there are
     # A small copy is enough to distinguish a photograph from a mask.
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (min(width, 256), min(height, 256)), interpolation=cv2.INTER_NEAREST)

@@ -30,6 +30,7 @@ from segline.core.coding import Colours
 from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.data.images import manifest, split
 from segline.data.images.decode import read_image, read_mask
+from segline.data.images.deep import Levels
 from segline.data.images.scale import scale_image, scale_mask, scaled_size
 from segline.data.prepare.prepared import FORMAT, PLACES, SCORED, PreparedMeta
 from segline.datasets.base import SPLITS, Dataset
@@ -113,6 +114,7 @@ def prepare(
             raw=raw,
             label_map=dataset.label_map,
             colours=dataset.colours,
+            levels=dataset.levels,
             folder=partial_folder,
             short_side=short_side,
         )
@@ -187,11 +189,12 @@ def _store_sample(
     raw: Path,
     label_map: LabelMap,
     colours: Colours | None,
+    levels: Levels | None,
     folder: Path,
     short_side: int | None,
 ) -> None:
     """Decode, scale and write one sample."""
-    image = read_image(raw / sample.image)
+    image = read_image(raw / sample.image, levels=levels)
     label = label_map.encode(read_mask(raw / sample.mask, colours=colours))
     _check_size(sample, image, label, place=raw / sample.mask)
     mask = scale_mask(label, short_side=short_side)
@@ -234,7 +237,7 @@ def _choose_places(mask: Mask, classes: int) -> npt.NDArray[np.int32]:
 
 def _make_meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> PreparedMeta:
     rows_of = {name: rows.filter(pc.equal(rows["split"], name)) for name in SPLITS}
-    return {
+    meta: PreparedMeta = {
         "format": FORMAT,
         "dataset": dataset.name,
         "protocol": dataset.protocol,
@@ -250,6 +253,9 @@ def _make_meta(dataset: Dataset, rows: pa.Table, short_side: int | None) -> Prep
             for name, own in rows_of.items()
         },
     }
+    if dataset.levels is not None:
+        meta["levels"] = list(dataset.levels)
+    return meta
 
 
 def split_digest(name: str, rows: pa.Table) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from segline.core.labels import Image, Mask
 from segline.data.images import manifest
 from segline.data.images.decode import read_image
+from segline.data.images.deep import FULL, Levels
 from segline.data.images.scale import scale_image
 from segline.datasets.base import Dataset, Split
 from segline.errors import ConfigError, DataError, shortened
@@ -43,6 +44,7 @@ class PreparedMeta(TypedDict):
     extra_scores: list[str]
     short_side: int | None
     splits: dict[str, SplitMeta]
+    levels: NotRequired[list[int]]  # of 16-bit images, if they are stated
 
 
 class Prepared:
@@ -162,7 +164,9 @@ class PreparedSplit:
         """Return the same samples and native labels, but with images decoded from the raw files at another scale."""
         rows = manifest.read(manifest_folder / Files.MANIFEST, columns=("id", "image"))
         images = dict(zip(rows["id"].to_pylist(), rows["image"].to_pylist(), strict=True))
-        return RescaledSplit(self, {name: raw / images[name] for name in self.ids}, short_side=short_side)
+        low, high = self._meta.get("levels", FULL)
+        files = {name: raw / images[name] for name in self.ids}
+        return RescaledSplit(self, files, short_side=short_side, levels=(low, high))
 
     @staticmethod
     def _view(flat: Image, offset: int, shape: tuple[int, ...]) -> Image:
@@ -172,18 +176,19 @@ class PreparedSplit:
 class RescaledSplit:
     """Split at another scale than the prepared one, for a network that was trained at that scale."""
 
-    def __init__(self, split: PreparedSplit, files: dict[str, Path], *, short_side: int | None) -> None:
+    def __init__(self, split: PreparedSplit, files: dict[str, Path], *, short_side: int | None, levels: Levels) -> None:
         self.name, self.dataset, self.digest, self.protocol = split.name, split.dataset, split.digest, split.protocol
         self.label_map, self.ids, self.groups, self.short_side = split.label_map, split.ids, split.groups, short_side
         self.extra_scores = split.extra_scores
-        self._split, self._files = split, files
+        self._split, self._files, self._levels = split, files, levels
 
     def __len__(self) -> int:
         return len(self._split)
 
     def image(self, index: int) -> Image:
         """Return an image at this scale, uint8 (h, w, 3)."""
-        return scale_image(read_image(self._files[self.ids[index]]), short_side=self.short_side)
+        image = read_image(self._files[self.ids[index]], levels=self._levels)
+        return scale_image(image, short_side=self.short_side)
 
     def label(self, index: int) -> Mask:
         """Return a mask at native size, uint8 (H, W) train ids."""

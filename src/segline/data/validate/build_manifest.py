@@ -19,7 +19,8 @@ import pyarrow as pa
 from segline.core.coding import Colours
 from segline.core.labels import VOID, Image, LabelMap, Mask
 from segline.core.vision import perceptual_hash
-from segline.data.images.decode import Decoded, decode_image, decode_mask
+from segline.data.images.decode import Decoded, DecodedMask, decode_image, decode_mask_and_palette
+from segline.data.images.deep import Levels
 from segline.data.images.manifest import SCHEMA, SampleRow
 from segline.data.validate import sample_statistics
 from segline.datasets.base import Dataset, Pair, Split
@@ -97,7 +98,12 @@ def build_manifest(
         A table of `segline.data.images.manifest.SCHEMA`, one row per pair, sorted by id.
     """
     examine = partial(
-        _examine, raw=raw, label_map=dataset.label_map, colours=dataset.colours, measure=measured is not None
+        _examine,
+        raw=raw,
+        label_map=dataset.label_map,
+        colours=dataset.colours,
+        levels=dataset.levels,
+        measure=measured is not None,
     )
     ordered = sorted(pairs, key=lambda pair: pair.id)
     examined = stream_samples(examine, ordered, workers=workers, description=f"validate {dataset.name}", report=report)
@@ -152,10 +158,19 @@ def _add_fit(before: _Examined | None, own: _Examined, after: _Examined | None) 
     return {**own.row, "fit": fit, "fit_previous": fit_previous, "fit_next": fit_next}
 
 
-def _examine(pair: Pair, *, raw: Path, label_map: LabelMap, colours: Colours | None, measure: bool) -> _Examined:
-    mask = _read(raw, pair.mask, partial(decode_mask, colours=colours))
-    image = _read(raw, pair.image, decode_image)
-    ids, picture = mask.content, image.content.pixels if image.content else None
+def _examine(
+    pair: Pair,
+    *,
+    raw: Path,
+    label_map: LabelMap,
+    colours: Colours | None,
+    levels: Levels | None,
+    measure: bool,
+) -> _Examined:
+    mask = _read(raw, pair.mask, partial(decode_mask_and_palette, colours=colours))
+    image = _read(raw, pair.image, partial(decode_image, levels=levels))
+    ids, picture = mask.content.ids if mask.content else None, image.content.pixels if image.content else None
+    palette = mask.content.palette if mask.content else {}
     small = None if picture is None else perceptual_hash.reduce(picture)
     contents = MaskContents(raw_ids=[], border_ids=[], illegal_ids=[]) if ids is None else count_ids(ids, label_map)
     row: SampleRow = {
@@ -173,6 +188,8 @@ def _examine(pair: Pair, *, raw: Path, label_map: LabelMap, colours: Colours | N
         "image_hash": None if small is None else f"{perceptual_hash.hash_of(small):016x}",
         "raw_ids": contents.raw_ids,
         "border_ids": contents.border_ids,
+        "palette_ids": list(palette),
+        "palette_colours": list(palette.values()),
         "void_fraction": contents.void_fraction,
         "pixels": contents.pixels,
         "fit": None,
@@ -209,7 +226,7 @@ def _read(raw: Path, name: str | None, decode: Callable[..., _Content]) -> _Read
         return _ReadFile(sha256=sha256, error=error.found)
 
 
-def _note_exchange(image: Decoded, mask: _ReadFile[Mask], contents: MaskContents) -> list[str]:
+def _note_exchange(image: Decoded, mask: _ReadFile[DecodedMask], contents: MaskContents) -> list[str]:
     """Return `MASK_FOR_IMAGE` if the image has few colours and the mask file looks like a photograph."""
     is_picture = (mask.error or "").startswith(("a coloured picture", "a JPEG", "colours that"))
     exchanged = (is_picture or len(contents.raw_ids) > _MAX_IDS_OF_MASK) and _has_few_colours(image.pixels)

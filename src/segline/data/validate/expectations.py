@@ -125,7 +125,7 @@ def judge(
     verdict = reach_verdict(dataset, rows, judged.checks, quarantine_share=quarantine_share)
     figures = fingerprint.fingerprint(table, store, dataset=dataset, alike=alike, left_out=set(verdict.quarantined))
     title = f"{dataset.title}: {len(rows)} samples, {count_findings(verdict)}"
-    album = Album(raw, label_map=dataset.label_map, colours=dataset.colours)
+    album = Album(raw, label_map=dataset.label_map, colours=dataset.colours, levels=dataset.levels)
     failed, passed = verdict.failed(*SEVERITIES), verdict.success
     findings = list_findings(verdict, *SEVERITIES)
     pages = {

@@ -166,7 +166,7 @@ def _list_file_rules(dataset: Dataset) -> list[Rule]:
     if dataset.own is not None:
         again = f"correct or remove it in {dataset.own.path}, then run `dvc repro`"
     whole_mask = "a complete, lossless mask with one 8-bit channel"
-    if dataset.colours is not None:
+    if dataset.colours is not None and not dataset.colours.indexed:
         whole_mask = "a complete, lossless image with only the colours of the class table"
     return [
         _require_file("image", other="mask", remedy=again),

@@ -3,8 +3,8 @@
 A thousand masks with an illegal id are usually one mistake, made by the program that wrote them. Such a pattern is
 reported once, with its cause and remedy. The findings that it explains are not listed.
 
-To add a pattern, write a function that returns a `Pattern` or None, and put it into `ENCODING_PATTERNS` or
-`PAIRING_PATTERNS`.
+To add a pattern, write a function that returns a `Pattern` or None, and put it into `ENCODING_PATTERNS`,
+`PAIRING_PATTERNS` or `IMAGE_PATTERNS`.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,9 @@ import numpy as np
 from segline.core.coding import BLENDS
 from segline.core.labels import VOID, runs
 from segline.core.vision import perceptual_hash
+from segline.data.images.deep import UNSTATED
 from segline.data.images.manifest import SampleRow
+from segline.data.images.palettes import Comparison
 from segline.data.validate.build_manifest import MASK_FOR_IMAGE
 from segline.data.validate.manifest_rules import MAX_DUPLICATES_NAMED, Finding, format_ranges
 from segline.datasets.base import SPLITS, Dataset
@@ -52,10 +54,10 @@ class Pattern:
 
 
 def find_patterns(rows: Sequence[SampleRow], dataset: Dataset) -> list[Pattern]:
-    """Find at most one encoding pattern and one pairing pattern in manifest rows, which must be sorted by id."""
+    """Find at most one pattern of each kind in manifest rows, which must be sorted by id."""
     return [
         pattern
-        for table in (ENCODING_PATTERNS, PAIRING_PATTERNS)
+        for table in (ENCODING_PATTERNS, PAIRING_PATTERNS, IMAGE_PATTERNS)
         for pattern in [next(filter(None, (recognise(rows, dataset) for recognise in table)), None)]
         if pattern is not None
     ]
@@ -87,6 +89,31 @@ def find_missing_classes(rows: Sequence[SampleRow], dataset: Dataset) -> list[Fi
             if held["train"][place] and not held[split][place]
         ]
     return findings
+
+
+def find_palettes_read_by_colour(rows: Sequence[SampleRow], dataset: Dataset) -> list[Finding]:
+    """Find palettes that differ, and whose colours say which class each index means."""
+    compared = _compare_palettes(rows, dataset)
+    if not compared.differ or compared.contradiction() or (dataset.own is not None and dataset.own.indices):
+        return []
+    return [
+        _describe(
+            dataset,
+            found=f"palettes of the masks differ, so their colours decide: {compared.difference}",
+            expected="one palette in all masks",
+            remedy="nothing to do: every colour is that of a class",
+        )
+    ]
+
+
+def _compare_palettes(rows: Sequence[SampleRow], dataset: Dataset) -> Comparison:
+    compared = Comparison(dataset.colours if dataset.colours is not None and dataset.colours.indexed else None)
+    for row in rows:
+        if row["palette_ids"]:
+            compared.add(str(row["mask"]), dict(zip(row["palette_ids"], row["palette_colours"], strict=True)))
+        elif row["raw_ids"]:
+            compared.add_grey(str(row["mask"]), row["raw_ids"])
+    return compared
 
 
 def find_near_duplicates(rows: Sequence[SampleRow]) -> dict[str, list[str]]:
@@ -128,6 +155,50 @@ def _find_exchanged(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | No
         if dataset.own is None
         else "swap `images` and `masks` under options.folder in params.yaml, then run `dvc repro`",
         explains=_ID_RULES | {"mask_readable", "image_usual"},
+    )
+
+
+def _find_palettes(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
+    coloured = dataset.colours is not None and not dataset.colours.indexed
+    if coloured or (dataset.own is not None and dataset.own.indices):
+        return None
+    compared = _compare_palettes(rows, dataset)
+    found, whose = compared.contradiction(), "palettes contradict each other"
+    if not found:
+        found, whose = compared.contradicts_classes(), "palettes contradict the colours of the class table"
+    if not found:
+        return None
+    held = [row for row in rows if row["palette_ids"]]
+    table = "the definition of the dataset" if dataset.own is None else dataset.own.table
+    return _make_pattern(
+        "palettes_differ",
+        held,
+        _select_masks(rows),
+        dataset,
+        found=f"{whose}: {found}",
+        expected="each index or grey level with one meaning in all masks",
+        remedy="use the publisher's own masks: these were changed by another program"
+        if dataset.own is None
+        else "say which is right, under options.folder in params.yaml: `encoding: rgb` if the colours are (give each "
+        f"class its colour in {table}), `encoding: indices` if the stored numbers are; then run `dvc repro`",
+    )
+
+
+def _find_deep(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
+    deep = [row for row in rows if (row["image_error"] or "").startswith(UNSTATED)]
+    if not deep:
+        return None
+    return _make_pattern(
+        "image_range_unknown",
+        deep,
+        rows,
+        dataset,
+        found=f"images hold {deep[0]['image_error']}",
+        expected="values that use all 16 bits, or a stated range",
+        remedy="convert the images to 8 bits"
+        if dataset.own is None
+        else "set `levels` under options.folder in params.yaml to the range of the camera, then run `dvc repro`",
+        explains=frozenset({"image_readable"}),
     )
 
 
@@ -307,6 +378,7 @@ _Recognise = Callable[[Sequence[SampleRow], Dataset], Pattern | None]
 
 ENCODING_PATTERNS: tuple[_Recognise, ...] = (
     _find_exchanged,
+    _find_palettes,
     _find_coloured,
     _find_blended,
     _find_binary,
@@ -318,6 +390,9 @@ ENCODING_PATTERNS: tuple[_Recognise, ...] = (
 
 PAIRING_PATTERNS: tuple[_Recognise, ...] = (_find_swapped_sides, _find_shifted_sizes, _find_shifted)
 """Mistakes in how masks are paired with images; only the first match is reported."""
+
+IMAGE_PATTERNS: tuple[_Recognise, ...] = (_find_deep,)
+"""Mistakes in how images are stored; only the first match is reported."""
 
 
 def _select_masks(rows: Sequence[SampleRow]) -> list[SampleRow]:

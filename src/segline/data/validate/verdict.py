@@ -131,6 +131,8 @@ def reach_verdict(
     ]
     whole.append(_check_whole("quarantine_small", "stop", _find_excess(dataset, len(rows), len(bad), quarantine_share)))
     whole.append(_check_whole("classes_in_every_split", "warn", mask_checks.find_missing_classes(kept, dataset)))
+    by_colour = mask_checks.find_palettes_read_by_colour(rows, dataset)
+    whole.append(_check_whole("palettes_equal", "warn", by_colour))
     return DataVerdict(
         summary=_summarise(dataset, kept, samples=len(rows)),
         checks=(*whole, *checks),

@@ -3,16 +3,18 @@
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from segline.datasets.own.classes import Colour
-from segline.errors import shown
+from segline.errors import DataError, shown
 from segline.reading import read_text
 
 FILES = frozenset(
     {
+        "_classes.csv",
         "class_dict.csv",
         "class_names.txt",
         "classes.txt",
@@ -25,6 +27,9 @@ FILES = frozenset(
 )
 """File names, in lower case."""
 
+_ROBOFLOW = "_classes.csv"
+_MAX_ID = 255
+
 
 @dataclass(frozen=True, kw_only=True)
 class Names:
@@ -34,11 +39,15 @@ class Names:
         source: the file.
         names: in the file's order.
         colours: colour -> name, for classes that have a colour in the file.
+        ids: id -> name, if the file gives the ids.
+        shared: colour -> name of the second class that the file gives it to; `colours` has the first.
     """
 
     source: str
     names: tuple[str, ...]
     colours: Mapping[Colour, str]
+    ids: Mapping[int, str] = field(default_factory=dict)
+    shared: Mapping[Colour, str] = field(default_factory=dict)
 
 
 def names_classes(path: str) -> bool:
@@ -47,21 +56,49 @@ def names_classes(path: str) -> bool:
 
 
 def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
-    """Read the class names from a file of `FILES`; of several, the one nearest to the top. None if there is none."""
-    found = [path for path in paths if names_classes(path)]
-    for path in sorted(found, key=lambda path: (path.count("/"), path)):
+    """Read the class names from a file of `FILES`; of several, the one nearest to the top. None if there is none.
+
+    Raises:
+        DataError: two files of one name, such as those of two splits, contradict each other, or one file gives
+            an id to two classes.
+    """
+    chosen: Names | None = None
+    for path in sorted(filter(names_classes, paths), key=lambda path: (path.count("/"), path)):
         try:
             lines = read_text(folder / path).splitlines()
-            names = _parse(path, [line.strip() for line in lines if line.strip() and not line.startswith("#")])
+            lines = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+            names = _parse_roboflow(folder, path, lines) if _is_roboflow(path) else _parse(path, lines)
         except (OSError, ValueError, csv.Error):
             continue  # another kind of file that happens to have this name
-        if names.names:
-            return names
-    return None
+        if not names.names:
+            continue
+        chosen = chosen or names
+        first = PurePosixPath(chosen.source)
+        if PurePosixPath(path).name == first.name and path.count("/") == chosen.source.count("/"):
+            _refuse_contradiction(folder, chosen, names)
+    return chosen
+
+
+def _is_roboflow(path: str) -> bool:
+    return PurePosixPath(path).name.lower() == _ROBOFLOW
+
+
+def _parse_roboflow(folder: Path, path: str, lines: Sequence[str]) -> Names:
+    """Parse lines of id and name; Roboflow's files for other tasks have the same name, and other columns."""
+    ids: dict[int, str] = {}
+    header = bool(lines) and not lines[0].partition(",")[0].strip().isdecimal()
+    for cells in csv.reader(lines[header:], skipinitialspace=True):
+        if len(cells) != 2 or not cells[0].strip().isdecimal() or int(cells[0]) > _MAX_ID:
+            return Names(source=path, names=(), colours={})
+        value, name = int(cells[0]), shown(cells[1].strip())
+        if ids.setdefault(value, name) != name:
+            raise report_two_names(folder / path, f"id {value}", ids[value], name)
+    return Names(source=path, names=tuple(ids.values()), colours={}, ids=ids)
 
 
 def _parse(path: str, lines: Sequence[str]) -> Names:
     colours: dict[Colour, str] = {}
+    shared: dict[Colour, str] = {}
     names: list[str] = []
     for line in lines:
         cells = next(csv.reader(io.StringIO(line))) if path.lower().endswith(".csv") else re.split(r"[:\s]+", line)
@@ -79,5 +116,52 @@ def _parse(path: str, lines: Sequence[str]) -> Names:
         name = shown(name.strip())  # escapes control characters; the user can edit the name in the class table
         names.append(name)
         if rgb and max(rgb) < 256:
-            colours[rgb[0], rgb[1], rgb[2]] = name
-    return Names(source=path, names=tuple(names), colours=colours)
+            colour = (rgb[0], rgb[1], rgb[2])
+            if colours.setdefault(colour, name) != name:
+                shared.setdefault(colour, name)
+    return Names(source=path, names=tuple(names), colours=colours, shared=shared)
+
+
+def find_alike(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return the first two names that differ only by case, blanks, ``_`` or ``-``, or not at all."""
+    seen: dict[str, str] = {}
+    for name in names:
+        key = re.sub(r"[\s_-]+", "", name).casefold() or name
+        if key in seen:
+            return seen[key], name
+        seen[key] = name
+    return None
+
+
+def report_two_names(place: object, what: str, first: str, second: str) -> DataError:
+    """Report that an id or a colour stands for two classes."""
+    return DataError(
+        place,
+        found=f"{what} for {first!r} and for {second!r}",
+        expected="one class for each id and each colour",
+        remedy="correct the file; if both mean one class, keep one of the lines",
+    )
+
+
+def _refuse_contradiction(folder: Path, first: Names, second: Names) -> None:
+    """Refuse two files of one name that give an id or a colour to different classes."""
+    pairs: tuple[tuple[str, Mapping[Any, str], Mapping[Any, str]], ...] = (
+        ("id", first.ids, second.ids),
+        ("colour", first.colours, second.colours),
+    )
+    for what, one, other in pairs:
+        for key in one.keys() & other.keys():
+            if one[key] != other[key]:
+                raise DataError(
+                    folder / second.source,
+                    found=f"{what} {key} for {other[key]!r}, but {first.source} has it for {one[key]!r}",
+                    expected="the same classes in both files",
+                    remedy="export all parts of the data set again with one list of classes, or use only one part",
+                )
+    if not first.ids and not first.colours and first.names != second.names:
+        raise DataError(
+            folder / second.source,
+            found=f"the names {', '.join(second.names[:8])}, but {first.source} has {', '.join(first.names[:8])}",
+            expected="the same classes in the same order in both files",
+            remedy="delete or rename the file that does not belong to these masks",
+        )

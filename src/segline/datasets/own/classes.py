@@ -2,21 +2,23 @@
 
 classes:
   - {id: 0, name: background, colour: [0, 0, 0]}
-  - {id: 1, name: road, colour: "#804080", merged: [7]}  # id 7 counts as road too
+  - {id: 1, name: road, colour: "#804080", merged: [7]}  # id 7 counts as road too; of coloured masks, write colours
 void: [255]  # not trained on and not scored; for coloured masks: [{id: 255, colour: [224, 224, 192]}]
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from segline.config import Encoding, Source, Strict
 from segline.config.fields import Byte, Name, sequence
 from segline.core.coding import Colours
 from segline.core.labels import VOID, LabelClass, LabelMap, alike
-from segline.errors import ConfigError
+from segline.errors import ConfigError, name_fault
 
 Colour = tuple[int, int, int]
 
@@ -50,6 +52,21 @@ def _parse_colour(value: Any) -> Any:
     return sequence(value)
 
 
+def _parse_merged(value: Any) -> Any:
+    """Turn a list into a tuple, and its colours into tuples; leave anything but a list for the model to refuse."""
+    if not isinstance(value, list):
+        return value
+    items = tuple(_parse_colour(item) for item in value)
+    for item in items:
+        numbers = item if isinstance(item, tuple) and len(item) == 3 else (item,)
+        is_number = all(type(number) is int and 0 <= number <= 255 for number in numbers)
+        if not is_number and (not isinstance(item, str) or name_fault(item)):
+            raise PydanticCustomError(
+                "merged", "ids 0..255, colours such as [0, 0, 142], or labels of polygon files", {}
+            )
+    return items
+
+
 def _parse_void(value: Any) -> Any:
     """Turn a list of ids, or of mappings, into a tuple of mappings; leave anything else for the model to refuse."""
     if not isinstance(value, list):
@@ -69,8 +86,13 @@ class Row(Strict):
     name: Name
     colour: _Colour | None = None
     """RGB. If masks are coloured pictures, the colour of this class in them."""
-    merged: Annotated[tuple[Id, ...], BeforeValidator(sequence)] = ()
-    """Further ids that count as this class."""
+    merged: Annotated[tuple[Id | tuple[Byte, Byte, Byte] | Name, ...], BeforeValidator(_parse_merged)] = ()
+    """What counts as this class, too: ids, colours of coloured masks, or names in polygon files."""
+
+    @property
+    def merged_ids(self) -> tuple[int, ...]:
+        """Return the ids among `merged`."""
+        return tuple(part for part in self.merged if isinstance(part, int))
 
 
 class VoidRow(Strict):
@@ -89,7 +111,7 @@ class ClassTable(Strict):
     def label_map(self) -> LabelMap:
         """Return the classes in the order of the table. Classes without a colour get one from `PALETTE`."""
         classes = (
-            LabelClass(raw=row.id, name=row.name, colour=row.colour or colour_of(place), merged=row.merged)
+            LabelClass(raw=row.id, name=row.name, colour=row.colour or colour_of(place), merged=row.merged_ids)
             for place, row in enumerate(self.classes)
         )
         # A void id may be listed once for each of several colours.
@@ -97,12 +119,31 @@ class ClassTable(Strict):
 
     def colours(self) -> Colours:
         """Return the id of each colour, for masks that are coloured pictures."""
+        return Colours(ids=dict(self._list_colours()))
+
+    def palette_colours(self) -> Colours:
+        """Return the id of each colour, for masks with a palette; a void id without a colour keeps its index."""
+        void = {row.id for row in self.void}
+        coloured = {row.id for row in self.void if row.colour is not None}
+        given: defaultdict[Colour, set[int]] = defaultdict(set)
+        for colour, value in self._list_colours():
+            given[colour].add(value)
+        return Colours(
+            ids={colour: next(iter(values)) for colour, values in given.items() if len(values) == 1},
+            indexed=True,
+            colourless=frozenset(void - coloured),
+            shared={colour: frozenset(values) for colour, values in given.items() if len(values) > 1},
+        )
+
+    def _list_colours(self) -> list[tuple[Colour, int]]:
         rows: list[Row | VoidRow] = [*self.classes, *self.void]
-        return Colours(ids={row.colour: row.id for row in rows if row.colour is not None})
+        found = [(row.colour, row.id) for row in rows if row.colour is not None]
+        return found + [(part, row.id) for row in self.classes for part in row.merged if isinstance(part, tuple)]
 
     def ids(self) -> dict[str, int]:
         """Return the raw id of each class by its name, as polygon files name it."""
-        return {row.name: row.id for row in self.classes}
+        merged = {part: row.id for row in self.classes for part in row.merged if isinstance(part, str)}
+        return merged | {row.name: row.id for row in self.classes}
 
 
 def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
@@ -120,7 +161,7 @@ def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
     _refuse_repeated(source, list(_locate_ids(table)), "id", "give each id once, or merge it")
     _refuse_repeated(
         source,
-        [(("classes", place, "name"), alike(row.name)) for place, row in enumerate(table.classes)],
+        list(_locate_names(table)),
         "name",
         "rename it",
     )
@@ -144,12 +185,21 @@ def _locate_ids(table: ClassTable) -> Iterator[Located]:
     for place, row in enumerate(table.classes):
         yield ("classes", place, "id"), row.id
         for number, value in enumerate(row.merged):
-            yield ("classes", place, "merged", number), value
+            if isinstance(value, int):
+                yield ("classes", place, "merged", number), value
     seen: set[int] = set()
     for place, void in enumerate(table.void):
         if void.id not in seen or void.colour is None:
             yield ("void", place), void.id
         seen.add(void.id)
+
+
+def _locate_names(table: ClassTable) -> Iterator[Located]:
+    for place, row in enumerate(table.classes):
+        yield ("classes", place, "name"), alike(row.name)
+        for number, part in enumerate(row.merged):
+            if isinstance(part, str) and alike(part) != alike(row.name):
+                yield ("classes", place, "merged", number), alike(part)
 
 
 def _refuse_repeated(source: Source, located: list[Located], what: str, remedy: str) -> None:
@@ -176,5 +226,10 @@ def _check_colours(source: Source, table: ClassTable) -> None:
                 remedy="add `colour: [red, green, blue]`",
             )
         located.append((("classes", place, "colour"), row.colour))
+        located += [
+            (("classes", place, "merged", number), part)
+            for number, part in enumerate(row.merged)
+            if isinstance(part, tuple)
+        ]
     located += [(("void", place, "colour"), row.colour) for place, row in enumerate(table.void) if row.colour]
     _refuse_repeated(source, located, "colour", "give each class a colour of its own")

@@ -15,7 +15,8 @@ from segline.core.coding import Colours
 from segline.core.labels import VOID, LabelMap, Mask
 from segline.core.metrics.boundary import boundary_counts
 from segline.core.metrics.joint_histogram import Counts, Places, histogram_and_ends
-from segline.data.images.decode import decode_mask, stated_shape
+from segline.data.images.decode import DecodedMask, decode_mask_and_palette, stated_shape
+from segline.data.images.palettes import Palette, translated
 from segline.errors import DataError
 from segline.evaluation.folders.label_folders import ARRAY, FilePair, Ids
 from segline.formats import arrays
@@ -67,6 +68,10 @@ class Counted:
         boundary: int64 (3, C), `boundary_counts` for the same readings; empty if not wanted.
         content: digest of the label's size and train ids.
         file: SHA-256 of the label's file.
+        palettes: palette of the label's and of the prediction's file; None if it cannot be read.
+        truth_ids: ids in the label.
+        moved: whether the colours of the prediction's palette decided, because they are of other classes than its
+            indices.
     """
 
     id: str
@@ -78,6 +83,9 @@ class Counted:
     void_pixels: int = 0
     content: str = ""
     file: str = ""
+    palettes: tuple[Palette | None, Palette | None] = (None, None)
+    moved: bool = False
+    truth_ids: tuple[int, ...] = ()
 
 
 def count(
@@ -88,6 +96,7 @@ def count(
     readings: Mapping[Ids, Reading],
     colours: Colours | None,
     truth_colours: Colours | None,
+    palette_colours: Colours | None,
     classes: int,
     boundary: bool = False,
 ) -> Counted:
@@ -97,10 +106,13 @@ def count(
         truth_reading: reading of the label.
         other_reading: the other reading, to suggest it if the label has illegal ids.
         readings: readings to try for the prediction.
+        palette_colours: colours of the classes, for the palettes of predictions; None if their indices are ids.
         boundary: also count for the boundary IoU.
     """
     result = Counted(id=pair.id, prediction=pair.prediction.name)
     truth, prediction = _decode_pair(pair, result, colours=colours, truth_colours=truth_colours)
+    if prediction is not None and palette_colours is not None:
+        prediction = _move_to_colours(prediction, result, readings, colours=palette_colours)
     joint = ends = None
     if truth is not None and prediction is not None:
         if truth.shape == prediction.shape:
@@ -109,6 +121,7 @@ def count(
             result.problems.append(_report_size(pair.prediction, prediction.shape, truth.shape))
     if truth is not None:
         held = _histogram(truth) if joint is None else joint.sum(axis=1)
+        result.truth_ids = tuple(np.flatnonzero(held).tolist())
         if not truth_reading.permits(held):
             kind = "labels with ids that the dataset does not have" + suggest_ids(
                 held, other_reading, option="--truth-ids"
@@ -117,11 +130,14 @@ def count(
             joint = None
     if prediction is not None:
         result.seen = _histogram(prediction) if joint is None else joint.sum(axis=0)
+    if result.seen is not None and result.moved:
+        result.seen = np.zeros_like(result.seen)  # its ids are of colours, and say nothing about the other files'
     if truth is None or prediction is None or joint is None or result.seen is None:
         return result
     result.content = content_digest(truth, truth_reading.table, ends=ends)
     result.void_pixels = int(joint[truth_reading.table == VOID].sum())
-    for name, reading in readings.items():
+    for name, tried in readings.items():
+        reading = readings["raw"] if result.moved else tried
         if reading.permits(result.seen):
             result.counts[name] = _sum_to_classes(joint, truth_reading.table, reading.table, classes=classes)
             if boundary:
@@ -137,7 +153,8 @@ def _decode_pair(
     truth = prediction = None
     try:
         data = _read(pair.truth)
-        truth = _decode(data, pair.truth, colours=truth_colours)
+        labels = _decode(data, pair.truth, colours=truth_colours)
+        truth, result.palettes = labels.ids, (labels.palette, None)
         result.file = hashlib.sha256(data).hexdigest()
     except DataError as error:
         result.problems.append((f"labels that are not {error.expected}", f"{pair.truth.name}: {error.found}"))
@@ -145,13 +162,28 @@ def _decode_pair(
         data = _read(pair.prediction)
         stated = None if truth is None else stated_shape(data)
         if truth is None or stated in (None, truth.shape):
-            prediction = _decode_prediction(data, pair.prediction, colours=colours)
+            labels = _decode_prediction(data, pair.prediction, colours=colours)
+            prediction, result.palettes = labels.ids, (result.palettes[0], labels.palette)
         elif stated is not None:  # not decoded: a small file can contain a huge picture
             result.problems.append(_report_size(pair.prediction, stated, truth.shape))
     except DataError as error:
         kind = f"predictions that are not {error.expected}"
         result.problems.append((kind, f"{pair.prediction.name}: {error.found}"))
     return truth, prediction
+
+
+def _move_to_colours(prediction: Mask, result: Counted, readings: Mapping[Ids, Reading], *, colours: Colours) -> Mask:
+    """Replace a prediction's indices by the raw ids of its palette's colours, if no reading gives these classes."""
+    palette = result.palettes[1]
+    table = colours.translate(palette) if palette else None
+    if table is None or "raw" not in readings:
+        return prediction
+    raw = readings["raw"].table
+    agree = (all(reading.table[index] == raw[value] for index, value in table.items()) for reading in readings.values())
+    if any(agree):
+        return prediction
+    result.moved = True
+    return translated(prediction, table)
 
 
 def content_digest(truth: Mask, table: Mask, *, ends: Places | None = None) -> str:
@@ -201,23 +233,25 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _decode_prediction(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
+def _decode_prediction(data: bytes, path: Path, *, colours: Colours | None) -> DecodedMask:
     """Decode a prediction to ids; from colours only if the dataset's own masks are colour images."""
     try:
         return _decode(data, path, colours=None)
     except DataError:
-        if colours is None or path.suffix.lower() == ARRAY:
+        if colours is None or colours.indexed or path.suffix.lower() == ARRAY:
             raise
     return _decode(data, path, colours=replace(colours, otherwise=None))
 
 
-def _decode(data: bytes, path: Path, *, colours: Colours | None) -> Mask:
-    """Decode a file to ids, uint8 (H, W).
+def _decode(data: bytes, path: Path, *, colours: Colours | None) -> DecodedMask:
+    """Decode a file to ids, uint8 (H, W), and its palette.
 
     Raises:
         DataError: the file does not contain ids.
     """
-    return _decode_array(data, path) if path.suffix.lower() == ARRAY else decode_mask(data, place=path, colours=colours)
+    if path.suffix.lower() == ARRAY:
+        return DecodedMask(ids=_decode_array(data, path), palette={})
+    return decode_mask_and_palette(data, place=path, colours=colours)
 
 
 def _decode_array(data: bytes, path: Path) -> Mask:

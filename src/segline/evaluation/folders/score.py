@@ -22,6 +22,7 @@ from segline.errors import ConfigError, DataError
 from segline.evaluation.folders import label_folders
 from segline.evaluation.folders.count_pairs import Counted, count, readings
 from segline.evaluation.folders.label_folders import FilePair, Ids, LabelFolder
+from segline.evaluation.folders.palettes import Palettes, palettes_of
 from segline.evaluation.folders.problems import SHOWN, Problems, Sums
 from segline.evaluation.folders.published_splits import Published
 from segline.evaluation.folders.split_identity import identify
@@ -90,8 +91,13 @@ def score_folders(
     pairs = _pair_files(dataset, labels, answered, problems, published=Published() if only else published)
     counted = _bind_counter(dataset, truth_ids=truth_ids, named=labels.ids, ids=ids, boundary=boundary)
     sums = Sums(problems, readings(dataset.label_map), stated=ids)
+    palettes = Palettes(dataset, truth_stated=truth_ids is not None, named=labels.ids, stated=ids is not None)
+    files = {pair.id: pair for pair in pairs}
     for one in stream_samples(counted, pairs, workers=workers, description=f"score {dataset.name}", report=report):
         sums.take(one)
+        palettes.take(one, truth=files[one.id].truth.name)
+    for kind, example in palettes.problems():
+        problems.add(kind, example)
     chosen, why = sums.decide(named=answered.ids)
     if (ids or answered.ids) is None and chosen == "train" and sums.outside(chosen) > _MOST_OUTSIDE:
         problems.add(*_describe_foreground(dataset, sums.outside(chosen)))
@@ -114,7 +120,10 @@ def score_folders(
         split_why=found.why,
         ids=chosen,
         why=why,
-        warnings=_collect_warnings(evaluation, pairs, sums.contents, unlike=only if only != found.split else None),
+        warnings=(
+            *palettes.warnings(),
+            *_collect_warnings(evaluation, pairs, sums.contents, unlike=only if only != found.split else None),
+        ),
     )
 
 
@@ -152,13 +161,20 @@ def _bind_counter(
     """
     both = readings(dataset.label_map)
     truth_held: Ids = truth_ids or named or "raw"
+    indices = dataset.own is not None and dataset.own.indices
+    truth_colours = dataset.colours
+    if truth_ids or indices:
+        truth_colours = None
+    elif dataset.colours is None or dataset.colours.indexed:  # colours of palettes stand for raw ids
+        truth_colours = palettes_of(dataset) if truth_held == "raw" else None
     return partial(
         count,
         truth_reading=both[truth_held],
         other_reading=both["train" if truth_held == "raw" else "raw"],
         readings=both if ids is None else {ids: both[ids]},
         colours=dataset.colours,
-        truth_colours=None if truth_ids else dataset.colours,
+        truth_colours=truth_colours,
+        palette_colours=None if ids or indices else palettes_of(dataset),
         classes=len(dataset.label_map),
         boundary=boundary,
     )
