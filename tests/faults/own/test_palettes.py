@@ -262,6 +262,9 @@ def test_masks_of_1_bit_alone_are_ids(project, mine):
     draw_ids(mine, change=lambda mask: Pillow.fromarray(mask > 0), count=COUNT)
     project.run("init", str(mine))
     project.stages(*STAGES)
+    drawn = {name: mask > 0 for name, _, mask in samples(COUNT)}
+    for name, label in labels(project).items():
+        assert np.array_equal(label, drawn[name])
 
 
 # --- score
