@@ -32,6 +32,12 @@ class Options(Strict):
     """Whether links under `path` may point outside it. DVC's links do: they point into its cache."""
     splits: dict[Literal["train", "validation", "test"], Relative] | None = None
     """Split -> a list file under `path`, with an id, a file name or a path on each line."""
+    drawn_on: Literal["upright", "stored"] | None = None
+    """The view of photos with an EXIF orientation that polygons were drawn on, where the size does not tell."""
+    beyond_image: Literal["stop", "clip"] = "stop"
+    """What to do with polygons that reach beyond the image."""
+    without_area: Literal["stop", "leave_out"] = "stop"
+    """What to do with annotations that have no area, such as points and lines."""
     test_share: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.2
     """Share of the samples to hold out as test split, if the user's own data have none."""
 

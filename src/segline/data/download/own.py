@@ -8,14 +8,15 @@ import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from segline.config import Options
-from segline.data.extract import paint_polygons
 from segline.data.look.own import digest_source, fence, locate
 from segline.datasets import folder as definition
 from segline.datasets.folder import LIST_AGAIN
-from segline.datasets.own import classes
+from segline.datasets.own import classes, polygon_jobs
 from segline.datasets.own.collect import POLYGONS, collect, count_splits
+from segline.datasets.own.polygon_rules import PolygonRules
 from segline.parallel.pool import stream_files
 from segline.progress import Report, silent
 from segline.project import Files
@@ -37,17 +38,25 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
     collection = collect(options, source)
     for note in collection.notes:
         report(f"note: {note}")
-    pairs = list(collection.pairs)
+    pairs, rules = list(collection.pairs), PolygonRules.of(options)
     if options.encoding in POLYGONS:
         ids = classes.read(source / options.classes, encoding=options.encoding, remedy=LIST_AGAIN).ids()
-        jobs = paint_polygons.list_jobs(pairs, source=source, entries=collection.entries, ids=ids)
-        paint_polygons.check(jobs, ids=ids, report=report)
+        jobs = polygon_jobs.list_jobs(pairs, source=source, entries=collection.entries, ids=ids, rules=rules)
+        images = [pair.image for pair in pairs if pair.image is not None]
+        by_name = options.pairs is None
+        _, notes = polygon_jobs.check(
+            jobs, source=source, images=images, ids=ids, rules=rules, by_name=by_name, report=report
+        )
+        for note in notes:
+            report(f"note: {note}")
     names = sorted({path for pair in pairs for path in (pair.image, pair.mask) if path is not None})
     sums = _hash_files(source, names, within, report)
     with atomic_folder(folder) as partial_folder:
         definition.write_samples(partial_folder / Files.SAMPLES, pairs)
         (partial_folder / Files.CLASSES).write_bytes(table)
-        recipe = {"encoding": options.encoding, "entries": dict(sorted(collection.entries.items()))}
+        recipe: dict[str, Any] = {"encoding": options.encoding, "entries": dict(sorted(collection.entries.items()))}
+        if options.encoding in POLYGONS:
+            recipe["polygons"] = rules.to_json()
         (partial_folder / Files.RECIPE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", "utf-8")
         for name in (Files.SAMPLES, Files.CLASSES, Files.RECIPE):
             sums[f"{Files.OWN}/{name}"] = hashlib.sha256((partial_folder / name).read_bytes()).hexdigest()

@@ -16,8 +16,9 @@ from segline.data.extract import paint_polygons
 from segline.data.look.own import digest_source, fence, locate, open_source
 from segline.datasets import folder as definition
 from segline.datasets.folder import LIST_AGAIN
-from segline.datasets.own import classes
+from segline.datasets.own import classes, polygon_jobs
 from segline.datasets.own.collect import POLYGONS
+from segline.datasets.own.polygon_rules import PolygonRules
 from segline.errors import ChecksumError, DataError
 from segline.formats import strict_json
 from segline.parallel.pool import stream_files
@@ -57,9 +58,12 @@ def extract(
                 _check_digest(source / name, digest_source(source / name, within), sums[name])
             table = partial_folder / definition.TABLE
             ids = classes.read(table, encoding=recipe["encoding"], remedy=LIST_AGAIN).ids()
-            jobs = paint_polygons.list_jobs(pairs, source=source, entries=recipe["entries"], ids=ids)
+            rules = PolygonRules.from_json(recipe.get("polygons", {}))
+            jobs = polygon_jobs.list_jobs(pairs, source=source, entries=recipe["entries"], ids=ids, rules=rules)
             masks = partial_folder / definition.MASKS
-            pairs = paint_polygons.paint(pairs, jobs, folder=masks, ids=ids, workers=workers, report=report)
+            pairs = paint_polygons.paint(
+                pairs, jobs, folder=masks, ids=ids, rules=rules, workers=workers, report=report
+            )
             pairs = [replace(pair, mask=f"{definition.MASKS}/{pair.mask}" if pair.mask else None) for pair in pairs]
         definition.write_samples(partial_folder / definition.SAMPLES, pairs)
     report(f"{definition.NAME}: {len(copied)} files copied" + (", masks painted from polygons" if painted else ""))

@@ -10,13 +10,16 @@ from pathlib import Path, PurePosixPath
 from segline.config import Encoding, Options
 from segline.data.images.decode import decode_image, is_deep
 from segline.data.look.answers import Answers
-from segline.data.look.class_guess import ClassGuess, describe_entries, guess_classes, guess_from_names, refuse_alike
+from segline.data.look.class_guess import ClassGuess, describe_entries, guess_classes
 from segline.data.look.glob_patterns import cover_folders, folder_of, write_coco_pattern, write_pattern
+from segline.data.look.polygon_guess import guess_polygons
+from segline.data.look.rival_labels import refuse_rivals
 from segline.data.look.survey import Group, Survey, spread, survey
 from segline.datasets.base import SPLITS, Split
-from segline.datasets.own import annotations, lists
+from segline.datasets.own import lists
 from segline.datasets.own.class_names import find_names, names_classes
-from segline.datasets.own.collect import Collection, collect, count_splits, overview
+from segline.datasets.own.collect import POLYGONS, Collection, collect, count_splits, overview
+from segline.datasets.own.files import Pattern
 from segline.errors import DataError, LinkError
 from segline.pictures import read_bytes
 from segline.progress import Report, silent
@@ -25,7 +28,7 @@ _NO_ANSWERS = Answers()
 _MAX_IMAGES_CHECKED = 9
 _DEEP_SUFFIXES = (".png", ".tif", ".tiff")
 _PREFERRED = ("labelids", "mask", "masks", "label", "labels", "seg", "gt", "annotations", "labeltrainids")
-_MAX_LABELME_FILES_READ = 2000
+_MASK_ENCODINGS = ("ids", "palette", "rgb")
 _LAYOUTS = """one of these layouts:
       images/1.jpg  masks/1.png             (any depth; masks hold ids, a palette or colours)
       1.jpg         1_mask.png              (or _label, _gt, _labelIds ...)
@@ -78,17 +81,18 @@ def guess(
     if table is not None:
         options, why = Options(pairs=table, follow_links=follow_links), "it has the columns image and mask"
     else:
-        options, why, unsure = _find_source(seen)
+        options, why, unsure = _find_source(seen, answers.labels)
         unused += unsure
     collection = _collect_pairs(options, seen)
     options, collection, split_why, doubts = _add_split_lists(options, collection, seen)
     options = options.model_copy(update={"levels": answers.levels})
     _refuse_unknown_range(collection, seen.folder, answers.levels)
     names = find_names(folder, seen.paths)
-    if options.encoding == "coco":
-        classes = _guess_coco(seen, collection, answers)
-    elif options.encoding == "labelme":
-        classes = _guess_labelme(seen, collection, answers)
+    if options.encoding == "coco" or options.encoding == "labelme":
+        classes, notes = guess_polygons(
+            folder, options.encoding, collection, answers=answers, by_name=table is None, report=report
+        )
+        doubts += notes
     else:
         masks = [pair.mask for pair in collection.pairs if pair.image is not None and pair.mask is not None]
         classes = guess_classes(folder, masks, names, answers=answers, report=report)
@@ -131,6 +135,8 @@ def _collect_pairs(options: Options, seen: Survey) -> Collection:
     except LinkError:
         raise
     except DataError as error:
+        if options.encoding in POLYGONS:
+            raise  # the layout is known, and the file is wrong
         raise _make_error(seen, f"{error.place}: {error.found}") from error
     paired = sum(pair.image is not None and pair.mask is not None for pair in collection.pairs)
     if not paired:
@@ -142,16 +148,21 @@ def _collect_pairs(options: Options, seen: Survey) -> Collection:
     return collection
 
 
-def _find_source(seen: Survey) -> tuple[Options, str, list[str]]:
-    """Find where images and masks are; return it with the reason and with doubts."""
-    if seen.coco:
+def _find_source(seen: Survey, encoding: str | None) -> tuple[Options, str, list[str]]:
+    """Find where images and masks are; return it with the reason and with doubts.
+
+    Args:
+        encoding: the one in ``params.yaml``; it decides if there are both polygons and masks.
+    """
+    if (seen.coco or seen.labelme) and encoding not in _MASK_ENCODINGS:
         images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
-        options = _make_options(images, write_coco_pattern(seen), seen, encoding="coco")
-        return options, "COCO polygons", []
-    if seen.labelme:
-        images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
+        doubts = [] if encoding in POLYGONS else refuse_rivals(images, seen)
+        if seen.coco and encoding != "labelme":
+            files = write_coco_pattern(seen)
+            doubts += [f"{path} is not used" for path in seen.coco if Pattern(files).name(path) is None]
+            return _make_options(images, files, seen, encoding="coco"), "COCO polygons", doubts
         files = cover_folders([folder_of(path) for path in seen.labelme]) + "*.json"
-        return _make_options(images, files, seen, encoding="labelme"), "LabelMe polygons", []
+        return _make_options(images, files, seen, encoding="labelme"), "LabelMe polygons", doubts
     images, masks, why = _separate_masks(seen)
     kinds = [[group for group in masks if _get_kind(group) == kind] for kind in _sort_kinds(masks)]
     faults = []
@@ -315,25 +326,6 @@ def _explain_split(options: Options, collection: Collection) -> str:
     if options.pairs is not None and any(pair.split in ("train", "validation") for pair in collection.pairs):
         return "the column split"
     return "no split was found: fixed shares, assigned by a hash of the names"
-
-
-def _guess_coco(seen: Survey, collection: Collection, answers: Answers) -> ClassGuess:
-    counts: dict[str, int] = {}
-    files = sorted({pair.mask for pair in collection.pairs if pair.mask})
-    for path in files:
-        for name in annotations.categories(seen.folder / path):
-            counts.setdefault(name, 0)
-    refuse_alike(counts, seen.folder, answers, polygons=True)
-    return guess_from_names("coco", counts, what="COCO polygons", why=f"categories of {', '.join(files)}")
-
-
-def _guess_labelme(seen: Survey, collection: Collection, answers: Answers) -> ClassGuess:
-    files = [pair.mask for pair in collection.pairs if pair.image and pair.mask]
-    chosen = spread(files, _MAX_LABELME_FILES_READ)
-    counts = annotations.labels(seen.folder / path for path in chosen)
-    ordered = dict(sorted(counts.items()))
-    refuse_alike(ordered, seen.folder, answers, polygons=True)
-    return guess_from_names("labelme", ordered, what="LabelMe polygons", why=f"labels in {len(chosen)} files")
 
 
 def _make_error(seen: Survey, found: str, *, remedy: str = "") -> DataError:

@@ -30,6 +30,17 @@ FILES = frozenset(
 _ROBOFLOW = "_classes.csv"
 _MAX_ID = 255
 
+_VOID_NAMES = frozenset(
+    {"dontcare", "ignore", "ignored", "ignorelabel", "ignoreregion", "nolabel", "notlabeled", "notlabelled"}
+    | {"undefined", "unlabeled", "unlabelled", "void"}
+)
+"""Without blanks, signs and capitals: LabelMe's ``__ignore__`` is ``ignore``."""
+
+
+def is_void_name(name: str) -> bool:
+    """Return whether a name says that pixels are not labelled: ``__ignore__``, ``Don't care``, ``void``."""
+    return re.sub(r"[^a-z0-9]", "", name.lower()) in _VOID_NAMES
+
 
 @dataclass(frozen=True, kw_only=True)
 class Names:

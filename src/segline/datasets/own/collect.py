@@ -10,6 +10,7 @@ from segline.config import Options
 from segline.datasets.base import SPLITS, Pair, held_out
 from segline.datasets.own import annotations, lists
 from segline.datasets.own.files import Pattern, is_image, pair, walk
+from segline.datasets.own.labelme_images import pair_by_image_path
 from segline.errors import ConfigError, DataError
 from segline.reading import refuse_leaving
 
@@ -47,6 +48,7 @@ def collect(options: Options, root: Path) -> Collection:
         LinkError: a link leads out of `root`, and the options do not allow it.
     """
     gone: dict[str, str] = {}
+    by_path: list[str] = []
     if not options.follow_links:
         refuse_leaving(root, [name for name in (options.pairs, *(options.splits or {}).values()) if name is not None])
     if options.pairs is not None:
@@ -54,10 +56,12 @@ def collect(options: Options, root: Path) -> Collection:
         entries: dict[str, str] = {}
     else:
         pairs, entries = _match_patterns(options, root)
+        if options.encoding == "labelme":
+            pairs, by_path = pair_by_image_path(pairs, root)
     for kind, pattern in (("image", options.images), ("mask", options.masks)):
         if not any(getattr(item, kind) for item in pairs):
             raise _report_no_files(root, kind, options.pairs or str(pattern), _list_files(options, root))
-    notes = list(gone.values())[:_MAX_NAMES_SHOWN]
+    notes = [*by_path, *list(gone.values())[:_MAX_NAMES_SHOWN]]
     if len(gone) > _MAX_NAMES_SHOWN:
         notes.append(f"{len(gone) - _MAX_NAMES_SHOWN} more lines of {options.pairs} name files that are not there")
     for kind, other in (("image", "mask"), ("mask", "image")):
