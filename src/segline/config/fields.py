@@ -2,7 +2,7 @@
 
 import re
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -58,7 +58,9 @@ def showable(name: str) -> str:
 
 
 Item = TypeVar("Item")
-Encoding = Literal["ids", "palette", "rgb", "coco", "labelme"]
+Encoding = Literal["ids", "palette", "rgb", "coco", "labelme", "yolo", "run_lengths", "layers"]
+PAINTED: Final = ("coco", "labelme", "yolo", "run_lengths", "layers")
+"""Encodings whose masks the extract stage paints: from polygons, run lengths, or one mask for each class."""
 Name = Annotated[str, AfterValidator(showable)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Relative = Annotated[str, Field(min_length=1), AfterValidator(inside)]

@@ -1,6 +1,6 @@
 """Paint mask files from polygons."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ from segline.errors import DataError
 from segline.parallel.pool import stream_samples
 from segline.progress import Report, showing, silent
 
-Job = tuple[str, Drawing | tuple[Path, Path]]
-"""Sample id, and its drawing. For LabelMe, instead of the drawing: the paths of annotation file and image."""
+Job = tuple[str, Drawing | tuple[Path, Path] | Callable[[], Drawing]]
+"""Sample id, and its drawing. For LabelMe, instead of the drawing: the paths of annotation file and image. For other
+forms: a function that reads the drawing."""
 
 MAX_NOTES_SHOWN = 8
 
@@ -43,7 +44,7 @@ def check(jobs: Sequence[Job], *, ids: Mapping[str, int], report: Report = silen
     Raises:
         DataError: a file is invalid, or names a class that is not in the class table.
     """
-    files = [drawing[0] for _, drawing in jobs if not isinstance(drawing, Drawing)]
+    files = [drawing[0] for _, drawing in jobs if isinstance(drawing, tuple)]
     with showing(report) as progress:
         advance = progress.start("polygons checked", len(files))
         for file in files:
@@ -83,7 +84,9 @@ def paint(
 def _paint(job: Job, *, folder: Path, ids: Mapping[str, int]) -> list[str]:
     """Paint one mask; return notes about it for the user."""
     name, drawing = job
-    if not isinstance(drawing, Drawing):
+    if callable(drawing):
+        drawing = drawing()
+    elif not isinstance(drawing, Drawing):
         labelme, image = drawing
         drawing = annotations.read_labelme(labelme, ids=ids, size=partial(_read_size, image))
     height, width = drawing.height, drawing.width

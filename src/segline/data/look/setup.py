@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from segline.config import Options
@@ -14,7 +15,7 @@ from segline.data.look.class_guess import format_table
 from segline.data.look.guess import Guess, guess
 from segline.datasets.folder import NAME
 from segline.datasets.own import classes
-from segline.errors import ConfigError
+from segline.errors import ConfigError, shortened
 from segline.progress import Report, silent
 from segline.project import Files
 from segline.reading import require_regular
@@ -62,11 +63,15 @@ def set_up(
     _refuse_other_folder(params, earlier, stated, force=force)
     remembered = earlier.get("path") == stated and bool(earlier.get(_FOLLOW_LINKS))
     follow = remembered if follow_links is None else follow_links
-    guessed = guess(folder, follow_links=follow, report=report)
+    told = _read_stated(params, earlier) if earlier.get("path") == stated and not force else None
+    guessed = guess(folder, stated=told, follow_links=follow, report=report)
     table = folder / Files.CLASSES
     changes = [_write_table(table, guessed, force=force)]
     entry = _make_entry(guessed.options, stated)
     if earlier and not force:
+        if "encoding" not in earlier and "encoding" in entry:
+            earlier["encoding"] = entry["encoding"]
+            changes.append(f"params.yaml: options.{NAME}.encoding {entry['encoding']}")
         if follow != remembered:
             earlier[_FOLLOW_LINKS] = follow
             changes.append(f"params.yaml: options.{NAME}.{_FOLLOW_LINKS} {str(follow).lower()}")
@@ -99,6 +104,26 @@ def _state_path(folder: Path, *, root: Path) -> str:
             remedy="move the data into a separate folder, beside the project or inside it",
         )
     return whole.relative_to(root.resolve()).as_posix() if whole.is_relative_to(root.resolve()) else str(whole)
+
+
+def _read_stated(params: Path, earlier: Mapping[str, Any]) -> Options | None:
+    """Read what the entry in ``params.yaml`` says about images and masks; None if it does not say it.
+
+    Raises:
+        ConfigError: the entry has an invalid value.
+    """
+    if not ({"images", "masks"} <= earlier.keys() or "pairs" in earlier):
+        return None
+    try:
+        return Options.model_validate(dict(earlier))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(
+            f"{params} options.{NAME}.{'.'.join(map(str, first['loc']))}",
+            found=shortened(repr(first.get("input"))),
+            expected=first["msg"],
+            remedy="correct it, or let `segline init FOLDER --force` guess it",
+        ) from error
 
 
 def _refuse_other_folder(params: Path, earlier: Mapping[str, Any], stated: str, *, force: bool) -> None:

@@ -55,6 +55,14 @@ def read_json(path: Path) -> Any:
     """
     try:
         return strict_json.loads(read_bytes(path, limit=JSON_BYTES))
+    except UnicodeDecodeError as error:
+        found = f"is not UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start}"
+        raise DataError(
+            path,
+            found=f"{found}, as in Latin-1 or Windows-1252",
+            expected="JSON in UTF-8 (UTF-16 and UTF-32 with a byte order mark are read too)",
+            remedy=f"convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > new.json, then replace the file",
+        ) from error
     except (OSError, ValueError) as error:
         raise DataError(
             path, found=f"cannot be read ({error})", expected="a JSON file", remedy="export the file again"
@@ -154,7 +162,7 @@ def _collect_shapes(content: Any, names: Mapping[Any, str], ids: Mapping[str, in
             with reporting(place):
                 raw = _find_id(_find_category(entry, names), ids, place)
                 found.append((coco_shape(entry, raw, height=height, width=width), entry["id"]))
-        found.sort(key=lambda pair: (-_measure_area(pair[0]), pair[1]))
+        found.sort(key=lambda pair: (-measure_area(pair[0]), pair[1]))
         empty = [number for shape, number in found if not shape.outlines and not shape.runs]
         drawings[name] = Drawing(
             place=f"{path} image {name}",
@@ -183,7 +191,7 @@ def _find_category(entry: Mapping[str, Any], names: Mapping[Any, str]) -> str:
     return names[number]
 
 
-def _measure_area(shape: Shape) -> float:
+def measure_area(shape: Shape) -> float:
     """Compute an area in square pixels, to order COCO's shapes: from RLE counts, or by the shoelace formula."""
     if shape.runs:
         return float(sum(shape.runs[1::2]))

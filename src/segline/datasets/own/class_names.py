@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from segline.datasets.own.classes import Colour
 from segline.errors import shown
-from segline.reading import read_text
+from segline.formats import strict_json
+from segline.reading import TEXT_BYTES, read_bytes, read_text
 
 FILES = frozenset(
     {
@@ -47,7 +48,10 @@ def names_classes(path: str) -> bool:
 
 
 def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
-    """Read the class names from a file of `FILES`; of several, the one nearest to the top. None if there is none."""
+    """Read the class names from a file of `FILES`; of several, the one nearest to the top.
+
+    If there is none, read nnU-Net's ``dataset.json``. Return None if there are no names.
+    """
     found = [path for path in paths if names_classes(path)]
     for path in sorted(found, key=lambda path: (path.count("/"), path)):
         try:
@@ -57,6 +61,24 @@ def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
             continue  # another kind of file that happens to have this name
         if names.names:
             return names
+    return _read_nnunet_names(folder, paths)
+
+
+def _read_nnunet_names(folder: Path, paths: Sequence[str]) -> Names | None:
+    """Read `labels` of nnU-Net's ``dataset.json``: name -> id, or id -> name in its first version."""
+    for path in (path for path in paths if PurePosixPath(path).name == "dataset.json"):
+        try:
+            content = strict_json.loads(read_bytes(folder / path, limit=TEXT_BYTES))
+        except (OSError, ValueError):
+            continue
+        labels = content.get("labels") if isinstance(content, dict) else None
+        if not isinstance(labels, dict) or not labels:
+            continue
+        if all(isinstance(value, str) and str(key).isdecimal() for key, value in labels.items()):
+            labels = {name: int(value) for value, name in labels.items()}
+        if sorted(map(str, labels.values())) == sorted(map(str, range(len(labels)))):
+            ordered = sorted(labels, key=lambda name: int(labels[name]))
+            return Names(source=path, names=tuple(shown(name) for name in ordered), colours={})
     return None
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from segline.config import Encoding, Source, Strict
-from segline.config.fields import Byte, Name, sequence
+from segline.config.fields import PAINTED, Byte, Name, sequence
 from segline.core.coding import Colours
 from segline.core.labels import VOID, LabelClass, LabelMap, alike
 from segline.errors import ConfigError
@@ -126,7 +126,7 @@ def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
     )
     if encoding == "rgb":
         _check_colours(source, table)
-    if encoding in ("coco", "labelme") and not any(value == 0 for _, value in _locate_ids(table)):
+    if encoding in PAINTED and not any(value == 0 for _, value in _locate_ids(table)):
         raise ConfigError(
             source.place("classes"),
             found="no id 0, which pixels outside all polygons get",
