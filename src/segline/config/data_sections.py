@@ -26,6 +26,11 @@ class Options(Strict):
     """How masks encode the class of a pixel. ``indices``: stored numbers are ids, whatever colours a palette has."""
     levels: Levels | None = None
     """Lowest and highest value of 16-bit images, such as [0, 4095] for 12 bits; they become 0 and 255."""
+    run_lengths: Literal["columns", "rows"] | None = None
+    """With ``encoding: run_lengths``: pixels are numbered down the columns (usual on Kaggle), or along the rows."""
+    overlap: Literal["later"] | None = None
+    """With ``encoding: layers`` or ``run_lengths``: a pixel that several classes claim gets the one that comes later
+    in the class table; null stops at such a pixel."""
     pairs: Relative | None = None
     """A CSV under `path` that replaces the patterns; columns image and mask, and optionally split and group."""
     follow_links: bool = False

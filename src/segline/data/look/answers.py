@@ -20,6 +20,7 @@ class Answers:
     Args:
         encoding: what decides where palettes contradict each other: colours or stored numbers.
         labels: the encoding of the labels to use, if there are several kinds of labels.
+        layout: where images and masks are; None if it is to be guessed.
         levels: values of 16-bit images that become 0 and 255.
         table: whether there is a class table, which is kept.
         colours: the colours of its classes, for palettes.
@@ -28,6 +29,7 @@ class Answers:
 
     encoding: AnsweredEncoding | None = None
     labels: Encoding | None = None
+    layout: Options | None = None
     levels: tuple[int, int] | None = None
     table: bool = False
     colours: Colours | None = None
@@ -39,16 +41,17 @@ def read_answers(options: Options | None, table: Path, *, force: bool) -> Answer
 
     Args:
         options: the entry; None if there is none for this folder.
-        force: the class table is replaced, and so is what a complete entry says about palettes.
+        force: the class table is replaced, and so are the guesses in a complete entry.
     """
     options = options or Options()
     stated = options.encoding if "encoding" in options.model_fields_set else None
-    complete = any((options.images, options.masks, options.pairs))
+    complete = options.pairs is not None or (options.images is not None and options.masks is not None)
     of_palettes = stated in get_args(AnsweredEncoding) and (not force or not complete)
     kept = table.is_file() and not force
     return Answers(
         encoding=cast(AnsweredEncoding, stated) if of_palettes else None,
         labels=stated,
+        layout=options if complete and not force else None,
         levels=options.levels,
         table=kept,
         colours=_read_colours(table) if kept else None,

@@ -23,7 +23,7 @@ from segline.reading import require_regular
 from segline.storage import atomic_file
 
 _FOLLOW_LINKS = "follow_links"
-_ANSWERS = ("drawn_on", "beyond_image", "without_area")
+_ANSWERS = ("drawn_on", "beyond_image", "without_area", "overlap")
 """Keys that no guess gives: the user has answered a question with them."""
 
 FLOOR = 0.1
@@ -75,9 +75,12 @@ def set_up(
     entry = _make_entry(guessed.options, stated)
     if here:  # --force replaces guesses, not answers
         entry |= {name: value for name, value in earlier.items() if name in _ANSWERS}
-    if earlier and not force and not any(name in earlier for name in ("images", "masks", "pairs")):
+    if earlier and not force and answers.layout is None:
         content["options"][NAME] = CommentedMap({**entry, **earlier})  # an entry that only answers questions
     elif earlier and not force:
+        if "encoding" not in earlier and "encoding" in entry:
+            earlier["encoding"] = entry["encoding"]
+            changes.append(f"params.yaml: options.{NAME}.encoding {entry['encoding']}")
         if follow != remembered:
             earlier[_FOLLOW_LINKS] = follow
             changes.append(f"params.yaml: options.{NAME}.{_FOLLOW_LINKS} {str(follow).lower()}")

@@ -353,7 +353,8 @@ def _find_swapped_sides(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern 
         dataset,
         found="masks have the height and width of their images swapped",
         expected="equal height and width",
-        remedy="transpose the masks: they were written with swapped axes",
+        remedy="if the pictures were turned after labelling, restore them, or turn the masks in the same way; if the "
+        "masks were written with swapped axes, transpose the masks",
         explains=frozenset({"sizes_equal"}),
     )
 

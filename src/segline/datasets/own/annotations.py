@@ -68,6 +68,14 @@ def read_json(path: Path) -> Any:
     """
     try:
         return strict_json.loads(read_bytes(path, limit=JSON_BYTES))
+    except UnicodeDecodeError as error:
+        found = f"is not UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start}"
+        raise DataError(
+            path,
+            found=f"{found}, as in Latin-1 or Windows-1252",
+            expected="JSON in UTF-8 (UTF-16 and UTF-32 with a byte order mark are read too)",
+            remedy=f"convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > new.json, then replace the file",
+        ) from error
     except (OSError, ValueError) as error:
         raise DataError(
             path, found=f"cannot be read ({error})", expected="a JSON file", remedy="export the file again"
@@ -173,13 +181,13 @@ def _collect_shapes(
             place = f"{path} annotation {entry['id']} (image {name})"
             with reporting(place):
                 label = _find_category(entry, names)
-                shape = coco_shape(entry, _find_id(label, ids, place), height=height, width=width)
+                shape = coco_shape(entry, find_id(label, ids, place), height=height, width=width)
             with _keeping(faults), reporting(place):
                 if _check_shape(shape, entry, label, height=height, width=width, rules=rules):
                     found.append((shape, entry["id"], label))
                 else:
                     left_out.append(f"annotation {entry['id']} of {label!r} has no area")
-        found.sort(key=lambda each: (-_measure_area(each[0]), each[1]))
+        found.sort(key=lambda each: (-measure_area(each[0]), each[1]))
         drawings[name] = Drawing(
             place=f"{path} image {name}",
             height=height,
@@ -213,10 +221,10 @@ def _check_shape(
     if shape.outlines:
         geometry.check_points(np.concatenate(shape.outlines), height=height, width=width, rules=rules)
     geometry.check_box(shape, entry.get("bbox"))
-    return _is_painted(shape, f"an annotation of {label!r}", rules)
+    return is_painted(shape, f"an annotation of {label!r}", rules)
 
 
-def _is_painted(shape: Shape | None, what: str, rules: PolygonRules) -> bool:
+def is_painted(shape: Shape | None, what: str, rules: PolygonRules) -> bool:
     """Return whether a shape has an area and is painted; None is a shape that never has one.
 
     Raises:
@@ -250,7 +258,7 @@ def _find_category(entry: Mapping[str, Any], names: Mapping[Any, str]) -> str:
     return names[number]
 
 
-def _measure_area(shape: Shape) -> float:
+def measure_area(shape: Shape) -> float:
     """Compute an area in square pixels, to order COCO's shapes: from RLE counts, or by the shoelace formula."""
     if shape.runs:
         return float(sum(shape.runs[1::2]))
@@ -316,12 +324,12 @@ def _read_shapes(
         place = f"{path} shape {number}"
         with reporting(place):
             label, kind = _check_name(entry["label"]), entry.get("shape_type") or "polygon"
-            raw = BACKGROUND if ids is None or label in _BACKGROUND_NAMES else _find_id(label, ids, place)
+            raw = BACKGROUND if ids is None or label in _BACKGROUND_NAMES else find_id(label, ids, place)
             shape = None if kind in _NOT_AREAS else labelme_shape(kind, entry, raw)
         with _keeping(faults), reporting(place):
             if shape is not None:
                 _check_points(shape, labelme_points(entry), height=height, width=width, rules=rules)
-            if _is_painted(shape, f"a {kind} of {label!r}", rules) and shape is not None:
+            if is_painted(shape, f"a {kind} of {label!r}", rules) and shape is not None:
                 shapes.append(shape)
                 labels.append(label)
             else:
@@ -341,7 +349,16 @@ def _check_points(shape: Shape, points: Points, *, height: int, width: int, rule
         geometry.check_stamp(shape, points, height=height, width=width, rules=rules)
 
 
-def _find_id(name: str, ids: Mapping[str, int], place: str) -> int:
+def find_id(name: str, ids: Mapping[str, int], place: str) -> int:
+    """Return the raw id of a class by its name in an annotation file; names such as ``__ignore__`` may be void.
+
+    Args:
+        ids: class name -> raw id, see `segline.datasets.own.classes.ClassTable.ids`.
+        place: names the annotation in errors.
+
+    Raises:
+        DataError: the class is not in the class table; the nearest name is suggested.
+    """
     if name in ids:
         return ids[name]
     if is_void_name(name) and UNNAMED_VOID in ids:
@@ -352,6 +369,6 @@ def _find_id(name: str, ids: Mapping[str, int], place: str) -> int:
         place,
         found=f"class {name!r}",
         expected=(f"{near[0]!r}? " if near else "") + f"one of the class table: {', '.join(known)}",
-        remedy="add the class to the class table, or correct its name in the polygon file or in the table; if it is "
+        remedy="add the class to the class table, or correct its name in the annotations or in the table; if it is "
         f"not to be trained on and scored, write `- {{id: 255, name: {name}}}` under `void` (an id has no name)",
     )

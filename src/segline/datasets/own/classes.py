@@ -18,7 +18,7 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from segline.config import Encoding, Source, Strict
-from segline.config.fields import Byte, Name, sequence
+from segline.config.fields import PAINTED, Byte, Name, sequence
 from segline.core.coding import Colours
 from segline.core.labels import VOID, LabelClass, LabelMap, alike
 from segline.errors import ConfigError, name_fault
@@ -176,7 +176,7 @@ def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
     _refuse_repeated(source, list(_locate_names(table)), "name", "rename it")
     if encoding == "rgb":
         _check_colours(source, table)
-    if encoding in ("coco", "labelme") and not any(value == 0 for _, value in _locate_ids(table)):
+    if encoding in PAINTED and not any(value == 0 for _, value in _locate_ids(table)):
         raise ConfigError(
             source.place("classes"),
             found="no id 0, which pixels outside all polygons get",

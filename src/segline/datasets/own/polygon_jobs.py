@@ -1,6 +1,6 @@
 """List the masks to paint from polygon files, and check that the polygons fit their images."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +19,15 @@ class Job:
     Args:
         id: of the sample.
         image: the image file, and its path relative to the user's folder.
-        annotation: the shapes; for LabelMe, the annotation file instead.
+        annotation: the shapes; for LabelMe, the annotation file instead; for other forms, what reads the shapes.
+        fits_image: whether the size of the annotation must be that of the image; the validate stage compares masks.
     """
 
     id: str
     image: Path
     image_name: str
-    annotation: Drawing | Path
+    annotation: Drawing | Path | Callable[[], Drawing]
+    fits_image: bool = True
 
 
 def list_jobs(
@@ -109,7 +111,8 @@ def check(
                 file = job.annotation.relative_to(source).as_posix()
                 if labelme_images.names_another(drawing.image, labelme=file, image=job.image_name, images=known):
                     stale.append((file, drawing.image))
-            views.find_turn(job.image, drawing, rules=rules)
+            if job.fits_image:
+                views.find_turn(job.image, drawing, rules=rules)
             if drawing.fault is not None:
                 raise drawing.fault
             checked.append(replace(drawing, shapes=()))
@@ -121,9 +124,11 @@ def read_drawing(job: Job, *, ids: Mapping[str, int] | None, rules: PolygonRules
     """Return the shapes of a job.
 
     Raises:
-        DataError: a LabelMe file is invalid, or names a class that is not in the class table.
+        DataError: an annotation file is invalid, or names a class that is not in the class table.
     """
     if isinstance(job.annotation, Drawing):
         return job.annotation
+    if not isinstance(job.annotation, Path):
+        return job.annotation()
     size = partial(views.choose_size, job.image, place=job.annotation, rules=rules)
     return annotations.read_labelme(job.annotation, ids=ids, size=size, rules=rules)
