@@ -19,6 +19,7 @@ from PIL import ImageOps
 from places import PARAMS
 
 from segline.data.images.decode import read_mask
+from segline.data.look.answers import Answers
 from segline.data.look.class_guess import format_table
 from segline.data.look.guess import guess
 from segline.errors import DataError
@@ -381,8 +382,8 @@ def test_coco_and_labelme_files_in_one_folder_are_named(project, mine):
     draw_labelme(mine)
     (mine / "all.json").write_text(json.dumps(coco_content()))
     refused_by_guess(mine, "COCO in all.json, LabelMe in s00.json", "`folder: {encoding: labelme}` for LabelMe")
-    assert guess(mine, encoding="labelme").options.encoding == "labelme"
-    assert guess(mine, encoding="coco").options.encoding == "coco"
+    assert guess(mine, answers=Answers(labels="labelme")).options.encoding == "labelme"
+    assert guess(mine, answers=Answers(labels="coco")).options.encoding == "coco"
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ def read_json(path: Path) -> Any:
     try:
         return strict_json.loads(read_bytes(path, limit=JSON_BYTES))
     except UnicodeDecodeError as error:
-        found = f"is not UTF-8: byte 0x{error.object[error.start]:02x} at position {error.start}"
+        found = f"cannot be read: it is not UTF-8 (byte 0x{error.object[error.start]:02x} at position {error.start})"
         raise DataError(
             path,
             found=f"{found}, as in Latin-1 or Windows-1252",
