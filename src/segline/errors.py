@@ -130,6 +130,11 @@ class SeglineError(Exception):
         expected = f", expected {message(self.expected)}" if self.expected else ""
         return f"{place}: {message(self.found)}{expected}\n  remedy: {message(self.remedy)}"
 
+    @property
+    def line(self) -> str:
+        """Return the message as one line, for lists of problems and for answers of a server."""
+        return " ".join(str(self).replace("\n  remedy: ", "; remedy: ").split())
+
     def __reduce__(self) -> tuple[partial[Self], tuple[str]]:
         # Needed to send errors from worker processes: by default, Python rebuilds exceptions from positional arguments.
         rebuild = partial(type(self), found=self.found, expected=self.expected, remedy=self.remedy)

@@ -163,7 +163,7 @@ class Project:
         root = _find_root()
         if root is None:
             return None
-        return cls(root=root, tracking_uri=_read_tracking_uri() or embedded_store(root), workers=workers())
+        return cls(root=root, tracking_uri=tracking_address() or embedded_store(root), workers=workers())
 
     @property
     def params(self) -> Path:
@@ -261,8 +261,12 @@ def _find_root() -> Path | None:
     return None
 
 
-def _read_tracking_uri() -> str | None:
-    """Return MLFLOW_TRACKING_URI. Move a server's login into MLflow's own variables, so that addresses contain none."""
+def tracking_address() -> str | None:
+    """Return MLFLOW_TRACKING_URI. Move a server's login into MLflow's own variables, so that addresses contain none.
+
+    Raises:
+        ConfigError: it is not a valid address, or its login is incomplete.
+    """
     stated = os.environ.get("MLFLOW_TRACKING_URI")
     if not stated or not stated.lower().startswith(("http://", "https://")):
         return stated

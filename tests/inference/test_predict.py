@@ -16,8 +16,9 @@ from segline.datasets.kitti import ROAD
 from segline.errors import ConfigError, DataError
 from segline.inference import bundle as bundles
 from segline.inference.bundle import Bundle
+from segline.inference.image_files import find_images
 from segline.inference.overlay import colourise, overlay, with_legend
-from segline.inference.predict import image_files, logits_of, mask_of, predict, predict_files
+from segline.inference.predict import logits_of, mask_of, predict, predict_files
 from segline.project import Files
 
 
@@ -194,9 +195,9 @@ def test_images_that_would_write_the_same_file_are_refused(bundle, stripes, tmp_
 
 def test_a_source_without_images_is_named(tmp_path):
     with pytest.raises(DataError, match="no image in this folder"):
-        image_files(tmp_path)
+        find_images(tmp_path)
     with pytest.raises(DataError, match="no such file or folder"):
-        image_files(tmp_path / "nowhere")
+        find_images(tmp_path / "nowhere")
 
 
 def test_an_overlay_tints_the_classes_and_leaves_void_alone(bundle, stripes):

@@ -12,17 +12,6 @@ from segline.project import Project, Tags
 from segline.registry import tracking, versions
 
 
-@pytest.fixture(scope="module")
-def settings(tmp_path_factory):
-    root = tmp_path_factory.mktemp("tracking")
-    return Project(root=root, tracking_uri=f"sqlite:///{root / 'mlflow.db'}", workers=1)
-
-
-@pytest.fixture(scope="module")
-def client(settings):
-    return tracking.connect(settings)
-
-
 @pytest.fixture
 def experiment(client, settings, request):
     return tracking.experiment(client, settings, request.node.name)

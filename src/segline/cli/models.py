@@ -12,8 +12,7 @@ app.add_typer(models, name="models")
 @models.command("list")
 def list_models() -> None:
     """List every registered version with its score, and mark the champion."""
-    from segline.project import Project
     from segline.registry import tracking, versions
 
-    client = tracking.connect(Project.load())
+    client = tracking.connect_nearest()
     console().print(versions.table(client))

@@ -13,7 +13,10 @@ from segline.console import complain, say
 def predict(
     source: Annotated[Path, typer.Argument(metavar="IMAGE_OR_FOLDER", help="An image, or a folder of images.")],
     model: Annotated[
-        str, typer.Option(help="A registered model (`segline-oxford_pets@champion`, `name/3`) or a model folder.")
+        str,
+        typer.Option(
+            help="A registered model (`segline-oxford_pets@champion`, `name/3`, `models:/name/3`), or a folder."
+        ),
     ],
     output: Annotated[Path, typer.Option(help="Folder for `<stem>_labels.png` and `<stem>_overlay.png`.")],
     head: Annotated[
@@ -38,11 +41,11 @@ def predict(
     ] = None,
 ) -> None:
     """Predict the class of every pixel: write label maps (the dataset's own ids) and overlays, at the images' size."""
-    from segline.inference.predict import image_files
+    from segline.inference.image_files import find_images
     from segline.pipeline.predict import predict as run
     from segline.progress import showing
 
-    files = image_files(source)
+    files = find_images(source).images
     written = run(
         model,
         source,

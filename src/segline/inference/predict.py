@@ -1,6 +1,6 @@
 """Predict masks at the images' own size."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -11,16 +11,16 @@ import numpy as np
 from segline.core.labels import Image, Mask
 from segline.core.metrics.temperature import softmax
 from segline.core.metrics.threshold import Logits, above
-from segline.data.images.decode import read_image, write_png
+from segline.data.images.decode import write_png
 from segline.data.images.scale import pad_image, scale_image
 from segline.errors import DataError
 from segline.inference.bundle import Bundle
+from segline.inference.image_files import Found, count, find_images
 from segline.inference.overlay import OPACITY, overlay, present, with_legend
-from segline.reading import FOLDER, is_regular, kind_of
+from segline.inference.photos import read_photo
 from segline.storage import atomic_file
 
 _FLIPPED_AXES = {"left_right": 1, "up_down": 0}  # of an image (H, W, C)
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 
 
 def logits_of(bundle: Bundle, image: Image) -> Logits:
@@ -87,27 +87,6 @@ def predict(bundle: Bundle, image: Image) -> Mask:
     return predict_scaled(bundle, scale_image(image, short_side=bundle.short_side), height=height, width=width)
 
 
-def image_files(source: Path) -> list[Path]:
-    """List the images that `source` names: the file itself, or the images directly in the folder, sorted.
-
-    Raises:
-        DataError: there is no image.
-    """
-    if is_regular(source):
-        return [source]
-    kind = kind_of(source)
-    is_folder = kind == FOLDER
-    found = sorted(path for path in source.glob("*") if path.suffix.lower() in SUFFIXES) if is_folder else []
-    if not found:
-        raise DataError(
-            source,
-            found="no image in this folder" if is_folder else kind,
-            expected=f"an image, or a folder of images ({', '.join(sorted(SUFFIXES))})",
-            remedy="correct the path",
-        )
-    return found
-
-
 def predict_files(
     bundle: Bundle,
     source: Path,
@@ -120,7 +99,8 @@ def predict_files(
     """Write ``<stem>_labels.png`` (raw ids) and ``<stem>_overlay.png`` for every image of `source`.
 
     Args:
-        report: receives one line for each image that cannot be read; the other images are still predicted.
+        report: receives one line for each image that cannot be read, and one for each kind of file that is skipped,
+            turned, or read in part. The other images are still predicted.
         opacity: of the overlays' colours, 0..1.
         shown: train ids of the classes that overlays tint and name; None: all.
 
@@ -131,34 +111,70 @@ def predict_files(
         DataError: two images would write the same files, or at least one image cannot be read.
         StorageError: no room or no right to write.
     """
-    files = image_files(source)
-    _refuse_clashes(files)
+    found = find_images(source)
+    _refuse_clashes(found.images)
+    for line in _list_skipped(source, found, output=output):
+        report(line)
     unreadable = 0
-    for path in files:
+    turned: list[Path] = []
+    partial: list[Path] = []
+    for path in found.images:
         try:
-            image = read_image(path, levels=bundle.levels)
+            photo = read_photo(path, levels=bundle.levels)
         except DataError as error:
             unreadable += 1
-            report(str(error))
+            report(error.line)
             continue
-        mask = predict(bundle, image)
-        listed = [train_id for train_id in present(mask) if shown is None or train_id in shown]
-        tinted = overlay(image, mask, bundle.labels, opacity=opacity, shown=shown)
-        picture = with_legend(tinted, listed, bundle.labels)
-        for name, content in (("labels", bundle.labels.decode(mask)), ("overlay", picture)):
-            with atomic_file(output / f"{path.stem}_{name}.png") as partial:
-                write_png(partial, content)
+        turned += [path] if photo.turned else []
+        partial += [path] if photo.has_more else []
+        _write(bundle, photo.pixels, output / path.stem, opacity=opacity, shown=shown)
         yield path
+    for line in _list_peculiar(source, turned=turned, partial=partial):
+        report(line)
     if unreadable:
         raise DataError(
             source,
-            found=f"{unreadable} of {len(files)} images cannot be read (named above)",
+            found=f"{unreadable} of {len(found.images)} images cannot be read (named above)",
             expected="images that can be decoded",
             remedy="replace or remove them; the masks of the other images are written",
         )
 
 
-def _refuse_clashes(files: list[Path]) -> None:
+def _write(bundle: Bundle, image: Image, stem: Path, *, opacity: float, shown: Collection[int] | None) -> None:
+    """Predict one image, and write its label map and its overlay."""
+    mask = predict(bundle, image)
+    listed = [train_id for train_id in present(mask) if shown is None or train_id in shown]
+    tinted = overlay(image, mask, bundle.labels, opacity=opacity, shown=shown)
+    picture = with_legend(tinted, listed, bundle.labels)
+    for name, content in (("labels", bundle.labels.decode(mask)), ("overlay", picture)):
+        with atomic_file(stem.with_name(f"{stem.name}_{name}.png")) as partial:
+            write_png(partial, content)
+
+
+def _list_skipped(source: Path, found: Found, *, output: Path) -> Iterator[str]:
+    """Write a line about files that are not images, and one about sub-folders; `output` may be one of these."""
+    if found.others:
+        skipped = count(found.others, "file")
+        yield f"{source}: {skipped} skipped, by the name no image; remedy: convert what is an image to PNG or JPEG"
+    folders = [path for path in found.folders if path.resolve() != output.resolve()]
+    if folders:
+        remedy = "predict each by itself, with an --output of its own"
+        yield f"{source}: {count(folders, 'sub-folder')} not searched; remedy: {remedy}"
+
+
+def _list_peculiar(source: Path, *, turned: list[Path], partial: list[Path]) -> Iterator[str]:
+    """Write a line about images that were turned, and one about files with further pages."""
+    if turned:
+        yield (
+            f"{source}: {count(turned, 'image')} turned as the EXIF orientation says: label maps and overlays fit the "
+            "image as programs show it; remedy, if they must fit the stored pixels: remove that tag"
+        )
+    if partial:
+        pages = "only the first page or frame is predicted"
+        yield f"{source}: {count(partial, 'file')}: {pages}; remedy: save each page as an image of its own"
+
+
+def _refuse_clashes(files: Iterable[Path]) -> None:
     """Refuse two images of one stem, because both would write the same files."""
     first: dict[str, Path] = {}
     for path in files:

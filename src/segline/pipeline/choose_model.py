@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from segline.errors import ConfigError, DataError
-from segline.project import Files, Project
+from segline.project import Files
 
 if TYPE_CHECKING:
     from segline.registry.versions import Version
@@ -34,6 +34,7 @@ def chosen_model(model: str) -> Iterator[Chosen]:
 
     Raises:
         ConfigError: `model` is empty.
+            Or there is neither a project nor an MLflow address to look for a registered model.
         DataError: it is a file that does not belong to a model folder.
         TrackingError: no such model is registered.
     """
@@ -52,7 +53,7 @@ def chosen_model(model: str) -> Iterator[Chosen]:
     if local is not None:
         yield Chosen(name=local.absolute().name, folder=local)
         return
-    client = tracking.connect(Project.load())
+    client = tracking.connect_nearest()
     with tempfile.TemporaryDirectory() as folder:
         version = versions.resolve(client, model)
         files = versions.download(version, Path(folder))

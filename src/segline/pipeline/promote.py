@@ -37,7 +37,7 @@ def judge(work: Work, version: Version) -> Decision:
     present champion, or that `version` is the champion now. If another version was promoted meanwhile, the decision is
     made again.
     """
-    champion = versions.champion(work.client, work.name)
+    champion = versions.champion(work.client, work.name, challenger=version)
     holder = champion.version if champion else None
     made = _earlier_decision(version)
     if made and holder in (made.champion, version.version):

@@ -81,16 +81,15 @@ def _find_run(client: MlflowClient, wanted: str) -> tuple[str, str]:
     named = [] if "@" in wanted or "/" in wanted else _find_runs_named(client, wanted)
     if named:
         return wanted, named[0].info.run_id
-    try:
-        version = versions.resolve(client, wanted)
-    except TrackingError as error:
+    version = versions.find(client, wanted)
+    if version is None:
+        known = ", ".join(versions.list_known(client)) or "segline-oxford_pets@champion"
         raise TrackingError(
             wanted,
             found="no file, run or model of that name",
-            expected="an evaluation.npz or its folder, an MLflow run's id or name, or a model such as "
-            f"{error.expected}",
+            expected=f"an evaluation.npz or its folder, an MLflow run's id or name, or a model such as {known}",
             remedy="correct the name; segline models list and MLflow's page (`make up`) show all names",
-        ) from error
+        )
     name = f"{version.name}/{version.version}"
     if not version.run_id:
         raise TrackingError(

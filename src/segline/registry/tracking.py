@@ -11,7 +11,7 @@ import posixpath
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import SQLAlchemyError
 
-from segline.errors import TrackingError, shown
+from segline.errors import ConfigError, TrackingError, shown
 from segline.masking import masked
-from segline.project import Project, Tags
+from segline.project import Files, Project, Tags, tracking_address
 from segline.storage import NO_RIGHT, reporting_storage
 
 Client = MlflowClient
@@ -64,13 +64,45 @@ def connect(project: Project) -> MlflowClient:
     Raises:
         TrackingError: the store does not answer, or its address is wrong.
     """
-    uri = project.tracking_uri
+    return _open(project.tracking_uri, _creating_tables_alone(project))
+
+
+def connect_nearest() -> MlflowClient:
+    """Connect to the store of the project around the current folder; without a project, to MLFLOW_TRACKING_URI.
+
+    Raises:
+        ConfigError: there is neither.
+        TrackingError: the store does not answer, does not exist, or its address is wrong.
+    """
+    project = Project.find()
+    if project is not None:
+        return connect(project)
+    uri = tracking_address()
+    if uri is None:
+        raise ConfigError(
+            Path.cwd() / Files.PARAMS,
+            found="no such file here or in any folder above, and no MLFLOW_TRACKING_URI",
+            expected="a Segline project, or the address of an MLflow store",
+            remedy="run from the project's folder, or set SEGLINE_ROOT to it; or set MLFLOW_TRACKING_URI",
+        )
+    if uri.startswith(_EMBEDDED) and not Path(uri.removeprefix(_EMBEDDED)).is_file():
+        raise TrackingError(
+            "MLFLOW_TRACKING_URI",
+            found=f"no database {uri.removeprefix(_EMBEDDED)}",
+            expected="a store that exists",
+            remedy="correct the address",
+        )
+    return _open(uri, nullcontext())
+
+
+def _open(uri: str, creating: AbstractContextManager[None]) -> MlflowClient:
+    """Connect to the store at `uri`, and check that it answers; `creating` is held meanwhile."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a progress bar for two files is useless
     for chatty in ("alembic", "mlflow.system_metrics"):  # they log every table, and success messages
         logging.getLogger(chatty).setLevel(logging.WARNING)
     if uri.startswith(("http://", "https://")):
         check_server(uri)
-    with reporting_tracking(uri), _converting_address_errors(uri), _creating_tables_alone(project):
+    with reporting_tracking(uri), _converting_address_errors(uri), creating:
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)

@@ -1,36 +1,50 @@
 """Register model versions, find the champion, and promote another version to champion."""
 
 import errno
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import mlflow
-import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
+from mlflow.types import DataType, ParamSchema, ParamSpec
 from rich.markup import escape
 from rich.table import Table
 
 import segline
 from segline.errors import TrackingError, shown
+from segline.inference.description import Description
 from segline.project import Files, Tags
+from segline.registry import model_card
+from segline.registry.champion_check import CHAMPION, find_holder
 from segline.registry.gate.rules import Decision
 from segline.registry.tracking import reporting_tracking
 
-CHAMPION: Final = "champion"
-SIGNATURE = ModelSignature(
-    # An inferred signature would freeze height and width.
-    inputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")]),
-    outputs=Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1), "masks")]),
+SIGNATURE = ModelSignature(params=ParamSchema([ParamSpec("format", DataType.string, "ids")]))
+"""Without a schema of the inputs: MLflow would cast them before the model's own checks see them.
+
+It casts the JSON floats 0..1 of a bright image to uint8, which makes the image black. A schema has one type, so it
+could not allow both arrays and image files in base64. `segline.inference.request` checks shape, range and type instead.
+"""
+
+_SERVING_PACKAGES = (
+    "keras",
+    "tensorflow",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pydantic",
+    "pyyaml",
+    "mlflow",
+    "uvicorn",  # `mlflow models serve` starts it
 )
-_SERVING_PACKAGES = ("keras", "tensorflow", "numpy", "opencv-python-headless", "pillow", "mlflow")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +87,10 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
     Returns:
         The version of `name` that belongs to this run.
     """
+    card = model_card.read_card(bundle)
     existing = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if existing:
-        return _convert(existing[0])
+        return _describe(client, existing[0], card)
     run = client.get_run(run_id)
     _drop_half_logged(client, run.info.experiment_id, run_id)
     # Only MLflow's fluent interface logs models. It needs an active run, and ends it as FINISHED.
@@ -89,11 +104,19 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
             code_paths=[str(Path(segline.__file__).parent)],
             signature=SIGNATURE,
             pip_requirements=[f"{package}=={installed(package)}" for package in _SERVING_PACKAGES],
+            metadata=model_card.metadata(card),
             tags=dict(tags),
             registered_model_name=name,
         )
     client.update_run(run_id, status="RUNNING")
-    return _convert(client.get_model_version(name, str(info.registered_model_version)))
+    return _describe(client, client.get_model_version(name, str(info.registered_model_version)), card)
+
+
+def _describe(client: MlflowClient, version: ModelVersion, card: Description) -> Version:
+    """Give a version its description, unless it has one already."""
+    if not version.description:
+        client.update_model_version(version.name, version.version, description=model_card.text(card))
+    return _convert(version)
 
 
 def _drop_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> None:
@@ -101,14 +124,17 @@ def _drop_half_logged(client: MlflowClient, experiment_id: str, run_id: str) -> 
         client.delete_logged_model(model.model_id)
 
 
-def champion(client: MlflowClient, name: str) -> Version | None:
-    """Find the version with the alias "champion"; None if there is none."""
-    try:
-        return _convert(client.get_model_version_by_alias(name, CHAMPION))
-    except MlflowException as error:
-        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-            return None
-        raise
+def champion(client: MlflowClient, name: str, *, challenger: Version | None = None) -> Version | None:
+    """Find the version with the alias "champion"; None if there never was one.
+
+    Args:
+        challenger: the version that is being judged, if there is one.
+
+    Raises:
+        TrackingError: the champion was deleted, or the alias is not where the gate put it.
+    """
+    number = find_holder(client, name, challenger=challenger.version if challenger else None)
+    return None if number is None else _convert(client.get_model_version(name, number))
 
 
 def promote(client: MlflowClient, version: Version) -> None:
@@ -145,28 +171,60 @@ def download(version: Version, folder: Path) -> Path:
 
 
 def resolve(client: MlflowClient, model: str) -> Version:
-    """Find the version that `model` names: ``name@alias``, ``name/version``, or ``name`` for its champion.
+    """Find the version that `model` names.
+
+    Args:
+        model: ``name@alias``, ``name/version``, or ``name`` for its champion; each also after ``models:/``.
 
     Raises:
-        TrackingError: there is no such version; the error lists the registered models.
+        TrackingError: there is no such version; the error lists the registered models. Or the champion was deleted, or
+            its alias was moved by hand.
     """
-    name, alias, number = _parse(model)
-    try:
-        if alias:
-            return _convert(client.get_model_version_by_alias(name, alias))
-        return _convert(client.get_model_version(name, number))
-    except MlflowException as error:
-        known = [f"{item.name}@{alias}" for item in client.search_registered_models() for alias in item.aliases]
+    found = find(client, model)
+    if found is None:
+        known = list_known(client)
         raise TrackingError(
             model,
-            found=f"no such model in the registry ({error.error_code})",
-            expected=", ".join(sorted(known)) or "a registered model, but there is none yet",
+            found="no such model in the registry",
+            expected=", ".join(known) or "a registered model, but there is none yet",
             remedy="give one of these as --model" if known else "train one: make run, or make run RETRAIN=1",
-        ) from error
+        )
+    return found
+
+
+def find(client: MlflowClient, model: str) -> Version | None:
+    """Find the version that `model` names, as `resolve` does; None if there is none."""
+    name, alias, number = _parse(model)
+    with reporting_tracking(model):
+        try:
+            if alias == CHAMPION:
+                return champion(client, name)
+            if alias:
+                return _convert(client.get_model_version_by_alias(name, alias))
+            return _convert(client.get_model_version(name, number))
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+
+
+def list_known(client: MlflowClient) -> list[str]:
+    """List the registered models by their aliases; a model without one by its newest version."""
+    with reporting_tracking("MLflow"):
+        models = client.search_registered_models()
+        aliased = [f"{model.name}@{alias}" for model in models for alias in model.aliases]
+        bare = [model.name for model in models if not model.aliases]
+        newest = [
+            f"{name}/{max(int(each.version) for each in found)}"
+            for name in bare
+            if (found := client.search_model_versions(f"name = '{name}'"))
+        ]
+    return sorted(aliased + newest)
 
 
 def _parse(model: str) -> tuple[str, str, str]:
     """Split ``name@alias``, ``name/version`` or a bare name (its champion) into name, alias, version."""
+    model = re.sub(r"^models:/+", "", model)
     if "@" in model:
         name, alias = model.rsplit("@", 1)
         return name, alias, ""

@@ -169,10 +169,10 @@ def test_an_archive_that_became_a_fifo_is_not_extracted(tmp_path):
 )
 def test_predict_and_init_tell_what_their_source_is(tmp_path, make, said):
     """`predict` said "no such file or folder" of all of them, and `init` "a file"."""
-    from segline.inference.predict import image_files
+    from segline.inference.image_files import find_images
 
     source = make(tmp_path / "a.png")
-    for read in (image_files, survey):  # of `segline init`
+    for read in (find_images, survey):  # of `segline init`
         with pytest.raises(DataError) as caught:
             read(source)
         assert caught.value.found.startswith(said)

@@ -2,7 +2,8 @@
 
 Images become uint8 (H, W, 3) RGB, masks uint8 (H, W) raw ids, for every file format. Pixels are returned as stored:
 an EXIF orientation is *not* applied, only noted, because publishers draw masks on the stored pixels, and a rotated
-image would no longer match its mask. A truncated file is an error, never an image filled up with grey.
+image would no longer match its mask. TIFF is the exception: Pillow turns it, and the note says so. A truncated file is
+an error, never an image filled up with grey.
 """
 
 import struct
@@ -32,15 +33,30 @@ _GREY, _RGB, _PALETTE = 0, 2, 3  # PNG colour types
 _DEEP_PNG = 16  # bits
 _ORIENTATION = 0x0112  # EXIF tag
 _MAX_COLOURS_COUNTED = 4096  # more colours than this cannot be classes
-_TURNED = range(2, 9)  # EXIF orientations that turn or mirror; 1 is upright, other values are undefined
+_UPRIGHT = 1  # EXIF orientation
+_TURNED = range(2, 9)  # EXIF orientations that turn or mirror; other values than these and 1 are undefined
+
+NOT_TURNED = "EXIF orientation not applied: pixels as stored"
+"""Note about an image that programs which apply the orientation show turned."""
+
+TURNED = "EXIF orientation applied, as Pillow does for TIFF"
+"""Note about an image whose pixels are turned."""
+
+FIRST_FRAME = "only the first frame read"
+"""Note about a file with further frames or pages."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decoded:
-    """Image, uint8 (H, W, 3) RGB, and notes about unusual properties of its file."""
+    """Image, uint8 (H, W, 3) RGB, and notes about unusual properties of its file.
+
+    Args:
+        orientation: EXIF orientation, 1..8, that is not applied to `pixels`; 1 is upright.
+    """
 
     pixels: Image
     notes: tuple[str, ...]
+    orientation: int = _UPRIGHT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,21 +119,27 @@ def write_png(path: Path, array: npt.NDArray[np.uint8]) -> None:
 def decode_image(data: bytes, *, place: Path, levels: Levels | None = None) -> Decoded:
     """Decode an image as `read_image` does, from bytes; `place` names them in errors."""
     chunks = _refuse_damage(data, place)
-    notes = []
+    notes, orientation = [], _UPRIGHT
     with open_picture(data, place=place) as opened:
         form, mode = str(opened.format), opened.mode
         # Pillow decodes the whole PNG to find EXIF data, so ask only if there may be some.
-        if (form != "PNG" or chunks & _PNG_TEXTS) and _read_orientation(opened) in _TURNED:
-            notes.append("EXIF orientation not applied: pixels as stored")
+        stated = _read_orientation(opened) if form != "PNG" or chunks & _PNG_TEXTS else None
+        if stated in _TURNED:
+            notes.append(TURNED if form == "TIFF" else NOT_TURNED)
+            orientation = _UPRIGHT if form == "TIFF" else int(str(stated))
         if form != "MPO" and _is_animated(opened):
-            notes.append("only the first frame read")
+            notes.append(FIRST_FRAME)
     if mode != "RGB" or form not in ("JPEG", "PNG", "MPO"):
         notes.append(f"{form} {mode} read as RGB" + (", alpha dropped" if mode in ("RGBA", "LA", "PA") else ""))
     if _is_deep(data, mode):
         first, last = levels or FULL
         notes.append(f"16 bits reduced to 8: {first}..{last} became 0..255")
     pixels = _decode_fast(data) if form in ("JPEG", "PNG") and mode == "RGB" else None
-    return Decoded(pixels=_decode_any(data, place, levels) if pixels is None else pixels, notes=tuple(notes))
+    return Decoded(
+        pixels=_decode_any(data, place, levels) if pixels is None else pixels,
+        notes=tuple(notes),
+        orientation=orientation,
+    )
 
 
 def decode_mask(data: bytes, *, place: Path, colours: Colours | None = None) -> Mask:
