@@ -28,7 +28,7 @@ from prefect.futures import PrefectFuture
 from prefect.states import Completed
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from flows import reporting
+from flows import abandoned, reporting
 from segline import config
 from segline.errors import DataError
 from segline.project import Project
@@ -58,6 +58,7 @@ def data(force: bool = False) -> dict[str, str]:
     """
     reporting.without_tracebacks()
     project = Project.load()
+    abandoned.hold_lock(project)
     config.load(project.params)
     _end_stages_on_signals()
     futures: dict[str, PrefectFuture[Any]] = {}

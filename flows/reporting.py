@@ -19,7 +19,8 @@ from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import login, temporary
-from segline.console import run_reporting
+from flows.abandoned import AbandonedRuns
+from segline.console import run_reporting, say
 from segline.errors import LONGEST_LINE, ConfigError, SeglineError, message, shown
 from segline.masking import mask_process, masked
 from segline.project import Project
@@ -97,10 +98,20 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
                 login.use(Project.load().root)
             _end_orphans()
             temporary.start()
+        _end_abandoned()
         action(options)
 
     with temporary.ending_within_seconds():
         run_reporting(check_and_run, debug=options.debug)
+
+
+def _end_abandoned() -> None:
+    """End earlier runs of this project whose process was killed, and say so."""
+    project = Project.load()
+    runs = AbandonedRuns(project, own=login.is_own(project.root))
+    with get_client(sync_client=True) as client:
+        for line in runs.end_after_two_looks(client):
+            say(line)
 
 
 def _end_orphans() -> None:

@@ -11,7 +11,7 @@ from prefect import flow, runtime, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
-from flows import reporting
+from flows import abandoned, reporting
 from segline import startup
 from segline.console import show
 from segline.pipeline import train
@@ -53,9 +53,11 @@ def training(dataset: str | None = None, retrain: bool = False) -> RunSummary:
     """
     reporting.without_tracebacks()
     startup.quieten()  # needed here, because a worker does not run `main`
+    project = Project.load()
+    abandoned.hold_lock(project)
     flow_run = str(runtime.flow_run.id)
     result = train.train(
-        Project.load(), dataset=dataset, retrain=retrain, progress=FlowLines(print), flow_run=flow_run, steps=_TASKS
+        project, dataset=dataset, retrain=retrain, progress=FlowLines(print), flow_run=flow_run, steps=_TASKS
     )
     create_markdown_artifact(
         reporting.markdown(run_summary.rows(result)), key=f"training-{result.dataset.replace('_', '-')}"

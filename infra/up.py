@@ -14,29 +14,34 @@ from honcho.manager import Manager
 from honcho.printer import Printer
 
 from flows import login
-from segline.errors import SeglineError
-from segline.project import embedded_store
+from infra import leftovers
+from segline.console import complain, say
+from segline.errors import ConfigError, SeglineError
+from segline.project import Project, embedded_store
 
 PORTS = {"MLFLOW_PORT": 5000, "PREFECT_PORT": 4200}
 
 
 def main() -> int:
-    """Check the ports, start the processes, wait for them; return the exit code."""
+    """Start the processes and wait for them; return the exit code."""
     root = Path(__file__).resolve().parent.parent
+    os.environ["SEGLINE_ROOT"] = str(root)
+    try:
+        project = Project.load()
+        with leftovers.alone(project):
+            for line in leftovers.end(project):
+                say(line)
+            return _run(root)
+    except SeglineError as error:
+        complain(f"error: {error}")
+        return 1
+
+
+def _run(root: Path) -> int:
     ports = {name: _read_port(name, default) for name, default in PORTS.items()}
     for name, port in ports.items():
-        if _is_taken(port):
-            sys.stderr.write(
-                f"error: {name}: port {port} of 127.0.0.1 is in use, expected a free port\n"
-                f"  remedy: end the program that listens there (another `make up`?), or choose another port: "
-                f"make up {name}={port + 1}\n"
-            )
-            return 1
-    try:
-        environment = environment_of(root, ports)
-    except SeglineError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
+        _refuse_taken(name, port)
+    environment = environment_of(root, ports)
     # Closing the terminal must end all processes, as Ctrl-C does.
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     manager = Manager(Printer(sys.stdout))
@@ -62,6 +67,7 @@ def environment_of(root: Path, ports: dict[str, int]) -> dict[str, str]:
         **login.environment(root),
         **{name: str(port) for name, port in ports.items()},
         "SEGLINE_ROOT": str(root),
+        leftovers.MARK: str(root),
         "PREFECT_HOME": os.environ.get("PREFECT_HOME", str(root / ".prefect")),
         "PREFECT_API_URL": f"{prefect}/api",
         "PREFECT_UI_API_URL": "/api",  # relative: on the host name by which the page was opened
@@ -80,20 +86,27 @@ def commands(root: Path) -> dict[str, str]:
 def _read_port(name: str, default: int) -> int:
     text = os.environ.get(name, str(default))
     if not text.isdecimal() or len(text) > len("65535") or not 0 < int(text) < 65536:
-        sys.exit(f"error: {name}: found {text!r}, expected a port from 1 to 65535\n  remedy: make up {name}={default}")
+        raise ConfigError(name, found=repr(text), expected="a port from 1 to 65535", remedy=f"make up {name}={default}")
     return int(text)
+
+
+def _refuse_taken(name: str, port: int) -> None:
+    """Raise a `ConfigError` if a program listens on `port` of loopback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise ConfigError(
+                name,
+                found=f"port {port} of 127.0.0.1 is in use",
+                expected="a free port",
+                remedy=f"end the program that listens there, or choose another port: make up {name}={port + 1}",
+            )
 
 
 def _choose_store(root: Path) -> str:
     """Return the database of MLflow's server: MLFLOW_TRACKING_URI, unless it is unset or the address of a server."""
     stated = os.environ.get("MLFLOW_TRACKING_URI", "")
     return embedded_store(root) if not stated or stated.startswith("http") else stated
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 if __name__ == "__main__":

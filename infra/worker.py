@@ -5,9 +5,13 @@ import subprocess
 import sys
 
 import httpx
+from prefect.client.orchestration import get_client
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from flows import login
+from flows.abandoned import AbandonedRuns
+from segline.console import say
+from segline.project import Project
 
 POOL = "segline"
 
@@ -28,6 +32,13 @@ def _refuse_open_server(api: str) -> None:
         )
 
 
+def _end_abandoned() -> None:
+    """End runs of an earlier worker that was killed; otherwise the runs of this one would wait for them."""
+    with get_client(sync_client=True) as client:
+        for line in AbandonedRuns(Project.load(), own=True).end_after_two_looks(client):
+            say(line)
+
+
 def main() -> None:
     """Register the deployments, then replace this process by ``prefect worker``."""
     api = os.environ["PREFECT_API_URL"]
@@ -37,6 +48,7 @@ def main() -> None:
     prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
     subprocess.run([*prefect, "work-pool", "create", POOL, "--type", "process", "--overwrite"], check=True)
     subprocess.run([*prefect, "deploy", "--all"], check=True)
+    _end_abandoned()
     _wait_until_healthy(f"{mlflow}/health")
     sys.stdout.write(
         "\n"

@@ -203,6 +203,20 @@ class Project:
         return self.runs / "tracking.lock"
 
     @property
+    def flow_locks(self) -> Path:
+        """Return the folder of the locks that flows hold."""
+        return self.root / ".segline" / "flows"
+
+    def flow_lock(self, flow_run: str) -> Path:
+        """Return the path of the lock that the process of a Prefect flow run holds."""
+        return self.flow_locks / f"{flow_run}.lock"
+
+    @property
+    def up_lock(self) -> Path:
+        """Return the path of the lock that ``make up`` holds."""
+        return self.root / ".segline" / "up.lock"
+
+    @property
     def reports(self) -> Path:
         """Return the folder of pages for people; Segline never reads them."""
         return self.root / "reports"
