@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 
 from segline.data.images.decode import read_mask
 from segline.data.look.answers import Answers
-from segline.data.look.class_guess import format_table
+from segline.data.look.class_entries import format_table
 from segline.data.look.guess import guess
 from segline.errors import DataError
 
