@@ -1,15 +1,13 @@
 """A tiny dataset of three splits, four classes and void, drawn by code: small, not square."""
 
 import hashlib
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from own_project import Project
-from places import PARAMS
+from own_project import make_project
 
 from segline.core.labels import label_map
 from segline.data.images.decode import write_png
@@ -89,9 +87,4 @@ def mirror(tmp_path: Path, raw: Path) -> Path:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, capsys):
-    root = tmp_path / "project"
-    root.mkdir()
-    shutil.copy(PARAMS, root)
-    monkeypatch.setenv("SEGLINE_ROOT", str(root))
-    monkeypatch.setenv("SEGLINE_WORKERS", "1")
-    return Project(root, capsys)
+    return make_project(tmp_path / "project", monkeypatch, capsys)

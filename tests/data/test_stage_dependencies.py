@@ -196,7 +196,7 @@ def test_lazy_imports_and_templates_are_seen() -> None:
     assert "src/segline/datasets/drawing/pets.py" in _needed("download", "oxford_pets")
     assert "src/segline/data/validate/templates/gallery.html" in _needed("validate", "kitti")
     assert "src/segline/pages/templates/pages.css" in _needed("validate", "kitti")
-    assert "src/segline/datasets/own/annotations.py" in _needed("extract", OWN)
+    assert "src/segline/datasets/own/coco.py" in _needed("extract", OWN)
 
 
 def test_modules_are_imported_by_name_in_one_place() -> None:

@@ -20,7 +20,8 @@ from segline.config.edit import Document
 from segline.data.download import pins
 from segline.data.prepare.prepared import Prepared
 from segline.datasets import folder
-from segline.datasets.own import annotations, classes
+from segline.datasets.own import classes
+from segline.datasets.own.annotation_files import read_json
 from segline.datasets.own.class_names import find_names
 from segline.errors import ConfigError, DataError
 from segline.evaluation import counts_file
@@ -162,9 +163,7 @@ JSON_FAULTS = {
 
 
 @pytest.mark.parametrize("text", JSON_FAULTS.values(), ids=JSON_FAULTS)
-@pytest.mark.parametrize(
-    "read", [annotations.read_json, Prepared, published_splits._read_protocol, folder.read_samples]
-)
+@pytest.mark.parametrize("read", [read_json, Prepared, published_splits._read_protocol, folder.read_samples])
 def test_json_with_this_is_told(tmp_path, read, text):
     path = tmp_path / "meta.json"
     path.write_bytes(text)

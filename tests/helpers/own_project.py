@@ -1,9 +1,21 @@
 """A project of the user's own data, whose commands run in this process."""
 
+import shutil
+
 import yaml
 from places import PARAMS
 
 from segline.cli import main
+from segline.data.prepare.prepared import Prepared
+
+
+def make_project(root, monkeypatch, capsys):
+    """A new project in `root`, which is the one that commands work in."""
+    root.mkdir()
+    shutil.copy(PARAMS, root)
+    monkeypatch.setenv("SEGLINE_ROOT", str(root))
+    monkeypatch.setenv("SEGLINE_WORKERS", "1")
+    return Project(root, capsys)
 
 
 class Project:
@@ -33,7 +45,28 @@ class Project:
         content = yaml.safe_load(PARAMS.read_text())
         content |= {"datasets": ["folder"], "own": ["folder"], "dataset": "folder", "options": {"folder": options}}
         content["promotion"] = {"floor": {"folder": 0.1}}
-        (self.root / "params.yaml").write_text(yaml.safe_dump(content))
+        self._write(content)
+
+    def answer(self, **options):
+        """Do what a remedy says: write keys under options.folder in params.yaml, beside those that are there."""
+        content = self.params()
+        content["options"]["folder"] = {**(content["options"].get("folder") or {}), **options}
+        self._write(content)
 
     def params(self):
         return yaml.safe_load((self.root / "params.yaml").read_text())
+
+    def forget(self):
+        """Take back what `segline init` and answers wrote into params.yaml."""
+        shutil.copy(PARAMS, self.root)
+
+    def prepared(self):
+        return Prepared(self.root / "data/prepared/folder")
+
+    def labels(self):
+        """Sample -> the labels that scores compare with, of the prepared splits that are scored."""
+        splits = [self.prepared().split(name) for name in ("validation", "test")]
+        return {name: split.label(place) for split in splits for place, name in enumerate(split.ids)}
+
+    def _write(self, content):
+        (self.root / "params.yaml").write_text(yaml.safe_dump(content))

@@ -15,7 +15,9 @@ from PIL import Image as Pillow
 
 from segline import pictures
 from segline.data.images.decode import decode_image, read_image, read_mask
-from segline.datasets.own.annotations import read_coco, read_json, read_labelme
+from segline.datasets.own.annotation_files import read_json
+from segline.datasets.own.coco import read_coco
+from segline.datasets.own.labelme import read_labelme
 from segline.errors import ConfigError, DataError
 from segline.evaluation.folders.count_pairs import _decode_array
 from segline.pictures import open_picture

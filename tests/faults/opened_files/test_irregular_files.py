@@ -15,7 +15,7 @@ from segline.data.look.survey import survey
 from segline.data.validate.build_manifest import build_manifest
 from segline.datasets.base import Dataset, Pair
 from segline.datasets.folder import read_samples
-from segline.datasets.own.annotations import read_json
+from segline.datasets.own.annotation_files import read_json
 from segline.errors import ArchiveError, DataError, SourceError
 
 pytestmark = pytest.mark.timeout(60)  # what waits for a FIFO fails, and does not keep the others waiting

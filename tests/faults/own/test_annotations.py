@@ -13,14 +13,12 @@ import numpy as np
 import pytest
 import yaml
 from drawing import samples, save
-from own_project import Project
+from exif_photos import as_shown, stored
 from PIL import Image as Pillow
-from PIL import ImageOps
-from places import PARAMS
 
 from segline.data.images.decode import read_mask
 from segline.data.look.answers import Answers
-from segline.data.look.class_guess import format_table
+from segline.data.look.class_entries import format_table
 from segline.data.look.guess import guess
 from segline.errors import DataError
 
@@ -29,21 +27,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning"
 HEIGHT, WIDTH, COUNT = 40, 60, 8
 LABELS, CATEGORIES = (0, 2, 1), (0, 1, 2)  # background, road, car
 STAGES = ("download", "extract", "validate", "prepare")
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, capsys):
-    root = tmp_path / "project"
-    root.mkdir()
-    shutil.copy(PARAMS, root)
-    monkeypatch.setenv("SEGLINE_ROOT", str(root))
-    monkeypatch.setenv("SEGLINE_WORKERS", "1")
-    return Project(root, capsys)
-
-
-@pytest.fixture
-def mine(tmp_path):
-    return tmp_path / "mine"
 
 
 def drawn():
@@ -138,13 +121,6 @@ def refused_by_guess(mine, *said):
         guess(mine)
     for words in said:
         assert words in str(caught.value)
-
-
-def answer(project, **options):
-    """Do what a remedy says: write keys under options.folder in params.yaml."""
-    content = project.params()
-    content["options"]["folder"] = {**content["options"].get("folder", {}), **options}
-    (project.root / "params.yaml").write_text(yaml.safe_dump(content))
 
 
 @pytest.mark.slow
@@ -329,7 +305,7 @@ def test_a_labelme_file_is_checked_as_a_whole(mine, name):
 def test_what_reaches_beyond_is_clipped_where_the_user_says_so(project, mine):
     draw_labelme(mine, _points([10, 0], [70, 0], [70, 40], [10, 40]), only="s03")
     refused(project, mine, "beyond_image: clip")
-    answer(project, beyond_image="clip")
+    project.answer(beyond_image="clip")
     project.run("init", str(mine))
     assert project.params()["options"]["folder"]["beyond_image"] == "clip"
     said = project.stages("download", "extract")
@@ -344,7 +320,7 @@ def test_what_has_no_area_is_left_out_where_the_user_says_so(project, mine):
         mine, lambda content: content["shapes"].append({"label": "car", "points": [[1, 1]], "shape_type": "point"})
     )
     refused(project, mine, "shape 3: a point of 'car', which has no area")
-    answer(project, without_area="leave_out")
+    project.answer(without_area="leave_out")
     project.run("init", str(mine))
     said = project.stages("download", "extract")
     assert "a point of 'car' has no area" in said
@@ -368,11 +344,11 @@ def test_masks_beside_an_annotation_file_are_named_and_one_of_both_is_asked_for(
         save(mine / "masks" / f"{name}.png", mask)
     encoding = "coco" if draw is draw_coco else "labelme"
     refused(project, mine, "s00.jpg has the mask masks/s00.png, and polygons in", f"folder: {{encoding: {encoding}}}")
-    answer(project, encoding=encoding)
+    project.answer(encoding=encoding)
     project.run("init", str(mine))
     assert project.params()["options"]["folder"]["encoding"] == encoding
     (mine / "classes.yaml").unlink()
-    answer(project, encoding="ids")
+    project.answer(encoding="ids")
     project.run("init", str(mine), "--force")
     assert project.params()["options"]["folder"]["masks"] == "masks/*.png"
 
@@ -553,30 +529,6 @@ def test_where_no_image_has_its_name_the_image_path_pairs(project, mine):
 
 # 5. Orientation.
 
-STORE = {
-    2: Pillow.Transpose.FLIP_LEFT_RIGHT, 3: Pillow.Transpose.ROTATE_180, 4: Pillow.Transpose.FLIP_TOP_BOTTOM,
-    5: Pillow.Transpose.TRANSPOSE, 6: Pillow.Transpose.ROTATE_90, 7: Pillow.Transpose.TRANSVERSE,
-    8: Pillow.Transpose.ROTATE_270,
-}  # fmt: skip
-
-
-def stored(orientation):
-    """How a camera stores an upright picture with an EXIF orientation."""
-
-    def store(picture):
-        turned = Pillow.fromarray(picture).transpose(STORE[orientation])
-        turned.getexif()[0x0112] = orientation
-        return turned
-
-    return store
-
-
-def as_shown(mask, orientation):
-    """A stored mask as a viewer shows a photo of that orientation; Pillow is the referee."""
-    picture = Pillow.fromarray(mask)
-    picture.getexif()[0x0112] = orientation
-    return np.array(ImageOps.exif_transpose(picture))
-
 
 @pytest.mark.parametrize("orientation", [6, *(pytest.param(n, marks=pytest.mark.slow) for n in (5, 7, 8))])
 def test_the_size_tells_that_polygons_were_drawn_on_the_upright_photo(project, mine, orientation):
@@ -621,11 +573,11 @@ def test_where_the_size_does_not_tell_one_is_asked_and_the_answer_is_followed(pr
         "`drawn_on: upright`",
         "`drawn_on: stored`",
     )
-    answer(project, drawn_on="upright")
+    project.answer(drawn_on="upright")
     project.run("init", str(mine))
     project.stages("download", "extract")
     assert equal(project, truth(), partial(as_shown, orientation=orientation))
-    answer(project, drawn_on="stored")
+    project.answer(drawn_on="stored")
     project.stages("download", "extract")
     assert equal(project, truth())
 
@@ -635,7 +587,7 @@ def test_a_file_that_states_no_size_is_asked_about(project, mine):
     """The stored size was taken, in silence."""
     draw_labelme(mine, lambda content: content.update(imageHeight=None, imageWidth=None), store=stored(6))
     refused(project, mine, "which states no size, of s00.jpg, a photo with EXIF orientation 6")
-    answer(project, drawn_on="upright")
+    project.answer(drawn_on="upright")
     project.run("init", str(mine))
     project.stages("download", "extract")
     assert equal(project, truth(), partial(as_shown, orientation=6))

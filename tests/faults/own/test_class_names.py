@@ -1,36 +1,16 @@
 """Names of classes that are stale, unused, or say two things. The docstring of a test says what happened before."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 import yaml
 from drawing import COLOURS, NAMES, as_binary, as_colours, draw_coco, draw_ids, draw_labelme, samples, save
-from own_project import Project
-from places import PARAMS
-
-from segline.data.prepare.prepared import Prepared
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
 
 COUNT = 12
 ROBOFLOW = "Pixel Value, Class\n0, background\n1, road\n2, car\n"
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, capsys):
-    root = tmp_path / "project"
-    root.mkdir()
-    shutil.copy(PARAMS, root)
-    monkeypatch.setenv("SEGLINE_ROOT", str(root))
-    monkeypatch.setenv("SEGLINE_WORKERS", "1")
-    return Project(root, capsys)
-
-
-@pytest.fixture
-def mine(tmp_path):
-    return tmp_path / "mine"
 
 
 def names(folder):
@@ -43,7 +23,7 @@ def test_a_stale_class_table_stops(project, mine, tmp_path, command):
     draw_ids(mine, count=COUNT)
     (mine / "classes.txt").write_text("sky\nroof\ntree\n")
     project.run("init", str(mine))
-    project.stages("download", "extract", "validate")
+    project.stages("download", "extract")
     other = draw_ids(tmp_path / "other", count=COUNT)
     (other / "classes.txt").write_text("ground\nroad\ncar\n")
     project.run("init", str(other), "--force")
@@ -154,7 +134,7 @@ def test_labels_that_differ_by_case_are_asked_about_and_merged(project, mine, dr
     project.run("init", str(mine))
     project.stages("download", "extract", "validate", "prepare")
     drawn = {name: mask for name, _, mask in samples()}
-    split = Prepared(project.root / "data/prepared/folder").split("test")
+    split = project.prepared().split("test")
     for place, name in enumerate(split.ids):
         assert np.array_equal(split.label(place), drawn[name])
 
@@ -170,7 +150,7 @@ def test_a_colour_is_merged_into_a_class(project, mine, merged):
     project.options(path=str(mine), images="images", masks="masks", encoding="rgb")
     project.stages("download", "extract", "validate", "prepare")
     drawn = {name: mask for name, _, mask in samples(COUNT)}
-    split = Prepared(project.root / "data/prepared/folder").split("test")
+    split = project.prepared().split("test")
     for place, name in enumerate(split.ids):
         assert np.array_equal(split.label(place), np.minimum(drawn[name], 1))
 

@@ -1,19 +1,13 @@
 """Images of 10 or 12 bits in files of 16 ask for their range. The docstring of a test says what happened before."""
 
-import shutil
-
 import cv2
 import keras
 import numpy as np
 import pytest
-import yaml
 from drawing import NAMES, draw_ids, samples
-from own_project import Project
-from places import PARAMS
 
 from segline.core.labels import label_map
 from segline.data.images.decode import read_image
-from segline.data.prepare.prepared import Prepared
 from segline.errors import DataError
 from segline.inference import bundle as bundles
 from segline.inference.predict import predict_files
@@ -24,21 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning"
 COUNT = 12
 STAGES = ("download", "extract", "validate", "prepare")
 TABLE = "classes:\n" + "".join(f"  - {{id: {place}, name: {name}}}\n" for place, name in enumerate(NAMES))
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, capsys):
-    root = tmp_path / "project"
-    root.mkdir()
-    shutil.copy(PARAMS, root)
-    monkeypatch.setenv("SEGLINE_ROOT", str(root))
-    monkeypatch.setenv("SEGLINE_WORKERS", "1")
-    return Project(root, capsys)
-
-
-@pytest.fixture
-def mine(tmp_path):
-    return tmp_path / "mine"
 
 
 def grey(picture, bits):
@@ -60,13 +39,17 @@ def draw_deep(root, *, bits=12, suffix="png", coloured=False):
 @pytest.mark.parametrize(
     ("form", "bits"),
     [
-        ({"bits": 12}, "4095 (12 bits): their upper 8 bits are 1"),
-        ({"bits": 10}, "1023 (10 bits): their upper 8 bits are 4 of 256 levels"),
-        ({"bits": 8}, "255 (8 bits): their upper 8 bits are 1 of 256 levels"),
-        ({"bits": 14, "suffix": "tif"}, "16383 (14 bits)"),
-        ({"bits": 12, "coloured": True}, "4095 (12 bits)"),
+        pytest.param({"bits": 12}, "4095 (12 bits): their upper 8 bits are 1", id="12 bits"),
+        *(
+            pytest.param(form, bits, id=name, marks=pytest.mark.slow)
+            for name, form, bits in (
+                ("10 bits", {"bits": 10}, "1023 (10 bits): their upper 8 bits are 4 of 256 levels"),
+                ("8 bits in 16", {"bits": 8}, "255 (8 bits): their upper 8 bits are 1 of 256 levels"),
+                ("14 bits, TIFF", {"bits": 14, "suffix": "tif"}, "16383 (14 bits)"),
+                ("colour", {"bits": 12, "coloured": True}, "4095 (12 bits)"),
+            )
+        ),
     ],
-    ids=["12 bits", "10 bits", "8 bits in 16", "14 bits, TIFF", "colour"],
 )
 def test_init_asks_for_the_range_of_16_bit_images(project, mine, form, bits):
     """Before: 600 levels became 3, with a note that did not say so; of coloured images, without one."""
@@ -80,15 +63,12 @@ def test_init_asks_for_the_range_of_16_bit_images(project, mine, form, bits):
 @pytest.mark.slow
 def test_a_stated_range_is_used_by_every_stage(project, mine):
     draw_deep(mine)
-    path = project.root / "params.yaml"
-    content = yaml.safe_load(path.read_text())
-    content["options"]["folder"] = {"levels": [0, 4095]}
-    path.write_text(yaml.safe_dump(content))
+    project.answer(levels=[0, 4095])
     project.run("init", str(mine))
     assert project.params()["options"]["folder"]["levels"] == [0, 4095]
     said = project.stages(*STAGES)
     assert "16 bits reduced to 8: 0..4095 became 0..255" in said
-    prepared = Prepared(project.root / "data/prepared/folder")
+    prepared = project.prepared()
     assert prepared.meta["levels"] == [0, 4095]
     split = prepared.split("test")
     assert len(np.unique(split.image(0))) > 64
@@ -108,7 +88,9 @@ def test_validate_asks_where_init_was_not_run(project, mine):
     assert "image_range_unknown explains its findings" in said
 
 
-@pytest.mark.parametrize("levels", [[0, 0], [4095, 0], [0], [0, 70000], "12"])
+@pytest.mark.parametrize(
+    "levels", [[0, 0], *(pytest.param(each, marks=pytest.mark.slow) for each in ([4095, 0], [0], [0, 70000], "12"))]
+)
 def test_a_range_that_is_none_is_refused(project, mine, levels):
     project.options(path=str(mine), images="images", masks="masks", levels=levels)
     assert "levels" in project.run("data", "download", "folder", fails=True)

@@ -13,6 +13,7 @@ import yaml
 from drawing import NAMES, as_colours, draw_coco, draw_ids, draw_labelme, samples, save
 from own_layouts import (
     COUNT,
+    by_looks,
     draw_coco_splits,
     draw_cvat,
     draw_layers,
@@ -22,30 +23,14 @@ from own_layouts import (
     draw_voc,
     draw_yolo,
 )
-from own_project import Project
 from PIL import Image as Pillow
-from places import PARAMS, REAL
+from places import REAL
 
 from segline.data.images.decode import read_image, read_mask
 from segline.datasets import folder as definition
 from segline.datasets.own import classes
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, capsys):
-    root = tmp_path / "project"
-    root.mkdir()
-    shutil.copy(PARAMS, root)
-    monkeypatch.setenv("SEGLINE_ROOT", str(root))
-    monkeypatch.setenv("SEGLINE_WORKERS", "1")
-    return Project(root, capsys)
-
-
-def by_looks(picture):
-    """The ids that a drawn picture shows: its image says which sample it is, whatever the file's name."""
-    return min(samples(COUNT), key=lambda sample: np.abs(sample[1][:, :40].astype(int) - picture[:, :40]).sum())[2]
 
 
 def check_masks(project, names, count=COUNT):
@@ -68,7 +53,7 @@ NUMBERED = ("background", "1", "2")
 NAMELESS = ("background", "class_1", "class_2")
 
 EXACT = {
-    # layout: (draw, names of the classes, splits); before: see the id
+    # layout: (draw, names of the classes, splits); before: see the id. Variants of another layout are slow.
     "VOC with visualisations; before: no image and mask of one name: 0.jpg, 0.png": (draw_voc, NAMES, None),
     "CamVid's siblings; before: no image and mask of one name": (draw_siblings, NAMELESS, True),
     "train_images beside train_masks; before: no image and mask of one name": (
@@ -98,7 +83,17 @@ EXACT = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("layout", EXACT)
+VARIANTS = (
+    "train_images beside", "images/train beside", "COCO of splits by name", "YOLO, Ultralytics", "YOLO, text beside",
+    "Kaggle, along rows", "Kaggle, image and class", "a name for each class", "classes beside the image",
+)  # fmt: skip
+
+
+def mark_slow(names, variants):
+    return [pytest.param(name, marks=pytest.mark.slow) if name.startswith(variants) else name for name in names]
+
+
+@pytest.mark.parametrize("layout", mark_slow(EXACT, VARIANTS))
 def test_a_layout_is_read_exactly(project, tmp_path, layout):
     draw, names, splits = EXACT[layout]
     draw(tmp_path / "mine")
@@ -134,7 +129,7 @@ EQUAL = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("layout", EQUAL)
+@pytest.mark.parametrize("layout", mark_slow(EQUAL, ("masks and masks_v2", "two endings")))
 def test_of_two_folders_that_pair_equally_well_one_is_asked_for(project, tmp_path, layout):
     draw, patterns = EQUAL[layout]
     root = draw(tmp_path / "mine")
@@ -151,9 +146,7 @@ def test_of_two_folders_that_pair_equally_well_one_is_asked_for(project, tmp_pat
 def answer_as_shown(project, said):
     """Write the entry that an error shows into params.yaml, as a person would."""
     shown = yaml.safe_load(said[said.index("\n  options:\n") :].split("\n  Two versions")[0])
-    content = project.params()
-    content["options"]["folder"] = shown["options"]["folder"]
-    (project.root / "params.yaml").write_text(yaml.safe_dump(content))
+    project.answer(**shown["options"]["folder"])
 
 
 def test_names_that_differ_in_a_word_are_paired_with_the_pattern_that_the_error_shows(project, tmp_path):
@@ -311,7 +304,7 @@ def test_the_true_cause_is_named(project, tmp_path, cause):
     assert "no picture has as few colours" not in said
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("encoding", mark_slow(["utf-8-sig", "utf-16", "utf-32"], ("utf-8", "utf-32")))
 def test_json_that_says_its_encoding_is_read(project, tmp_path, encoding):
     root = rewritten(draw_coco, lambda data: data.decode().encode(encoding))(tmp_path / "mine")
     project.run("init", str(root))
@@ -356,7 +349,7 @@ RESIZED = {
 }
 
 
-@pytest.mark.parametrize("change", RESIZED)
+@pytest.mark.parametrize("change", mark_slow(RESIZED, ("turned", "cut")))
 def test_sizes_that_differ_get_the_remedy_of_their_cause(project, tmp_path, change):
     """Before: "pair the right files" for all of them."""
     how, word = RESIZED[change]
@@ -394,9 +387,7 @@ def test_what_cannot_be_told_apart_is_asked(project, tmp_path, question):
         return
     project.run("init", str(root))
     assert words in project.stages("download", fails=True)
-    content = project.params()
-    content["options"]["folder"] |= answer
-    (project.root / "params.yaml").write_text(yaml.safe_dump(content))
+    project.answer(**answer)
     project.stages("download", "extract")
     check_masks(project, names)
 
@@ -408,6 +399,7 @@ def test_a_mask_for_each_class_that_is_not_black_and_white_stops(project, tmp_pa
     assert "s03.png: 40 values: 0, 1" in project.stages("download", "extract", fails=True)
 
 
+@pytest.mark.slow
 def test_one_folder_for_each_image_does_not_hide_the_masks(project, tmp_path):
     """Before: of more than 100 folders only every second one was opened, and these held the images."""
     for number in range(101):

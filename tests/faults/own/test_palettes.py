@@ -4,18 +4,14 @@ The id or the docstring of a test says what happened before.
 """
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 import yaml
 from drawing import COLOURS, NAMES, as_binary, draw_ids, samples, save
-from own_project import Project
 from PIL import Image as Pillow
-from places import PARAMS
 
 from segline.data.images.decode import read_image, read_mask
-from segline.data.prepare.prepared import Prepared
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
 
@@ -25,21 +21,6 @@ TABLE = "classes:\n" + "".join(
     f"  - {{id: {place}, name: {name}, colour: {list(COLOURS[place])}}}\n" for place, name in enumerate(NAMES)
 )
 CVAT = "".join(f"{name}:{','.join(map(str, COLOURS[place]))}::\n" for place, name in enumerate(NAMES))
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, capsys):
-    root = tmp_path / "project"
-    root.mkdir()
-    shutil.copy(PARAMS, root)
-    monkeypatch.setenv("SEGLINE_ROOT", str(root))
-    monkeypatch.setenv("SEGLINE_WORKERS", "1")
-    return Project(root, capsys)
-
-
-@pytest.fixture
-def mine(tmp_path):
-    return tmp_path / "mine"
 
 
 def with_palette(mask, order, *, drop=False):
@@ -62,23 +43,6 @@ def draw_palettes(root, orders, *, drop=False, suffix="png", images=True):
             mask = np.where(mask == 1, 0, mask)
         save(root / f"masks/{name}.{suffix}", with_palette(mask, orders[number % len(orders)], drop=drop))
     return root
-
-
-def labels(project):
-    prepared = Prepared(project.root / "data/prepared/folder")
-    return {
-        name: split.label(place)
-        for split in (prepared.split(name) for name in ("validation", "test"))
-        for place, name in enumerate(split.ids)
-    }
-
-
-def entry(project, **options):
-    """Answer a question in params.yaml, as a person would before `segline init` wrote an entry."""
-    path = project.root / "params.yaml"
-    content = yaml.safe_load(path.read_text())
-    content["options"]["folder"] = {**(content["options"].get("folder") or {}), **options}
-    path.write_text(yaml.safe_dump(content))
 
 
 def judge(project, mine, table=TABLE, fails=True, **options):
@@ -112,14 +76,14 @@ def test_init_stops_where_palettes_contradict_each_other(project, mine, kind):
 @pytest.mark.parametrize("kind", ["reordered", "entries dropped", "GIF"])
 def test_the_answer_that_colours_are_right_gives_the_masks(project, mine, kind):
     draw_palettes(mine, **KINDS[kind])
-    entry(project, encoding="rgb")
+    project.answer(encoding="rgb")
     project.run("init", str(mine))
     project.stages(*STAGES)
     classes = yaml.safe_load((mine / "classes.yaml").read_text())["classes"]
     train = {tuple(row["colour"]): place for place, row in enumerate(classes)}
     suffix = KINDS[kind].get("suffix", "png")
     drawn = {name: read_image(mine / f"masks/{name}.{suffix}") for name, _, _ in samples(COUNT)}
-    for name, label in labels(project).items():
+    for name, label in project.labels().items():
         for colour, place in train.items():
             assert np.array_equal(label == place, (drawn[name] == colour).all(axis=-1))
 
@@ -127,11 +91,11 @@ def test_the_answer_that_colours_are_right_gives_the_masks(project, mine, kind):
 @pytest.mark.slow
 def test_the_answer_that_numbers_are_right_gives_the_indices(project, mine):
     draw_palettes(mine, ([0, 1, 2], [0, 2, 1]))
-    entry(project, encoding="indices")
+    project.answer(encoding="indices")
     project.run("init", str(mine))
     assert project.params()["options"]["folder"]["encoding"] == "indices"
     project.stages(*STAGES)
-    for name, label in labels(project).items():
+    for name, label in project.labels().items():
         assert np.array_equal(label, read_mask(mine / f"masks/{name}.png"))
 
 
@@ -144,7 +108,7 @@ def test_colours_that_a_file_names_decide(project, mine):
     assert "palettes differ from mask to mask, so their colours are used" in said
     project.stages(*STAGES)
     drawn = {name: mask for name, _, mask in samples(COUNT)}
-    for name, label in labels(project).items():
+    for name, label in project.labels().items():
         assert np.array_equal(label, drawn[name])
 
 
@@ -163,7 +127,7 @@ def test_validate_goes_by_colour_where_the_class_table_has_all(project, mine, en
     assert "palettes of the masks differ, so their colours decide" in said
     project.stages("prepare")
     drawn = {name: mask for name, _, mask in samples(COUNT)}
-    for name, label in labels(project).items():
+    for name, label in project.labels().items():
         assert np.array_equal(label, drawn[name])
 
 
@@ -193,7 +157,7 @@ def test_a_file_of_names_that_contradicts_the_palette_stops(project, mine):
     (mine / "labelmap.txt").write_text(CVAT.replace("128,64,128", "1,2,3"))
     said = project.run("init", str(mine), fails=True)
     assert "labelmap.txt: no class with the colour (128, 64, 128), which palettes have at index 1" in said
-    entry(project, encoding="indices")
+    project.answer(encoding="indices")
     project.run("init", str(mine))
 
 
@@ -225,7 +189,7 @@ def test_palettes_that_say_the_same_are_no_contradiction(project, mine, change):
     said = project.stages(*STAGES)
     assert "palettes of the masks differ" not in said
     drawn = {name: mask for name, _, mask in samples(COUNT)}
-    for name, label in labels(project).items():
+    for name, label in project.labels().items():
         assert np.array_equal(label, drawn[name])
 
 
@@ -248,12 +212,12 @@ def test_masks_of_several_depths_stop(project, mine, bits):
     table = "classes:\n  - {id: 0, name: background}\n  - {id: 1, name: road}\nvoid: [255]\n"
     assert "white is index 1 in masks/s01.png, but 255 in masks/s00.png" in judge(project, mine, table)
     (mine / "classes.yaml").unlink()
-    shutil.copy(PARAMS, project.root)
-    entry(project, encoding="rgb")
+    project.forget()
+    project.answer(encoding="rgb")
     project.run("init", str(mine))
     project.stages(*STAGES)
     drawn = {name: mask > 0 for name, _, mask in samples(COUNT)}
-    for name, label in labels(project).items():
+    for name, label in project.labels().items():
         assert np.array_equal(label, drawn[name])
 
 
@@ -263,7 +227,7 @@ def test_masks_of_1_bit_alone_are_ids(project, mine):
     project.run("init", str(mine))
     project.stages(*STAGES)
     drawn = {name: mask > 0 for name, _, mask in samples(COUNT)}
-    for name, label in labels(project).items():
+    for name, label in project.labels().items():
         assert np.array_equal(label, drawn[name])
 
 

@@ -10,8 +10,8 @@ from segline.config import Encoding, Options
 from segline.data.extract.stack_layers import refuse_overlap, stack_layers
 from segline.datasets.base import Pair
 from segline.datasets.own import polygon_jobs, run_length_table, yolo
-from segline.datasets.own.annotations import Drawing
 from segline.datasets.own.collect import Collection
+from segline.datasets.own.drawings import Drawing
 from segline.datasets.own.polygon_jobs import Job
 from segline.datasets.own.polygon_rules import STRICT, PolygonRules
 from segline.errors import ConfigError

@@ -10,7 +10,8 @@ import numpy as np
 from segline.core.vision.polygons import draw, leaves
 from segline.data.images.decode import write_png
 from segline.datasets.base import Pair
-from segline.datasets.own import annotations, views
+from segline.datasets.own import views
+from segline.datasets.own.drawings import BACKGROUND
 from segline.datasets.own.polygon_jobs import Job, read_drawing
 from segline.datasets.own.polygon_rules import PolygonRules
 from segline.errors import DataError
@@ -58,7 +59,7 @@ def _paint(job: Job, *, folder: Path, ids: Mapping[str, int], rules: PolygonRule
         raise drawing.fault
     height, width = drawing.height, drawing.width
     try:
-        mask = draw(drawing.shapes, height=height, width=width, background=annotations.BACKGROUND)
+        mask = draw(drawing.shapes, height=height, width=width, background=BACKGROUND)
     except ValueError as error:
         raise DataError(
             drawing.place,

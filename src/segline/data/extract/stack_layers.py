@@ -5,7 +5,7 @@ from pathlib import Path
 
 from segline.core.vision.polygons import Area, Shape
 from segline.data.images.binary_mask import read_binary_mask
-from segline.datasets.own.annotations import Drawing, find_id
+from segline.datasets.own.drawings import Drawing, find_id
 from segline.errors import DataError
 
 

@@ -12,6 +12,7 @@ from segline.data.look.glob_patterns import (
     write_annotation_pattern,
     write_pattern,
 )
+from segline.data.look.layout_errors import describe_entry
 from segline.data.look.survey import Group, Survey, kind_of_name, spread
 from segline.datasets.own import run_length_table, yolo
 from segline.datasets.own.views import read_stored
@@ -208,10 +209,3 @@ def _refuse_shared(folder: Path, layers: dict[str, str], options: Options) -> No
                 + f"\n  Two versions: set `masks` there to that of one version, such as {folder_of(path)}/*"
                 + f"{PurePosixPath(path).suffix}, without `encoding` and `overlap`",
             )
-
-
-def describe_entry(options: Options, folder: Path) -> str:
-    """Write the entry of ``params.yaml`` for `options`, to be shown in an error."""
-    given = options.model_dump(exclude_defaults=True)
-    lines = [f"      {name}: {value!r}" for name, value in given.items() if isinstance(value, str)]
-    return "\n".join(["  options:", "    folder:", f"      path: {str(folder.absolute())!r}", *lines])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from segline.config import Options
 from segline.data.look.answers import Answers
-from segline.data.look.class_guess import ClassGuess, guess_from_names, refuse_alike
+from segline.data.look.class_entries import ClassGuess
+from segline.data.look.named_classes import guess_from_names, refuse_alike
 from segline.data.look.polygon_guess import guess_polygons
 from segline.datasets.own import layers, run_length_table, yolo
 from segline.datasets.own.collect import Collection

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from segline.data.look.answers import Answers
-from segline.data.look.class_guess import ClassGuess, guess_from_names, refuse_alike
+from segline.data.look.class_entries import ClassGuess
+from segline.data.look.named_classes import guess_from_names, refuse_alike
 from segline.data.look.survey import spread
-from segline.datasets.own import annotations
-from segline.datasets.own.annotations import Drawing
+from segline.datasets.own.coco import explore_coco
 from segline.datasets.own.collect import Collection
+from segline.datasets.own.drawings import Drawing
 from segline.datasets.own.polygon_jobs import Job, check, refuse_unused_faults
 from segline.errors import DataError
 from segline.progress import Report, silent
@@ -42,7 +43,7 @@ def guess_polygons(
     names: list[str] = []
     read: dict[str, dict[str, Drawing]] = {}
     for file in files if encoding == "coco" else []:
-        classes, read[file] = annotations.explore_coco(folder / file, rules=answers.polygons)
+        classes, read[file] = explore_coco(folder / file, rules=answers.polygons)
         names += classes
     refuse_unused_faults(read, set(collection.entries.values()))
     jobs = [

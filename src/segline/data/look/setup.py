@@ -12,7 +12,7 @@ from segline import config
 from segline.config import Options
 from segline.config.edit import Document
 from segline.data.look.answers import read_answers
-from segline.data.look.class_guess import format_table
+from segline.data.look.class_entries import format_table
 from segline.data.look.guess import Guess, guess
 from segline.datasets.folder import NAME
 from segline.datasets.own import classes

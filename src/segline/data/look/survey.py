@@ -14,7 +14,7 @@ import numpy as np
 from segline.data.images.decode import decode_image
 from segline.data.images.deep import FULL
 from segline.data.look.known_formats import Unread, recognise_json, recognise_others
-from segline.datasets.own import annotations
+from segline.datasets.own.annotation_files import is_coco, is_labelme, read_json
 from segline.datasets.own.files import ending, is_image, walk
 from segline.errors import DataError
 from segline.pictures import open_picture, read_bytes
@@ -255,15 +255,15 @@ def _find_annotations(
     coco, labelme, unread, broken = [], [], [], []
     for path in opened:
         try:
-            content = annotations.read_json(folder / path)
+            content = read_json(folder / path)
         except DataError as error:
             broken.append(error)  # other programs' JSON files may be anything
             continue
         if (found := recognise_json(path, content)) is not None:
             unread.append(found)
-        elif annotations.is_coco(content):
+        elif is_coco(content):
             coco.append(path)
-        elif annotations.is_labelme(content):
+        elif is_labelme(content):
             labelme.append(path)
     most = len(labelme) * 2 > len(opened)
     every = tuple(path for path in paths if path not in coco) if most else tuple(labelme)

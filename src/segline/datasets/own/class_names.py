@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,17 +31,27 @@ FILES = frozenset(
 
 _ROBOFLOW = "_classes.csv"
 _MAX_ID = 255
-
 _VOID_NAMES = frozenset(
     {"dontcare", "ignore", "ignored", "ignorelabel", "ignoreregion", "nolabel", "notlabeled", "notlabelled"}
     | {"undefined", "unlabeled", "unlabelled", "void"}
 )
 """Without blanks, signs and capitals: LabelMe's ``__ignore__`` is ``ignore``."""
 
+BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__"})
+"""In lower case."""
+
+_YAML_KEYWORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
+
 
 def is_void_name(name: str) -> bool:
     """Return whether a name says that pixels are not labelled: ``__ignore__``, ``Don't care``, ``void``."""
     return re.sub(r"[^a-z0-9]", "", name.lower()) in _VOID_NAMES
+
+
+def quote_name(name: str) -> str:
+    """Quote a name if YAML would not read it as text."""
+    word = re.fullmatch(r"[A-Za-z_][\w-]*( [\w-]+)*", name) and name.lower() not in _YAML_KEYWORDS
+    return name if word else json.dumps(name, ensure_ascii=False)
 
 
 @dataclass(frozen=True, kw_only=True)

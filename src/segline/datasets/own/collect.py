@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from segline.config import Options
 from segline.datasets.base import SPLITS, Pair, held_out
-from segline.datasets.own import annotations, layers, lists, run_length_table, yolo
+from segline.datasets.own import coco, layers, lists, run_length_table, yolo
 from segline.datasets.own.class_names import names_classes
 from segline.datasets.own.files import Pattern, is_image, pair, walk
 from segline.datasets.own.labelme_images import pair_by_image_path
@@ -167,7 +167,7 @@ def _may_be_mask(path: str, options: Options) -> bool:
 
 def _list_described(encoding: str, path: Path) -> list[str]:
     """List the images that a COCO file or a table of run lengths describes."""
-    return annotations.file_names(path) if encoding == "coco" else list(run_length_table.read_table(path))
+    return coco.list_images(path) if encoding == "coco" else list(run_length_table.read_table(path))
 
 
 def _pair_described(

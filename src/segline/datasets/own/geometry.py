@@ -9,7 +9,6 @@ from segline.datasets.own.polygon_rules import PolygonRules
 from segline.datasets.own.shapes import FaultError
 
 LEAVE_OUT = "set `without_area: leave_out` under options.folder in params.yaml"
-
 _TOLERANCE = 1.0
 """Pixels by which a corner may lie beyond the image, because programs round."""
 
@@ -113,3 +112,15 @@ def _is_box(box: object) -> bool:
 
 def _describe_span(low: Points, high: Points) -> str:
     return f"at x {low[0]:g}..{high[0]:g}, y {low[1]:g}..{high[1]:g}"
+
+
+def measure_area(shape: Shape) -> float:
+    """Compute an area in square pixels, by which shapes are ordered: from RLE counts, or by the shoelace formula."""
+    if shape.runs:
+        return float(sum(shape.runs[1::2]))
+    return sum(_apply_shoelace(part) for part in shape.outlines)
+
+
+def _apply_shoelace(part: Points) -> float:
+    following = np.roll(part, -1, axis=0)
+    return abs(float((part[:, 0] * following[:, 1] - following[:, 0] * part[:, 1]).sum())) / 2

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from segline.datasets.base import Pair
-from segline.datasets.own import annotations
+from segline.datasets.own.annotation_files import is_labelme, read_json
 from segline.errors import DataError, shortened
 from segline.reading import is_regular
 
@@ -123,8 +123,8 @@ def _describe_paired(files: list[str]) -> list[str]:
 def _read_image_path(path: Path) -> str:
     """Return ``imagePath`` of a LabelMe file; empty if it has none, or is another file."""
     try:
-        content = annotations.read_json(path)
+        content = read_json(path)
     except DataError:
         return ""
-    named = content["imagePath"] if annotations.is_labelme(content) else ""
+    named = content["imagePath"] if is_labelme(content) else ""
     return named if isinstance(named, str) else ""

@@ -6,8 +6,10 @@ from functools import partial
 from pathlib import Path
 
 from segline.datasets.base import Pair
-from segline.datasets.own import annotations, labelme_images, views
-from segline.datasets.own.annotations import Drawing
+from segline.datasets.own import labelme_images, views
+from segline.datasets.own.coco import read_coco
+from segline.datasets.own.drawings import Drawing
+from segline.datasets.own.labelme import read_labelme
 from segline.datasets.own.polygon_rules import PolygonRules
 from segline.progress import Report, showing, silent
 
@@ -46,7 +48,7 @@ def list_jobs(
     drawings: dict[str, dict[str, Drawing]] = {}
     if entries:
         files = sorted({mask for _, _, mask in whole})
-        drawings = {mask: annotations.read_coco(source / mask, ids=ids, rules=rules) for mask in files}
+        drawings = {mask: read_coco(source / mask, ids=ids, rules=rules) for mask in files}
     refuse_unused_faults(drawings, set(entries.values()))
     return [
         Job(
@@ -131,4 +133,4 @@ def read_drawing(job: Job, *, ids: Mapping[str, int] | None, rules: PolygonRules
     if not isinstance(job.annotation, Path):
         return job.annotation()
     size = partial(views.choose_size, job.image, place=job.annotation, rules=rules)
-    return annotations.read_labelme(job.annotation, ids=ids, size=size, rules=rules)
+    return read_labelme(job.annotation, ids=ids, size=size, rules=rules)

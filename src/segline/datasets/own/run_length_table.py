@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from segline.core.vision.polygons import Shape
-from segline.datasets.own.annotations import Drawing, find_id
+from segline.datasets.own.drawings import Drawing, find_id
 from segline.datasets.own.polygon_rules import STRICT, PolygonRules
 from segline.datasets.own.views import choose_size, read_stored
 from segline.errors import DataError, name_fault, shown

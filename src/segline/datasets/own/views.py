@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from segline.core.labels import Mask
-from segline.datasets.own.annotations import Drawing
+from segline.datasets.own.drawings import Drawing
 from segline.datasets.own.polygon_rules import PolygonRules
 from segline.errors import DataError
 from segline.pictures import open_picture, read_bytes

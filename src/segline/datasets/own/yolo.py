@@ -11,8 +11,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from segline.core.vision.polygons import Points, Shape
-from segline.datasets.own.annotations import Drawing, find_id, is_painted, measure_area
 from segline.datasets.own.class_names import find_names, names_classes
+from segline.datasets.own.drawings import Drawing, find_id, is_painted
+from segline.datasets.own.geometry import measure_area
 from segline.datasets.own.polygon_rules import STRICT, PolygonRules
 from segline.datasets.own.shapes import reporting
 from segline.datasets.own.views import choose_size
