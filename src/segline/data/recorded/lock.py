@@ -1,7 +1,9 @@
 """Read ``dvc.lock``: what each data stage of a dataset ran with, and what it wrote."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from segline.config import Options, Params
@@ -25,11 +27,16 @@ def read_stages(lock: Path) -> Mapping[str, Any]:
         text = lock.read_text("utf-8") if lock.is_file() else ""
     except UnicodeDecodeError as error:
         raise _make_lock_error(lock, f"not a text file ({error})") from error
+    return _parse(text, lock)
+
+
+@lru_cache(maxsize=1)  # strict parsing of a thousand lines takes a quarter of a second, and each check reads the file
+def _parse(text: str, lock: Path) -> Mapping[str, Any]:
     content = strict_yaml.parse(text, place=lock, remedy=_RESTORE_LOCK).content or {}
     stages = content.get("stages", {}) if isinstance(content, dict) else None
     if not isinstance(stages, dict):
         raise _make_lock_error(lock, "no stages")
-    return stages
+    return MappingProxyType(stages)
 
 
 def read_current(project: Project, params: Params) -> Mapping[str, Any]:
