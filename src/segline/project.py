@@ -122,7 +122,8 @@ class Tags:
     GIT_COMMIT: Final = "segline.git_commit"  # commit that is checked out
     GIT_DIRTY: Final = "segline.git_dirty"  # whether any file differs from it
     GIT_CHANGES: Final = "segline.git_changes"  # digest of the changes of code; or ``none``
-    PARAMS: Final = "segline.params"  # all parameters, as JSON
+    TRAINING_CODE: Final = "segline.training_code"  # digest of the code that trains and scores
+    PARAMS: Final = "segline.params"  # all parameters that the run depends on, as JSON
     MACHINE: Final = "segline.machine"  # properties of the machine that change the last digits of results
     PACKAGES: Final = "segline.packages"  # versions of the packages that results depend on
 
@@ -201,6 +202,10 @@ class Project:
     def tracking_lock(self) -> Path:
         """Return the path of the lock that a process holds while it may create the tracking store."""
         return self.runs / "tracking.lock"
+
+    def content_record(self, stage: str, dataset: str) -> Path:
+        """Return the path of this machine's record of the files that a data stage wrote."""
+        return self.root / ".segline" / "content" / f"{stage}-{dataset}.json"
 
     @property
     def flow_locks(self) -> Path:

@@ -8,17 +8,15 @@ import ast
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 import yaml
+from module_imports import ROOT, SOURCE, file_of, imports_of, tree_of
 
 from segline import config
 
-ROOT = Path(__file__).parents[2]
-SOURCE = ROOT / "src"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 OWN = "folder"
 
@@ -38,46 +36,22 @@ NAMED_BY_NO_STAGE = {
 }
 
 
-@cache
-def _file(module: str) -> Path | None:
-    path = SOURCE / module.replace(".", "/")
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
-
-
-@cache
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
-
-
-def _imports(node: ast.AST) -> Iterator[tuple[str, str]]:
-    """(name that it gets, module of ours) of each import under `node`, but for those that only types need."""
-    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-        return
-    if isinstance(node, ast.ImportFrom) and node.module:
-        assert node.level == 0, "a relative import, which is not followed here"
-        for alias in node.names:
-            inner = f"{node.module}.{alias.name}"
-            yield alias.asname or alias.name, inner if _file(inner) else node.module
-    elif isinstance(node, ast.Import):
-        yield from ((alias.asname or alias.name, alias.name) for alias in node.names)
-    for child in ast.iter_child_nodes(node):
-        yield from _imports(child)
-
-
 def _first(stage: str) -> set[str]:
     """Modules that the stage's function uses, imported in it or above it."""
-    file = _file("segline.pipeline.data")
+    file = file_of("segline.pipeline.data")
     assert file is not None
-    (function,) = (node for node in _tree(file).body if isinstance(node, ast.FunctionDef) and node.name == stage)
+    (function,) = (node for node in tree_of(file).body if isinstance(node, ast.FunctionDef) and node.name == stage)
     used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
-    above = {module for node in _tree(file).body if not isinstance(node, ast.FunctionDef) for module in _imports(node)}
-    return {module for name, module in above if name in used} | {module for _, module in _imports(function)}
+    above = {
+        module for node in tree_of(file).body if not isinstance(node, ast.FunctionDef) for module in imports_of(node)
+    }
+    return {module for name, module in above if name in used} | {module for _, module in imports_of(function)}
 
 
 def _next(module: str, dataset: str) -> set[str]:
-    file = _file(module)
+    file = file_of(module)
     assert file is not None
-    found = {name for _, name in _imports(_tree(file))}
+    found = {name for _, name in imports_of(tree_of(file))}
     if module == "segline.datasets":
         found.add(f"segline.datasets.{dataset}")  # `load`, by name
     if module == f"segline.datasets.{dataset}":
@@ -90,13 +64,13 @@ def _next(module: str, dataset: str) -> set[str]:
 
 def _drawing(dataset: str) -> set[str]:
     """Modules of `datasets.drawing` that a dataset's file imports to draw itself."""
-    file = _file(f"segline.datasets.{dataset}")
+    file = file_of(f"segline.datasets.{dataset}")
     assert file is not None
-    return {name for _, name in _imports(_tree(file)) if name.startswith("segline.datasets.drawing.")}
+    return {name for _, name in imports_of(tree_of(file)) if name.startswith("segline.datasets.drawing.")}
 
 
 def _is_followed(module: str, dataset: str) -> bool:
-    if not module.startswith("segline.") or _file(module) is None or module.split(".")[1] in NAMED_BY_NO_STAGE:
+    if not module.startswith("segline.") or file_of(module) is None or module.split(".")[1] in NAMED_BY_NO_STAGE:
         return False
     return dataset == OWN or not (module.startswith("segline.data.") and module.endswith(".own"))  # another branch
 
@@ -116,7 +90,7 @@ def _reached(stage: str, dataset: str) -> frozenset[str]:
 
 def _templates(modules: frozenset[str]) -> set[Path]:
     """Templates that `modules`, or other templates, name."""
-    files = [_file(module) for module in modules]
+    files = [file_of(module) for module in modules]
     texts = [file.read_text("utf-8") for file in files if file is not None]
     folders = {SOURCE / module.replace(".", "/") / "templates" for module in _template_packages()}
     waiting = {file for folder in folders if folder.is_dir() for file in folder.iterdir() if file.is_file()}
@@ -130,20 +104,20 @@ def _templates(modules: frozenset[str]) -> set[Path]:
 def _template_packages() -> set[str]:
     """Packages from which `segline.pages` is told to take templates: they are strings, and no imports."""
     files = SOURCE.glob("segline/data/**/*.py")
-    strings = (node.value for file in files for node in ast.walk(_tree(file)) if isinstance(node, ast.Constant))
-    return {text for text in strings if isinstance(text, str) and text.startswith("segline.") and _file(text)}
+    strings = (node.value for file in files for node in ast.walk(tree_of(file)) if isinstance(node, ast.Constant))
+    return {text for text in strings if isinstance(text, str) and text.startswith("segline.") and file_of(text)}
 
 
 @cache
 def _needed(stage: str, dataset: str) -> set[str]:
     modules = _reached(stage, dataset)
-    files = {file for module in modules for file in [_file(module)] if file is not None and not _is_empty(file)}
+    files = {file for module in modules for file in [file_of(module)] if file is not None and not _is_empty(file)}
     return {file.relative_to(ROOT).as_posix() for file in files | _templates(modules)}
 
 
 def _is_empty(file: Path) -> bool:
     """Whether a package's file says no more than what the package is."""
-    return file.name == "__init__.py" and all(isinstance(node, ast.Expr) for node in _tree(file).body)
+    return file.name == "__init__.py" and all(isinstance(node, ast.Expr) for node in tree_of(file).body)
 
 
 def _sources(stage: str, dataset: str) -> list[str]:

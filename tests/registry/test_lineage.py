@@ -1,4 +1,7 @@
+import hashlib
+import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +11,7 @@ from segline import config, datasets
 from segline.config import Prepare
 from segline.errors import ConfigError, DataError
 from segline.project import Project
-from segline.registry.lineage import Code, code_state, data_state, flatten, resolved, run_key, tags
+from segline.registry.lineage import Code, Data, code_state, data_state, flatten, resolved, run_key, tags
 
 
 @pytest.fixture
@@ -53,23 +56,39 @@ def test_a_folder_without_git_is_refused(tmp_path):
         code_state(tmp_path)
 
 
-PARAMS = config.load(Path(__file__).parent.parent.parent / "params.yaml", dataset="kitti")
+ROOT = Path(__file__).parents[2]
+PARAMS = config.load(ROOT / "params.yaml", dataset="kitti")
 
 
-def lock_of(params, **digests):
+EMPTY = hashlib.md5(b"[]", usedforsecurity=False).hexdigest() + ".dir"
+FOLDERS = {"download": "archives", "extract": "raw", "validate": "manifest", "prepare": "prepared"}
+
+
+def digest_of(folder):
+    """DVC's digest of a folder."""
+    listing = [
+        {"md5": hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest(), "relpath": path.name}
+        for path in sorted(folder.iterdir())
+    ]
+    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def lock_of(project, params, **digests):
     """A ``dvc.lock`` as DVC writes it after all stages of two datasets ran with `params`."""
     recorded = {
         "download": {"source": params.source},
         "validate": {"prepare.validation_share": params.prepare.validation_share},
         "prepare": {"prepare.short_side": params.prepare.short_side},
     }
+    manifest = digest_of(project.manifest("kitti"))
+    known = {"extract_kitti": "extract-kitti.dir", "validate_kitti": manifest, "prepare_kitti": EMPTY} | digests
     return {
         "stages": {
             f"{stage}@{dataset}": {
-                "outs": [{"md5": digests.get(f"{stage}_{dataset}", f"{stage}-{dataset}.dir")}],
+                "outs": [{"path": f"data/{folder}/{dataset}", "md5": known.get(f"{stage}_{dataset}", "other.dir")}],
                 **({"params": {"params.yaml": recorded[stage]}} if stage in recorded else {}),
             }
-            for stage in ("download", "extract", "validate", "prepare")
+            for stage, folder in FOLDERS.items()
             for dataset in ("kitti", "oxford_pets")
         }
     }
@@ -79,25 +98,110 @@ def lock_of(params, **digests):
 def places(tmp_path):
     found = Project(root=tmp_path / "places", tracking_uri="sqlite://", workers=1)
     found.manifest("kitti").mkdir(parents=True)
+    found.prepared("kitti").mkdir(parents=True)
     (found.manifest("kitti") / "validation.json").write_text('{"success": true}')
-    found.dvc_lock.write_text(yaml.safe_dump(lock_of(PARAMS)))
+    found.dvc_lock.write_text(yaml.safe_dump(lock_of(found, PARAMS)))
     return found
 
 
 def test_data_digests_are_the_datasets_own(places):
     state = data_state(places, PARAMS)
-    assert (state.raw, state.prepared, state.validation) == ("extract-kitti.dir", "prepare-kitti.dir", "passed")
-    places.dvc_lock.write_text(yaml.safe_dump(lock_of(PARAMS, prepare_oxford_pets="other")))
+    assert (state.raw, state.prepared, state.validation) == ("extract-kitti.dir", EMPTY, "passed")
+    places.dvc_lock.write_text(yaml.safe_dump(lock_of(places, PARAMS, prepare_oxford_pets="new.dir")))
     assert data_state(places, PARAMS) == state
-    places.dvc_lock.write_text(yaml.safe_dump(lock_of(PARAMS, prepare_kitti="other")))
+    places.dvc_lock.write_text(yaml.safe_dump(lock_of(places, PARAMS, extract_kitti="new.dir")))
     assert data_state(places, PARAMS) != state
 
 
-def test_the_key_follows_data_code_and_parameters(places, checkout):
+def test_the_key_follows_data_code_and_parameters(places):
     state = data_state(places, PARAMS)
-    code = code_state(checkout)
-    assert run_key(state, code, {"seed": 1}) != run_key(state, code, {"seed": 2})
-    assert run_key(state, code, {"a": 1, "b": 2}) == run_key(state, code, {"b": 2, "a": 1})
+    assert run_key(state, "code", {"seed": 1}) != run_key(state, "code", {"seed": 2})
+    assert run_key(state, "code", {"a": 1, "b": 2}) == run_key(state, "code", {"b": 2, "a": 1})
+    assert run_key(state, "code", {"seed": 1}) != run_key(state, "other code", {"seed": 1})
+    assert run_key(replace(state, prepared="new.dir"), "code", {}) != run_key(state, "code", {})
+
+
+def with_another_dataset(content):
+    """Before: a dataset that was added to params.yaml trained every other one again."""
+    content["datasets"].append("camvid")
+    content["options"]["camvid"] = {}
+    content["promotion"]["floor"]["camvid"] = 0.5
+
+
+def with_the_floor_of_another(content):
+    content["promotion"]["floor"]["oxford_pets"] = 0.99
+
+
+def with_options_of_another(content):
+    content["options"]["oxford_pets"] = {"split": "shuffled_1337"}
+
+
+def with_own_data(content):
+    content["datasets"].append("folder")
+    content["own"] = ["folder"]
+    content["options"]["folder"] = {"path": "elsewhere", "images": "*.jpg", "masks": "*.png"}
+    content["promotion"]["floor"]["folder"] = 0.5
+
+
+def with_another_source(content):
+    content["source"] = "official"
+
+
+def with_another_classification(content):
+    content["classification"]["epochs"] = 99  # nothing is trained by it: `search.weights` is null
+
+
+def with_another_quarantine(content):
+    content["validation"]["quarantine_share"] = 0.5  # the prepared data say what it did
+
+
+def with_another_default(content):
+    content["dataset"] = "cityscapes"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        with_another_dataset,
+        with_the_floor_of_another,
+        with_options_of_another,
+        with_own_data,
+        with_another_source,
+        with_another_classification,
+        with_another_quarantine,
+        with_another_default,
+    ],
+)
+def test_what_the_training_does_not_read_is_not_in_the_key(tmp_path, change):
+    assert key_with(tmp_path, change) == key_with(tmp_path, lambda content: None)
+
+
+@pytest.mark.parametrize(
+    ("section", "value"),
+    [
+        ("promotion", {"floor": {"kitti": 0.16}}),
+        ("options", {"kitti": {"task": "road"}}),
+        ("evaluation", {"resamples": 200}),
+        ("search", {"trials": 5}),
+        ("training", {"epochs": 31}),
+        ("prepare", {"validation_share": 0.3}),
+        ("search", {"weights": "classification", "networks": ["deeplab_v3_plus"]}),
+    ],
+)
+def test_what_the_training_reads_is_in_the_key(tmp_path, section, value):
+    def change(content):
+        content[section] = config.merged(content[section], value)
+
+    assert key_with(tmp_path, change) != key_with(tmp_path, lambda content: None)
+
+
+def key_with(folder, change):
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    change(content)
+    path = folder / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    params = config.load(path, dataset="kitti")
+    return run_key(Data(lock="", raw="", prepared="p", validation="", terms=""), "code", resolved(params, root=folder))
 
 
 def test_what_a_run_depends_on_holds_the_content_of_its_weights(tmp_path):
@@ -120,7 +224,7 @@ def test_stages_that_did_not_run_are_named(places):
 
 def test_a_verdict_that_is_gone_is_named(places):
     (places.manifest("kitti") / "validation.json").unlink()
-    with pytest.raises(DataError, match=r"validation\.json"):
+    with pytest.raises(DataError, match=r"data/manifest/kitti.*\n.*dvc repro validate@kitti"):
         data_state(places, PARAMS)
 
 
@@ -145,11 +249,11 @@ def test_stages_that_ran_with_other_parameters_are_refused(places):
         data_state(places, other)
 
 
-def test_prepared_files_that_are_not_those_of_the_lock_are_refused(places):
-    listing = places.root / ".dvc/cache/files/md5/pr/epare-kitti.dir"
-    listing.parent.mkdir(parents=True)
-    listing.write_text('[{"relpath": "meta.json", "md5": "00"}]')
-    with pytest.raises(DataError, match=r"meta\.json"):
+@pytest.mark.parametrize("folder", ["manifest", "prepared"])
+def test_files_that_are_not_those_of_the_lock_are_refused(places, folder):
+    """Before: a changed payload trained without a word; only small files were compared."""
+    (places.root / "data" / folder / "kitti" / "test.labels").write_bytes(b"zeroed")
+    with pytest.raises(DataError, match=rf"data/{folder}/kitti"):
         data_state(places, PARAMS)
 
 

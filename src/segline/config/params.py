@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from segline.config.data_sections import Options, Prepare, Validation
 from segline.config.fields import MULTIPLE, DatasetName, Share, Strict, sequence, without_secret
-from segline.config.known_names import dataset_names, refuse_unknown
+from segline.config.known_names import CLASSIFICATION, dataset_names, refuse_unknown
 from segline.config.source import Source
 from segline.config.training_sections import Classification, Search, Training
 from segline.errors import ConfigError
@@ -137,14 +137,23 @@ class Params(Strict):
         )
 
     def resolved(self) -> dict[str, Any]:
-        """Return the values that a training run depends on. The source of the data is left out: digests identify them.
+        """Return the values that a training run depends on.
+
+        Left out are the entries of other datasets, the source of the data, because digests identify them, and the
+        section `classification` where no encoder is trained by it.
 
         Raises:
             ValueError: the plan has not been made yet.
         """
         if not self.is_planned:
             raise ValueError("the values of `training.plan: auto` are not derived yet: call `planned` first")
-        return self.model_dump(mode="json", exclude={"source", "datasets", "own"})
+        unread = {"source", "datasets", "own"}
+        if self.search.weights != CLASSIFICATION:
+            unread.add("classification")
+        values = self.model_dump(mode="json", exclude=unread)
+        values["options"] = {self.dataset: values["options"][self.dataset]}
+        values["promotion"]["floor"] = {self.dataset: values["promotion"]["floor"][self.dataset]}
+        return values
 
 
 _PLAN_KEYS = {

@@ -191,6 +191,11 @@ class Search(Strict):
         return "depth" in given and any("depth" in network_options(network) for network in networks)
 
     @property
+    def has_encoder(self) -> bool:
+        """True if one of the networks to choose from begins with an encoder."""
+        return any("encoder" in network_options(network) for network in self.networks)
+
+    @property
     def weights_file(self) -> str | None:
         """The file that `weights` names, or None."""
         return None if self.weights in (None, IMAGENET, CLASSIFICATION) else self.weights

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from segline import config
 from segline.data.prepare.prepared import Prepared
+from segline.data.recorded import content
+from segline.errors import DataError
 from segline.pipeline.choose_model import Chosen, chosen_model
 from segline.pipeline.work import Work
 from segline.progress import Advance, Progress
@@ -59,7 +61,7 @@ def evaluate_model(
         confidence: also measure the calibration of the confidences.
 
     Raises:
-        DataError: the data are not prepared, or have other classes than the model.
+        DataError: the data are not prepared, are not those of ``dvc.lock``, or have other classes than the model.
         TrackingError: no such model is registered.
     """
     from segline.evaluation.report import write
@@ -67,6 +69,8 @@ def evaluate_model(
 
     wanted = config.load(project.params).evaluation
     prepared = Prepared(project.prepared(dataset))
+    if not content.check_prepared(project, dataset, report=progress.report):
+        progress.report(f"note: {Files.LOCK} has no stage prepare@{dataset}, so the data cannot be compared with it")
     with chosen_model(model) as chosen:
         network = bundle.load(chosen.folder)
 
@@ -97,6 +101,7 @@ def evaluate(work: Work) -> None:
     from segline.inference import bundle
     from segline.registry import run_summary
 
+    _refuse_changed_data(work)
     split = work.prepared.split("test")
     folder = work.scratch / Files.BUNDLE
     network = bundle.load(folder)
@@ -126,11 +131,33 @@ def evaluate(work: Work) -> None:
     _show_validation(work, network)
 
 
+def _refuse_changed_data(work: Work) -> None:
+    """Check again that the data are those of ``dvc.lock``; they may have changed while the network was trained.
+
+    What was trained on other data must not be continued: the run loses its key and its scratch folder.
+
+    Raises:
+        DataError: they have changed.
+    """
+    try:
+        content.check_prepared(work.project, work.params.dataset, report=work.report)
+    except DataError:
+        work.tracker.set_tags({Tags.RUN_KEY: "none: the data changed during the training"})
+        shutil.rmtree(work.scratch, ignore_errors=True)
+        raise
+
+
 def fitting_split(project: Project, network: "Bundle", prepared: Prepared, name: str) -> "ScoredSplit":
-    """Load the split `name`, with images at the scale of `network`."""
+    """Load the split `name`, with images at the scale of `network`.
+
+    Raises:
+        DataError: there is no such split, or images of another scale cannot be made of the data of ``dvc.lock``.
+    """
     from segline.evaluation.bundles import scored_split
 
     dataset = prepared.meta["dataset"]
+    if network.short_side != prepared.meta["short_side"]:
+        content.check_manifest(project, dataset)  # it holds the digests of the images that are decoded anew
     return scored_split.fitting(
         network, prepared, name=name, raw=project.raw(dataset), manifest_folder=project.manifest(dataset)
     )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segline import config
+from segline.data.recorded import content
 from segline.pipeline.definition import load_definition
 from segline.project import Project
 
@@ -33,7 +34,7 @@ def plan(project: Project, dataset: str, *, memory: float | None = None) -> Plan
         memory: GiB that a fit may take; default: ``training.memory``.
 
     Raises:
-        DataError: the dataset is not validated.
+        DataError: the dataset is not validated, or its fingerprint is not the one of ``dvc.lock``.
     """
     from segline.training import plan as rules
 
@@ -62,4 +63,5 @@ def _read_facts(project: Project, params: config.Params) -> "Facts":
     from segline.training.plan import facts
 
     manifest = project.manifest(params.dataset)
+    content.check_manifest(project, params.dataset)
     return facts.read(manifest, load_definition(project, params), short_side=params.prepare.short_side)

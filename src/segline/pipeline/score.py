@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from segline import config
+from segline.data.recorded import content as recorded
 from segline.errors import ConfigError, StorageError
 from segline.pipeline.definition import load_definition
 from segline.progress import Report
@@ -65,7 +66,7 @@ def score_folder(
 
     Raises:
         ConfigError: the dataset, task or split is unknown, or two outputs have the same path.
-        DataError: something is wrong with the folders; the error lists all problems.
+        DataError: something is wrong with the folders (the error lists all problems), or with the manifest.
     """
     from segline.parallel import forking
 
@@ -128,6 +129,8 @@ def _score(
     params = config.load(project.params) if project else None
     definition = load_definition(project, params, dataset, task=task)
     rules = params.evaluation if params else _WITHOUT_PROJECT
+    if project and project.manifest(dataset).is_dir():
+        recorded.check_manifest(project, dataset, report=report)
     published = (
         published_splits.read(project.manifest(dataset), raw=project.raw(dataset))
         if project

@@ -20,7 +20,7 @@ from segline.pipeline.plan import plan_asked_for
 from segline.pipeline.work import Work
 from segline.progress import Progress
 from segline.project import Artifacts, Project, Scratch, Tags
-from segline.registry import lineage, run_summary, tracking, versions
+from segline.registry import lineage, run_summary, tracking, training_code, versions
 from segline.registry.gate.rules import Decision
 from segline.registry.run_summary import RunSummary
 from segline.registry.versions import Version
@@ -97,12 +97,12 @@ def train(
     params = config.load(project.params, dataset=dataset)
     prepared = Prepared(project.prepared(params.dataset))
     prepared.check(load_definition(project, params), short_side=params.prepare.short_side)
+    data = lineage.data_state(project, params, report=progress.report)
     plan = plan_asked_for(project, params)
     params = plan.applied(params) if plan else params
-    data = lineage.data_state(project, params)
     code = lineage.code_state(project.root)
-    resolved = lineage.resolved(params, root=project.root)
-    key = lineage.run_key(data, code, resolved)
+    resolved, trained_by = lineage.resolved(params, root=project.root), training_code.digest(params)
+    key = lineage.run_key(data, trained_by, resolved)
     client = tracking.connect(project)
     name = versions.model_name(load_definition(project, params).model)
     experiment = tracking.experiment(client, project, name)
@@ -123,7 +123,11 @@ def train(
                 client=client,
                 tracker=tracker,
                 scratch=project.scratch(tracker.run_id),
-                tags={**lineage.tags(data, code, resolved, prepared.meta), Tags.FLOW_RUN: flow_run},
+                tags={
+                    **lineage.tags(data, code, resolved, prepared.meta),
+                    Tags.TRAINING_CODE: trained_by,
+                    Tags.FLOW_RUN: flow_run,
+                },
                 plan=plan,
                 progress=progress,
             )

@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from segline import datasets
-from segline.config import Options, Params
-from segline.errors import ConfigError, DataError, shortened
-from segline.formats import strict_json, strict_yaml
+from segline.config import Params
+from segline.data.recorded import content, lock
+from segline.errors import ConfigError, DataError
+from segline.formats import strict_json
 from segline.models import weights_digest
+from segline.progress import Report, silent
 from segline.project import Files, Project, Tags
 
 CODE = ("src", "flows")
 """Folders whose uncommitted content changes results."""
 
-_RESTORE_LOCK = "restore it: git checkout -- dvc.lock, then run dvc repro"
+_IN_PREPARED_DATA = ("validation",)  # parameters that change a result only by changing the prepared data
 _PACKAGES = ("tensorflow", "keras", "keras-tuner", "numpy", "opencv-python-headless", "albumentations")
 _VECTOR_FLAGS = {"avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_vnni", "amx_tile", "amx_bf16"}
 
@@ -87,56 +89,26 @@ def _git(root: Path, *arguments: str) -> str:
     return answer.stdout
 
 
-def data_state(project: Project, params: Params) -> Data:
-    """Read the digests that DVC recorded for the dataset of `params`, and check that they are up to date.
+def data_state(project: Project, params: Params, *, report: Report = silent) -> Data:
+    """Read the digests that DVC recorded for the dataset of `params`, and check that data and digests are up to date.
 
     Raises:
-        DataError: the dataset's stages have not run, or ran with other parameters, or the prepared folder was changed
-            since.
+        DataError: the dataset's stages have not run, or ran with other parameters, or a file of the manifest or of the
+            prepared splits is not the one that DVC recorded.
     """
-    dataset, lock = params.dataset, project.dvc_lock
-    stages = _read_stages(lock)
-    own: dict[str, Any] = {
-        name: stages.get(f"{name}@{dataset}") for name in ("download", "extract", "validate", "prepare")
-    }
-    missing = [name for name, stage in own.items() if stage is None]
-    if missing:
-        raise DataError(
-            lock,
-            found=f"no stage {missing[0]}@{dataset}",
-            expected=f"{dataset} downloaded, checked and prepared",
-            remedy="run dvc repro",
-        )
-    try:
-        _check_params(lock, own, params)
-        raw, prepared = (str(own[name]["outs"][0]["md5"]) for name in ("extract", "prepare"))
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise _make_lock_error(lock, f"no valid stages of {dataset} ({shortened(str(error))})") from error
-    _check_listing(project, prepared, dataset)
+    dataset = params.dataset
+    own = lock.read_current(project, params)
+    raw = lock.output_digest(project, "extract", dataset, folder=project.raw(dataset))
+    prepared = lock.output_digest(project, "prepare", dataset, folder=project.prepared(dataset))
+    content.check_manifest(project, dataset, report=report)
+    content.check_prepared(project, dataset, report=report)
     return Data(
         lock=hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest()[:16],
-        raw=raw,
-        prepared=prepared,
+        raw=str(raw),
+        prepared=str(prepared),
         validation=_read_verdict(project.manifest(dataset) / Files.VERDICT),
         terms=_read_terms(project, params),
     )
-
-
-def _read_stages(lock: Path) -> Mapping[str, Any]:
-    """Read the stages in ``dvc.lock``; empty if there is no such file."""
-    try:
-        text = lock.read_text("utf-8") if lock.is_file() else ""
-    except UnicodeDecodeError as error:
-        raise _make_lock_error(lock, f"not a text file ({error})") from error
-    content = strict_yaml.parse(text, place=lock, remedy=_RESTORE_LOCK).content or {}
-    stages = content.get("stages", {}) if isinstance(content, dict) else None
-    if not isinstance(stages, dict):
-        raise _make_lock_error(lock, "no stages")
-    return stages
-
-
-def _make_lock_error(lock: Path, found: str) -> DataError:
-    return DataError(lock, found=found, expected="the stages that DVC recorded", remedy=_RESTORE_LOCK)
 
 
 def _read_terms(project: Project, params: Params) -> str:
@@ -169,45 +141,8 @@ def _read_verdict(path: Path) -> str:
             path,
             found=f"cannot be read ({error})",
             expected="the verdict of the validate stage",
-            remedy="run dvc repro",
+            remedy=f"run dvc repro validate@{path.parent.name}",
         ) from error
-
-
-def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
-    """Refuse stages that ran with other parameters than the present ones."""
-    wanted = params.model_dump(mode="json")
-    for name, stage in own.items():
-        for key, found in stage.get("params", {}).get(Files.PARAMS, {}).items():
-            expected: Any = wanted
-            for part in key.split("."):
-                expected = expected[part]
-            if key.startswith("options."):  # keys that an entry leaves out have default values
-                found = Options.model_validate(found).model_dump(mode="json")
-            if found != expected:
-                raise DataError(
-                    lock,
-                    found=f"stage {name}@{params.dataset} ran with {key} {found}",
-                    expected=f"{expected}, as in params.yaml",
-                    remedy="run dvc repro",
-                )
-
-
-def _check_listing(project: Project, prepared: str, dataset: str) -> None:
-    """Compare the small files of the prepared folder with DVC's listing of it, if the cache has the listing."""
-    listing = project.root / ".dvc" / "cache" / "files" / "md5" / prepared[:2] / prepared[2:]
-    if not listing.is_file():
-        return
-    for entry in json.loads(listing.read_text(encoding="utf-8")):
-        path = project.prepared(dataset) / entry["relpath"]
-        if path.suffix in {".json", ".parquet"}:
-            content = path.read_bytes() if path.is_file() else b""
-            if hashlib.md5(content, usedforsecurity=False).hexdigest() != entry["md5"]:
-                raise DataError(
-                    path,
-                    found="not the file that dvc.lock records",
-                    expected=f"MD5 {entry['md5']}",
-                    remedy="run dvc repro",
-                )
 
 
 def resolved(params: Params, *, root: Path) -> dict[str, Any]:
@@ -221,10 +156,14 @@ def resolved(params: Params, *, root: Path) -> dict[str, Any]:
     return values if file is None else values | {"weights_sha256": weights_digest(str(root / file))}
 
 
-def run_key(data: Data, code: Code, resolved: Mapping[str, Any]) -> str:
-    """Compute the run key, 16 hex digits: trainings with equal keys give the same model, so one is enough."""
-    content = [data.prepared, code.commit, code.changes, resolved]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+def run_key(data: Data, training_code: str, resolved: Mapping[str, Any]) -> str:
+    """Compute the run key, 16 hex digits: trainings with equal keys give the same model, so one is enough.
+
+    Args:
+        training_code: `segline.registry.training_code.digest`.
+    """
+    read = {name: value for name, value in resolved.items() if name not in _IN_PREPARED_DATA}
+    return hashlib.sha256(json.dumps([data.prepared, training_code, read], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def tags(data: Data, code: Code, resolved: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, str]:

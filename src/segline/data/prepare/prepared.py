@@ -1,6 +1,8 @@
 """Read a prepared folder through memory maps; `segline.data.prepare.prepare` describes its files."""
 
+import hashlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -11,12 +13,13 @@ import pyarrow.compute as pc
 
 from segline.core.labels import Image, Mask
 from segline.data.images import manifest
-from segline.data.images.decode import read_image
+from segline.data.images.decode import decode_image
 from segline.data.images.deep import FULL, Levels
 from segline.data.images.scale import scale_image
 from segline.datasets.base import Dataset, Split
 from segline.errors import ConfigError, DataError, shortened
 from segline.formats import strict_json
+from segline.pictures import read_bytes
 from segline.project import Files
 
 FORMAT = 3
@@ -57,11 +60,12 @@ class Prepared:
             DataError: the folder is missing or has another format.
         """
         self.folder = folder
+        command = f"dvc repro prepare@{folder.name}"  # a project names the folder after the dataset
         try:
             text = (folder / Files.META).read_bytes()
         except FileNotFoundError as error:
             raise DataError(
-                folder, found="no prepared data", expected="the output of the prepare stage", remedy="run dvc repro"
+                folder, found="no prepared data", expected="the output of the prepare stage", remedy=f"run {command}"
             ) from error
         try:
             self.meta = cast(PreparedMeta, strict_json.loads(text))
@@ -71,10 +75,10 @@ class Prepared:
                 folder / Files.META,
                 found=f"cannot be read ({shortened(str(error))})",
                 expected="the file that the prepare stage wrote",
-                remedy="delete the folder, then run dvc repro",
+                remedy=f"delete the folder, then run {command}",
             ) from error
         if stated != FORMAT:
-            raise DataError(folder, found=f"format {stated}", expected=f"format {FORMAT}", remedy="run dvc repro")
+            raise DataError(folder, found=f"format {stated}", expected=f"format {FORMAT}", remedy=f"run {command}")
         with pa.memory_map(str(folder / Files.INDEX)) as mapped:
             self._index = pa.ipc.open_file(mapped).read_all()  # also without a copy
 
@@ -91,7 +95,7 @@ class Prepared:
                 self.folder,
                 found=f"prepared with (dataset, label map, short side) = {found}",
                 expected=f"{expected}, from params.yaml and the code",
-                remedy="run dvc repro",
+                remedy=f"run dvc repro prepare@{dataset.name}",
             )
 
     def split(self, name: str) -> "PreparedSplit":
@@ -162,10 +166,12 @@ class PreparedSplit:
 
     def rescaled(self, *, raw: Path, manifest_folder: Path, short_side: int | None) -> "RescaledSplit":
         """Return the same samples and native labels, but with images decoded from the raw files at another scale."""
-        rows = manifest.read(manifest_folder / Files.MANIFEST, columns=("id", "image"))
-        images = dict(zip(rows["id"].to_pylist(), rows["image"].to_pylist(), strict=True))
+        columns = ("id", "image", "image_sha256")
+        rows = manifest.read(manifest_folder / Files.MANIFEST, columns=columns)
+        names, images, sums = (rows[column].to_pylist() for column in columns)
+        known = {name: (raw / image, sha256) for name, image, sha256 in zip(names, images, sums, strict=True)}
         low, high = self._meta.get("levels", FULL)
-        files = {name: raw / images[name] for name in self.ids}
+        files = {name: known[name] for name in self.ids}
         return RescaledSplit(self, files, short_side=short_side, levels=(low, high))
 
     @staticmethod
@@ -176,7 +182,9 @@ class PreparedSplit:
 class RescaledSplit:
     """Split at another scale than the prepared one, for a network that was trained at that scale."""
 
-    def __init__(self, split: PreparedSplit, files: dict[str, Path], *, short_side: int | None, levels: Levels) -> None:
+    def __init__(
+        self, split: PreparedSplit, files: Mapping[str, tuple[Path, str]], *, short_side: int | None, levels: Levels
+    ) -> None:
         self.name, self.dataset, self.digest, self.protocol = split.name, split.dataset, split.digest, split.protocol
         self.label_map, self.ids, self.groups, self.short_side = split.label_map, split.ids, split.groups, short_side
         self.extra_scores = split.extra_scores
@@ -186,8 +194,22 @@ class RescaledSplit:
         return len(self._split)
 
     def image(self, index: int) -> Image:
-        """Return an image at this scale, uint8 (h, w, 3)."""
-        image = read_image(self._files[self.ids[index]], levels=self._levels)
+        """Return an image at this scale, uint8 (h, w, 3).
+
+        Raises:
+            DataError: the raw file is not the one that was validated.
+        """
+        path, validated = self._files[self.ids[index]]
+        content = read_bytes(path)
+        found = hashlib.sha256(content).hexdigest()
+        if found != validated:
+            raise DataError(
+                path,
+                found=f"SHA-256 {found}",
+                expected=f"{validated}, as in the manifest",
+                remedy=f"touch {path} && dvc repro extract@{self.dataset}",
+            )
+        image = decode_image(content, place=path, levels=self._levels).pixels
         return scale_image(image, short_side=self.short_side)
 
     def label(self, index: int) -> Mask:

@@ -1,0 +1,113 @@
+"""Read ``dvc.lock``: what each data stage of a dataset ran with, and what it wrote."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from segline.config import Options, Params
+from segline.errors import DataError, shortened
+from segline.formats import strict_yaml
+from segline.project import Files, Project
+
+STAGES = ("download", "extract", "validate", "prepare")
+"""The stages whose records identify the data of a training."""
+
+_RESTORE_LOCK = "restore it: git checkout -- dvc.lock, then run dvc repro"
+
+
+def read_stages(lock: Path) -> Mapping[str, Any]:
+    """Read the stages in ``dvc.lock``; empty if there is no such file.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    try:
+        text = lock.read_text("utf-8") if lock.is_file() else ""
+    except UnicodeDecodeError as error:
+        raise _make_lock_error(lock, f"not a text file ({error})") from error
+    return _parse(text, lock)
+
+
+@lru_cache(maxsize=1)  # strict parsing of a thousand lines takes a quarter of a second, and each check reads the file
+def _parse(text: str, lock: Path) -> Mapping[str, Any]:
+    content = strict_yaml.parse(text, place=lock, remedy=_RESTORE_LOCK).content or {}
+    stages = content.get("stages", {}) if isinstance(content, dict) else None
+    if not isinstance(stages, dict):
+        raise _make_lock_error(lock, "no stages")
+    return MappingProxyType(stages)
+
+
+def read_current(project: Project, params: Params) -> Mapping[str, Any]:
+    """Read the records of all stages of the dataset of `params`, which must have run with these parameters.
+
+    Returns:
+        Name of the stage, without the dataset -> its record.
+
+    Raises:
+        DataError: a stage has not run, or it ran with other parameters.
+    """
+    dataset, lock = params.dataset, project.dvc_lock
+    stages = read_stages(lock)
+    own: dict[str, Any] = {name: stages.get(f"{name}@{dataset}") for name in STAGES}
+    missing = [name for name, stage in own.items() if stage is None]
+    if missing:
+        raise DataError(
+            lock,
+            found=f"no stage {missing[0]}@{dataset}",
+            expected=f"{dataset} downloaded, checked and prepared",
+            remedy=f"run dvc repro prepare@{dataset}",
+        )
+    try:
+        _check_params(lock, own, params)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise _make_stages_error(lock, dataset, error) from error
+    return own
+
+
+def output_digest(project: Project, stage: str, dataset: str, *, folder: Path) -> str | None:
+    """Find the digest of the `folder` that a stage wrote, such as ``0b1c….dir``; None if the stage never ran.
+
+    Args:
+        stage: name of the stage, without the dataset.
+
+    Raises:
+        DataError: the stage's record has no such folder.
+    """
+    lock = project.dvc_lock
+    found = read_stages(lock).get(f"{stage}@{dataset}")
+    if found is None:
+        return None
+    path = folder.relative_to(project.root).as_posix()
+    try:
+        return next(str(out["md5"]) for out in found["outs"] if out["path"] == path)
+    except (LookupError, TypeError, StopIteration) as error:
+        raise _make_stages_error(lock, dataset, error) from error
+
+
+def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
+    """Refuse stages that ran with other parameters than the present ones."""
+    wanted = params.model_dump(mode="json")
+    for name, stage in own.items():
+        for key, found in stage.get("params", {}).get(Files.PARAMS, {}).items():
+            expected: Any = wanted
+            for part in key.split("."):
+                expected = expected[part]
+            if key.startswith("options."):  # keys that an entry leaves out have default values
+                found = Options.model_validate(found).model_dump(mode="json")
+            if found != expected:
+                raise DataError(
+                    lock,
+                    found=f"stage {name}@{params.dataset} ran with {key} {found}",
+                    expected=f"{expected}, as in params.yaml",
+                    remedy=f"run dvc repro prepare@{params.dataset}",
+                )
+
+
+def _make_stages_error(lock: Path, dataset: str, error: Exception) -> DataError:
+    return _make_lock_error(lock, f"no valid stages of {dataset} ({shortened(str(error))})")
+
+
+def _make_lock_error(lock: Path, found: str) -> DataError:
+    return DataError(lock, found=found, expected="the stages that DVC recorded", remedy=_RESTORE_LOCK)
