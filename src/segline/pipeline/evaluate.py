@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from segline import config
 from segline.data.prepare.prepared import Prepared
 from segline.pipeline.choose_model import Chosen, chosen_model
+from segline.pipeline.definition import load_definition
 from segline.pipeline.work import Work
 from segline.progress import Advance, Progress
 from segline.project import Artifacts, Files, Project, Scratch, Tags
@@ -68,7 +69,7 @@ def evaluate_model(
     wanted = config.load(project.params).evaluation
     prepared = Prepared(project.prepared(dataset))
     with chosen_model(model) as chosen:
-        network = bundle.load(chosen.folder)
+        network = _take_names(project, bundle.load(chosen.folder), prepared)
 
         def fitting(name: str) -> "ScoredSplit":
             return fitting_split(project, network, prepared, name)
@@ -124,6 +125,16 @@ def evaluate(work: Work) -> None:
     for path in evaluation_pictures.example_pictures(network, split, found, work.scratch / Scratch.EXAMPLES):
         work.tracker.log_artifact(path, Artifacts.EXAMPLES)
     _show_validation(work, network)
+
+
+def _take_names(project: Project, network: "Bundle", prepared: Prepared) -> "Bundle":
+    """Give `network` the names of the data's classes, if they were renamed after its training."""
+    from segline.inference import bundle
+
+    if network.labels.digest == prepared.meta["label_map"]:
+        return network
+    dataset = prepared.meta["dataset"]
+    return bundle.renamed(network, load_definition(project, config.load(project.params), dataset).label_map)
 
 
 def fitting_split(project: Project, network: "Bundle", prepared: Prepared, name: str) -> "ScoredSplit":
