@@ -285,6 +285,20 @@ FAULTS = {
         "class 'car' (id 26) is in no mask",
         "class table",
     ),
+    "only one class: prepared, with notes": (
+        lambda raw: _remap(raw, lambda mask: np.full_like(mask, 7)),
+        "two_classes",
+        "stop",
+        "only class 'road' (id 7) ever occurs in 30 masks",
+        "masks in which several classes occur",
+    ),
+    "one class beside void: the same": (
+        lambda raw: _remap(raw, lambda mask: np.where(mask == 7, 7, 1).astype(np.uint8)),
+        "two_classes",
+        "stop",
+        "only class 'road' (id 7) ever occurs in 30 masks",
+        "masks in which several classes occur",
+    ),
     "CMYK image": (
         lambda raw: _store(raw / "images/s00.png", "JPEG", _picture(raw).convert("CMYK")),
         "image_usual",

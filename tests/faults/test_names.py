@@ -194,12 +194,12 @@ def test_a_class_that_cannot_be_shown_is_refused_wherever_it_comes_from(tmp_path
     coco = tmp_path / "coco.json"
     coco.write_text(json.dumps({"images": [], "annotations": [], "categories": [{"id": 1, "name": name}]}))
     with pytest.raises(DataError) as of_coco:
-        annotations.categories(coco)
+        annotations.explore_coco(coco)
     labelme = tmp_path / "labelme.json"
     shape = {"label": name, "points": [[0, 0], [9, 0], [9, 9]], "shape_type": "polygon"}
     labelme.write_text(json.dumps({"imagePath": "a.png", "imageHeight": 9, "imageWidth": 9, "shapes": [shape]}))
     with pytest.raises(DataError) as of_labelme:
-        annotations.labels([labelme])
+        annotations.read_labelme(labelme, ids=None, size=lambda: (9, 9))
     with pytest.raises(ValueError, match="class ") as of_bundle:  # what a bundle's description is read with
         LabelClass(name=name, raw=0, colour=(0, 0, 0))
     for error in (of_coco, of_labelme, of_bundle):

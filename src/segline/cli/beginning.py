@@ -74,14 +74,15 @@ def init(
     """Set up your own data: guess what FOLDER contains, and write a class table and a params.yaml entry.
 
     FOLDER can contain image and mask files paired by name (`images/1.jpg` with `masks/1.png`, or `1.jpg` with
-    `1_mask.png`, at any depth), a CSV with the columns image and mask (and optionally split and group), COCO or
-    LabelMe polygons. Masks can contain ids, palette indices or colours. Class names come from classes.txt,
-    labelmap.txt, class_dict.csv, _classes.csv or the polygons. Splits come from folders or lists called train, val
-    and test, or from the CSV; otherwise a fixed share is held out.
+    `1_mask.png`, at any depth), a CSV with the columns image and mask (and optionally split and group), COCO,
+    LabelMe or YOLO polygons, Kaggle's run lengths, or one mask for each class. Masks can contain ids, palette
+    indices or colours. Class names come from classes.txt, labelmap.txt, class_dict.csv, _classes.csv or the
+    annotations. Splits come from folders or lists called train, val and test, or from the CSV; otherwise a fixed
+    share is held out.
 
     Only `classes.yaml` is written into FOLDER, for you to edit. You can run this again at any time: existing
     entries are kept unless you give --force. Links that lead out of FOLDER are refused unless you give
-    --follow-links.
+    --follow-links. If params.yaml already says where images and masks are, only the classes are guessed.
     """
     from segline.data.look.setup import set_up
     from segline.project import Project

@@ -26,12 +26,23 @@ class Options(Strict):
     """How masks encode the class of a pixel. ``indices``: stored numbers are ids, whatever colours a palette has."""
     levels: Levels | None = None
     """Lowest and highest value of 16-bit images, such as [0, 4095] for 12 bits; they become 0 and 255."""
+    run_lengths: Literal["columns", "rows"] | None = None
+    """With ``encoding: run_lengths``: pixels are numbered down the columns (usual on Kaggle), or along the rows."""
+    overlap: Literal["later"] | None = None
+    """With ``encoding: layers`` or ``run_lengths``: a pixel that several classes claim gets the one that comes later
+    in the class table; null stops at such a pixel."""
     pairs: Relative | None = None
     """A CSV under `path` that replaces the patterns; columns image and mask, and optionally split and group."""
     follow_links: bool = False
     """Whether links under `path` may point outside it. DVC's links do: they point into its cache."""
     splits: dict[Literal["train", "validation", "test"], Relative] | None = None
     """Split -> a list file under `path`, with an id, a file name or a path on each line."""
+    drawn_on: Literal["upright", "stored"] | None = None
+    """The view of photos with an EXIF orientation that polygons were drawn on, where the size does not tell."""
+    beyond_image: Literal["stop", "clip"] = "stop"
+    """What to do with polygons that reach beyond the image."""
+    without_area: Literal["stop", "leave_out"] = "stop"
+    """What to do with annotations that have no area, such as points and lines."""
     test_share: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.2
     """Share of the samples to hold out as test split, if the user's own data have none."""
 

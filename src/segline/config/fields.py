@@ -2,7 +2,7 @@
 
 import re
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -65,7 +65,9 @@ def showable(name: str) -> str:
 
 
 Item = TypeVar("Item")
-Encoding = Literal["ids", "palette", "indices", "rgb", "coco", "labelme"]
+Encoding = Literal["ids", "palette", "indices", "rgb", "coco", "labelme", "yolo", "run_lengths", "layers"]
+PAINTED: Final = ("coco", "labelme", "yolo", "run_lengths", "layers")
+"""Encodings whose masks the extract stage paints: from polygons, run lengths, or one mask for each class."""
 _Word = Annotated[int, Field(ge=0, le=65535)]
 Levels = Annotated[tuple[_Word, _Word], BeforeValidator(sequence), AfterValidator(spread_out)]
 """Values of 16-bit images that become 0 and 255."""

@@ -139,7 +139,7 @@ def test_255_is_taken_for_void_and_a_palette_gives_colours(project, tmp_path):
     draw_ids(tmp_path / "mine", change=with_border)
     said = project.run("init", str(tmp_path / "mine"))
     assert "is treated as void" in said
-    assert [row["id"] for row in table(tmp_path / "mine")["void"]] == [255]
+    assert table(tmp_path / "mine")["void"] == [{"id": 255, "name": "void", "colour": [0, 0, 0]}]
     assert table(tmp_path / "mine")["classes"][1]["colour"] == list(COLOURS[1])
     assert project.params()["options"]["folder"]["encoding"] == "palette"
 
@@ -196,7 +196,7 @@ def test_polygons_that_are_wrong_are_named(project, tmp_path, draw, change, said
         assert said in project.run("init", str(tmp_path / "mine"), "--force", fails=True)
 
 
-def test_polygons_that_leave_the_image_and_lines_are_told(project, tmp_path):
+def test_polygons_that_leave_the_image_and_lines_are_told_where_they_are_allowed(project, tmp_path):
     draw_labelme(tmp_path / "mine")
     project.run("init", str(tmp_path / "mine"))
     path = tmp_path / "mine/s00.json"
@@ -206,6 +206,9 @@ def test_polygons_that_leave_the_image_and_lines_are_told(project, tmp_path):
         {"label": "car", "points": [[1, 1], [9, 9]], "shape_type": "line"},
     ]
     path.write_text(json.dumps(content))
+    params = project.params()
+    params["options"]["folder"] |= {"beyond_image": "clip", "without_area": "leave_out"}
+    (project.root / "params.yaml").write_text(yaml.safe_dump(params))
     said = project.stages("download", "extract")
     assert "s00.json: 1 outlines extend beyond the image and are clipped" in said
     assert "s00.json: a line of 'car' has no area" in said

@@ -10,12 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from segline.config import Options
-from segline.data.extract import paint_polygons
+from segline.config.fields import PAINTED
+from segline.data.extract.list_jobs import Recipe, check_jobs, list_jobs
 from segline.data.look.own import digest_source, fence, locate
 from segline.datasets import folder as definition
 from segline.datasets.folder import LIST_AGAIN
 from segline.datasets.own import classes
-from segline.datasets.own.collect import POLYGONS, collect, count_splits
+from segline.datasets.own.collect import collect, count_splits
 from segline.parallel.pool import stream_files
 from segline.progress import Report, silent
 from segline.project import Files
@@ -38,17 +39,21 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
     for note in collection.notes:
         report(f"note: {note}")
     pairs = list(collection.pairs)
-    if options.encoding in POLYGONS:
+    recipe = Recipe.of(options, collection)
+    if options.encoding in PAINTED:
         ids = classes.read(source / options.classes, encoding=options.encoding, remedy=LIST_AGAIN).ids()
-        jobs = paint_polygons.list_jobs(pairs, source=source, entries=collection.entries, ids=ids)
-        paint_polygons.check(jobs, ids=ids, report=report)
-    names = sorted({path for pair in pairs for path in (pair.image, pair.mask) if path is not None})
+        jobs = list_jobs(pairs, recipe, source=source, ids=ids)
+        images = [pair.image for pair in pairs if pair.image is not None]
+        by_name = options.pairs is None
+        for note in check_jobs(jobs, recipe, source=source, images=images, ids=ids, by_name=by_name, report=report):
+            report(f"note: {note}")
+    names = sorted({pair.image for pair in pairs if pair.image is not None} | set(recipe.files(pairs)))
     sums = _hash_files(source, names, within, report)
     with atomic_folder(folder) as partial_folder:
         definition.write_samples(partial_folder / Files.SAMPLES, pairs)
         (partial_folder / Files.CLASSES).write_bytes(table)
-        recipe = {"encoding": options.encoding, "entries": dict(sorted(collection.entries.items()))}
-        (partial_folder / Files.RECIPE).write_text(json.dumps(recipe, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        text = json.dumps(recipe.to_json(), indent=1, ensure_ascii=False)
+        (partial_folder / Files.RECIPE).write_text(text + "\n", "utf-8")
         for name in (Files.SAMPLES, Files.CLASSES, Files.RECIPE):
             sums[f"{Files.OWN}/{name}"] = hashlib.sha256((partial_folder / name).read_bytes()).hexdigest()
         lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))

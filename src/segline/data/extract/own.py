@@ -12,12 +12,13 @@ from io import BufferedReader, BufferedWriter
 from pathlib import Path
 
 from segline.config import Options
+from segline.config.fields import PAINTED
 from segline.data.extract import paint_polygons
+from segline.data.extract.list_jobs import Recipe, list_jobs
 from segline.data.look.own import digest_source, fence, locate, open_source
 from segline.datasets import folder as definition
 from segline.datasets.folder import LIST_AGAIN
 from segline.datasets.own import classes
-from segline.datasets.own.collect import POLYGONS
 from segline.errors import ChecksumError, DataError
 from segline.formats import strict_json
 from segline.parallel.pool import stream_files
@@ -45,24 +46,26 @@ def extract(
     within = fence(options, source)
     sums = _read_sums(archives / Files.SUMS)
     pairs = definition.read_samples(archives / Files.SAMPLES)
-    recipe = strict_json.read(archives / Files.RECIPE, remedy=LIST_AGAIN)
-    painted = recipe["encoding"] in POLYGONS
+    recipe = Recipe.from_json(strict_json.read(archives / Files.RECIPE, remedy=LIST_AGAIN))
+    painted = recipe.encoding in PAINTED
     copied = sorted({path for pair in pairs for path in (pair.image, None if painted else pair.mask) if path})
     with atomic_folder(folder) as partial_folder:
         (partial_folder / Files.OWN).mkdir()
         _copy_all(source, partial_folder, copied, sums, within, report)
         (partial_folder / definition.TABLE).write_bytes(read_bytes(archives / Files.CLASSES, limit=TEXT_BYTES))
         if painted:
-            for name in sorted({pair.mask for pair in pairs if pair.mask}):
+            for name in recipe.files(pairs):
                 _check_digest(source / name, digest_source(source / name, within), sums[name])
             table = partial_folder / definition.TABLE
-            ids = classes.read(table, encoding=recipe["encoding"], remedy=LIST_AGAIN).ids()
-            jobs = paint_polygons.list_jobs(pairs, source=source, entries=recipe["entries"], ids=ids)
+            ids = classes.read(table, encoding=recipe.encoding, remedy=LIST_AGAIN).ids()
+            jobs = list_jobs(pairs, recipe, source=source, ids=ids)
             masks = partial_folder / definition.MASKS
-            pairs = paint_polygons.paint(pairs, jobs, folder=masks, ids=ids, workers=workers, report=report)
+            pairs = paint_polygons.paint(
+                pairs, jobs, folder=masks, ids=ids, rules=recipe.polygons, workers=workers, report=report
+            )
             pairs = [replace(pair, mask=f"{definition.MASKS}/{pair.mask}" if pair.mask else None) for pair in pairs]
         definition.write_samples(partial_folder / definition.SAMPLES, pairs)
-    report(f"{definition.NAME}: {len(copied)} files copied" + (", masks painted from polygons" if painted else ""))
+    report(f"{definition.NAME}: {len(copied)} files copied" + (", masks painted" if painted else ""))
 
 
 def _read_sums(path: Path) -> dict[str, str]:

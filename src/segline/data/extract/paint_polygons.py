@@ -5,51 +5,19 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from segline.core.vision.polygons import draw, leaves
-from segline.data.images.decode import read_image, write_png
-from segline.data.images.deep import FULL
+from segline.data.images.decode import write_png
 from segline.datasets.base import Pair
-from segline.datasets.own import annotations
-from segline.datasets.own.annotations import Drawing
+from segline.datasets.own import annotations, views
+from segline.datasets.own.polygon_jobs import Job, read_drawing
+from segline.datasets.own.polygon_rules import PolygonRules
 from segline.errors import DataError
 from segline.parallel.pool import stream_samples
-from segline.progress import Report, showing, silent
-
-Job = tuple[str, Drawing | tuple[Path, Path]]
-"""Sample id, and its drawing. For LabelMe, instead of the drawing: the paths of annotation file and image."""
+from segline.progress import Report, silent
 
 MAX_NOTES_SHOWN = 8
-
-
-def list_jobs(pairs: Sequence[Pair], *, source: Path, entries: Mapping[str, str], ids: Mapping[str, int]) -> list[Job]:
-    """List the masks to paint for `pairs`; the `mask` of each pair is a polygon file under `source`.
-
-    Args:
-        entries: sample id -> image name in the COCO file; empty for LabelMe files.
-        ids: class name -> raw id.
-
-    Raises:
-        DataError: a COCO file is invalid, or names a class that is not in the class table.
-    """
-    whole = [(pair.id, pair.image, pair.mask) for pair in pairs if pair.image and pair.mask]
-    if not entries:
-        return [(name, (source / mask, source / image)) for name, image, mask in whole]
-    drawings = {mask: annotations.read_coco(source / mask, ids=ids) for mask in sorted({mask for _, _, mask in whole})}
-    return [(name, drawings[mask][entries[name]]) for name, _, mask in whole]
-
-
-def check(jobs: Sequence[Job], *, ids: Mapping[str, int], report: Report = silent) -> None:
-    """Check the polygon files of `jobs` without painting.
-
-    Raises:
-        DataError: a file is invalid, or names a class that is not in the class table.
-    """
-    files = [drawing[0] for _, drawing in jobs if not isinstance(drawing, Drawing)]
-    with showing(report) as progress:
-        advance = progress.start("polygons checked", len(files))
-        for file in files:
-            annotations.read_labelme(file, ids=ids, size=lambda: (0, 0))
-            advance(1)
 
 
 def paint(
@@ -58,6 +26,7 @@ def paint(
     *,
     folder: Path,
     ids: Mapping[str, int],
+    rules: PolygonRules,
     workers: int,
     report: Report = silent,
 ) -> list[Pair]:
@@ -70,23 +39,23 @@ def paint(
         DataError: a LabelMe file is invalid or names a class that is not in the class table, or run lengths
             do not cover their image exactly.
     """
-    paint_one = partial(_paint, folder=folder, ids=ids)
+    paint_one = partial(_paint, folder=folder, ids=ids, rules=rules)
     painting = stream_samples(paint_one, jobs, workers=workers, description="paint masks", report=report)
     notes = [note for notes_of_mask in painting for note in notes_of_mask]
     for note in notes[:MAX_NOTES_SHOWN]:
         report(f"note: {note}")
     if len(notes) > MAX_NOTES_SHOWN:
         report(f"note: and {len(notes) - MAX_NOTES_SHOWN} more of this kind")
-    painted = {name for name, _ in jobs}
+    painted = {job.id for job in jobs}
     return [replace(pair, mask=f"{pair.id}.png" if pair.id in painted else None) for pair in pairs]
 
 
-def _paint(job: Job, *, folder: Path, ids: Mapping[str, int]) -> list[str]:
+def _paint(job: Job, *, folder: Path, ids: Mapping[str, int], rules: PolygonRules) -> list[str]:
     """Paint one mask; return notes about it for the user."""
-    name, drawing = job
-    if not isinstance(drawing, Drawing):
-        labelme, image = drawing
-        drawing = annotations.read_labelme(labelme, ids=ids, size=partial(_read_size, image))
+    drawing = read_drawing(job, ids=ids, rules=rules)
+    turn = views.find_turn(job.image, drawing, rules=rules) if job.fits_image else views.UPRIGHT
+    if drawing.fault is not None:
+        raise drawing.fault
     height, width = drawing.height, drawing.width
     try:
         mask = draw(drawing.shapes, height=height, width=width, background=annotations.BACKGROUND)
@@ -97,18 +66,13 @@ def _paint(job: Job, *, folder: Path, ids: Mapping[str, int]) -> list[str]:
             expected="run lengths that cover the image exactly",
             remedy="export the annotations again",
         ) from error
-    path = folder / f"{name}.png"
+    path = folder / f"{job.id}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_png(path, mask)
+    write_png(path, np.ascontiguousarray(views.turn_back(mask, turn)))
     notes = [f"{drawing.place}: {line}" for line in drawing.left_out]
+    if turn != views.UPRIGHT:
+        notes.append(f"{drawing.place}: drawn on the upright photo; the mask is turned to its stored pixels")
     cut = sum(leaves(shape, height=height, width=width) for shape in drawing.shapes)
-    return (
-        [*notes, f"{drawing.place}: {cut} outlines extend beyond the image and are clipped at its border"]
-        if cut
-        else notes
-    )
-
-
-def _read_size(image: Path) -> tuple[int, int]:
-    height, width = read_image(image, levels=FULL).shape[:2]
-    return height, width
+    if cut:
+        notes.append(f"{drawing.place}: {cut} outlines extend beyond the image and are clipped at its border")
+    return notes

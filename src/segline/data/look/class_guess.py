@@ -11,13 +11,13 @@ import numpy as np
 
 from segline.config import Encoding
 from segline.core.coding import Colours, unpack
-from segline.core.labels import VOID, runs
+from segline.core.labels import VOID, alike, runs
 from segline.data.images.decode import decode_mask_and_palette
 from segline.data.images.palettes import Comparison
 from segline.data.look.answers import Answers
 from segline.data.look.interpolated_colours import count_values, find_mixtures, read_colours, select_inner
 from segline.data.look.survey import spread
-from segline.datasets.own.class_names import Names, find_alike, report_two_names
+from segline.datasets.own.class_names import Names, find_alike, is_void_name, report_two_names
 from segline.datasets.own.classes import Colour, colour_of
 from segline.errors import DataError
 from segline.pictures import open_picture, read_bytes
@@ -32,11 +32,8 @@ _MAX_CLASSES_DESCRIBED = 12
 _MIN_SHARE_OF_CLASS = 0.0005  # of the pixels; rarer colours are dropped if there are more colours than classes allowed
 _MIN_SHARE_FREQUENT = 0.8  # of the pixels; the remaining colours must cover at least this share
 
-_VOID_NAMES = frozenset(
-    {"__ignore__", "_ignore_", "ignore", "ignore_label", "ignored", "dontcare"}
-    | {"_void_", "void", "undefined", "unlabeled", "unlabelled"}
-)
 _YAML_KEYWORDS = frozenset({"yes", "no", "on", "off", "true", "false", "null", "y", "n"})
+_BACKGROUND_NAMES = frozenset({"background", "_background_", "__background__"})
 _BLACK: Colour = (0, 0, 0)
 _BORDER: Colour = (224, 224, 192)  # around objects in Pascal VOC
 _ASK_WHICH_IS_RIGHT = (
@@ -244,9 +241,9 @@ def _guess_from_ids(
     entries = [
         Entry(
             id=value,
-            name=named.get(value, "background" if value == 0 else f"class_{value}"),
+            name=named.get(value, {0: "background", VOID: "void"}.get(value, f"class_{value}")),
             colour=_choose_colour(value, place, palette),
-            void=named.get(value, "").lower() in _VOID_NAMES or (value == VOID and value not in named),
+            void=is_void_name(named.get(value, "")) or (value == VOID and value not in named),
             share=shares.get(value, 0.0),
         )
         for place, value in enumerate(sorted({*held, *listed}))
@@ -288,6 +285,11 @@ def _match_names(
     if palette and names.colours:
         return _match_colours(held, palette, names, place=place), ""
     highest = max([value for value in held if value != VOID], default=0)
+    first, *rest = names.names
+    labelme = first == "__ignore__" or (bool(rest) and rest[0].lower() in _BACKGROUND_NAMES)
+    if is_void_name(first) and labelme and highest < len(rest):
+        note = f"{names.source} begins with {first!r}, which LabelMe writes as 255: the name after it is id 0"
+        return {VOID: first, **dict(enumerate(rest))}, note
     if highest < len(names.names):
         note = "" if 0 in held or len(names.names) > highest + 1 else f"{names.source} names id 0 too"
         return dict(enumerate(names.names)), note
@@ -355,7 +357,7 @@ def _guess_from_colours(
     entries: list[Entry] = []
     for colour in [*known, *rest]:
         name = named.get(colour) or ("background" if colour == _BLACK else f"colour_{bytes(colour).hex()}")
-        void = name.lower() in _VOID_NAMES or (colour == _BORDER and colour not in named)
+        void = is_void_name(name) or (colour == _BORDER and colour not in named)
         share = counts[int.from_bytes(bytes(colour), "big")] / total
         free = sum(not entry.void for entry in entries)
         entries.append(Entry(id=VOID if void else free, name=name, colour=colour, void=void, share=share))
@@ -422,14 +424,17 @@ def refuse_alike(names: Iterable[str], place: Path, answers: Answers, *, polygon
 
 def guess_from_names(encoding: Encoding, counts: Mapping[str, int], *, what: str, why: str) -> ClassGuess:
     """Guess the classes of polygons by their names; pixels that no polygon covers are background, id 0."""
-    first = next((name for name in counts if name.lower() in ("background", "_background_")), "background")
-    others = [name for name in counts if name != first]
+    first = next((name for name in counts if name.lower() in _BACKGROUND_NAMES), "background")
+    void = [name for name in counts if is_void_name(name)]
+    others = [name for name in counts if name != first and name not in void]
     entries = [Entry(id=0, name=first, colour=_BLACK)]
     entries += [Entry(id=place, name=name, colour=colour_of(place - 1)) for place, name in enumerate(others, start=1)]
+    entries += [Entry(id=VOID, name=name, colour=_BORDER, void=True) for name in void]
+    doubts = [f"the label {name!r} is treated as void: move it to `classes` if it is a class" for name in void]
     doubt = (
         "pixels outside all polygons are treated as the class background: move id 0 to `void` if they are unlabelled"
     )
-    return ClassGuess(encoding=encoding, entries=tuple(entries), what=what, why=why, doubts=(doubt,))
+    return ClassGuess(encoding=encoding, entries=tuple(entries), what=what, why=why, doubts=(doubt, *doubts))
 
 
 def format_table(guessed: ClassGuess) -> str:
@@ -439,14 +444,15 @@ def format_table(guessed: ClassGuess) -> str:
         "classes:",
     ]
     void: list[str] = []
+    used = {alike(entry.name) for entry in guessed.entries if not entry.void}
     for entry in guessed.entries:
         share = "" if entry.share is None else f"  # {100 * entry.share:.3g} % of the pixels"
         colour = f", colour: {list(entry.colour)}" if entry.colour is not None else ""
-        if entry.void:
-            item = f"{{id: {entry.id}{colour}}}" if guessed.encoding in ("rgb", "palette") else str(entry.id)
-            void.append(f"  - {item}  # {entry.name}" + share.replace("  # ", ", "))
-        else:
-            lines.append(f"  - {{id: {entry.id}, name: {_quote(entry.name)}{colour}}}{share}")
+        again = entry.void and alike(entry.name) in used  # such as two void colours of one name
+        used.add(alike(entry.name))
+        name = "" if again else f", name: {_quote(entry.name)}"
+        row = f"  - {{id: {entry.id}{name}{colour}}}{share}"
+        (void if entry.void else lines).append(row)
     return "\n".join([*lines, *(["void:", *void] if void else ["void: []"])]) + "\n"
 
 

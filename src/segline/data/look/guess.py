@@ -3,20 +3,36 @@
 A guess is tested before it is shown: images and masks are paired exactly as the download stage will pair them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 from segline.config import Encoding, Options
+from segline.config.fields import PAINTED
 from segline.data.images.decode import decode_image, is_deep
 from segline.data.look.answers import Answers
-from segline.data.look.class_guess import ClassGuess, describe_entries, guess_classes, guess_from_names, refuse_alike
+from segline.data.look.class_guess import ClassGuess, describe_entries, guess_classes
 from segline.data.look.glob_patterns import cover_folders, folder_of, write_coco_pattern, write_pattern
+from segline.data.look.mask_folders import choose, separate
+from segline.data.look.other_sources import (
+    describe_entry,
+    find_layers,
+    find_nnunet,
+    find_run_lengths,
+    find_yolo,
+    list_run_length_tables,
+)
+from segline.data.look.painted_classes import guess_painted
+from segline.data.look.rival_labels import refuse_rivals
+from segline.data.look.suggested_patterns import suggest_patterns
 from segline.data.look.survey import Group, Survey, spread, survey
 from segline.datasets.base import SPLITS, Split
-from segline.datasets.own import annotations, lists
+from segline.datasets.own import lists
 from segline.datasets.own.class_names import find_names, names_classes
 from segline.datasets.own.collect import Collection, collect, count_splits, overview
+from segline.datasets.own.files import Pattern
 from segline.errors import DataError, LinkError
 from segline.pictures import read_bytes
 from segline.progress import Report, silent
@@ -24,13 +40,18 @@ from segline.progress import Report, silent
 _NO_ANSWERS = Answers()
 _MAX_IMAGES_CHECKED = 9
 _DEEP_SUFFIXES = (".png", ".tif", ".tiff")
-_PREFERRED = ("labelids", "mask", "masks", "label", "labels", "seg", "gt", "annotations", "labeltrainids")
-_MAX_LABELME_FILES_READ = 2000
+_MASK_ENCODINGS = ("ids", "palette", "indices", "rgb")
 _LAYOUTS = """one of these layouts:
       images/1.jpg  masks/1.png             (any depth; masks hold ids, a palette or colours)
       1.jpg         1_mask.png              (or _label, _gt, _labelIds ...)
-      images/1.jpg  annotations/train.json  (COCO)
+      train/1.jpg   trainannot/1.png        (or train_images and train_masks)
+      images/1.jpg  masks/road/1.png        (one mask for each class; or 1_road.png)
+      images/1.jpg  annotations/train.json  (COCO; or a file in the folder of each split)
       1.jpg         1.json                  (LabelMe)
+      images/1.jpg  labels/1.txt            (YOLO polygons, with data.yaml)
+      images/1.jpg  train.csv               (Kaggle's run lengths)
+      imagesTr/1_0000.png  labelsTr/1.png   (nnU-Net)
+      JPEGImages/1.jpg  SegmentationClass/1.png  (Pascal VOC, and CVAT's masks with labelmap.txt)
       pairs.csv     with columns image,mask[,split,group]"""
 
 
@@ -65,30 +86,30 @@ def guess(
 
     Args:
         follow_links: whether links in `folder` may lead out of it.
-        answers: what the user has stated, where it cannot be guessed.
+        answers: what the user has stated.
 
     Raises:
         DataError: no guess is possible; the error lists what was found and which layouts are supported.
         LinkError: a link leads out of `folder`, although `follow_links` is False.
     """
     seen = survey(folder, follow_links=follow_links, report=report)
-    if not seen.groups:
-        raise _make_error(seen, "no pictures")
-    table, unused = lists.choose_pairs((path for path in seen.paths if not names_classes(path)), root=folder)
-    if table is not None:
-        options, why = Options(pairs=table, follow_links=follow_links), "it has the columns image and mask"
+    if answers.layout is None:
+        options, why, unused = _find_options(seen, answers.labels)
+        collection = _collect_pairs(options, seen)
     else:
-        options, why, unsure = _find_source(seen)
-        unused += unsure
-    collection = _collect_pairs(options, seen)
+        options, why, unused = (
+            answers.layout.model_copy(update={"follow_links": follow_links}),
+            "as params.yaml says",
+            [],
+        )
+        collection = _collect_stated(options, folder)
     options, collection, split_why, doubts = _add_split_lists(options, collection, seen)
     options = options.model_copy(update={"levels": answers.levels})
     _refuse_unknown_range(collection, seen.folder, answers.levels)
     names = find_names(folder, seen.paths)
-    if options.encoding == "coco":
-        classes = _guess_coco(seen, collection, answers)
-    elif options.encoding == "labelme":
-        classes = _guess_labelme(seen, collection, answers)
+    if options.encoding in PAINTED:
+        classes, notes = guess_painted(options, folder, collection, answers=answers, report=report)
+        doubts += notes
     else:
         masks = [pair.mask for pair in collection.pairs if pair.image is not None and pair.mask is not None]
         classes = guess_classes(folder, masks, names, answers=answers, report=report)
@@ -125,156 +146,195 @@ def _refuse_unknown_range(collection: Collection, folder: Path, levels: tuple[in
             decode_image(data, place=folder / path, levels=levels)
 
 
+def _find_options(seen: Survey, labels: Encoding | None) -> tuple[Options, str, list[str]]:
+    """Find where images and masks are; return it with the reason and with doubts."""
+    if not seen.groups:
+        _refuse_unread(seen)
+        raise _make_error(seen, "no pictures")
+    tables = list_run_length_tables(seen)
+    others = (path for path in seen.paths if not names_classes(path) and path not in tables)
+    table, unused = lists.choose_pairs(others, root=seen.folder)
+    if table is not None:
+        return Options(pairs=table, follow_links=seen.follow_links), "it has the columns image and mask", unused
+    options, why, unsure = _find_source(seen, tables, labels)
+    return options, why, [*unused, *unsure]
+
+
+def _collect_stated(options: Options, folder: Path) -> Collection:
+    """Collect the samples that ``params.yaml`` describes.
+
+    Raises:
+        DataError: no image has a mask.
+    """
+    collection = collect(options, folder)
+    if any(pair.image is not None and pair.mask is not None for pair in collection.pairs):
+        return collection
+    names = [next((pair.id for pair in collection.pairs if getattr(pair, kind)), "") for kind in ("image", "mask")]
+    raise DataError(
+        "params.yaml options.folder",
+        found=f"images {options.images!r} and masks {options.masks!r}, which pair no files: one image is named "
+        f"{names[0]!r}, and one mask {names[1]!r}",
+        expected="patterns whose wildcards match the same text in the names of image and mask",
+        remedy="correct the patterns: text that only one of the two names has belongs outside the wildcards",
+    )
+
+
 def _collect_pairs(options: Options, seen: Survey) -> Collection:
     try:
         collection = collect(options, seen.folder)
     except LinkError:
         raise
     except DataError as error:
-        raise _make_error(seen, f"{error.place}: {error.found}") from error
+        if options.encoding in PAINTED and "segline init" not in error.remedy:
+            raise  # the layout is known, and the file is wrong
+        remedy = "" if "segline init" in error.remedy else error.remedy
+        raise _make_error(seen, f"{error.place}: {error.found}", remedy=remedy) from error
     paired = sum(pair.image is not None and pair.mask is not None for pair in collection.pairs)
     if not paired:
-        image = next(pair.image for pair in collection.pairs if pair.image)
-        mask = next(pair.mask for pair in collection.pairs if pair.mask)
-        raise _make_error(
-            seen, f"no image and mask with the same name; for example, one image is {image}, and one mask is {mask}"
-        )
+        _explain_unpaired(options, collection, seen)
     return collection
 
 
-def _find_source(seen: Survey) -> tuple[Options, str, list[str]]:
-    """Find where images and masks are; return it with the reason and with doubts."""
-    if seen.coco:
-        images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
-        options = _make_options(images, write_coco_pattern(seen), seen, encoding="coco")
-        return options, "COCO polygons", []
-    if seen.labelme:
-        images = [group for group in seen.groups if not group.masklike] or list(seen.groups)
-        files = cover_folders([folder_of(path) for path in seen.labelme]) + "*.json"
-        return _make_options(images, files, seen, encoding="labelme"), "LabelMe polygons", []
-    images, masks, why = _separate_masks(seen)
-    kinds = [[group for group in masks if _get_kind(group) == kind] for kind in _sort_kinds(masks)]
-    faults = []
-    for chosen in [masks, *kinds]:
-        options = _make_options(images, write_pattern(chosen), seen)
-        try:
-            if _match_masks(options, seen):
-                rest = sorted({_get_kind(group)[0] or _get_kind(group)[1] for group in masks if group not in chosen})
-                return options, why + (f"; other masks ({', '.join(rest)}) are not used" if rest else ""), []
-        except DataError as error:
-            faults.append(f"{error.place}: {error.found}")
-    for chosen in kinds:
-        found = _choose_mask_folder(images, chosen, seen)
-        if found is not None:
-            return found[0], why, [found[1]]
-    if faults:
-        raise _make_error(seen, faults[0])
-    # `_collect_pairs` will report what does not match.
-    return _make_options(images, write_pattern(masks), seen), why, []
+def _explain_unpaired(options: Options, collection: Collection, seen: Survey) -> NoReturn:
+    """Raise the error about images and masks whose names differ; show patterns that would pair them."""
+    if not any(group.masklike and group.named == "mask" for group in seen.groups):
+        _refuse_causes(seen)
+    images = [pair.image for pair in collection.pairs if pair.image]
+    masks = [pair.mask for pair in collection.pairs if pair.mask]
+    found = f"no image and mask with the same name; for example, one image is {images[0]}, and one mask is {masks[0]}"
+    if options.encoding in ("coco", "run_lengths"):
+        raise _make_error(seen, found, remedy=f"correct the names of the images in {masks[0]}, or rename the images")
+    folders = [[path for path in paths if folder_of(path) == folder_of(paths[0])] for paths in (images, masks)]
+    suggested = suggest_patterns(*folders)
+    if suggested is None:
+        raise _make_error(seen, found)
+    written = options.model_copy(update={"images": suggested[0], "masks": suggested[1]})
+    raise _make_error(
+        seen,
+        found,
+        remedy="rename the files; or, if these patterns pair the right files, write them into params.yaml and run "
+        f"segline init again (`*` stands for the part that both names share):\n{describe_entry(written, seen.folder)}",
+    )
+
+
+def _find_source(seen: Survey, tables: Sequence[str], labels: Encoding | None) -> tuple[Options, str, list[str]]:
+    """Find where images and masks are; return it with the reason and with doubts.
+
+    Args:
+        tables: CSVs with run lengths.
+        labels: the encoding in ``params.yaml``; it decides if there are several kinds of labels.
+    """
+    _refuse_broken_sibling(seen)
+    images = [group for group in seen.groups if not group.masklike and group.named != "view"] or list(seen.groups)
+    if (seen.coco or seen.labelme) and labels in (None, "coco", "labelme"):
+        return _find_polygons(seen, images, labels)
+    if (nnunet := find_nnunet(seen)) is not None:
+        return nnunet, "nnU-Net's folders and names", []
+    if labels in _MASK_ENCODINGS:
+        return _find_pictures(seen)
+    others = {"YOLO polygons": find_yolo(seen, images)}
+    others |= {f"run lengths in {table}": find_run_lengths(seen, images, table) for table in tables}
+    found = {
+        why: options for why, options in others.items() if options is not None and labels in (None, options.encoding)
+    }
+    painted = labels is None and any(group.masklike and group.named == "mask" for group in seen.groups)
+    if len(found) + painted > 1:
+        _ask_source(seen, found, painted=painted)
+    for why, options in found.items():
+        return options, why, []
+    return _find_pictures(seen)
+
+
+def _find_polygons(seen: Survey, images: Sequence[Group], labels: Encoding | None) -> tuple[Options, str, list[str]]:
+    """Find COCO or LabelMe files; return them with the reason and with doubts."""
+    doubts = [] if labels is not None else refuse_rivals(images, seen)
+    if seen.coco and labels != "labelme":
+        files = write_coco_pattern(seen)
+        doubts += [f"{path} is not used" for path in seen.coco if Pattern(files).name(path) is None]
+        return _make_options(images, files, seen, encoding="coco"), "COCO polygons", doubts
+    files = cover_folders([folder_of(path) for path in seen.labelme]) + "*.json"
+    return _make_options(images, files, seen, encoding="labelme"), "LabelMe polygons", doubts
+
+
+def _ask_source(seen: Survey, found: Mapping[str, Options], *, painted: bool) -> NoReturn:
+    names = [*found, *(["pictures of masks"] if painted else [])]
+    raise _make_error(
+        seen,
+        f"{' and '.join(names)}: both may be the masks",
+        remedy="move what is not meant out of the folder; or say it under options.folder in params.yaml, then run "
+        f"segline init again. For {names[0]}:\n{describe_entry(next(iter(found.values())), seen.folder)}",
+    )
+
+
+def _refuse_broken_sibling(seen: Survey) -> None:
+    """Refuse a JSON file that cannot be read, if it lies beside COCO files: it may describe a split."""
+    folders = {folder_of(path) for path in seen.coco}
+    for error in seen.broken:
+        if folder_of(os.path.relpath(error.place, seen.folder)) in folders:
+            raise error
+
+
+def _find_pictures(seen: Survey) -> tuple[Options, str, list[str]]:
+    """Find masks that are pictures."""
+    images, masks, why = separate(seen)
+    if not images or not masks:
+        _explain_missing(seen, images)
+    if all(group.lossy for group in masks):
+        form = PurePosixPath(masks[0].paths[0]).suffix.lower()
+        raise _make_error(
+            seen,
+            f"{masks[0].paths[0]} is a {'WebP' if form == '.webp' else 'JPEG'}, like all masks here: its ids or "
+            "colours are only approximate",
+            remedy="export the masks again as PNG: JPEG and WebP change the pixels",
+        )
+
+    def fail(found: str, *, remedy: str, options: Options) -> NoReturn:
+        raise _make_error(seen, found, remedy=f"{remedy}\n{describe_entry(options, seen.folder)}")
+
+    layered = find_layers(seen, images, masks)
+    if layered is not None:
+        return layered, f"one mask for each class, {why}", []
+    options, doubts = choose(seen, images, masks, fail)
+    views = sorted({group.folder or "." for group in seen.groups if group.named == "view" and group not in images})
+    if views and not any(group.named == "view" for group in masks):
+        doubts.append(f"the pictures in {', '.join(views)} are not used: the name says that they show masks to people")
+    return options, why, doubts
+
+
+def _explain_missing(seen: Survey, images: Sequence[Group]) -> NoReturn:
+    """Raise the error that says why there are only images, or only masks."""
+    _refuse_causes(seen)
+    if not images:
+        raise _make_error(seen, "only masks: all pictures have few colours")
+    lossy = [group for group in seen.groups if group.lossy]
+    more = "; JPEG and WebP cannot be masks, because they change the pixels" if lossy else ""
+    raise _make_error(seen, f"only images: no picture has as few colours as a mask{more}")
+
+
+def _refuse_causes(seen: Survey) -> None:
+    """Raise the first error that explains why masks were not recognised: unreadable files, or an unknown format."""
+    faults = [group.fault for group in seen.groups if group.fault is not None and group.named == "mask"]
+    faults = faults or [group.fault for group in seen.groups if group.fault is not None]
+    if faults and faults[0] is not None:
+        raise faults[0]
+    _refuse_unread(seen)
+    if seen.broken:
+        raise seen.broken[0]
+
+
+def _refuse_unread(seen: Survey) -> None:
+    """Refuse a folder whose annotations Segline does not read, and name the format."""
+    for unread in seen.unread:
+        raise _make_error(
+            seen,
+            f"{unread.path} is of a format that Segline does not read: {unread.name}",
+            remedy=f"{unread.convert}; put the result into the folder, then run segline init again",
+        )
 
 
 def _make_options(images: Sequence[Group], masks: str, seen: Survey, *, encoding: Encoding = "ids") -> Options:
-    return Options(images=write_pattern(images), masks=masks, encoding=encoding, follow_links=seen.follow_links)
-
-
-def _match_masks(options: Options, seen: Survey) -> dict[str, str]:
-    """Map each image to its mask.
-
-    Raises:
-        DataError: two masks belong to one image.
-    """
-    return {pair.image: pair.mask for pair in collect(options, seen.folder).pairs if pair.image and pair.mask}
-
-
-def _choose_mask_folder(images: Sequence[Group], masks: Sequence[Group], seen: Survey) -> tuple[Options, str] | None:
-    """Choose the folder of masks with a customary name (``masks``, not ``masks_old``); return it with a doubt.
-
-    Raises:
-        DataError: several folders hold a mask for one image, and none has a customary name.
-    """
-    trees: dict[str, list[Group]] = {}
-    for group in masks:
-        trees.setdefault(_find_mask_folder(group), []).append(group)
-    fits: dict[str, tuple[Options, dict[str, str]]] = {}
-    for name in sorted(trees, key=lambda name: (_rank_word(name), name)):
-        options = _make_options(images, write_pattern(trees[name]), seen)
-        try:
-            if fitted := _match_masks(options, seen):
-                fits[name] = options, fitted
-        except DataError:
-            continue  # two of its own masks belong to one image
-    if not fits or len(trees) < 2:
-        return None
-    (name, (options, fitted)), *others = fits.items()
-    rest = ", ".join(other for other in sorted(trees) if other != name)
-    if _rank_word(name) == len(_PREFERRED):
-        for other, (_, rival) in others:
-            for image in sorted(fitted.keys() & rival.keys()):
-                raise _make_error(
-                    seen,
-                    f"{fitted[image]} and {rival[image]} both belong to {image}",
-                    remedy=f"move {name!r} or {other!r} out of the folder, or set `masks` under options.folder in "
-                    "params.yaml to the right one",
-                )
-    return options, f"masks are taken from {name}, not from {rest}: move the masks that you do not need elsewhere"
-
-
-def _find_mask_folder(group: Group) -> str:
-    """Return the innermost folder of a group whose name is usual for masks; if there is none, the topmost folder."""
-    parts = PurePosixPath(group.folder).parts
-    called = [part for part in reversed(parts) if replace(group, folder=part, ending="").named == "mask"]
-    return called[0] if called else (parts[0] if parts else ".")
-
-
-def _separate_masks(seen: Survey) -> tuple[list[Group], list[Group], str]:
-    """Separate groups of images from groups of masks; return both and the reason."""
-    groups = [group for group in seen.groups if group.masklike is not None]
-    masklike = [group for group in groups if group.masklike]
-    pictures = [group for group in groups if not group.masklike]
-    if masklike and pictures:
-        named = [group for group in masklike if group.named != "image"]
-        if named:
-            images = [group for group in pictures if group.named != "mask"] or pictures
-            return images, named, "by pixels: masks have few colours, images many"
-        why = "by pixels, which contradict the names: the folder named images holds masks"
-        return pictures, masklike, why
-    by_name = {kind: [group for group in groups if group.named == kind] for kind in ("image", "mask", "")}
-    if by_name["mask"] and (by_name["image"] or by_name[""]):
-        masks = by_name["mask"]
-        if all(group.lossy for group in masks):
-            raise _make_error(
-                seen,
-                f"{masks[0].paths[0]} is a JPEG, like all masks here: its ids or colours are only approximate",
-                remedy="export the masks again as PNG: JPEG changes the pixels",
-            )
-        return by_name["image"] or by_name[""], masks, "by the names of folders and files"
-    faults = [group.fault for group in seen.groups if group.fault is not None]
-    if faults:
-        raise faults[0]
-    kind = "masks: all pictures have few colours" if masklike else "images: no picture has as few colours as a mask"
-    raise _make_error(seen, f"only {kind}")
-
-
-def _get_kind(group: Group) -> tuple[str, str]:
-    """Return the ending and the extension that all names of a group share."""
-    return group.ending, group.suffix
-
-
-def _sort_kinds(masks: Sequence[Group]) -> list[tuple[str, str]]:
-    """Sort the endings and extensions of masks: usual ones first, then frequent ones."""
-    counts: dict[tuple[str, str], int] = {}
-    for group in masks:
-        counts[_get_kind(group)] = counts.get(_get_kind(group), 0) + len(group.paths)
-
-    def rank(kind: tuple[str, str]) -> tuple[int, int, tuple[str, str]]:
-        return _rank_word(kind[0].strip(" _.-").lower().replace("gtfine_", "")), -counts[kind], kind
-
-    return sorted(counts, key=rank)
-
-
-def _rank_word(word: str) -> int:
-    """Rank a word by how usual it is for masks; 0 is the most usual."""
-    return _PREFERRED.index(word.lower()) if word.lower() in _PREFERRED else len(_PREFERRED)
+    others = [group for group in seen.groups if group not in images]
+    return Options(images=write_pattern(images, others), masks=masks, encoding=encoding, follow_links=seen.follow_links)
 
 
 def _add_split_lists(
@@ -317,29 +377,16 @@ def _explain_split(options: Options, collection: Collection) -> str:
     return "no split was found: fixed shares, assigned by a hash of the names"
 
 
-def _guess_coco(seen: Survey, collection: Collection, answers: Answers) -> ClassGuess:
-    counts: dict[str, int] = {}
-    files = sorted({pair.mask for pair in collection.pairs if pair.mask})
-    for path in files:
-        for name in annotations.categories(seen.folder / path):
-            counts.setdefault(name, 0)
-    refuse_alike(counts, seen.folder, answers, polygons=True)
-    return guess_from_names("coco", counts, what="COCO polygons", why=f"categories of {', '.join(files)}")
-
-
-def _guess_labelme(seen: Survey, collection: Collection, answers: Answers) -> ClassGuess:
-    files = [pair.mask for pair in collection.pairs if pair.image and pair.mask]
-    chosen = spread(files, _MAX_LABELME_FILES_READ)
-    counts = annotations.labels(seen.folder / path for path in chosen)
-    ordered = dict(sorted(counts.items()))
-    refuse_alike(ordered, seen.folder, answers, polygons=True)
-    return guess_from_names("labelme", ordered, what="LabelMe polygons", why=f"labels in {len(chosen)} files")
-
-
 def _make_error(seen: Survey, found: str, *, remedy: str = "") -> DataError:
+    images = next((group for group in seen.groups if not group.masklike), None)
+    example = f"{images.folder or '.'}/*{images.ending}{images.suffix}" if images is not None else "images/*.jpg"
+    patterns = Options(images=example.removeprefix("./"), masks="masks/*.png", follow_links=seen.follow_links)
     return DataError(
         seen.folder,
         found=found if "the folder holds" in found else f"{found}; the folder holds {overview(seen.paths)}",
         expected=_LAYOUTS,
-        remedy=remedy or "arrange the files in one of these layouts, or list them in a CSV with the columns image,mask",
+        remedy=remedy
+        or "arrange the files in one of these layouts, or list them in a CSV with the columns image,mask; or say in "
+        "params.yaml where they are (correct the patterns), then run segline init again:\n"
+        f"{describe_entry(patterns, seen.folder)}",
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from segline import config
 from segline.config import Options
 from segline.config.edit import Document
 from segline.data.look.answers import read_answers
@@ -22,6 +23,8 @@ from segline.reading import require_regular
 from segline.storage import atomic_file
 
 _FOLLOW_LINKS = "follow_links"
+_ANSWERS = ("drawn_on", "beyond_image", "without_area", "overlap")
+"""Keys that no guess gives: the user has answered a question with them."""
 
 FLOOR = 0.1
 """Default minimum test mIoU for the first version of a model on the user's data."""
@@ -57,20 +60,27 @@ def set_up(
         StorageError: the disk is full, or writing is not permitted.
     """
     document = Document(params)  # read first, so that a mistake in it is reported before the slow guess
+    options = config.load(params).options.get(NAME)
     content = document.content
     stated = _state_path(folder, root=params.parent)
     earlier = content["options"].get(NAME) or {}
     _refuse_other_folder(params, earlier, stated, force=force)
     remembered = earlier.get("path") == stated and bool(earlier.get(_FOLLOW_LINKS))
     follow = remembered if follow_links is None else follow_links
+    here = earlier.get("path") in (None, stated)  # otherwise --force replaces the entry of another folder
     table = folder / Files.CLASSES
-    answers = read_answers(earlier, table, force=force)
+    answers = read_answers(options if here else None, table, force=force)
     guessed = guess(folder, follow_links=follow, answers=answers, report=report)
     changes = [_write_table(table, guessed, force=force)]
     entry = _make_entry(guessed.options, stated)
-    if earlier and not force and not any(name in earlier for name in ("images", "masks", "pairs")):
+    if here:  # --force replaces guesses, not answers
+        entry |= {name: value for name, value in earlier.items() if name in _ANSWERS}
+    if earlier and not force and answers.layout is None:
         content["options"][NAME] = CommentedMap({**entry, **earlier})  # an entry that only answers questions
     elif earlier and not force:
+        if "encoding" not in earlier and "encoding" in entry:
+            earlier["encoding"] = entry["encoding"]
+            changes.append(f"params.yaml: options.{NAME}.encoding {entry['encoding']}")
         if follow != remembered:
             earlier[_FOLLOW_LINKS] = follow
             changes.append(f"params.yaml: options.{NAME}.{_FOLLOW_LINKS} {str(follow).lower()}")
@@ -106,7 +116,7 @@ def _state_path(folder: Path, *, root: Path) -> str:
 
 
 def _refuse_other_folder(params: Path, earlier: Mapping[str, Any], stated: str, *, force: bool) -> None:
-    if earlier.get("path", stated) != stated and not force:
+    if earlier and earlier.get("path") not in (None, stated) and not force:
         raise ConfigError(
             f"{params} options.{NAME}.path",
             found=repr(earlier.get("path")),

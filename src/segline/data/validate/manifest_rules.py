@@ -62,6 +62,7 @@ class Rule:
         severity: the effect of a sample that breaks it.
         file: function of a row: the file to look at.
         found: function of a row: what is wrong with that file.
+        remedy: what to do; a function of a row, if it depends on the fault.
         expectation: class name in ``great_expectations.expectations``. Where `severity` is not ``stop``, it must be
             one that judges row by row, that is, one with the argument ``mostly``.
         duplicates: whether the gallery shows similar images beside the sample.
@@ -74,7 +75,7 @@ class Rule:
     file: Callable[[JudgedRow], str]
     found: Callable[[JudgedRow], str]
     expected: str
-    remedy: str
+    remedy: str | Callable[[JudgedRow], str]
     expectation: str = "ExpectColumnValuesToBeInSet"
     values: Mapping[str, Callable[[JudgedRow], object]] = field(default_factory=dict)
     duplicates: bool = False
@@ -91,8 +92,9 @@ class Rule:
 
     def describe(self, row: JudgedRow) -> Finding:
         """Describe how `row` breaks this rule."""
+        remedy = self.remedy if isinstance(self.remedy, str) else self.remedy(row)
         return Finding(
-            sample=row["id"], file=self.file(row), found=self.found(row), expected=self.expected, remedy=self.remedy
+            sample=row["id"], file=self.file(row), found=self.found(row), expected=self.expected, remedy=remedy
         )
 
 
@@ -186,7 +188,7 @@ def _list_file_rules(dataset: Dataset) -> list[Rule]:
             file=lambda row: str(row["mask"]),
             found=_describe_sizes,
             expected="equal height and width",
-            remedy="pair the right files (Segline does not resize a mask to match its image)",
+            remedy=_choose_size_remedy,
         ),
         _require_legal_ids(dataset),
     ]
@@ -231,6 +233,33 @@ def _describe_sizes(row: JudgedRow) -> str:
     words = f"mask is {_format_size(*mask)}, its image {row['image']} is {_format_size(*image)}"
     swapped = " (sides swapped)" if mask == image[::-1] else ""
     return words + swapped + (f" ({'; '.join(row['notes'])})" if row["notes"] else "")
+
+
+def _choose_size_remedy(row: JudgedRow) -> str:
+    """Say what to do about a mask of another size than its image: they were resized, turned, or are no pair."""
+    heights, widths = (row["image_height"], row["mask_height"]), (row["image_width"], row["mask_width"])
+    image, mask = (heights[0] or 0, widths[0] or 0), (heights[1] or 0, widths[1] or 0)
+    if mask == image[::-1]:
+        return (
+            "the picture was probably turned after labelling, or only one of the two was: restore the picture that was "
+            "labelled, or turn the mask as the picture was"
+        )
+    if _same_shape(image, mask):
+        return (
+            f"the picture was probably resized after labelling: restore the picture of {_format_size(*mask)}, or "
+            f"resize the mask to {_format_size(*image)} with nearest neighbour, which makes no new ids; if not, pair "
+            "the right files"
+        )
+    if _same_shape(image, mask[::-1]):
+        return "the picture was probably resized and turned after labelling: restore the picture that was labelled"
+    return "pair the right files: one of the two belongs to another picture, or was cut (Segline does not resize masks)"
+
+
+def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Return whether two sizes, (H, W), have the same ratio of sides, except for rounding to whole pixels."""
+    small, large = sorted((one, other))
+    scale = large[0] / small[0] if small[0] else 0.0
+    return abs(small[1] * scale - large[1]) <= max(1.0, scale)
 
 
 def _require_legal_ids(dataset: Dataset) -> Rule:

@@ -106,6 +106,30 @@ def find_palettes_read_by_colour(rows: Sequence[SampleRow], dataset: Dataset) ->
     ]
 
 
+def find_too_few_classes(rows: Sequence[SampleRow], dataset: Dataset) -> list[Finding]:
+    """Find that fewer than two classes ever occur in the masks, so that there is nothing to tell apart."""
+    counted = [row["pixels"] for row in rows if row["pixels"]]
+    totals = [sum(column) for column in zip(*counted, strict=True)]
+    held = [item for item, pixels in zip(dataset.label_map.classes, totals, strict=True) if pixels] if counted else []
+    if not counted or len(held) > 1:
+        return []
+    found = f"only class {held[0].name!r} (id {held[0].raw})" if held else "no class"
+    remedy = "use masks in which several classes occur"
+    if dataset.own is not None:
+        remedy = (
+            "check that `masks` under options.folder in params.yaml names the right files, and that they label "
+            f"something; if void pixels are a class of their own, list their id under `classes` in {dataset.own.table}"
+        )
+    return [
+        _describe(
+            dataset,
+            found=f"{found} ever occurs in {len(counted)} masks",
+            expected="at least two classes",
+            remedy=remedy,
+        )
+    ]
+
+
 def _compare_palettes(rows: Sequence[SampleRow], dataset: Dataset) -> Comparison:
     compared = Comparison(dataset.colours if dataset.colours is not None and dataset.colours.indexed else None)
     for row in rows:
@@ -329,7 +353,8 @@ def _find_swapped_sides(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern 
         dataset,
         found="masks have the height and width of their images swapped",
         expected="equal height and width",
-        remedy="transpose the masks: they were written with swapped axes",
+        remedy="if the pictures were turned after labelling, restore them, or turn the masks in the same way; if the "
+        "masks were written with swapped axes, transpose the masks",
         explains=frozenset({"sizes_equal"}),
     )
 

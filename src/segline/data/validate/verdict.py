@@ -130,6 +130,8 @@ def reach_verdict(
         for pattern in patterns
     ]
     whole.append(_check_whole("quarantine_small", "stop", _find_excess(dataset, len(rows), len(bad), quarantine_share)))
+    too_few = [] if patterns else mask_checks.find_too_few_classes(rows, dataset)  # a pattern would explain it
+    whole.append(_check_whole("two_classes", "stop", too_few))
     whole.append(_check_whole("classes_in_every_split", "warn", mask_checks.find_missing_classes(kept, dataset)))
     by_colour = mask_checks.find_palettes_read_by_colour(rows, dataset)
     whole.append(_check_whole("palettes_equal", "warn", by_colour))

@@ -2,13 +2,14 @@
 
 Shapes are painted in order, and later ones cover earlier ones. LabelMe shapes keep the order of their file. COCO
 defines no order: larger areas come first, so that no small area is hidden, and equal areas are ordered by id.
-Pixels that no shape covers get id 0. Crowd annotations (``iscrowd``) are painted like others. The polygons of one
+Pixels that no shape covers get id 0. A file is checked as a whole: ids and references (`coco_references`), and
+coordinates and areas (`geometry`). Crowd annotations (``iscrowd``) are painted like others. The polygons of one
 COCO annotation are united, as in the COCO API, so only run-length encoding (RLE) can describe holes.
 """
 
 import difflib
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,12 @@ from typing import Any
 import numpy as np
 
 from segline.core.vision.polygons import Points, Shape
-from segline.datasets.own.shapes import FaultError, coco_shape, labelme_shape, reporting
+from segline.datasets.own import geometry
+from segline.datasets.own.class_names import is_void_name
+from segline.datasets.own.classes import UNNAMED_VOID
+from segline.datasets.own.coco_references import check_images, check_references
+from segline.datasets.own.polygon_rules import STRICT, PolygonRules
+from segline.datasets.own.shapes import FaultError, coco_shape, labelme_points, labelme_shape, reporting
 from segline.errors import DataError, name_fault, shown
 from segline.formats import strict_json
 from segline.pictures import refuse_large
@@ -38,6 +44,10 @@ class Drawing:
         place: names the file and the image in errors.
         shapes: in the order in which they are painted.
         left_out: one message for each shape that is not painted, because it has no area.
+        labels: the name of the class of each shape.
+        image: the image that the file names; empty if it names none.
+        fault: the first fault of coordinates and areas. It is raised after the size has been compared with the
+            image's, because polygons for another size have such faults too.
     """
 
     place: str
@@ -45,6 +55,9 @@ class Drawing:
     width: int
     shapes: tuple[Shape, ...]
     left_out: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    image: str = ""
+    fault: DataError | None = None
 
 
 def read_json(path: Path) -> Any:
@@ -55,6 +68,14 @@ def read_json(path: Path) -> Any:
     """
     try:
         return strict_json.loads(read_bytes(path, limit=JSON_BYTES))
+    except UnicodeDecodeError as error:
+        found = f"cannot be read: it is not UTF-8 (byte 0x{error.object[error.start]:02x} at position {error.start})"
+        raise DataError(
+            path,
+            found=f"{found}, as in Latin-1 or Windows-1252",
+            expected="JSON in UTF-8 (UTF-16 and UTF-32 with a byte order mark are read too)",
+            remedy=f"convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > new.json, then replace the file",
+        ) from error
     except (OSError, ValueError) as error:
         raise DataError(
             path, found=f"cannot be read ({error})", expected="a JSON file", remedy="export the file again"
@@ -71,8 +92,8 @@ def is_labelme(content: Any) -> bool:
     return isinstance(content, dict) and isinstance(content.get("shapes"), list) and "imagePath" in content
 
 
-def read_coco(path: Path, *, ids: Mapping[str, int]) -> dict[str, Drawing]:
-    """Read the shapes of every image of a COCO file.
+def read_coco(path: Path, *, ids: Mapping[str, int], rules: PolygonRules = STRICT) -> dict[str, Drawing]:
+    """Read the shapes of every image of a COCO file, and check the whole file.
 
     Args:
         ids: class name -> raw id; categories are looked up by name.
@@ -81,32 +102,37 @@ def read_coco(path: Path, *, ids: Mapping[str, int]) -> dict[str, Drawing]:
         ``file_name`` -> its shapes.
 
     Raises:
-        DataError: it is not a COCO file, has a wrong annotation, or names a class that is not in the class table.
+        DataError: it is not a COCO file, contradicts itself, has a wrong annotation, or names a class that is not in
+            the class table.
     """
     content, names = _read_coco(path)
-    return _collect_shapes(content, names, ids, path)
+    return _collect_shapes(content, names, ids, path, rules)
 
 
-def categories(path: Path) -> list[str]:
-    """Read the classes of a COCO file in the order of their ids, and check every annotation.
+def explore_coco(path: Path, *, rules: PolygonRules = STRICT) -> tuple[list[str], dict[str, Drawing]]:
+    """Read a COCO file as `read_coco` does, but without a class table.
+
+    Returns:
+        The classes in the order of their ids, and the drawings, whose shapes all have the raw id 0.
 
     Raises:
-        DataError: it is not a COCO file, or has a wrong annotation.
+        DataError: it is not a COCO file, contradicts itself, or has a wrong annotation.
     """
     content, names = _read_coco(path)
-    _collect_shapes(content, names, dict.fromkeys(names.values(), 0), path)
-    return list(names.values())
+    return list(names.values()), _collect_shapes(content, names, dict.fromkeys(names.values(), 0), path, rules)
 
 
 def file_names(path: Path) -> list[str]:
     """List the images that a COCO file describes; none if it is another JSON file.
 
     Raises:
-        DataError: it cannot be read, or has an image without a name.
+        DataError: it cannot be read, has an image without a name, or two of one name.
     """
     content = read_json(path)
-    with reporting(str(path)):
-        return [str(image["file_name"]) for image in content["images"]] if is_coco(content) else []
+    if not is_coco(content):
+        return []
+    check_images(content, path)
+    return [str(image["file_name"]) for image in content["images"]]
 
 
 def _read_coco(path: Path) -> tuple[Any, dict[Any, str]]:
@@ -136,34 +162,83 @@ def _check_name(name: Any) -> str:
     return str(name)
 
 
-def _collect_shapes(content: Any, names: Mapping[Any, str], ids: Mapping[str, int], path: Path) -> dict[str, Drawing]:
+def _collect_shapes(
+    content: Any, names: Mapping[Any, str], ids: Mapping[str, int], path: Path, rules: PolygonRules
+) -> dict[str, Drawing]:
+    check_references(content, path, rules=rules)
     of_image: dict[Any, list[dict[str, Any]]] = {}
-    for number, entry in enumerate(content["annotations"], start=1):
-        with reporting(f"{path} annotations, entry {number}"):
-            of_image.setdefault(entry["image_id"], []).append(entry)
-            entry["id"]  # must be there: equal areas are ordered by it
+    for entry in content["annotations"]:
+        of_image.setdefault(entry["image_id"], []).append(entry)
     drawings = {}
     for number, image in enumerate(content["images"], start=1):
         with reporting(f"{path} images, entry {number}"):
             name, height, width = str(image["file_name"]), int(image["height"]), int(image["width"])
             _check_size(height, width, place=f"{path} images, entry {number}")
-            entries = of_image.get(image["id"], [])
-        found: list[tuple[Shape, Any]] = []
-        for entry in entries:
+        found: list[tuple[Shape, Any, str]] = []
+        left_out: list[str] = []
+        faults: list[DataError] = []
+        for entry in of_image.get(image["id"], []):
             place = f"{path} annotation {entry['id']} (image {name})"
             with reporting(place):
-                raw = _find_id(_find_category(entry, names), ids, place)
-                found.append((coco_shape(entry, raw, height=height, width=width), entry["id"]))
-        found.sort(key=lambda pair: (-_measure_area(pair[0]), pair[1]))
-        empty = [number for shape, number in found if not shape.outlines and not shape.runs]
+                label = _find_category(entry, names)
+                shape = coco_shape(entry, find_id(label, ids, place), height=height, width=width)
+            with _keeping(faults), reporting(place):
+                if _check_shape(shape, entry, label, height=height, width=width, rules=rules):
+                    found.append((shape, entry["id"], label))
+                else:
+                    left_out.append(f"annotation {entry['id']} of {label!r} has no area")
+        found.sort(key=lambda each: (-measure_area(each[0]), each[1]))
         drawings[name] = Drawing(
             place=f"{path} image {name}",
             height=height,
             width=width,
-            shapes=tuple(shape for shape, _ in found),
-            left_out=tuple(f"annotation {number} has no outline" for number in empty),
+            shapes=tuple(shape for shape, _, _ in found),
+            left_out=tuple(left_out),
+            labels=tuple(label for _, _, label in found),
+            image=name,
+            fault=faults[0] if faults else None,
         )
     return drawings
+
+
+@contextmanager
+def _keeping(faults: list[DataError]) -> Iterator[None]:
+    """Add an error to `faults` instead of raising it."""
+    try:
+        yield
+    except DataError as error:
+        faults.append(error)
+
+
+def _check_shape(
+    shape: Shape, entry: Mapping[str, Any], label: str, *, height: int, width: int, rules: PolygonRules
+) -> bool:
+    """Check the shape of a COCO annotation; return whether it is painted.
+
+    Raises:
+        FaultError: its geometry is wrong.
+    """
+    if shape.outlines:
+        geometry.check_points(np.concatenate(shape.outlines), height=height, width=width, rules=rules)
+    geometry.check_box(shape, entry.get("bbox"))
+    return is_painted(shape, f"an annotation of {label!r}", rules)
+
+
+def is_painted(shape: Shape | None, what: str, rules: PolygonRules) -> bool:
+    """Return whether a shape has an area and is painted; None is a shape that never has one.
+
+    Raises:
+        FaultError: it has none, and the user has not said that such shapes are left out.
+    """
+    if shape is not None and geometry.has_area(shape):
+        return True
+    if rules.without_area == "stop":
+        raise FaultError(
+            f"{what}, which has no area",
+            "an outline around an area",
+            f"draw its outline, or delete it; or, to leave everything without an area out, {geometry.LEAVE_OUT}",
+        )
+    return False
 
 
 def _check_size(height: int, width: int, *, place: str) -> None:
@@ -183,7 +258,7 @@ def _find_category(entry: Mapping[str, Any], names: Mapping[Any, str]) -> str:
     return names[number]
 
 
-def _measure_area(shape: Shape) -> float:
+def measure_area(shape: Shape) -> float:
     """Compute an area in square pixels, to order COCO's shapes: from RLE counts, or by the shoelace formula."""
     if shape.runs:
         return float(sum(shape.runs[1::2]))
@@ -195,20 +270,23 @@ def _apply_shoelace(part: Points) -> float:
     return abs(float((part[:, 0] * following[:, 1] - following[:, 0] * part[:, 1]).sum())) / 2
 
 
-def read_labelme(path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple[int, int]]) -> Drawing:
-    """Read the shapes of one LabelMe file.
+def read_labelme(
+    path: Path,
+    *,
+    ids: Mapping[str, int] | None,
+    size: Callable[[], tuple[int, int]],
+    rules: PolygonRules = STRICT,
+) -> Drawing:
+    """Read the shapes of one LabelMe file, and check them.
 
     Args:
-        ids: class name -> raw id.
+        ids: class name -> raw id; None if there is no class table yet, so that all shapes get the raw id 0.
         size: returns height and width of the image; called if the file does not hold them.
 
     Raises:
         DataError: it is not a LabelMe file, has a wrong shape, or names a class that is not in the class table.
     """
-    return _parse_labelme(read_json(path), path, ids=ids, size=size)
-
-
-def _parse_labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Callable[[], tuple[int, int]]) -> Drawing:
+    content = read_json(path)
     if not is_labelme(content):
         raise DataError(
             path,
@@ -220,46 +298,77 @@ def _parse_labelme(content: Any, path: Path, *, ids: Mapping[str, int], size: Ca
         height, width = content.get("imageHeight"), content.get("imageWidth")
         height, width = (int(height), int(width)) if height and width else size()
         _check_size(height, width, place=str(path))
+    shapes, labels, left_out, fault = _read_shapes(content, path, ids, height=height, width=width, rules=rules)
+    named = content["imagePath"]
+    return Drawing(
+        place=str(path),
+        height=height,
+        width=width,
+        shapes=tuple(shapes),
+        left_out=tuple(left_out),
+        labels=tuple(labels),
+        image=named if isinstance(named, str) else "",
+        fault=fault,
+    )
+
+
+def _read_shapes(
+    content: Any, path: Path, ids: Mapping[str, int] | None, *, height: int, width: int, rules: PolygonRules
+) -> tuple[list[Shape], list[str], list[str], DataError | None]:
+    """Return the shapes of a LabelMe file, their labels, messages on shapes that are left out, and the first fault."""
     shapes: list[Shape] = []
+    labels: list[str] = []
     left_out: list[str] = []
+    faults: list[DataError] = []
     for number, entry in enumerate(content["shapes"], start=1):
         place = f"{path} shape {number}"
         with reporting(place):
             label, kind = _check_name(entry["label"]), entry.get("shape_type") or "polygon"
-            if kind in _NOT_AREAS:
+            raw = BACKGROUND if ids is None or label in _BACKGROUND_NAMES else find_id(label, ids, place)
+            shape = None if kind in _NOT_AREAS else labelme_shape(kind, entry, raw)
+        with _keeping(faults), reporting(place):
+            if shape is not None:
+                _check_points(shape, labelme_points(entry), height=height, width=width, rules=rules)
+            if is_painted(shape, f"a {kind} of {label!r}", rules) and shape is not None:
+                shapes.append(shape)
+                labels.append(label)
+            else:
                 left_out.append(f"a {kind} of {label!r} has no area")
-                continue
-            raw = BACKGROUND if label in _BACKGROUND_NAMES else _find_id(label, ids, place)
-            shapes.append(labelme_shape(kind, entry, raw))
-    return Drawing(place=str(path), height=height, width=width, shapes=tuple(shapes), left_out=tuple(left_out))
+    return shapes, labels, left_out, faults[0] if faults else None
 
 
-def _find_id(name: str, ids: Mapping[str, int], place: str) -> int:
+def _check_points(shape: Shape, points: Points, *, height: int, width: int, rules: PolygonRules) -> None:
+    """Check the points (N, 2) that a person set for a LabelMe shape; the rim of a circle may leave the image.
+
+    Raises:
+        FaultError: the geometry is wrong.
+    """
+    if shape.stamp is None:
+        geometry.check_points(points, height=height, width=width, rules=rules)
+    else:
+        geometry.check_stamp(shape, points, height=height, width=width, rules=rules)
+
+
+def find_id(name: str, ids: Mapping[str, int], place: str) -> int:
+    """Return the raw id of a class by its name in an annotation file; names such as ``__ignore__`` may be void.
+
+    Args:
+        ids: class name -> raw id, see `segline.datasets.own.classes.ClassTable.ids`.
+        place: names the annotation in errors.
+
+    Raises:
+        DataError: the class is not in the class table; the nearest name is suggested.
+    """
     if name in ids:
         return ids[name]
-    near = difflib.get_close_matches(name, ids, n=1)
+    if is_void_name(name) and UNNAMED_VOID in ids:
+        return ids[UNNAMED_VOID]
+    known = [each for each in ids if each != UNNAMED_VOID]
+    near = difflib.get_close_matches(name, known, n=1)
     raise DataError(
         place,
         found=f"class {name!r}",
-        expected=(f"{near[0]!r}? " if near else "") + f"one of the class table: {', '.join(ids)}",
-        remedy="add the class to the class table, or correct its name in the polygon file or in the table",
+        expected=(f"{near[0]!r}? " if near else "") + f"one of the class table: {', '.join(known)}",
+        remedy="add the class to the class table, or correct its name in the annotations or in the table; if it is "
+        f"not to be trained on and scored, write `- {{id: 255, name: {name}}}` under `void` (an id has no name)",
     )
-
-
-def labels(paths: Iterable[Path]) -> dict[str, int]:
-    """Count the shapes of each class in LabelMe files, and check every shape.
-
-    Returns:
-        Class name -> number of shapes.
-
-    Raises:
-        DataError: a file is not a LabelMe file, or has a wrong shape.
-    """
-    counts: Counter[str] = Counter()
-    for path in paths:
-        content = read_json(path)
-        shapes = content["shapes"] if is_labelme(content) else []
-        names = [str(entry.get("label")) for entry in shapes if isinstance(entry, dict)]
-        _parse_labelme(content, path, ids=dict.fromkeys(names, 0), size=lambda: (0, 0))  # only checks; paints nothing
-        counts.update(names)
-    return dict(counts)

@@ -10,7 +10,8 @@ from typing import Any
 
 from segline.datasets.own.classes import Colour
 from segline.errors import DataError, shown
-from segline.reading import read_text
+from segline.formats import strict_json
+from segline.reading import TEXT_BYTES, read_bytes, read_text
 
 FILES = frozenset(
     {
@@ -29,6 +30,17 @@ FILES = frozenset(
 
 _ROBOFLOW = "_classes.csv"
 _MAX_ID = 255
+
+_VOID_NAMES = frozenset(
+    {"dontcare", "ignore", "ignored", "ignorelabel", "ignoreregion", "nolabel", "notlabeled", "notlabelled"}
+    | {"undefined", "unlabeled", "unlabelled", "void"}
+)
+"""Without blanks, signs and capitals: LabelMe's ``__ignore__`` is ``ignore``."""
+
+
+def is_void_name(name: str) -> bool:
+    """Return whether a name says that pixels are not labelled: ``__ignore__``, ``Don't care``, ``void``."""
+    return re.sub(r"[^a-z0-9]", "", name.lower()) in _VOID_NAMES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +68,9 @@ def names_classes(path: str) -> bool:
 
 
 def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
-    """Read the class names from a file of `FILES`; of several, the one nearest to the top. None if there is none.
+    """Read the class names from a file of `FILES`; of several, the one nearest to the top.
+
+    If there is none, read nnU-Net's ``dataset.json``. Return None if there are no names.
 
     Raises:
         DataError: two files of one name, such as those of two splits, contradict each other, or one file gives
@@ -76,7 +90,7 @@ def find_names(folder: Path, paths: Sequence[str]) -> Names | None:
         first = PurePosixPath(chosen.source)
         if PurePosixPath(path).name == first.name and path.count("/") == chosen.source.count("/"):
             _refuse_contradiction(folder, chosen, names)
-    return chosen
+    return chosen or _read_nnunet_names(folder, paths)
 
 
 def _is_roboflow(path: str) -> bool:
@@ -94,6 +108,24 @@ def _parse_roboflow(folder: Path, path: str, lines: Sequence[str]) -> Names:
         if ids.setdefault(value, name) != name:
             raise report_two_names(folder / path, f"id {value}", ids[value], name)
     return Names(source=path, names=tuple(ids.values()), colours={}, ids=ids)
+
+
+def _read_nnunet_names(folder: Path, paths: Sequence[str]) -> Names | None:
+    """Read `labels` of nnU-Net's ``dataset.json``: name -> id, or id -> name in its first version."""
+    for path in (path for path in paths if PurePosixPath(path).name == "dataset.json"):
+        try:
+            content = strict_json.loads(read_bytes(folder / path, limit=TEXT_BYTES))
+        except (OSError, ValueError):
+            continue
+        labels = content.get("labels") if isinstance(content, dict) else None
+        if not isinstance(labels, dict) or not labels:
+            continue
+        if all(isinstance(value, str) and str(key).isdecimal() for key, value in labels.items()):
+            labels = {name: int(value) for value, name in labels.items()}
+        if all(isinstance(value, int) and 0 <= value <= _MAX_ID for value in labels.values()):
+            ids = {int(value): shown(str(name)) for name, value in sorted(labels.items(), key=lambda item: item[1])}
+            return Names(source=path, names=tuple(ids.values()), colours={}, ids=ids)
+    return None
 
 
 def _parse(path: str, lines: Sequence[str]) -> Names:

@@ -3,7 +3,10 @@
 classes:
   - {id: 0, name: background, colour: [0, 0, 0]}
   - {id: 1, name: road, colour: "#804080", merged: [7]}  # id 7 counts as road too; of coloured masks, write colours
-void: [255]  # not trained on and not scored; for coloured masks: [{id: 255, colour: [224, 224, 192]}]
+void:
+  - {id: 255, name: border, colour: [224, 224, 192]}  # not trained on and not scored; in short: `void: [255]`
+
+Names and colours of void ids are for polygon files, which hold names, and for coloured masks.
 """
 
 from collections import defaultdict
@@ -15,12 +18,15 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from segline.config import Encoding, Source, Strict
-from segline.config.fields import Byte, Name, sequence
+from segline.config.fields import PAINTED, Byte, Name, sequence
 from segline.core.coding import Colours
 from segline.core.labels import VOID, LabelClass, LabelMap, alike
 from segline.errors import ConfigError, name_fault
 
 Colour = tuple[int, int, int]
+
+UNNAMED_VOID = ""
+"""Key of `ClassTable.ids`: the id of labels such as ``__ignore__`` that the table does not name."""
 
 PALETTE: tuple[Colour, ...] = (
     (0, 114, 178),
@@ -99,6 +105,8 @@ class VoidRow(Strict):
     """An id that is not trained on and not scored."""
 
     id: Id
+    name: Name | None = None
+    """The label of such pixels in polygon files. Several names may have one id."""
     colour: _Colour | None = None
 
 
@@ -114,7 +122,7 @@ class ClassTable(Strict):
             LabelClass(raw=row.id, name=row.name, colour=row.colour or colour_of(place), merged=row.merged_ids)
             for place, row in enumerate(self.classes)
         )
-        # A void id may be listed once for each of several colours.
+        # A void id may be listed once for each of several names or colours.
         return LabelMap(classes=tuple(classes), void=tuple(dict.fromkeys(row.id for row in self.void)))
 
     def colours(self) -> Colours:
@@ -141,9 +149,15 @@ class ClassTable(Strict):
         return found + [(part, row.id) for row in self.classes for part in row.merged if isinstance(part, tuple)]
 
     def ids(self) -> dict[str, int]:
-        """Return the raw id of each class by its name, as polygon files name it."""
+        """Return the raw id of each class by its name, as polygon files name it; void ids by their names too.
+
+        A void id without a name is under `UNNAMED_VOID`; of several, the first that is not the background's 0.
+        """
+        unnamed = sorted((row.id for row in self.void if row.name is None), key=lambda value: value == 0)
         merged = {part: row.id for row in self.classes for part in row.merged if isinstance(part, str)}
-        return merged | {row.name: row.id for row in self.classes}
+        void = {row.name: row.id for row in self.void if row.name is not None}
+        names = {row.name: row.id for row in self.classes}
+        return merged | names | void | ({UNNAMED_VOID: unnamed[0]} if unnamed else {})
 
 
 def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
@@ -159,15 +173,10 @@ def read(path: Path, *, encoding: Encoding, remedy: str) -> ClassTable:
     source = Source(path, remedy=remedy)
     table = source.parse(ClassTable)
     _refuse_repeated(source, list(_locate_ids(table)), "id", "give each id once, or merge it")
-    _refuse_repeated(
-        source,
-        list(_locate_names(table)),
-        "name",
-        "rename it",
-    )
+    _refuse_repeated(source, list(_locate_names(table)), "name", "rename it")
     if encoding == "rgb":
         _check_colours(source, table)
-    if encoding in ("coco", "labelme") and not any(value == 0 for _, value in _locate_ids(table)):
+    if encoding in PAINTED and not any(value == 0 for _, value in _locate_ids(table)):
         raise ConfigError(
             source.place("classes"),
             found="no id 0, which pixels outside all polygons get",
@@ -181,7 +190,7 @@ Located = tuple[tuple[str | int, ...], Any]
 
 
 def _locate_ids(table: ClassTable) -> Iterator[Located]:
-    """Yield each id of the table with its place. A void id with several colours counts once."""
+    """Yield each id of the table with its place. A void id with several names or colours counts once."""
     for place, row in enumerate(table.classes):
         yield ("classes", place, "id"), row.id
         for number, value in enumerate(row.merged):
@@ -189,7 +198,7 @@ def _locate_ids(table: ClassTable) -> Iterator[Located]:
                 yield ("classes", place, "merged", number), value
     seen: set[int] = set()
     for place, void in enumerate(table.void):
-        if void.id not in seen or void.colour is None:
+        if void.id not in seen or (void.colour is None and void.name is None):
             yield ("void", place), void.id
         seen.add(void.id)
 
@@ -200,6 +209,9 @@ def _locate_names(table: ClassTable) -> Iterator[Located]:
         for number, part in enumerate(row.merged):
             if isinstance(part, str) and alike(part) != alike(row.name):
                 yield ("classes", place, "merged", number), alike(part)
+    for place, void in enumerate(table.void):
+        if void.name is not None:
+            yield ("void", place, "name"), alike(void.name)
 
 
 def _refuse_repeated(source: Source, located: list[Located], what: str, remedy: str) -> None:

@@ -3,19 +3,26 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from segline.config import Options
 from segline.datasets.base import SPLITS, Pair, held_out
-from segline.datasets.own import annotations, lists
+from segline.datasets.own import annotations, layers, lists, run_length_table, yolo
+from segline.datasets.own.class_names import names_classes
 from segline.datasets.own.files import Pattern, is_image, pair, walk
+from segline.datasets.own.labelme_images import pair_by_image_path
 from segline.errors import ConfigError, DataError
 from segline.reading import refuse_leaving
 
-POLYGONS = ("coco", "labelme")
-
 _MAX_NAMES_SHOWN = 3
+_SELF_NAMING = {
+    "coco": "a COCO file itself says which images it describes",
+    "run_lengths": "a table of run lengths itself says which images it describes",
+    "layers": "the pattern `masks` names the classes",
+}
+_ANNOTATIONS = {"coco": ".json", "labelme": ".json", "yolo": ".txt", "run_lengths": ".csv"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +31,16 @@ class Collection:
 
     Args:
         pairs: image and mask, as paths relative to the folder. If masks are polygons, `mask` is the polygon file.
-        entries: sample id -> its name in a COCO file.
+        entries: sample id -> its name in a COCO file or in a table of run lengths.
+        class_numbers: class number in YOLO's files -> class name.
+        layers: sample id -> class name -> mask of this class, if there is one mask for each class.
         notes: remarks for the user.
     """
 
     pairs: tuple[Pair, ...]
     entries: Mapping[str, str] = field(default_factory=dict)
+    class_numbers: Mapping[int, str] = field(default_factory=dict)
+    layers: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -47,17 +58,21 @@ def collect(options: Options, root: Path) -> Collection:
         LinkError: a link leads out of `root`, and the options do not allow it.
     """
     gone: dict[str, str] = {}
+    by_path: list[str] = []
     if not options.follow_links:
         refuse_leaving(root, [name for name in (options.pairs, *(options.splits or {}).values()) if name is not None])
     if options.pairs is not None:
         pairs, gone = _read_listed_pairs(options, options.pairs, root)
-        entries: dict[str, str] = {}
+        found = Collection(pairs=tuple(pairs))
     else:
-        pairs, entries = _match_patterns(options, root)
+        found = _match_patterns(options, root)
+        pairs = list(found.pairs)
+        if options.encoding == "labelme":
+            pairs, by_path = pair_by_image_path(pairs, root)
     for kind, pattern in (("image", options.images), ("mask", options.masks)):
         if not any(getattr(item, kind) for item in pairs):
             raise _report_no_files(root, kind, options.pairs or str(pattern), _list_files(options, root))
-    notes = list(gone.values())[:_MAX_NAMES_SHOWN]
+    notes = [*by_path, *list(gone.values())[:_MAX_NAMES_SHOWN]]
     if len(gone) > _MAX_NAMES_SHOWN:
         notes.append(f"{len(gone) - _MAX_NAMES_SHOWN} more lines of {options.pairs} name files that are not there")
     for kind, other in (("image", "mask"), ("mask", "image")):
@@ -66,7 +81,7 @@ def collect(options: Options, root: Path) -> Collection:
         if alone:
             notes.append(f"{_count(alone, kind)} without {other}: {_list_some(alone)}")
     pairs, more = _assign_splits(options, pairs, root)
-    return Collection(pairs=tuple(_add_test(pairs, options.test_share)), entries=entries, notes=(*notes, *more))
+    return replace(found, pairs=tuple(_add_test(pairs, options.test_share)), notes=(*found.notes, *notes, *more))
 
 
 def _list_files(options: Options, root: Path) -> list[str]:
@@ -75,12 +90,12 @@ def _list_files(options: Options, root: Path) -> list[str]:
 
 def _read_listed_pairs(options: Options, table: str, root: Path) -> tuple[list[Pair], dict[str, str]]:
     """Read the pairs of the CSV `table`, and a note for each pair that has a missing file."""
-    if options.encoding == "coco":
+    if options.encoding in _SELF_NAMING:
         raise ConfigError(
             "params.yaml options.folder",
-            found="`pairs` with `encoding: coco`",
-            expected="`images` and `masks`, because a COCO file itself says which images it describes",
-            remedy="delete `pairs`, and let `masks` name the COCO file",
+            found=f"`pairs` with `encoding: {options.encoding}`",
+            expected=f"`images` and `masks`, because {_SELF_NAMING[options.encoding]}",
+            remedy="delete `pairs`, and let `images` and `masks` name the files",
         )
     listed, gone = lists.read_pairs(root / table, root=root)
     if not options.follow_links:  # a list may name hidden files, and `walk` has not checked those
@@ -88,8 +103,8 @@ def _read_listed_pairs(options: Options, table: str, root: Path) -> tuple[list[P
     return listed, gone
 
 
-def _match_patterns(options: Options, root: Path) -> tuple[list[Pair], dict[str, str]]:
-    """Pair the files that the patterns match; the dict maps sample ids to names in a COCO file."""
+def _match_patterns(options: Options, root: Path) -> Collection:
+    """Pair the files that the patterns match."""
     if options.images is None or options.masks is None or options.images == options.masks:
         raise ConfigError(
             "params.yaml options.folder",
@@ -97,45 +112,82 @@ def _match_patterns(options: Options, root: Path) -> tuple[list[Pair], dict[str,
             expected="two patterns, such as images/*.jpg and masks/*.png, or `pairs`, a CSV",
             remedy="add them, or let `segline init FOLDER --force` guess them",
         )
-    images, masks = Pattern(options.images), Pattern(options.masks)
     paths = _list_files(options, root)
+    if options.encoding == "layers":
+        return _pair_layers(options, options.masks, paths, root)
+    images, masks = Pattern(options.images), Pattern(options.masks)
     possible = [path for path in paths if _may_be_mask(path, options)]
-    mask_files = [(name, path) for path in possible if (name := masks.name(path)) is not None]
+    if options.encoding == "run_lengths":
+        mask_files = [("", path) for path in possible if path == options.masks]
+    else:
+        mask_files = [(name, path) for path in possible if (name := masks.name(path)) is not None]
     taken = {path for _, path in mask_files}
-    image_files = [
-        (name, path)
-        for path in paths
-        if is_image(path) and path not in taken and (name := images.name(path)) is not None
-    ]
+    image_files = [(name, path) for name, path in _match_images(images, paths) if path not in taken]
     for kind, found, pattern in (("image", image_files, options.images), ("mask", mask_files, options.masks)):
         if not found:
             raise _report_no_files(root, kind, pattern, paths)
-    if options.encoding == "coco":
-        return _pair_coco(image_files, [path for _, path in mask_files], root)
-    return [
-        Pair(id=name, image=image, mask=mask, split=None) for name, image, mask in pair(image_files, mask_files)
-    ], {}
+    if options.encoding in ("coco", "run_lengths"):
+        of_files = {path: _list_described(options.encoding, root / path) for _, path in mask_files}
+        pairs, entries = _pair_described(image_files, of_files, root)
+        return Collection(pairs=tuple(pairs), entries=entries)
+    numbers = yolo.find_class_names(root, paths) if options.encoding == "yolo" else {}
+    matched = pair(image_files, mask_files)
+    return Collection(pairs=tuple(_make_pair(*entry) for entry in matched), class_numbers=numbers)
+
+
+def _match_images(images: Pattern, paths: Sequence[str]) -> list[tuple[str, str]]:
+    return [(name, path) for path in paths if is_image(path) and (name := images.name(path)) is not None]
+
+
+def _make_pair(name: str, image: str | None, mask: str | None) -> Pair:
+    return Pair(id=name, image=image, mask=mask, split=None)
+
+
+def _pair_layers(options: Options, pattern: str, paths: Sequence[str], root: Path) -> Collection:
+    """Pair the images with the masks of each class."""
+    found = layers.match_layers(paths, pattern)
+    taken = {path for of_class in found.values() for path in of_class.values()}
+    images = [entry for entry in _match_images(Pattern(str(options.images)), paths) if entry[1] not in taken]
+    for kind, files, stated in (("image", images, str(options.images)), ("mask", list(found), pattern)):
+        if not files:
+            raise _report_no_files(root, kind, stated, paths)
+    first = {next(iter(of_class.values())): of_class for of_class in found.values()}
+    matched = pair(images, [(name, next(iter(of_class.values()))) for name, of_class in found.items()])
+    of_sample = {name: first[mask] for name, _, mask in matched if mask is not None}
+    return Collection(pairs=tuple(_make_pair(*entry) for entry in matched), layers=of_sample)
 
 
 def _may_be_mask(path: str, options: Options) -> bool:
-    return path.lower().endswith(".json") if options.encoding in POLYGONS else is_image(path)
+    if options.encoding not in _ANNOTATIONS:
+        return is_image(path)
+    if options.encoding == "yolo" and not yolo.may_be_labels(path):
+        return False
+    return path.lower().endswith(_ANNOTATIONS[options.encoding]) and not names_classes(path)
 
 
-def _pair_coco(
-    images: Sequence[tuple[str, str]], files: Sequence[str], root: Path
+def _list_described(encoding: str, path: Path) -> list[str]:
+    """List the images that a COCO file or a table of run lengths describes."""
+    return annotations.file_names(path) if encoding == "coco" else list(run_length_table.read_table(path))
+
+
+def _pair_described(
+    images: Sequence[tuple[str, str]], files: Mapping[str, Sequence[str]], root: Path
 ) -> tuple[list[Pair], dict[str, str]]:
-    """Pair the images with the entries of COCO files by name; it is enough if the ends of the paths are equal."""
+    """Pair the images with the entries of annotation files by name; it is enough if the ends of the paths are equal."""
     known: dict[str, list[tuple[str, str]]] = {}
     for name, path in images:
         parts = unicodedata.normalize("NFC", path).split("/")
         for start in range(len(parts)):
-            known.setdefault("/".join(parts[start:]), []).append((name, path))
+            end = "/".join(parts[start:])
+            for key in {end, end.rpartition(".")[0]}:
+                known.setdefault(key, []).append((name, path))
     mask_of: dict[str, str] = {}
     entries: dict[str, str] = {}
     lost: list[Pair] = []
-    for file in files:
-        for entry in annotations.file_names(root / file):
-            found = _find_image(entry, known, root / file)
+    for file, described in files.items():
+        near = _select_near(file, images)
+        for entry in described:
+            found = _find_image(entry, known, root / file, near)
             if found is None:
                 lost.append(Pair(id=f"{file}/{entry}", image=None, mask=file, split=None))
                 continue
@@ -143,7 +195,7 @@ def _pair_coco(
                 raise DataError(
                     root / file,
                     found=f"image {entry!r}, which {mask_of[found]} describes too",
-                    expected="each image in one COCO file",
+                    expected="each image in one annotation file",
                     remedy="change `masks` under options.folder in params.yaml so that it matches only one of them",
                 )
             mask_of[found], entries[found] = file, entry
@@ -151,11 +203,32 @@ def _pair_coco(
     return sorted([*pairs, *lost], key=lambda item: item.id), entries
 
 
-def _find_image(entry: str, known: Mapping[str, Sequence[tuple[str, str]]], place: Path) -> str | None:
-    """Return the name of the image whose path has the longest common end with a COCO entry; None if none has one."""
+def _select_near(file: str, images: Sequence[tuple[str, str]]) -> set[str]:
+    """Select the paths of the images that an annotation file can mean.
+
+    These are the images below its own folder, or all if there are none; of these, not those of another split than the
+    one that the file's name or folder names.
+    """
+    folder = str(PurePosixPath(file).parent)
+    inside = {path for _, path in images if path.startswith(f"{folder}/")} or {path for _, path in images}
+    split = lists.split_of_paths(file, file)
+    splits = {path: lists.split_of_paths(path, "") for path in inside}
+    if split is None or split not in splits.values():
+        return inside
+    return {path for path, named in splits.items() if named in (split, None)}
+
+
+def _find_image(
+    entry: str, known: Mapping[str, Sequence[tuple[str, str]]], place: Path, near: AbstractSet[str]
+) -> str | None:
+    """Return the name of the image whose path has the longest common end with an entry; None if none has one.
+
+    Args:
+        near: paths of the images that the entry can mean.
+    """
     parts = unicodedata.normalize("NFC", entry.replace("\\", "/")).split("/")
     for start in range(len(parts)):
-        found = known.get("/".join(parts[start:]), ())
+        found = [item for item in known.get("/".join(parts[start:]), ()) if item[1] in near]
         if len(found) > 1:
             raise DataError(
                 place,

@@ -19,6 +19,8 @@ _NAMES: dict[str, Split] = {
     **dict.fromkeys(("test", "testing", "tst"), "test"),
 }
 _FOLDER = re.compile(rf"({'|'.join(_NAMES)})[_-]?\d*", re.IGNORECASE)
+_IMAGE_WORDS = frozenset({"image", "images", "img", "imgs", "input", "inputs", "photos", "pictures", "rgb", "x"})
+_SHORT: dict[str, Split] = {"imagesTr": "train", "imagesTs": "test"}  # nnU-Net
 _COLUMNS = ("image", "mask", "split", "group")
 _MAX_NAMES_SHOWN = 5
 
@@ -34,10 +36,19 @@ def split_of_paths(path: str, labels: str) -> Split | None:
 
     Return None if neither names a split.
     """
-    named = [split_named(part) for part in PurePosixPath(path).parent.parts]
+    named = [_split_of_folder(part) for part in PurePosixPath(path).parent.parts]
     if labels.endswith(".json"):
         named += [split_named(word) for word in re.split("[_.-]", PurePosixPath(labels).stem)]
     return next((split for split in named if split is not None), None)
+
+
+def _split_of_folder(name: str) -> Split | None:
+    """Return the split that a folder's name states alone, or with a word for images: ``train``, ``img_train``."""
+    words = re.split("[_-]", name)
+    rest = [word for word in words if word.lower() not in _IMAGE_WORDS]
+    if name in _SHORT:
+        return _SHORT[name]
+    return split_named(rest[0]) if len(rest) == 1 and len(words) == 2 else split_named(name)
 
 
 def choose_pairs(paths: Iterable[str], *, root: Path) -> tuple[str | None, list[str]]:

@@ -14,11 +14,11 @@ from segline.pictures import load_picture, open_picture
 
 
 class FaultError(ValueError):
-    """A fault in a polygon file: what was found, and what was expected."""
+    """A fault in a polygon file: what was found, what was expected, and the remedy if it is a special one."""
 
-    def __init__(self, found: str, expected: str) -> None:
+    def __init__(self, found: str, expected: str, remedy: str = "") -> None:
         super().__init__(found)
-        self.expected = expected
+        self.expected, self.remedy = expected, remedy
 
 
 @contextmanager
@@ -32,7 +32,8 @@ def reporting(place: str) -> Iterator[None]:
             place,
             found=f"no {error}" if isinstance(error, KeyError) else f"{prefix}{error}",
             expected=error.expected if isinstance(error, FaultError) else "the structure that COCO or LabelMe write",
-            remedy="correct or delete it in the file, or export the file again",
+            remedy=(error.remedy if isinstance(error, FaultError) else "")
+            or "correct or delete it in the file, or export the file again",
         ) from error
 
 
@@ -44,10 +45,23 @@ def coco_shape(entry: Mapping[str, Any], raw: int, *, height: int, width: int) -
     """
     outline = entry.get("segmentation") or []
     if isinstance(outline, dict):
+        _check_rle_size(outline.get("size"), height=height, width=width)
         return Shape(raw=raw, runs=_parse_rle(outline.get("counts"), height=height, width=width))
     if not isinstance(outline, list):
         raise FaultError(f"segmentation {_shorten(outline)}", "a list of polygons, or RLE")
     return Shape(raw=raw, outlines=tuple(_parse_points(part) for part in outline))
+
+
+def _check_rle_size(size: Any, *, height: int, width: int) -> None:
+    if size is None or size == [height, width]:
+        return
+    swapped = "; height and width are swapped" if size == [width, height] else ""
+    raise FaultError(
+        f"RLE of the size {_shorten(size)} (height, width)",
+        f"[{height}, {width}], the size of its image{swapped}",
+        "export the annotations again at the size of the images; do not only change the numbers of `size`, because "
+        "the counts are made for it",
+    )
 
 
 def _parse_rle(counts: Any, *, height: int, width: int) -> tuple[int, ...]:
@@ -73,6 +87,8 @@ def labelme_shape(kind: str, entry: Mapping[str, Any], raw: int) -> Shape:
     match kind:
         case "polygon":
             return Shape(raw=raw, outlines=(_parse_points(entry["points"]),))
+        case "rectangle" if len(entry["points"]) > 2:  # all corners, as X-AnyLabeling writes them
+            return Shape(raw=raw, outlines=(_parse_points(entry["points"], kind),))
         case "rectangle":
             (left, top), (right, bottom) = _parse_points(entry["points"], kind, least=2)[:2]
             return Shape(raw=raw, outlines=(np.array([(left, top), (right, top), (right, bottom), (left, bottom)]),))
@@ -85,6 +101,11 @@ def labelme_shape(kind: str, entry: Mapping[str, Any], raw: int) -> Shape:
             column, row = np.floor(_parse_points(entry["points"], kind, least=1)[0]).astype(int).tolist()
             return Shape(raw=raw, stamp=(_decode_mask(entry["mask"]), row, column))
     raise FaultError(f"a shape of type {kind!r}", "polygon, rectangle, circle or mask")
+
+
+def labelme_points(entry: Mapping[str, Any]) -> Points:
+    """Return the points (N, 2) of a LabelMe shape that `labelme_shape` has read."""
+    return np.asarray(entry["points"], dtype=np.float64).reshape(-1, 2)
 
 
 def _decode_mask(text: Any) -> Area:
