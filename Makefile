@@ -34,11 +34,11 @@ $(VENV)/installed: requirements.txt pyproject.toml
 install: $(VENV)/installed  ## Make the virtual environment .venv
 
 .PHONY: run
-run: install  ## From download to a promoted model (RETRAIN=1 trains again, DATASET=kitti trains on that, PRESET=tutorial_pets first writes that recipe)
+run: install  ## From download to a promoted model (RETRAIN=1 trains again, EARLIER_CLASSES=1 returns to an earlier champion's classes, DATASET=kitti trains on that, PRESET=tutorial_pets first writes that recipe)
 	@$(if $(PRESET),segline preset $(PRESET))
 	@segline doctor $(if $(DATASET),--dataset $(DATASET))
 	@dvc repro
-	@python -m flows.training $(if $(filter-out 0 no false,$(RETRAIN)),--retrain) $(if $(DATASET),--dataset $(DATASET))
+	@python -m flows.training $(if $(filter-out 0 no false,$(RETRAIN)),--retrain) $(if $(filter-out 0 no false,$(EARLIER_CLASSES)),--earlier-classes) $(if $(DATASET),--dataset $(DATASET))
 	@echo "compare runs and see the flows: make up"
 
 .PHONY: up

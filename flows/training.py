@@ -41,12 +41,14 @@ _TASKS = train.Steps(
 
 @flow(name="training", log_prints=True)
 @reporting.without_secrets
-def training(dataset: str | None = None, retrain: bool = False) -> RunSummary:
+def training(dataset: str | None = None, retrain: bool = False, earlier_classes: bool = False) -> RunSummary:
     """Train a model for `dataset`, and promote it if it is better than the champion.
 
     Args:
         dataset: one of the ``datasets`` of params.yaml; default: its ``dataset``.
         retrain: train again even if a finished run with the same data, code and parameters exists.
+        earlier_classes: if the champion has other classes than the data, make the last champion that had these the
+            champion again; without it, such a training is refused.
 
     Returns:
         The run's summary: scores, decision and champion.
@@ -57,7 +59,13 @@ def training(dataset: str | None = None, retrain: bool = False) -> RunSummary:
     abandoned.hold_lock(project)
     flow_run = str(runtime.flow_run.id)
     result = train.train(
-        project, dataset=dataset, retrain=retrain, progress=FlowLines(print), flow_run=flow_run, steps=_TASKS
+        project,
+        dataset=dataset,
+        retrain=retrain,
+        earlier_classes=earlier_classes,
+        progress=FlowLines(print),
+        flow_run=flow_run,
+        steps=_TASKS,
     )
     create_markdown_artifact(
         reporting.markdown(run_summary.rows(result)), key=f"training-{result.dataset.replace('_', '-')}"
@@ -72,9 +80,15 @@ def main() -> None:
     parser = ArgumentParser(prog="python -m flows.training", description=training.description)
     parser.add_argument("--dataset", help="dataset to train on; default: `dataset` of params.yaml")
     parser.add_argument("--retrain", action="store_true", help="train again even if this run is finished")
+    parser.add_argument(
+        "--earlier-classes",
+        action="store_true",
+        help="make the last champion with the classes of the data the champion again",
+    )
 
     def action(options: Namespace) -> None:
-        show(run_summary.table(training(dataset=options.dataset, retrain=options.retrain)))
+        result = training(dataset=options.dataset, retrain=options.retrain, earlier_classes=options.earlier_classes)
+        show(run_summary.table(result))
 
     reporting.run(parser, action)
 

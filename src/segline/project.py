@@ -108,6 +108,7 @@ class Tags:
     CHILD: Final = "segline.child"  # which part of the parent run this child run is
     DECISION: Final = "segline.decision"  # of the gate; set last: a run without it is unfinished, whatever its status
     FLOW_RUN: Final = "segline.flow_run"  # id of Prefect's flow run, or ``none``
+    RESTORED: Final = "segline.restored"  # of a version that was made the champion again: which one it replaced
     NETWORK: Final = "segline.network"  # family of the network
     AUGMENTATION: Final = "segline.augmentation"  # augmentation of training images
     DATASET: Final = "segline.dataset"  # dataset that was trained on

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from segline import config, datasets
-from segline.core.labels import VOID, label_map
+from segline.core.labels import VOID, Identity, LabelClass, LabelMap, label_map, same_classes
 
 MAPS = {name: datasets.load(name).label_map for name in config.dataset_names() if name != "folder"}  # the user's own
 
@@ -51,6 +51,59 @@ def test_digest_follows_ids_and_names_not_colours():
     assert first.digest == label_map([(1, "a", (9, 9, 9)), (2, "b", (1, 1, 1))]).digest
     assert first.digest != label_map([(2, "b", (1, 1, 1)), (1, "a", (0, 0, 0))]).digest
     assert first.digest != label_map([(1, "a", (0, 0, 0)), (2, "b", (1, 1, 1))], void=[0]).digest
+
+
+ROWS = [(1, "car", (1, 1, 1)), (2, "road", (2, 2, 2)), (3, "sky", (3, 3, 3))]
+
+
+def named(*names):
+    return [(raw, name, colour) for (raw, _, colour), name in zip(ROWS, names, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "void", "alike"),
+    [
+        pytest.param(named("auto", "road", "sky"), [], True, id="renamed"),
+        pytest.param(named("auto", "way", "heaven"), [], True, id="all renamed"),
+        pytest.param(named("Car", "road", "sky"), [], True, id="a capital letter"),
+        pytest.param(named("car", "road", "sky"), [0], True, id="a void id more"),
+        pytest.param([(1, "car", (9, 9, 9)), *ROWS[1:]], [], True, id="recoloured"),
+        pytest.param(named("road", "car", "sky"), [], False, id="exchanged"),
+        pytest.param(named("Road", "Car", "sky"), [], False, id="exchanged, with capital letters"),
+        pytest.param(named("road", "sky", "car"), [], False, id="rotated"),
+        pytest.param(named("road", "way", "sky"), [], False, id="a name moved, another is new"),
+        pytest.param([(1, "auto", (9, 9, 9)), *ROWS[1:]], [], False, id="renamed and recoloured: another class"),
+        pytest.param([(4, "car", (1, 1, 1)), *ROWS[1:]], [], False, id="another id"),
+        pytest.param(ROWS[:2], [], False, id="a class less"),
+        pytest.param(ROWS[:2], [3], False, id="a class became void"),
+        pytest.param([*ROWS, (4, "dog", (4, 4, 4))], [], False, id="a class more"),
+        pytest.param(ROWS[::-1], [], False, id="other train ids"),
+    ],
+)
+def test_a_renamed_class_is_the_same_and_an_exchanged_or_other_one_is_not(rows, void, alike):
+    """Before, every other digest was other classes, even for a corrected spelling."""
+    one, other = label_map(ROWS).identity, label_map(rows, void=void).identity
+    assert same_classes(one, other) is alike
+    assert same_classes(other, one) is alike
+
+
+def test_names_that_differ_in_capitals_can_be_exchanged():
+    one, other = (
+        label_map([(0, a, (0, 0, 0)), (1, b, (1, 1, 1))]).identity for a, b in (("Car", "car"), ("car", "Car"))
+    )
+    assert not same_classes(one, other)
+
+
+def test_the_order_of_merged_ids_is_no_part_of_the_classes():
+    maps = [
+        LabelMap(classes=(LabelClass(name="a", raw=0, colour=(0, 0, 0), merged=merged),)) for merged in ((7, 8), (8, 7))
+    ]
+    assert len({found.digest for found in maps}) == len({found.unnamed_digest for found in maps}) == 1
+
+
+def test_unknown_colours_are_not_taken_for_equal_ones():
+    one, other = (Identity(digest=digest, unnamed="", names=("a",)) for digest in ("1", "2"))
+    assert not same_classes(one, other)
 
 
 def test_a_raw_id_can_be_used_once():

@@ -15,7 +15,7 @@ from segline.pipeline import fit, promote, search
 from segline.pipeline.train import alone
 from segline.pipeline.work import Work
 from segline.progress import FlowLines
-from segline.project import Project
+from segline.project import Project, Tags
 from segline.registry import versions
 
 
@@ -37,9 +37,11 @@ def judged(tmp_path, monkeypatch):
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}", f"sqlite:///{tmp_path / 'mlflow.db'}")
     client.create_registered_model("segline-x")
     scores = {}
-    monkeypatch.setattr(promote, "_rescore", lambda work, challenger, champion: scores[int(champion.version)])
+    monkeypatch.setattr(promote, "_rescore", lambda work, challenger, holder: scores[int(holder.version)])
+    labels = label_map([(0, "ground", (0, 0, 0)), (1, "thing", (250, 0, 0))])
     work = SimpleNamespace(
         name="segline-x",
+        dataset=SimpleNamespace(label_map=labels),
         client=client,
         scratch=tmp_path,
         progress=FlowLines(print),
@@ -48,7 +50,8 @@ def judged(tmp_path, monkeypatch):
     )
 
     def new(score):
-        version = client.create_model_version("segline-x", source="file:///nowhere")
+        tags = {Tags.LABEL_MAP: labels.digest}
+        version = client.create_model_version("segline-x", source="file:///nowhere", tags=tags)
         scores[int(version.version)] = score
         return version
 

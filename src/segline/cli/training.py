@@ -12,6 +12,14 @@ from segline.console import say, show
 def train(
     dataset: Annotated[str | None, typer.Option(help="Dataset to train on; default: `dataset` of params.yaml.")] = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train again even if this run is finished.")] = False,
+    earlier_classes: Annotated[
+        bool,
+        typer.Option(
+            "--earlier-classes",
+            help="If the champion has other classes than the data, make the last champion that had these the champion "
+            "again. Without this, such a training is refused.",
+        ),
+    ] = False,
 ) -> None:
     """Search, train, evaluate and register a model, and promote it if it is better; needs prepared data (`dvc repro`).
 
@@ -23,4 +31,7 @@ def train(
     from segline.project import Project
     from segline.registry import run_summary
 
-    show(run_summary.table(run(Project.load(), dataset=dataset, retrain=retrain, progress=showing(say))))
+    summary = run(
+        Project.load(), dataset=dataset, retrain=retrain, earlier_classes=earlier_classes, progress=showing(say)
+    )
+    show(run_summary.table(summary))

@@ -155,8 +155,54 @@ class LabelMap:
     @cached_property
     def digest(self) -> str:
         """16 hex digits that change when an id, a name or their order changes; colours and categories do not matter."""
-        content = [[item.name, *item.ids] for item in self.classes], sorted(self.void)
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+        return _digest([[item.name, item.raw, *sorted(item.merged)] for item in self.classes], sorted(self.void))
+
+    @cached_property
+    def unnamed_digest(self) -> str:
+        """16 hex digits that change when an id or a colour of a class changes, but not when a class is renamed."""
+        return _digest([[item.colour, item.raw, *sorted(item.merged)] for item in self.classes])
+
+    @property
+    def identity(self) -> "Identity":
+        """The part that says whether scores compare, as `same_classes` takes it."""
+        return Identity(digest=self.digest, unnamed=self.unnamed_digest, names=self.names)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """The part of a label map that says whether scores compare.
+
+    Args:
+        digest: as `LabelMap.digest`.
+        unnamed: as `LabelMap.unnamed_digest`; empty if it is not known.
+        names: class names in the order of train ids.
+    """
+
+    digest: str
+    unnamed: str
+    names: tuple[str, ...]
+
+
+def same_classes(one: Identity, other: Identity) -> bool:
+    """Return whether two label maps have the same classes: equal ids and names, or equal ids and colours.
+
+    A class whose ids and colour stay is the same class under a new name. If the new name belonged to another class
+    before, the names were exchanged: then a model of the one map answers with the wrong name in the other.
+    """
+    if one.digest == other.digest:
+        return True
+    if not one.unnamed or one.unnamed != other.unnamed or len(one.names) != len(other.names):
+        return False
+    before, after = ([alike(name) for name in names] for names in (one.names, other.names))
+    for place, name in enumerate(after):
+        elsewhere = {known.casefold() for known in before[:place] + before[place + 1 :]}
+        if name != before[place] and name.casefold() in elsewhere:
+            return False
+    return True
+
+
+def _digest(*content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def label_map(

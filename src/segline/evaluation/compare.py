@@ -44,6 +44,8 @@ class Entry:
 def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confidence: float) -> list[Entry]:
     """Compare each evaluation with the first.
 
+    If a class was renamed, all results bear its name in the first evaluation.
+
     Groups belong to the images. So groups that are known from any of the evaluations are used for all, also for one
     without groups (an older file, or a folder of another tool). Evaluations that group the same images differently
     are refused.
@@ -65,7 +67,7 @@ def compare(named: Sequence[tuple[str, Evaluation]], *, resamples: int, confiden
             raise DataError(
                 name, found="given twice", expected="different runs", remedy="give each run once, or copy its file"
             )
-    lock.refuse_differences({name: lock.lock_of(evaluation) for name, evaluation in named})
+    lock.refuse_differences(lock.locks_of(dict(named)))
     ordered = [(name, _sort_images(named[0][1], evaluation, name, named[0][0])) for name, evaluation in named]
     first, *others = evaluations = _share_groups(ordered)
     against = [
@@ -130,7 +132,7 @@ def _number_groups(evaluation: Evaluation) -> tuple[int, ...]:
 
 def _sort_images(first: Evaluation, other: Evaluation, name: str, first_name: str) -> Evaluation:
     """Sort the images of `other` into the order of `first`."""
-    if other.names != first.names:  # although the digests of the label maps are equal: a file was changed
+    if other.label_map == first.label_map and other.names != first.names:  # a file was changed
         raise ComparisonError(
             name,
             found=f"classes {', '.join(other.names)}",
@@ -157,6 +159,7 @@ def _sort_images(first: Evaluation, other: Evaluation, name: str, first_name: st
         )
     return replace(
         other,
+        names=first.names,
         ids=first.ids,
         groups=None if other.groups is None else tuple(other.groups[place] for place in order),
         per_image=per_image,

@@ -1,13 +1,14 @@
 """The lock of a score: the rules, labels and images that it belongs to. Scores with different locks are not compared.
 
 Two scores can be compared only if the same rules were applied to the same labels of the same images (PROTOCOLS,
-rule 5). Groups of images are not part of the lock: they change the interval of a score, but not the score.
-`segline.evaluation.compare` checks them.
+rule 5). A class that was renamed is the same class (`core.labels.same_classes`). Groups of images are not part of the
+lock: they change the interval of a score, but not the score. `segline.evaluation.compare` checks them.
 """
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
+from segline.core.labels import same_classes
 from segline.errors import ComparisonError
 from segline.evaluation.results import Evaluation
 from segline.evaluation.summary import Summary
@@ -43,6 +44,20 @@ def lock_of(score: Evaluation | Summary) -> Lock:
             images=len(score.ids),
         )
     return Lock(**{name: getattr(score, name) for name in Lock.__dataclass_fields__})
+
+
+def locks_of(named: Mapping[str, Evaluation]) -> dict[str, Lock]:
+    """Return the lock of each evaluation; renamed classes get the label-map digest of the first evaluation.
+
+    So evaluations before and after a class was renamed can be compared. Exchanged names keep their own digest.
+    """
+    first = next(iter(named.values()))
+    return {
+        name: replace(lock_of(evaluation), label_map_digest=first.label_map)
+        if same_classes(first.identity, evaluation.identity)
+        else lock_of(evaluation)
+        for name, evaluation in named.items()
+    }
 
 
 def refuse_differences(locks: Mapping[str, Lock]) -> None:

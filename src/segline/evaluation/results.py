@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from segline.core.labels import Identity
 from segline.core.metrics.confusion import Counts, constant, mean_iou
 from segline.core.metrics.road import THRESHOLDS
 from segline.core.statistics.bootstrap import Interval, bootstrap
@@ -27,7 +28,7 @@ from segline.storage import atomic_file
 BOOTSTRAP_SEED = 20
 
 _ARRAY_FIELDS = ("per_image", "boundary", "road")
-_TEXT_FIELDS = ("dataset", "split", "protocol", "split_digest", "label_map")
+_TEXT_FIELDS = ("dataset", "split", "protocol", "split_digest", "label_map", "unnamed")
 _FOLDER_NAME = re.compile(r"\w[\w.-]*")  # reports are kept in a folder of the dataset's name
 
 
@@ -36,6 +37,7 @@ class Evaluation:
     """Counts of each image, and the rules they were counted under.
 
     Args:
+        unnamed: digest of the classes without their names, as `LabelMap.unnamed_digest`; empty if it is not known.
         groups: name of each image's group (images that show the same drive or animal), in the order of `ids`; "" for an
             image that is a group of its own. None if all images are, or if the groups are not known: `grouping`.
         per_image: int64 (N, C, C + 1), one confusion matrix an image, in the order of `ids`.
@@ -59,10 +61,16 @@ class Evaluation:
     groups: tuple[str, ...] | None
     void_pixels: int
     per_image: Counts
+    unnamed: str = ""
     categories: Mapping[str, Sequence[int]] = field(default_factory=dict)
     extra_scores: tuple[str, ...] = ()
     boundary: Counts | None = None
     road: Counts | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """The classes, as `core.labels.same_classes` takes them."""
+        return Identity(digest=self.label_map, unnamed=self.unnamed, names=self.names)
 
     def __post_init__(self) -> None:
         if self.groups is not None and len(self.groups) != len(self.ids):

@@ -12,7 +12,7 @@ import keras
 
 from segline import models
 from segline.config.fields import Flip
-from segline.core.labels import BINARY, LabelMap
+from segline.core.labels import BINARY, LabelMap, same_classes
 from segline.errors import DataError
 from segline.inference import description, network_file
 from segline.project import Files
@@ -63,6 +63,14 @@ def pruned(bundle: Bundle, *, head: int) -> Bundle:
         ConfigError: its network has no such head.
     """
     return replace(bundle, network=models.prune(bundle.network, head=head))
+
+
+def renamed(bundle: Bundle, labels: LabelMap) -> Bundle:
+    """Return the bundle with the class names of `labels`, if both have the same classes; else the bundle as it is.
+
+    So a network can be scored on data whose classes were renamed after its training (`core.labels.same_classes`).
+    """
+    return replace(bundle, labels=labels) if same_classes(bundle.labels.identity, labels.identity) else bundle
 
 
 def save(bundle: Bundle, folder: Path) -> None:

@@ -11,6 +11,7 @@ from segline.data.prepare.prepared import Prepared
 from segline.data.recorded import content
 from segline.errors import DataError
 from segline.pipeline.choose_model import Chosen, chosen_model
+from segline.pipeline.definition import load_definition
 from segline.pipeline.work import Work
 from segline.progress import Advance, Progress
 from segline.project import Artifacts, Files, Project, Scratch, Tags
@@ -72,7 +73,7 @@ def evaluate_model(
     if not content.check_prepared(project, dataset, report=progress.report):
         progress.report(f"note: {Files.LOCK} has no stage prepare@{dataset}, so the data cannot be compared with it")
     with chosen_model(model) as chosen:
-        network = bundle.load(chosen.folder)
+        network = _take_names(project, bundle.load(chosen.folder), prepared)
 
         def fitting(name: str) -> "ScoredSplit":
             return fitting_split(project, network, prepared, name)
@@ -145,6 +146,16 @@ def _refuse_changed_data(work: Work) -> None:
         work.tracker.set_tags({Tags.RUN_KEY: "none: the data changed during the training"})
         shutil.rmtree(work.scratch, ignore_errors=True)
         raise
+
+
+def _take_names(project: Project, network: "Bundle", prepared: Prepared) -> "Bundle":
+    """Give `network` the names of the data's classes, if they were renamed after its training."""
+    from segline.inference import bundle
+
+    if network.labels.digest == prepared.meta["label_map"]:
+        return network
+    dataset = prepared.meta["dataset"]
+    return bundle.renamed(network, load_definition(project, config.load(project.params), dataset).label_map)
 
 
 def fitting_split(project: Project, network: "Bundle", prepared: Prepared, name: str) -> "ScoredSplit":

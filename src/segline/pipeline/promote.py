@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from segline.errors import TrackingError, shortened
+from segline.pipeline import champion
 from segline.pipeline.evaluate import fitting_split
 from segline.pipeline.work import Work
 from segline.project import Files, Scratch, Tags
@@ -33,22 +34,31 @@ def register(work: Work) -> Version:
 def judge(work: Work, version: Version) -> Decision:
     """Decide whether `version` replaces the champion, which is re-scored on the same test split.
 
+    A champion with other classes cannot be compared: then only the floor applies.
+
     If the run was killed after an earlier decision, that decision is used again, provided that it was made against the
     present champion, or that `version` is the champion now. If another version was promoted meanwhile, the decision is
     made again.
+
+    Raises:
+        ComparisonError: a champion with other classes was promoted meanwhile, and an earlier champion had these.
     """
-    champion = versions.champion(work.client, work.name, challenger=version)
-    holder = champion.version if champion else None
+    present = versions.champion(work.client, work.name, challenger=version)
+    holder = present.version if present else None
     made = _earlier_decision(version)
     if made and holder in (made.champion, version.version):
         return made
+    labels = work.dataset.label_map
+    found = champion.find(work.client, work.name, labels, challenger=version)
     challenger = _read_challenger(work)
     verdict = rules.decide(
         challenger.miou,
-        champion=_rescore(work, challenger, champion) if champion else None,
+        champion=_rescore(work, challenger, found.version) if found and found.is_comparable else None,
         floor=work.params.promotion.floor[work.params.dataset],
+        label_map=labels.digest,
+        other_classes=f"version {holder}, which has {found.classes}" if found and not found.is_comparable else "",
     )
-    decision = Decision(**verdict.model_dump(), version=version.version, champion=holder)
+    decision = Decision(**verdict.model_dump(), version=version.version, label_map=labels.digest, champion=holder)
     versions.tag(work.client, version, {Tags.DECISION: decision.as_tag()})
     work.report(f"gate: {decision.outcome}: {decision.reason}")
     return decision
@@ -85,16 +95,17 @@ def _read_challenger(work: Work) -> "Summary":
     return Summary.from_json(read_json(work.scratch / Files.EVALUATION))
 
 
-def _rescore(work: Work, challenger: "Summary", champion: Version) -> float:
+def _rescore(work: Work, challenger: "Summary", holder: Version) -> float:
     """Compute the champion's mean IoU on the split on which the challenger was scored."""
     from segline.evaluation.bundles import evaluate as scoring
     from segline.evaluation.lock import lock_of, refuse_differences
     from segline.inference import bundle
 
-    network = bundle.load(versions.download(champion, work.scratch / Scratch.CHAMPION))
+    network = bundle.load(versions.download(holder, work.scratch / Scratch.CHAMPION))
+    network = bundle.renamed(network, work.dataset.label_map)
     split = fitting_split(work.project, network, work.prepared, "test")
     with work.progress as progress:
-        advance = progress.start(f"re-score version {champion.version}", len(split), unit="images")
+        advance = progress.start(f"re-score version {holder.version}", len(split), unit="images")
         rescored = scoring.evaluate(network, split, progress=advance)
-    refuse_differences({"the challenger": lock_of(challenger), f"version {champion.version}": lock_of(rescored)})
+    refuse_differences({"the challenger": lock_of(challenger), f"version {holder.version}": lock_of(rescored)})
     return rescored.miou

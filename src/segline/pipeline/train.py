@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from segline import config
 from segline.data.prepare.prepared import Prepared
 from segline.errors import TrainingError
-from segline.pipeline import evaluate, fit, promote, search
+from segline.pipeline import champion, evaluate, fit, promote, search
 from segline.pipeline.definition import load_definition
 from segline.pipeline.plan import plan_asked_for
 from segline.pipeline.work import Work
@@ -73,6 +73,7 @@ def train(
     *,
     dataset: str | None = None,
     retrain: bool = False,
+    earlier_classes: bool = False,
     progress: Progress,
     flow_run: str = NO_FLOW,
     steps: Steps = PLAIN,
@@ -82,6 +83,8 @@ def train(
     Args:
         dataset: one of the ``datasets`` of ``params.yaml``; default: its ``dataset``.
         retrain: train again although a finished run with the same data, code and parameters exists.
+        earlier_classes: if the champion has other classes than the data, and an earlier champion had these, make that
+            one the champion again. Without it, such a training is refused.
         progress: shows the progress of each step, and takes lines for a person to read.
         flow_run: id of the Prefect flow run, for the run's tags.
 
@@ -90,13 +93,15 @@ def train(
 
     Raises:
         ConfigError: ``params.yaml`` is invalid.
+        ComparisonError: the champion has other classes, and an earlier champion had those of the data.
         DataError: the data are not prepared, or were prepared with other parameters.
         TrackingError: MLflow does not answer.
         TrainingError: the same training is running already, or a fit cannot continue.
     """
     params = config.load(project.params, dataset=dataset)
     prepared = Prepared(project.prepared(params.dataset))
-    prepared.check(load_definition(project, params), short_side=params.prepare.short_side)
+    definition = load_definition(project, params)
+    prepared.check(definition, short_side=params.prepare.short_side)
     data = lineage.data_state(project, params, report=progress.report)
     plan = plan_asked_for(project, params)
     params = plan.applied(params) if plan else params
@@ -104,10 +109,12 @@ def train(
     resolved, trained_by = lineage.resolved(params, root=project.root), training_code.digest(params)
     key = lineage.run_key(data, trained_by, resolved)
     client = tracking.connect(project)
-    name = versions.model_name(load_definition(project, params).model)
+    name = versions.model_name(definition.model)
     experiment = tracking.experiment(client, project, name)
     with tracking.reporting_tracking(project.tracking_uri), alone(project, key):
-        versions.champion(client, name)  # an alias that the gate would refuse is found before the search
+        champion.check_before_search(  # finds an alias that the gate would refuse, too
+            project, client, name, definition.label_map, earlier_classes=earlier_classes, report=progress.report
+        )
         begun = tracking.unfinished(client, experiment, key)
         done = None if retrain or begun else run_summary.find_finished(client, experiment, key)
         if done:

@@ -137,6 +137,12 @@ def champion(client: MlflowClient, name: str, *, challenger: Version | None = No
     return None if number is None else _convert(client.get_model_version(name, number))
 
 
+def list_versions(client: MlflowClient, name: str) -> list[Version]:
+    """List all versions of a registered model, newest first."""
+    found = [_convert(version) for version in client.search_model_versions(f"name = '{name}'")]
+    return sorted(found, key=lambda version: int(version.version), reverse=True)
+
+
 def promote(client: MlflowClient, version: Version) -> None:
     """Make `version` the champion: move the alias to it from the version that has it now."""
     client.set_registered_model_alias(version.name, CHAMPION, version.version)
@@ -239,12 +245,11 @@ def table(client: MlflowClient) -> Table:
     grid = Table("model", "version", "aliases", "test mIoU", "decision", title="Registered models")
     for model in client.search_registered_models():
         aliases = {number: alias for alias, number in model.aliases.items()}
-        versions = client.search_model_versions(f"name = '{model.name}'")
-        for version in sorted(versions, key=lambda item: int(item.version), reverse=True):
+        for version in list_versions(client, model.name):
             score, reason = _describe_decision(version.tags.get(Tags.DECISION))
             cells = (
                 shown(model.name),
-                str(version.version),
+                version.version,
                 aliases.get(version.version, ""),
                 score,
                 reason,

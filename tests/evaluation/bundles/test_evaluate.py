@@ -18,6 +18,7 @@ from segline.evaluation.bundles import evaluate as library
 from segline.evaluation.bundles.scored_split import AtTrainingScale
 from segline.evaluation.report import evaluation_pictures
 from segline.evaluation.summary import summarise
+from segline.inference import bundle as bundles
 from segline.inference.predict import predict_scaled
 
 
@@ -103,6 +104,19 @@ def test_one_changed_pixel_changes_the_digest(evaluation):
     changed[2, 0, 0] -= 1
     changed[2, 0, 1] += 1
     assert replace(evaluation, per_image=changed).digest != evaluation.digest
+
+
+def test_a_network_is_scored_on_data_whose_class_was_renamed(network, evaluation):
+    """Before, it was refused: "score it on data with its own label map, or train again"."""
+    labels = replace(LABELS, classes=(replace(LABELS.classes[0], name="another name"), *LABELS.classes[1:]))
+    split = Split(6)
+    split.label_map = labels.digest
+    found = library.evaluate(bundles.renamed(network, labels), split, progress=lambda *_: None)
+    assert found.names == labels.names
+    np.testing.assert_array_equal(found.per_image, evaluation.per_image)
+    pairs = zip(LABELS.classes, LABELS.names[::-1], strict=True)
+    exchanged = label_map([(item.raw, name, item.colour) for item, name in pairs])
+    assert bundles.renamed(network, exchanged) is network
 
 
 def test_another_label_map_or_an_empty_split_is_refused(network):

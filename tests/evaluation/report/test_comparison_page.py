@@ -125,11 +125,29 @@ def test_images_are_paired_by_their_id_whatever_their_order():
     np.testing.assert_array_equal(comparison.image_scores(plain), comparison.image_scores(other))
 
 
-@pytest.mark.parametrize("changed", [{"protocol": "drawn/2"}, {"split_digest": "ffff"}, {"label_map": "eeee"}])
+@pytest.mark.parametrize(
+    "changed", [{"protocol": "drawn/2"}, {"split_digest": "ffff"}, {"label_map": "eeee", "unnamed": "other ids"}]
+)
 def test_what_the_lock_refuses_is_not_compared(changed):
     evaluation = evaluated()
     with pytest.raises(ComparisonError, match=next(iter(changed.values()))):
         comparison.compare([("a", evaluation), ("b", replace(evaluation, **changed))], resamples=100, confidence=0.9)
+
+
+def test_a_renamed_class_is_compared_under_its_first_name_and_exchanged_names_are_not():
+    """Before, a corrected spelling made every earlier evaluation incomparable."""
+    evaluation = evaluated()
+    first, second, *rest = evaluation.names
+    renamed = replace(evaluated(0.9), label_map="eeee", names=("another name", second, *rest))
+    found = comparison.compare([("a", evaluation), ("b", renamed)], resamples=100, confidence=0.9)
+    assert found[1].evaluation.names == evaluation.names
+    assert (
+        found[1].against
+        == comparison.compare([("a", evaluation), ("b", evaluated(0.9))], resamples=100, confidence=0.9)[1].against
+    )
+    exchanged = replace(renamed, names=(second, first, *rest))
+    with pytest.raises(ComparisonError, match="label-map digest"):
+        comparison.compare([("a", evaluation), ("b", exchanged)], resamples=100, confidence=0.9)
 
 
 def test_other_labels_other_images_one_run_and_one_name_twice_are_refused():

@@ -22,9 +22,21 @@ def test_decision(challenger, champion, floor, promote):
     assert f"{decision.bar:.4f}" in decision.reason
 
 
+def test_a_version_with_other_classes_than_the_champion_must_beat_the_floor_and_both_label_maps_are_named():
+    """Before, the gate refused to score the champion, after the whole training, and at every further one."""
+    others = {"label_map": "1" * 16, "other_classes": "version 3, which has label map 2222"}
+    decision = decide(0.5, champion=None, floor=0.4, **others)
+    assert decision.promote
+    assert decision.reason == (
+        "first version with label map 1111111111111111: mIoU 0.5000 beats the floor 0.4000; not compared with "
+        "version 3, which has label map 2222"
+    )
+    assert not decide(0.3, champion=None, floor=0.4, **others).promote
+
+
 def test_a_decision_survives_its_tag_and_another_text_is_refused():
     verdict = decide(0.5, champion=0.25, floor=0.1)
-    decision = Decision(**verdict.model_dump(), version="3", champion="2")
+    decision = Decision(**verdict.model_dump(), version="3", label_map="0" * 16, champion="2")
     assert Decision.from_tag(decision.as_tag()) == decision
     assert decision.outcome == "promoted"
     for text in ("null", "{}", decision.as_tag()[:-1] + ', "waived": true}'):

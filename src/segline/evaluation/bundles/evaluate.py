@@ -73,6 +73,7 @@ def evaluate(
         protocol=split.protocol,
         split_digest=split.digest,
         label_map=split.label_map,
+        unnamed=bundle.labels.unnamed_digest,
         names=bundle.labels.names,
         ids=tuple(split.ids),
         groups=grouping(split.groups),

@@ -200,6 +200,7 @@ def _build_evaluation(
         protocol=dataset.protocol,
         split_digest=published.digests[split] if split else splits.digest(sums.contents),
         label_map=dataset.label_map.digest,
+        unnamed=dataset.label_map.unnamed_digest,
         names=dataset.label_map.names,
         ids=tuple(sums.contents),
         groups=_group_images(dataset, tuple(sums.contents), published),

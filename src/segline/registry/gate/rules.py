@@ -27,10 +27,12 @@ class Decision(Verdict):
 
     Args:
         version: version of the challenger.
+        label_map: digest of the challenger's label map.
         champion: version of the champion at that time; None if there was none.
     """
 
     version: str
+    label_map: str
     champion: str | None
 
     @property
@@ -55,17 +57,26 @@ class Decision(Verdict):
             raise ValueError(f"not a decision of the gate: {error}") from error
 
 
-def decide(challenger: float, *, champion: float | None, floor: float) -> Verdict:
+def decide(
+    challenger: float, *, champion: float | None, floor: float, label_map: str = "", other_classes: str = ""
+) -> Verdict:
     """Promote the challenger if its test mIoU is higher than the champion's, on the same split and protocol.
+
+    A challenger without a comparable champion must only beat the floor.
 
     Args:
         challenger: test mIoU of the new model.
-        champion: test mIoU of the present champion; None if there is none.
+        champion: test mIoU of the present champion; None if there is none, or if it has other classes.
         floor: test mIoU that a first version must beat.
+        label_map: digest of the challenger's label map.
+        other_classes: the present champion and its classes in words, if they are others; empty if they are not.
     """
     if champion is None:
         better = challenger > floor
-        reason = f"first version: mIoU {challenger:.4f} {'beats' if better else 'does not beat'} the floor {floor:.4f}"
+        first = f"first version with label map {label_map}" if other_classes else "first version"
+        apart = f"; not compared with {other_classes}" if other_classes else ""
+        outcome = "beats" if better else "does not beat"
+        reason = f"{first}: mIoU {challenger:.4f} {outcome} the floor {floor:.4f}{apart}"
         return Verdict(promote=better, reason=reason, challenger=challenger, bar=floor)
     better = challenger > champion
     reason = (
