@@ -48,6 +48,14 @@ def test_mirrors_keep_components_and_turning_swaps_their_sides(mask: Mask) -> No
 
 
 @given(mask=MASKS)
+def test_runs_are_the_starts_of_labels_along_the_rows(mask: Mask) -> None:
+    found = components(mask, classes=CLASSES)
+    before = np.pad(mask, ((0, 0), (1, 0)), constant_values=VOID)[:, :-1]
+    starts = [int(((mask == label) & (before != label)).sum()) for label in range(CLASSES)]
+    assert np.bincount(found.label, weights=found.runs, minlength=CLASSES).tolist() == starts
+
+
+@given(mask=MASKS)
 def test_areas_add_up_to_the_labelled_pixels(mask: Mask) -> None:
     found = components(mask, classes=CLASSES)
     counts = np.bincount(found.label, weights=found.area, minlength=CLASSES)

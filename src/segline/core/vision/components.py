@@ -28,12 +28,14 @@ class Components:
         area: int64 (K,) pixels.
         height: int64 (K,) height of the upright bounding box, pixels.
         width: int64 (K,) width of the same box, pixels.
+        runs: int64 (K,) number of runs along the rows; area / runs is their mean length, pixels.
     """
 
     label: Integers
     area: Integers
     height: Integers
     width: Integers
+    runs: Integers
 
 
 def components(mask: Mask, *, classes: int) -> Components:
@@ -54,6 +56,7 @@ def components(mask: Mask, *, classes: int) -> Components:
         area=np.bincount(place, weights=end - start, minlength=len(first)).astype(np.int64),
         height=bottom - top,
         width=right - left,
+        runs=np.bincount(place, minlength=len(first)).astype(np.int64),
     )
 
 
