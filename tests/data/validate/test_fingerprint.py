@@ -94,10 +94,10 @@ def test_thickness_sees_thin_lines_and_not_their_boxes() -> None:
     mask[2:7, 60:280] = 1  # a rail
     mask[(distance > 70) & (distance < 75)] = 2  # a ring
     counted = sample_statistics.measure_mask(mask, classes=3).components
-    found = fingerprint._measure_thickness(counted["area"], counted["height"], counted["runs"])
+    found = fingerprint._measure_thickness(counted["area"], counted["height"], counted["width"], counted["runs"])
     assert counted["class"].tolist() == [0, 1, 2]
     assert found[:2].tolist() == [5, 5]
-    assert found[2] == pytest.approx(5 * np.pi / 2, rel=0.05)  # the mean over all directions in which a line can run
+    assert found[2] == pytest.approx(5, rel=0.1)
 
 
 def test_colours_are_those_of_all_pixels_together(tiny: Dataset, varied: Path) -> None:

@@ -2,7 +2,7 @@
 
 Small objects ask for large images, memory and the size of the files for small ones:
 
-- The thinnest class should keep `SEEN` pixels, so that a network that halves its input once still sees it.
+- The thinnest class should keep `SEEN` pixels, so that it keeps 3 where a network halves its input once.
 - A crop that shows an object with its surroundings must fit into ``training.memory``, `CROPS` at a time.
 - Images are never scaled up.
 
@@ -18,7 +18,7 @@ from typing import Any
 
 from segline.errors import DataError
 
-SEEN = 4.0
+SEEN = 6.0
 """Pixels that the thinnest class should have after scaling."""
 
 STEP = 32

@@ -176,17 +176,17 @@ def _sum_components(found: _Measured, members: Numbers, place: int) -> Component
         "width": _compute_quantiles(width, count),
         "height_share": _compute_quantiles(height / sides[:, 0], count),
         "width_share": _compute_quantiles(width / sides[:, 1], count),
-        "thickness": _compute_quantiles(_measure_thickness(area, height, runs), area.astype(np.int64) * count),
+        "thickness": _compute_quantiles(_measure_thickness(area, height, width, runs), area.astype(np.int64) * count),
     }
 
 
-def _measure_thickness(area: Numbers, height: Numbers, runs: Numbers) -> Numbers:
-    """Estimate the thickness of components in pixels: the mean length of their runs, but at most their height.
+def _measure_thickness(area: Numbers, height: Numbers, width: Numbers, runs: Numbers) -> Numbers:
+    """Estimate the thickness of components in pixels, from their area and the length of their line.
 
-    A pole has its width, a rail its height, and a ring about 1.6 times the width of its line. A bounding box does not
-    see that a ring is thin.
+    A line of length L has on average (4 / pi) L runs along rows and columns together, over all its directions. The
+    bounding box alone does not see that a ring is thin; it corrects poles and rails.
     """
-    return np.minimum(height, area / runs)
+    return np.minimum(np.minimum(height, width), 4 / np.pi * area / runs)
 
 
 def _sum_locations(found: _Measured, classes: int) -> list[list[list[float]] | None]:

@@ -41,7 +41,7 @@ KINDS: dict[str, type[np.generic]] = {
     "area": np.uint32,  # pixels at native size; also for height and width
     "height": np.uint32,
     "width": np.uint32,
-    "runs": np.uint32,  # along the rows
+    "runs": np.uint32,  # along rows and columns
     "count": np.uint32,
     "owner": np.uint32,  # index of the sample
 }
