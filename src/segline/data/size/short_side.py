@@ -13,10 +13,13 @@ on every machine.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 from segline.errors import DataError
+from segline.formats import strict_json
+from segline.project import Files
 
 SEEN = 6.0
 """Pixels that the thinnest class should have after scaling."""
@@ -90,6 +93,25 @@ def choose_short_side(fingerprint: Mapping[str, Any], *, memory: float) -> Short
     return ShortSide(pixels=pixels, why=why, larger=_describe_larger(pixels, most, name, thickness / native))
 
 
+def read_fingerprint(folder: Path, dataset: str) -> Mapping[str, Any]:
+    """Read the fingerprint that the stage `validate` wrote to `folder`.
+
+    Raises:
+        DataError: there is none, or it cannot be read.
+    """
+    path = folder / Files.FINGERPRINT
+    try:
+        content: Mapping[str, Any] = strict_json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(
+            path,
+            found=f"no fingerprint ({error})",
+            expected="the file of stage `validate`, from which `prepare.short_side: auto` is derived",
+            remedy=f"run dvc repro validate@{dataset}",
+        ) from error
+    return content
+
+
 def _find_thinnest(classes: Mapping[str, Any], native: int) -> tuple[str, float]:
     """Return the thinnest class and its thickness in pixels: the median over its pixels."""
     found = [
@@ -110,8 +132,8 @@ def _find_largest_fitting(train: Mapping[str, Any], *, memory: float, most: int,
         extent = median(each[side][_COMPONENT_QUANTILE] for each in spreads) if spreads else 1.0
         share *= min(1.0, CONTEXT * extent)
     room = (memory - BASE_GIBIBYTES) * 2**30 / (CROPS * (PIXEL_BYTES + CLASS_BYTES * classes))
-    side = math.sqrt(max(0.0, room) / (share * max(aspect, 1 / aspect)))
-    return min(most, max(STEP, int(side) // STEP * STEP))
+    pixels = math.sqrt(max(0.0, room) / (share * max(aspect, 1 / aspect)))
+    return min(most, max(STEP, int(pixels) // STEP * STEP))
 
 
 def _describe_larger(pixels: int, most: int, name: str, relative: float) -> str:
