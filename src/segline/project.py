@@ -255,6 +255,10 @@ class Project:
         """Return the folder of a dataset's validated manifest."""
         return self.root / "data" / "manifest" / dataset
 
+    def size(self, dataset: str) -> Path:
+        """Return the path of the file that says at which size a dataset is prepared."""
+        return self.root / "data" / "size" / f"{dataset}.json"
+
     def prepared(self, dataset: str) -> Path:
         """Return the folder of a dataset's prepared, memory-mapped splits."""
         return self.root / "data" / "prepared" / dataset

@@ -59,7 +59,7 @@ def test_the_projects_own_params_are_good_and_name_what_exists():
         ("trials: 4", "trials: 4\n  batchnorm: [false]", "search.batchnorm", "unknown key", "'batch_norm'?"),
         ("heads: [1]", "heads: [4]", "search", "heads", "lowest of `search.depth`"),
         ("crop: [128, 128]", "crop: 128", "training.crop", "128", "list"),
-        ("short_side: 128", "short_side: -5", "prepare.short_side", "-5", "greater than"),
+        ("short_side: 128", "short_side: -5", "prepare.short_side", "-5", "from 32 to 4096"),
         ("[0.001, 0.01]", "[0.1, 0.01]", "search.learning_rate", "[0.1, 0.01]", "low"),
         ("{kitti: 0.15", "{kity: 0.15", "promotion.floor.kity", "'kity'", "'kitti'?"),
         ("kitti: {}", "kitti: {tsk: road}", "options.kitti.tsk", "unknown key", "'task'?"),

@@ -139,7 +139,7 @@ COMPARED = [name for name, stage in STAGES.items() if not stage.get("always_chan
 
 
 def test_every_stage_but_look_is_compared() -> None:
-    assert [*STAGES] == ["look", *COMPARED] == ["look", "download", "extract", "validate", "prepare"]
+    assert [*STAGES] == ["look", *COMPARED] == ["look", "download", "extract", "validate", "size", "prepare"]
 
 
 @pytest.mark.parametrize("dataset", config.dataset_names())
@@ -200,6 +200,7 @@ def test_a_new_fingerprint_prepares_nothing_again() -> None:
     deps = STAGES["prepare"]["deps"]
     assert "data/manifest/${item.dataset}/manifest.parquet" in deps
     assert "data/manifest/${item.dataset}" not in deps
+    assert "data/size/${item.dataset}.json" in deps  # what the fingerprint says about it, and nothing else of it
 
 
 @pytest.mark.slow

@@ -45,6 +45,12 @@ def validate(dataset: DatasetArgument) -> None:
 
 
 @data.command()
+def size(dataset: DatasetArgument) -> None:
+    """Write the size at which images are prepared: `prepare.short_side`, or what `auto` derives from the data."""
+    _run_stage("size", dataset)
+
+
+@data.command()
 def prepare(dataset: DatasetArgument) -> None:
     """Decode all images and masks once, into memory-mapped splits."""
     _run_stage("prepare", dataset)

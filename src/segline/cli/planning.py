@@ -27,6 +27,10 @@ def show_plan(
     from segline.project import Project
 
     planned = plan(Project.load(), dataset, memory=memory)
+    if planned.scale is not None:
+        say(f"prepare.short_side {planned.scale.pixels}: {planned.scale.why}")
+        if planned.scale.larger:
+            say(f"prepare.short_side larger: {planned.scale.larger}")
     _show_plan(planned.plan)
     for name, other in planned.neighbours:
         say(f"{name}: {other}")

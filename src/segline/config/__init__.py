@@ -18,11 +18,12 @@ from segline.config.known_names import (
 from segline.config.network import ModelConfig
 from segline.config.params import EvaluationRules, Params, Promotion, completed, largest_crop, load, merged
 from segline.config.source import Source
-from segline.config.training_sections import Augmentation, Classification, Loss, Search, Training
+from segline.config.training_sections import DEFAULT_MEMORY, Augmentation, Classification, Loss, Search, Training
 
 __all__ = [
     "CLASSIFICATION",
     "CLASSIFIER",
+    "DEFAULT_MEMORY",
     "IMAGENET",
     "MULTIPLE",
     "Augmentation",

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from segline.config.fields import Encoding, Levels, Relative, Share, Strict
+from segline.config.fields import Encoding, Levels, Relative, Share, Strict, as_short_side
 
 
 class Options(Strict):
@@ -57,7 +57,20 @@ class Validation(Strict):
 class Prepare(Strict):
     """How samples are stored for training. Labels for scoring always keep their own size."""
 
-    short_side: Annotated[int, Field(ge=32, le=4096)] | None
-    """Images are scaled down (never up) until their shorter side has this many pixels; null keeps their size."""
+    short_side: Annotated[int | Literal["auto"] | None, BeforeValidator(as_short_side)]
+    """Images are scaled down (never up) until their shorter side has this many pixels; null keeps their size; auto
+    derives it from the dataset's fingerprint and ``training.memory`` (`segline.data.size`)."""
+
+    @property
+    def pixels(self) -> int | None:
+        """Return `short_side` as a number or None.
+
+        Raises:
+            ValueError: it is ``auto``, and not derived yet.
+        """
+        if self.short_side == "auto":
+            raise ValueError("`prepare.short_side: auto` is not derived yet: call `pipeline.short_side.settle` first")
+        return self.short_side
+
     validation_share: Annotated[float, Field(gt=0.0, lt=0.5)]
     """Share of the training samples to hold out for choosing models, if the dataset has no validation split."""

@@ -41,6 +41,13 @@ def as_threshold(value: Any) -> Any:
     return value
 
 
+def as_short_side(value: Any) -> Any:
+    """Refuse a value that is no short side, with a single error."""
+    if value not in ("auto", None) and not (type(value) is int and 32 <= value <= 4096):
+        raise PydanticCustomError("short_side", "auto, null, or a whole number from 32 to 4096", {})
+    return value
+
+
 def inside(path: str) -> str:
     """Refuse a path that leads out of its folder, and replace Windows' separators with ``/``."""
     posix = PurePosixPath(path.replace("\\", "/"))

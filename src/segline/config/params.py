@@ -94,7 +94,7 @@ class Params(Strict):
                 "{depth} times",
                 {"crop": list(crop), "multiple": 2**depth, "depth": depth},
             )
-        largest = largest_crop(self.prepare.short_side)
+        largest = None if self.prepare.short_side == "auto" else largest_crop(self.prepare.short_side)
         if largest and (crop[0] > largest[0] or crop[1] > largest[1]):
             raise PydanticCustomError(
                 "crop",
@@ -114,6 +114,26 @@ class Params(Strict):
             raise PydanticCustomError(
                 "images", "`training.plan: auto` with `training.images`, because only a plan reads it"
             )
+
+    def scaled(self, short_side: int | None) -> Self:
+        """Replace ``prepare.short_side: auto`` by the derived number.
+
+        Raises:
+            ConfigError: the given crop does not fit images of this size.
+        """
+        prepare = self.prepare.model_copy(update={"short_side": short_side})
+        made = self.model_copy(update={"prepare": prepare})
+        try:
+            made._check_crop()
+        except PydanticCustomError as error:
+            raise ConfigError(
+                "params.yaml training.crop",
+                found=f"{list(self.training.crop)}, and `prepare.short_side: auto` gives {short_side}",
+                expected=error.message(),
+                remedy="delete training.crop and set `training.plan: auto`, lower the crop, or give prepare.short_side "
+                "as a number",
+            ) from error
+        return made
 
     @property
     def is_planned(self) -> bool:

@@ -72,6 +72,10 @@ class Augmentation(Strict):
         return self
 
 
+DEFAULT_MEMORY = 4.0
+"""GiB that a fit may use, where ``training.memory`` is not given."""
+
+
 class Training(Strict):
     """How one network is trained.
 

@@ -70,17 +70,33 @@ def validate(project: Project, dataset: str, *, report: Report) -> None:
     )
 
 
+def size(project: Project, dataset: str, *, report: Report) -> None:
+    """Write the size at which images are prepared; derive it for ``prepare.short_side: auto``."""
+    from segline.data.images.size_file import write_size
+    from segline.pipeline import short_side
+
+    params = config.load(project.params, dataset=dataset)
+    chosen = short_side.choose(project, params)
+    pixels = params.prepare.pixels if chosen is None else chosen.pixels
+    write_size(project.size(dataset), pixels)
+    if chosen is not None:
+        report(f"{dataset}: short side {chosen.pixels}: {chosen.why}")
+        report(chosen.larger)
+
+
 def prepare(project: Project, dataset: str, *, report: Report) -> None:
     """Decode all images and masks once into memory-mapped splits."""
+    from segline.data.images.size_file import read_size
     from segline.data.prepare.prepare import prepare as run
 
     params = config.load(project.params, dataset=dataset)
+    derived = params.prepare.short_side == "auto"
     run(
         load_definition(project, params, dataset),
         raw=project.raw(dataset),
         manifest_folder=project.manifest(dataset),
         folder=project.prepared(dataset),
-        short_side=params.prepare.short_side,
+        short_side=read_size(project.size(dataset)) if derived else params.prepare.pixels,
         workers=project.workers,
         report=report,
     )

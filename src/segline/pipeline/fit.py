@@ -56,7 +56,7 @@ def fit(work: Work, choice: Choice) -> None:
         dataset=dataset.name,
         family=choice.model_config.network,
         labels=dataset.label_map,
-        short_side=work.params.prepare.short_side,
+        short_side=work.params.prepare.pixels,
         stride=models.stride(choice.model_config),
         levels=dataset.levels,
     )

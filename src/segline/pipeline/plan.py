@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 from segline import config
 from segline.data.recorded import content
+from segline.pipeline import short_side
 from segline.pipeline.definition import load_definition
 from segline.project import Project
 
 if TYPE_CHECKING:
+    from segline.data.size.short_side import ShortSide
     from segline.training.plan import Plan
     from segline.training.plan.facts import Facts
 
@@ -20,11 +22,13 @@ class Planned:
     Args:
         neighbours: (memory budget, values that this budget would change).
         in_use: whether ``params.yaml`` sets ``training.plan``, so that a training uses the plan.
+        scale: the size of prepared images and its reason, if ``prepare.short_side`` is auto.
     """
 
     plan: "Plan"
     neighbours: tuple[tuple[str, str], ...]
     in_use: bool
+    scale: "ShortSide | None"
 
 
 def plan(project: Project, dataset: str, *, memory: float | None = None) -> Planned:
@@ -39,15 +43,21 @@ def plan(project: Project, dataset: str, *, memory: float | None = None) -> Plan
     from segline.training import plan as rules
 
     params = config.load(project.params, dataset=dataset)
-    found, short_side = _read_facts(project, params), params.prepare.short_side
+    scale = short_side.choose(project, params, memory=memory)
+    params = params if scale is None else params.scaled(scale.pixels)
+    found, pixels = _read_facts(project, params), params.prepare.pixels
     training, search = rules.asked(params, memory=memory)
-    made = rules.make(found, short_side=short_side, training=training, search=search)
-    others = rules.neighbours(made, found, short_side=short_side, training=training, search=search)
-    return Planned(plan=made, neighbours=tuple(others), in_use=params.training.plan is not None)
+    made = rules.make(found, short_side=pixels, training=training, search=search)
+    others = rules.neighbours(made, found, short_side=pixels, training=training, search=search)
+    return Planned(plan=made, neighbours=tuple(others), in_use=params.training.plan is not None, scale=scale)
 
 
 def plan_asked_for(project: Project, params: config.Params) -> "Plan | None":
-    """Derive the plan that a training with `params` uses; None if `params` set no ``training.plan``."""
+    """Derive the plan that a training with `params` uses; None if `params` set no ``training.plan``.
+
+    Args:
+        params: with ``prepare.short_side`` settled.
+    """
     if params.training.plan is None:
         return None
     from segline.training import plan as rules
@@ -55,8 +65,8 @@ def plan_asked_for(project: Project, params: config.Params) -> "Plan | None":
 
     # Set first: networks are built to estimate their memory, and the first computation fixes the number of threads.
     make_deterministic(seed=params.seed, threads=params.training.threads)
-    found, short_side = _read_facts(project, params), params.prepare.short_side
-    return rules.make(found, short_side=short_side, training=params.training, search=params.search)
+    found = _read_facts(project, params)
+    return rules.make(found, short_side=params.prepare.pixels, training=params.training, search=params.search)
 
 
 def _read_facts(project: Project, params: config.Params) -> "Facts":
@@ -64,4 +74,4 @@ def _read_facts(project: Project, params: config.Params) -> "Facts":
 
     manifest = project.manifest(params.dataset)
     content.check_manifest(project, params.dataset)
-    return facts.read(manifest, load_definition(project, params), short_side=params.prepare.short_side)
+    return facts.read(manifest, load_definition(project, params), short_side=params.prepare.pixels)

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from segline import config
 from segline.data.prepare.prepared import Prepared
 from segline.errors import TrainingError
-from segline.pipeline import champion, evaluate, fit, promote, search
+from segline.pipeline import champion, evaluate, fit, promote, search, short_side
 from segline.pipeline.definition import load_definition
 from segline.pipeline.plan import plan_asked_for
 from segline.pipeline.work import Work
@@ -99,10 +99,11 @@ def train(
         TrainingError: the same training is running already, or a fit cannot continue.
     """
     params = config.load(project.params, dataset=dataset)
+    data = lineage.data_state(project, params, report=progress.report)
+    params = short_side.settle(project, params)
     prepared = Prepared(project.prepared(params.dataset))
     definition = load_definition(project, params)
-    prepared.check(definition, short_side=params.prepare.short_side)
-    data = lineage.data_state(project, params, report=progress.report)
+    prepared.check(definition, short_side=params.prepare.pixels)
     plan = plan_asked_for(project, params)
     params = plan.applied(params) if plan else params
     code = lineage.code_state(project.root)

@@ -48,6 +48,16 @@ def test_mirrors_keep_components_and_turning_swaps_their_sides(mask: Mask) -> No
 
 
 @given(mask=MASKS)
+def test_runs_are_the_starts_of_labels_along_rows_and_columns(mask: Mask) -> None:
+    found = components(mask, classes=CLASSES)
+    left = np.pad(mask, ((0, 0), (1, 0)), constant_values=VOID)[:, :-1]
+    above = np.pad(mask, ((1, 0), (0, 0)), constant_values=VOID)[:-1]
+    starts = [int(((mask == label) & (left != label)).sum()) for label in range(CLASSES)]
+    starts = [count + int(((mask == label) & (above != label)).sum()) for label, count in enumerate(starts)]
+    assert np.bincount(found.label, weights=found.runs, minlength=CLASSES).tolist() == starts
+
+
+@given(mask=MASKS)
 def test_areas_add_up_to_the_labelled_pixels(mask: Mask) -> None:
     found = components(mask, classes=CLASSES)
     counts = np.bincount(found.label, weights=found.area, minlength=CLASSES)

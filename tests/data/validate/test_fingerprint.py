@@ -86,6 +86,20 @@ def _compare_components(found: dict[str, Any], masks: list[np.ndarray], place: i
         assert found["height_share"][name] == pytest.approx(sorted(heights)[rank], rel=1e-5)
 
 
+def test_thickness_sees_thin_lines_and_not_their_boxes() -> None:
+    rows, columns = np.mgrid[:200, :300]
+    distance = np.hypot(rows - 100, columns - 200)
+    mask = np.full((200, 300), VOID, np.uint8)
+    mask[10:190, 40:45] = 0  # a pole
+    mask[2:7, 60:280] = 1  # a rail
+    mask[(distance > 70) & (distance < 75)] = 2  # a ring
+    counted = sample_statistics.measure_mask(mask, classes=3).components
+    found = fingerprint._measure_thickness(counted["area"], counted["height"], counted["width"], counted["runs"])
+    assert counted["class"].tolist() == [0, 1, 2]
+    assert found[:2].tolist() == [5, 5]
+    assert found[2] == pytest.approx(5, rel=0.1)
+
+
 def test_colours_are_those_of_all_pixels_together(tiny: Dataset, varied: Path) -> None:
     found = _fingerprint(tiny, varied)["splits"]["all"]["channels"]
     pixels = np.concatenate([read_image(path).reshape(-1, 3) for path in (varied / "images").iterdir()])

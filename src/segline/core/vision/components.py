@@ -28,12 +28,15 @@ class Components:
         area: int64 (K,) pixels.
         height: int64 (K,) height of the upright bounding box, pixels.
         width: int64 (K,) width of the same box, pixels.
+        runs: int64 (K,) number of runs of pixels along the rows and along the columns together. It grows with the
+            length of the outline.
     """
 
     label: Integers
     area: Integers
     height: Integers
     width: Integers
+    runs: Integers
 
 
 def components(mask: Mask, *, classes: int) -> Components:
@@ -46,6 +49,7 @@ def components(mask: Mask, *, classes: int) -> Components:
     width = mask.shape[1]
     owner = _find_roots(len(start), *_find_touching(start, end, label, width))
     first, place = np.unique(owner, return_inverse=True)
+    upright = np.searchsorted(start, _find_column_starts(mask, classes), side="right") - 1
     row = start // width
     top, bottom = _find_extent(place, row, row + 1, len(first))
     left, right = _find_extent(place, start - row * width, end - row * width, len(first))
@@ -54,6 +58,7 @@ def components(mask: Mask, *, classes: int) -> Components:
         area=np.bincount(place, weights=end - start, minlength=len(first)).astype(np.int64),
         height=bottom - top,
         width=right - left,
+        runs=np.bincount(np.concatenate([place, place[upright]]), minlength=len(first)).astype(np.int64),
     )
 
 
@@ -68,6 +73,14 @@ def _find_runs(mask: Mask, classes: int) -> tuple[Integers, Integers, Mask]:
     label = flat[start]
     kept = label < classes
     return start[kept], end[kept], label[kept]
+
+
+def _find_column_starts(mask: Mask, classes: int) -> Integers:
+    """Find the first pixel of each run of one class within a column; return flat indices."""
+    begins = np.ones(mask.shape, dtype=bool)
+    np.not_equal(mask[1:], mask[:-1], out=begins[1:])
+    found = np.flatnonzero(begins)
+    return found[mask.ravel()[found] < classes]
 
 
 def _find_touching(start: Integers, end: Integers, label: Mask, width: int) -> tuple[Integers, Integers]:

@@ -162,8 +162,8 @@ def _sum_split(found: _Measured, members: Numbers, names: Sequence[str]) -> Spli
 
 def _sum_components(found: _Measured, members: Numbers, place: int) -> ComponentFigures:
     chosen = np.flatnonzero((found.fields["class"] == place) & members[found.fields["owner"]])
-    area, height, width, count, owner = (
-        np.asarray(found.fields[kind][chosen]) for kind in ("area", "height", "width", "count", "owner")
+    area, height, width, runs, count, owner = (
+        np.asarray(found.fields[kind][chosen]) for kind in ("area", "height", "width", "runs", "count", "owner")
     )
     sides = found.sides[owner]
     holders = len(np.unique(owner))
@@ -176,7 +176,17 @@ def _sum_components(found: _Measured, members: Numbers, place: int) -> Component
         "width": _compute_quantiles(width, count),
         "height_share": _compute_quantiles(height / sides[:, 0], count),
         "width_share": _compute_quantiles(width / sides[:, 1], count),
+        "thickness": _compute_quantiles(_measure_thickness(area, height, width, runs), area.astype(np.int64) * count),
     }
+
+
+def _measure_thickness(area: Numbers, height: Numbers, width: Numbers, runs: Numbers) -> Numbers:
+    """Estimate the thickness of components in pixels, from their area and the length of their line.
+
+    A line of length L has on average (4 / pi) L runs along rows and columns together, over all its directions. The
+    bounding box alone does not see that a ring is thin; it corrects poles and rails.
+    """
+    return np.minimum(np.minimum(height, width), 4 / np.pi * area / runs)
 
 
 def _sum_locations(found: _Measured, classes: int) -> list[list[list[float]] | None]:

@@ -51,6 +51,7 @@ class ComponentFigures(TypedDict):
     width: Quantiles | None
     height_share: Quantiles | None
     width_share: Quantiles | None
+    thickness: Quantiles | None  # of the class's pixels, not of its components: fragments weigh little
 
 
 class ClassFigures(TypedDict):

@@ -41,6 +41,7 @@ KINDS: dict[str, type[np.generic]] = {
     "area": np.uint32,  # pixels at native size; also for height and width
     "height": np.uint32,
     "width": np.uint32,
+    "runs": np.uint32,  # along rows and columns
     "count": np.uint32,
     "owner": np.uint32,  # index of the sample
 }
@@ -85,7 +86,7 @@ def measure_mask(mask: Mask, *, classes: int) -> MaskStatistics:
 
 def _count_components(mask: Mask, classes: int) -> dict[str, Numbers]:
     found = components(mask, classes=classes)
-    entries = np.stack([found.label, found.area, found.height, found.width], axis=1)
+    entries = np.stack([found.label, found.area, found.height, found.width, found.runs], axis=1)
     unique, count = np.unique(entries, axis=0, return_counts=True)
     return {name: column.astype(KINDS[name]) for name, column in zip(KINDS, [*unique.T, count], strict=False)}
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-MEMORY = 4.0  # GiB; the default budget
 PIXELS = 4e8  # pixels of all crops of the final fit together; the default amount of training
 NETWORKS = ("unet",)  # candidates, the most promising first; crops are chosen so that the first one fits into memory
 PRETRAINED = ("deeplab_v3_plus",)  # candidates if initial weights are given: networks with an encoder

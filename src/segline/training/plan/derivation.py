@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from segline.config import Params, Search, Training
+from segline.config import DEFAULT_MEMORY, Params, Search, Training
 from segline.errors import ConfigError
 from segline.training.fit.memory_estimate import GIBIBYTE
-from segline.training.plan.constants import EDGE, FIXED, MEMORY
+from segline.training.plan.constants import EDGE, FIXED
 from segline.training.plan.crops import (
     check_given,
     choose_batch,
@@ -38,7 +38,7 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
             validation split; or the given values contradict each other.
     """
     draft = Draft(training, search)
-    budget = draft.settle("training.memory", MEMORY, "GiB that a fit may take, by default")
+    budget = draft.settle("training.memory", DEFAULT_MEMORY, "GiB that a fit may take, by default")
     for key, (value, why) in FIXED.items():
         draft.settle(f"training.{key}", value, why)
     settle_drawing(draft, facts)

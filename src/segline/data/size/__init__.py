@@ -1,0 +1,1 @@
+"""Stage `size`: choose the size at which images are prepared, and write it."""
