@@ -176,6 +176,7 @@ def _ask_source(seen: Survey, found: Mapping[str, Options], *, painted: bool) ->
     raise make_error(
         seen,
         f"{' and '.join(names)}: both may be the masks",
+        expected="labels of one kind",
         remedy="move what is not meant out of the folder; or say it under options.folder in params.yaml, then run "
         f"segline init again. For {names[0]}:\n{describe_entry(next(iter(found.values())), seen.folder)}",
     )
@@ -207,7 +208,9 @@ def _find_pictures(seen: Survey, answers: Answers) -> tuple[Options, str, list[s
         )
 
     def fail(found: str, *, remedy: str, options: Options) -> NoReturn:
-        raise make_error(seen, found, remedy=f"{remedy}\n{describe_entry(options, seen.folder)}")
+        entry = describe_entry(options, seen.folder)
+        expected = "one kind of images, and one kind of masks for them"
+        raise make_error(seen, found, remedy=f"{remedy}\n{entry}", expected=expected)
 
     layered = None
     if answers.labels not in _MASK_ENCODINGS or not answers.firm:
