@@ -159,7 +159,7 @@ def _list_run_lengths(pairs: Sequence[Pair], recipe: Recipe, source: Path, ids: 
 
     def read(name: str, image: Path, table: Path) -> Callable[[], Drawing]:
         areas = tables[table][recipe.entries[name]]
-        run_length_table.check_areas(areas, table=table, image=image, ids=ids)
+        run_length_table.check_areas(areas, table=table, image=image, ids=ids, rules=recipe.polygons)
         draw = partial(
             run_length_table.draw_areas, areas, table=table, image=image, order=order, ids=ids, rules=recipe.polygons
         )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from segline.config import Encoding
+from segline.config.fields import PAINTED
 from segline.core.labels import alike
 from segline.datasets.own.class_names import quote_name
 from segline.datasets.own.classes import Colour
@@ -54,6 +55,11 @@ def format_table(guessed: ClassGuess) -> str:
         "# Classes in the masks, guessed by segline init. You may change names; ids and colours must fit the masks.",
         "classes:",
     ]
+    if guessed.encoding in PAINTED:
+        lines[0] = (
+            "# Classes in the annotations, guessed by segline init. Names must be those of the annotations.\n"
+            "# To rename a class, keep its old name under merged: {id: 1, name: street, merged: [road]}"
+        )
     void: list[str] = []
     used = {alike(entry.name) for entry in guessed.entries if not entry.void}
     for entry in guessed.entries:

@@ -11,7 +11,7 @@ from segline.core.coding import Colours, unpack
 from segline.core.labels import VOID
 from segline.data.images.decode import decode_mask_and_palette
 from segline.data.images.palettes import Comparison
-from segline.data.look.answers import Answers
+from segline.data.look.answers import AnsweredEncoding, Answers
 from segline.data.look.class_entries import BLACK, BORDER, ClassGuess
 from segline.data.look.colour_classes import guess_from_colours
 from segline.data.look.id_classes import guess_from_ids
@@ -64,7 +64,10 @@ def guess_classes(
     """
     if names is not None:
         refuse_alike(names.names, folder / names.source, answers, polygons=False)
-    coloured = answers.encoding == "rgb" or (answers.encoding is None and _are_coloured(folder, masks))
+    held = _are_coloured(folder, masks)
+    if held and answers.firm and answers.labels in ("ids", "palette"):
+        raise _report_coloured(answers.labels, folder / masks[0])
+    coloured = answers.encoding == "rgb" or (answers.encoding is None and held)
     looked = spread(masks, _count_affordable(folder, masks, coloured=coloured))
     read = _read_masks(folder, looked, names, answers, coloured=coloured, report=report)
     if not read.counts:
@@ -72,11 +75,23 @@ def guess_classes(
     doubts = _list_doubts(read.faults, looked=len(looked), masks=len(masks))
     if coloured:
         return guess_from_colours(read.counts, read.areas, names, doubts, place=folder)
-    if answers.encoding != "indices" and _must_go_by_colour(read.compared, names, answers, place=folder):
-        found = guess_classes(folder, masks, names, answers=replace(answers, encoding="rgb"), report=report)
-        doubt = f"palettes differ from mask to mask, so their colours are used: {read.compared.difference}"
-        return replace(found, doubts=(doubt, *found.doubts))
+    settled = None
+    if answers.encoding is None:
+        settled = _settle_palettes(read.compared, names, answers, place=folder)
+    if settled is not None:
+        decides, reason = settled
+        found = guess_classes(folder, masks, names, answers=replace(answers, encoding=decides), report=report)
+        return replace(found, doubts=(reason, *found.doubts))
     return guess_from_ids(read.counts, read.palette, names, doubts, answers=answers, place=folder)
+
+
+def _report_coloured(labels: str, example: Path) -> DataError:
+    return DataError(
+        "params.yaml options.folder.encoding",
+        found=f"{labels}, but most masks are coloured pictures, such as {example}",
+        expected="`encoding: rgb`, where each colour is a class, or masks of one channel",
+        remedy="write `encoding: rgb`, or delete `encoding`, to have it guessed; then run segline init again",
+    )
 
 
 def _are_coloured(folder: Path, masks: Sequence[str]) -> bool:
@@ -144,8 +159,10 @@ def _list_doubts(faults: Sequence[DataError], *, looked: int, masks: int) -> lis
     return doubts
 
 
-def _must_go_by_colour(compared: Comparison, names: Names | None, answers: Answers, *, place: Path) -> bool:
-    """Return whether palettes differ and a file names all their colours.
+def _settle_palettes(
+    compared: Comparison, names: Names | None, answers: Answers, *, place: Path
+) -> tuple[AnsweredEncoding, str] | None:
+    """Return what decides where palettes differ, and the reason; None if nothing must be decided.
 
     Raises:
         DataError: palettes contradict each other, and nothing says which classes their colours are.
@@ -153,6 +170,9 @@ def _must_go_by_colour(compared: Comparison, names: Names | None, answers: Answe
     found = compared.contradiction()
     if compared.differ and answers.colours is None and compared.holds_grey:
         found = compared.difference  # masks without a palette have no colours to go by
+    if found and not answers.firm and answers.labels in ("rgb", "indices"):
+        reason = f"masks contradict each other, and `encoding: {answers.labels}` in params.yaml decides: {found}"
+        return answers.labels, reason
     if found:
         raise DataError(
             place,
@@ -160,7 +180,9 @@ def _must_go_by_colour(compared: Comparison, names: Names | None, answers: Answe
             expected="each index or grey level with one meaning in all masks",
             remedy=_ASK_WHICH_IS_RIGHT,
         )
-    return compared.differ and answers.colours is None and names is not None
+    if compared.differ and answers.colours is None and names is not None:
+        return "rgb", f"palettes differ from mask to mask, so their colours are used: {compared.difference}"
+    return None
 
 
 def _count_affordable(folder: Path, masks: Sequence[str], *, coloured: bool) -> int:

@@ -67,7 +67,7 @@ def guess(
     """
     seen = survey(folder, follow_links=follow_links, report=report)
     if answers.layout is None:
-        options, why, unused = find_options(seen, answers.labels)
+        options, why, unused = find_options(seen, answers)
         collection = collect_pairs(options, seen)
     else:
         options, why, unused = (

@@ -25,8 +25,8 @@ _LAYOUTS = """one of these layouts:
       pairs.csv     with columns image,mask[,split,group]"""
 
 
-def make_error(seen: Survey, found: str, *, remedy: str = "") -> DataError:
-    """Make the error about a folder whose images and masks were not found; it shows the known layouts.
+def make_error(seen: Survey, found: str, *, remedy: str = "", expected: str = _LAYOUTS) -> DataError:
+    """Make the error about a folder whose images and masks were not found; by default it shows the known layouts.
 
     Args:
         remedy: what to do; if empty, an entry of ``params.yaml`` is shown, for the user to correct.
@@ -37,7 +37,7 @@ def make_error(seen: Survey, found: str, *, remedy: str = "") -> DataError:
     return DataError(
         seen.folder,
         found=found if "the folder holds" in found else f"{found}; the folder holds {overview(seen.paths)}",
-        expected=_LAYOUTS,
+        expected=expected,
         remedy=remedy
         or "arrange the files in one of these layouts, or list them in a CSV with the columns image,mask; or say in "
         "params.yaml where they are (correct the patterns), then run segline init again:\n"

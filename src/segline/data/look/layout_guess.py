@@ -7,8 +7,16 @@ from typing import NoReturn
 
 from segline.config import Encoding, Options
 from segline.config.fields import PAINTED
+from segline.data.look.answers import Answers
 from segline.data.look.glob_patterns import cover_folders, folder_of, write_coco_pattern, write_pattern
-from segline.data.look.layout_errors import describe_entry, explain_missing, explain_unpaired, make_error, refuse_unread
+from segline.data.look.layout_errors import (
+    describe_entry,
+    explain_missing,
+    explain_unpaired,
+    make_error,
+    refuse_causes,
+    refuse_unread,
+)
 from segline.data.look.mask_folders import choose, separate
 from segline.data.look.other_sources import (
     find_layers,
@@ -21,15 +29,26 @@ from segline.data.look.rival_labels import refuse_rivals
 from segline.data.look.survey import Group, Survey
 from segline.datasets.own import lists
 from segline.datasets.own.class_names import names_classes
-from segline.datasets.own.collect import Collection, collect
+from segline.datasets.own.collect import Collection, collect, overview
 from segline.datasets.own.files import Pattern
 from segline.errors import DataError, LinkError
 
 _MASK_ENCODINGS = ("ids", "palette", "indices", "rgb")
+_FORMATS = {
+    "coco": "COCO file",
+    "labelme": "LabelMe file",
+    "yolo": "YOLO polygons",
+    "run_lengths": "table of run lengths",
+    "layers": "masks for each class",
+}
 
 
-def find_options(seen: Survey, labels: Encoding | None) -> tuple[Options, str, list[str]]:
-    """Find where images and masks are; return it with the reason and with doubts."""
+def find_options(seen: Survey, answers: Answers) -> tuple[Options, str, list[str]]:
+    """Find where images and masks are; return it with the reason and with doubts.
+
+    Raises:
+        DataError: they were not found, there are labels of several kinds, or none of the kind in ``params.yaml``.
+    """
     if not seen.groups:
         refuse_unread(seen)
         raise make_error(seen, "no pictures")
@@ -38,8 +57,22 @@ def find_options(seen: Survey, labels: Encoding | None) -> tuple[Options, str, l
     table, unused = lists.choose_pairs(others, root=seen.folder)
     if table is not None:
         return Options(pairs=table, follow_links=seen.follow_links), "it has the columns image and mask", unused
-    options, why, unsure = _find_source(seen, tables, labels)
+    options, why, unsure = _find_source(seen, tables, answers)
+    labels = answers.labels if answers.firm else None
+    if labels is not None and options.encoding != (labels if labels in PAINTED else "ids"):
+        raise _report_none(seen, labels)
     return options, why, [*unused, *unsure]
+
+
+def _report_none(seen: Survey, labels: Encoding) -> DataError:
+    """Report that there are no labels of the encoding in ``params.yaml``."""
+    return DataError(
+        "params.yaml options.folder.encoding",
+        found=f"{labels}, but {seen.folder} holds no {_FORMATS.get(labels, 'pictures of masks')}: "
+        f"{overview(seen.paths)}",
+        expected="the encoding of labels that are there",
+        remedy="delete `encoding`, to have it guessed, or correct it; then run segline init again",
+    )
 
 
 def collect_stated(options: Options, folder: Path) -> Collection:
@@ -82,37 +115,54 @@ def collect_pairs(options: Options, seen: Survey) -> Collection:
     return collection
 
 
-def _find_source(seen: Survey, tables: Sequence[str], labels: Encoding | None) -> tuple[Options, str, list[str]]:
+def _find_source(seen: Survey, tables: Sequence[str], answers: Answers) -> tuple[Options, str, list[str]]:
     """Find where images and masks are; return it with the reason and with doubts.
 
     Args:
         tables: CSVs with run lengths.
-        labels: the encoding in ``params.yaml``; it decides if there are several kinds of labels.
+        answers: the encoding in ``params.yaml`` decides if there are several kinds of labels.
     """
     _refuse_broken_sibling(seen)
+    labels = answers.labels
     images = [group for group in seen.groups if not group.masklike and group.named != "view"] or list(seen.groups)
-    if (seen.coco or seen.labelme) and labels in (None, "coco", "labelme"):
-        return _find_polygons(seen, images, labels)
-    if (nnunet := find_nnunet(seen)) is not None:
+    if (seen.coco and labels in (None, "coco")) or (seen.labelme and labels in (None, "labelme")):
+        others = _find_texts(seen, images, tables, answers) if labels is None else {}
+        return _find_polygons(seen, images, labels, others)
+    if labels in (None, *_MASK_ENCODINGS) and (nnunet := find_nnunet(seen)) is not None:
         return nnunet, "nnU-Net's folders and names", []
-    if labels in _MASK_ENCODINGS:
-        return _find_pictures(seen)
-    others = {"YOLO polygons": find_yolo(seen, images)}
-    others |= {f"run lengths in {table}": find_run_lengths(seen, images, table) for table in tables}
-    found = {
-        why: options for why, options in others.items() if options is not None and labels in (None, options.encoding)
-    }
+    if labels in (*_MASK_ENCODINGS, "layers"):
+        return _find_pictures(seen, answers)
+    found = _find_texts(seen, images, tables, answers)
     painted = labels is None and any(group.masklike and group.named == "mask" for group in seen.groups)
     if len(found) + painted > 1:
         _ask_source(seen, found, painted=painted)
     for why, options in found.items():
         return options, why, []
-    return _find_pictures(seen)
+    return _find_pictures(seen, answers)
 
 
-def _find_polygons(seen: Survey, images: Sequence[Group], labels: Encoding | None) -> tuple[Options, str, list[str]]:
-    """Find COCO or LabelMe files; return them with the reason and with doubts."""
-    doubts = [] if labels is not None else refuse_rivals(images, seen)
+def _find_texts(seen: Survey, images: Sequence[Group], tables: Sequence[str], answers: Answers) -> dict[str, Options]:
+    """Find YOLO's text files and tables of run lengths; return their descriptions in words, and their options."""
+    others = {"YOLO polygons": find_yolo(seen, images)}
+    others |= {
+        f"run lengths in {table}": find_run_lengths(seen, images, table, rules=answers.polygons) for table in tables
+    }
+    return {
+        why: options
+        for why, options in others.items()
+        if options is not None and answers.labels in (None, options.encoding)
+    }
+
+
+def _find_polygons(
+    seen: Survey, images: Sequence[Group], labels: Encoding | None, others: Mapping[str, Options]
+) -> tuple[Options, str, list[str]]:
+    """Find COCO or LabelMe files; return them with the reason and with doubts.
+
+    Args:
+        others: labels of other kinds for these images.
+    """
+    doubts = [] if labels is not None else refuse_rivals(images, seen, others)
     if seen.coco and labels != "labelme":
         files = write_coco_pattern(seen)
         doubts += [f"{path} is not used" for path in seen.coco if Pattern(files).name(path) is None]
@@ -126,6 +176,7 @@ def _ask_source(seen: Survey, found: Mapping[str, Options], *, painted: bool) ->
     raise make_error(
         seen,
         f"{' and '.join(names)}: both may be the masks",
+        expected="labels of one kind",
         remedy="move what is not meant out of the folder; or say it under options.folder in params.yaml, then run "
         f"segline init again. For {names[0]}:\n{describe_entry(next(iter(found.values())), seen.folder)}",
     )
@@ -139,10 +190,13 @@ def _refuse_broken_sibling(seen: Survey) -> None:
             raise error
 
 
-def _find_pictures(seen: Survey) -> tuple[Options, str, list[str]]:
+def _find_pictures(seen: Survey, answers: Answers) -> tuple[Options, str, list[str]]:
     """Find masks that are pictures."""
     images, masks, why = separate(seen)
     if not images or not masks:
+        if answers.labels is not None and answers.firm:
+            refuse_causes(seen)
+            raise _report_none(seen, answers.labels)
         explain_missing(seen, images)
     if all(group.lossy for group in masks):
         form = PurePosixPath(masks[0].paths[0]).suffix.lower()
@@ -154,9 +208,13 @@ def _find_pictures(seen: Survey) -> tuple[Options, str, list[str]]:
         )
 
     def fail(found: str, *, remedy: str, options: Options) -> NoReturn:
-        raise make_error(seen, found, remedy=f"{remedy}\n{describe_entry(options, seen.folder)}")
+        entry = describe_entry(options, seen.folder)
+        expected = "one kind of images, and one kind of masks for them"
+        raise make_error(seen, found, remedy=f"{remedy}\n{entry}", expected=expected)
 
-    layered = find_layers(seen, images, masks)
+    layered = None
+    if answers.labels not in _MASK_ENCODINGS or not answers.firm:
+        layered = find_layers(seen, images, masks, overlap=answers.overlap)
     if layered is not None:
         return layered, f"one mask for each class, {why}", []
     options, doubts = choose(seen, images, masks, fail)

@@ -25,7 +25,9 @@ def refuse_alike(names: Iterable[str], place: Path, answers: Answers, *, polygon
         return
     first, second = found
     remedy = f"correct {place.name}: one line if they are one class, two different names if they are two"
-    if polygons:
+    if polygons and first == second:
+        remedy = "correct the list of names: a name of its own for each class"
+    elif polygons:
         remedy = (
             f"if they are one class, use one spelling in the files, or write {place / Files.CLASSES} with "
             f"`{{id: 1, name: {quote_name(first)}, merged: [{quote_name(second)}]}}`; if they are two, give each a row "

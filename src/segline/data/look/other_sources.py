@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from segline.config import Options
 from segline.data.images.binary_mask import read_binary_mask
@@ -15,6 +16,7 @@ from segline.data.look.glob_patterns import (
 from segline.data.look.layout_errors import describe_entry
 from segline.data.look.survey import Group, Survey, kind_of_name, spread
 from segline.datasets.own import run_length_table, yolo
+from segline.datasets.own.polygon_rules import PolygonRules
 from segline.datasets.own.views import read_stored
 from segline.errors import DataError
 
@@ -56,8 +58,11 @@ def list_run_length_tables(seen: Survey) -> list[str]:
     ]
 
 
-def find_run_lengths(seen: Survey, images: Sequence[Group], table: str) -> Options:
-    """Describe the masks in a table of run lengths, and how it numbers the pixels, if that can be told."""
+def find_run_lengths(seen: Survey, images: Sequence[Group], table: str, *, rules: PolygonRules) -> Options:
+    """Describe the masks in a table of run lengths, and how it numbers the pixels, if that can be told.
+
+    Photos whose EXIF orientation swaps their sides tell nothing until `rules` say which view was labelled.
+    """
     paths: dict[str, str] = {}
     for path in (path for group in images for path in group.paths):
         paths[PurePosixPath(path).name] = paths[PurePosixPath(path).stem] = path
@@ -66,10 +71,12 @@ def find_run_lengths(seen: Survey, images: Sequence[Group], table: str) -> Optio
         described = paths.get(PurePosixPath(name).name)
         if described is not None and found and len(areas) < _AREAS_READ:
             try:
-                size = read_stored(seen.folder / described).size
+                stored = read_stored(seen.folder / described)
             except DataError:
                 continue  # later stages report it
-            areas += [(area, size) for area in found]
+            size = stored.upright if rules.drawn_on == "upright" else stored.size
+            if rules.drawn_on is not None or stored.size == stored.upright:
+                areas += [(area, size) for area in found]
     return Options(
         images=write_pattern(images, [group for group in seen.groups if group not in images]),
         masks=table,
@@ -109,8 +116,13 @@ def find_nnunet(seen: Survey) -> Options | None:
     )
 
 
-def find_layers(seen: Survey, images: Sequence[Group], masks: Sequence[Group]) -> Options | None:
+def find_layers(
+    seen: Survey, images: Sequence[Group], masks: Sequence[Group], *, overlap: Literal["later"] | None = None
+) -> Options | None:
     """Find one mask for each class: in a folder for each class, or with the class at the end of the name.
+
+    Args:
+        overlap: the user's answer to the question whether classes may share pixels.
 
     Raises:
         DataError: the masks of two classes share pixels, so that they may be two versions of the masks instead.
@@ -128,13 +140,14 @@ def find_layers(seen: Survey, images: Sequence[Group], masks: Sequence[Group]) -
         images=write_pattern(images, [group for group in seen.groups if group not in images]),
         masks=pattern,
         encoding="layers",
+        overlap=overlap,
         follow_links=seen.follow_links,
     )
-    for place in range(0, len(whole), max(1, len(whole) // _LAYERED_IMAGES_READ)):
-        if not _are_binary(seen.folder, whole[place]):
-            return None
-    for place in range(0, len(whole), max(1, len(whole) // _LAYERED_IMAGES_READ)):
-        _refuse_shared(seen.folder, whole[place], options)
+    chosen = whole[:: max(1, len(whole) // _LAYERED_IMAGES_READ)]
+    if not all(_are_binary(seen.folder, of_class) for of_class in chosen):
+        return None
+    for of_class in chosen if overlap is None else []:
+        _refuse_shared(seen.folder, of_class, options)
     return options
 
 

@@ -34,7 +34,7 @@ def guess_painted(
         return guess_polygons(folder, options.encoding, collection, answers=answers, by_name=by_name, report=report)
     match options.encoding:
         case "yolo":
-            guessed = _guess_yolo(folder, collection)
+            guessed = _guess_yolo(folder, collection, answers)
         case "run_lengths":
             guessed = _guess_run_lengths(options, folder, collection)
         case _:
@@ -46,10 +46,11 @@ def guess_painted(
     return guessed, []
 
 
-def _guess_yolo(folder: Path, collection: Collection) -> ClassGuess:
+def _guess_yolo(folder: Path, collection: Collection, answers: Answers) -> ClassGuess:
     files = [pair.mask for pair in collection.pairs if pair.image and pair.mask]
     numbers = {number for path in files for _, number, _ in yolo.read_lines(folder / path)}
     names = dict(collection.class_numbers)
+    refuse_alike(names.values(), folder, answers, polygons=True)
     counts = {yolo.name_class(number, names): 1 for number in sorted(numbers | names.keys())}
     guessed = guess_from_names("yolo", counts, what="YOLO polygons", why=f"class numbers in {len(files)} files")
     if numbers - names.keys():

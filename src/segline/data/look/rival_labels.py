@@ -1,6 +1,6 @@
 """Find labels of several kinds for the same images: polygons of two formats, or polygons and masks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from segline.config import Options
@@ -10,17 +10,18 @@ from segline.datasets.own.collect import collect
 from segline.errors import DataError
 
 
-def refuse_rivals(images: Sequence[Group], seen: Survey) -> list[str]:
+def refuse_rivals(images: Sequence[Group], seen: Survey, others: Mapping[str, Options]) -> list[str]:
     """Refuse a folder with polygons that holds other labels for the same images.
 
     Args:
         images: the groups of images.
+        others: YOLO's text files and tables of run lengths for these images, in words, and their options.
 
     Returns:
         A doubt for each group of masks that fits no image.
 
     Raises:
-        DataError: there are COCO and LabelMe files, or masks fit the images too.
+        DataError: there are polygons or run lengths of several formats, or masks fit the images too.
     """
     file, encoding = (seen.coco[0], "coco") if seen.coco else (seen.labelme[0], "labelme")
     if seen.coco and seen.labelme:
@@ -28,6 +29,12 @@ def refuse_rivals(images: Sequence[Group], seen: Survey) -> list[str]:
             seen.folder,
             f"polygons in two formats: COCO in {file}, LabelMe in {seen.labelme[0]}",
             {"coco": "COCO", "labelme": "LabelMe"},
+        )
+    for words, options in others.items():
+        raise _ask(
+            seen.folder,
+            f"labels in two formats: polygons in {file}, and {words}",
+            {encoding: f"those in {file}", options.encoding: words},
         )
     doubts = []
     for group in seen.groups:

@@ -75,7 +75,7 @@ def set_up(
     entry = _make_entry(guessed.options, stated)
     if here:  # --force replaces guesses, not answers
         entry |= {name: value for name, value in earlier.items() if name in _ANSWERS}
-    if earlier and not force and answers.layout is None:
+    if earlier and not force and (answers.layout is None or "path" not in earlier):
         content["options"][NAME] = CommentedMap({**entry, **earlier})  # an entry that only answers questions
     elif earlier and not force:
         if "encoding" not in earlier and "encoding" in entry:

@@ -12,7 +12,7 @@ from typing import Any
 
 from segline.core.vision.polygons import Shape
 from segline.datasets.own import geometry
-from segline.datasets.own.class_names import is_void_name
+from segline.datasets.own.class_names import is_void_name, quote_name
 from segline.datasets.own.classes import UNNAMED_VOID
 from segline.datasets.own.polygon_rules import PolygonRules
 from segline.datasets.own.shapes import FaultError
@@ -107,11 +107,13 @@ def find_id(name: str, ids: Mapping[str, int], place: str) -> int:
     if is_void_name(name) and UNNAMED_VOID in ids:
         return ids[UNNAMED_VOID]
     known = [each for each in ids if each != UNNAMED_VOID]
+    quoted = quote_name(name)
     near = difflib.get_close_matches(name, known, n=1)
     raise DataError(
         place,
         found=f"class {name!r}",
         expected=(f"{near[0]!r}? " if near else "") + f"one of the class table: {', '.join(known)}",
-        remedy="add the class to the class table, or correct its name in the annotations or in the table; if it is "
-        f"not to be trained on and scored, write `- {{id: 255, name: {name}}}` under `void` (an id has no name)",
+        remedy="add the class to the class table, or correct its name there or in the annotations; if a class of the "
+        f"table means it, write `merged: [{quoted}]` into the row of that class; if it is not to be trained on and "
+        f"scored, write `- {{id: 255, name: {quoted}}}` under `void` (an id has no name)",
     )

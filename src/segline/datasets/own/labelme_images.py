@@ -54,12 +54,14 @@ def names_another(named: str, *, labelme: str, image: str, images: Images) -> bo
         return False
     if not meant:
         return _base_name(named) != _base_name(image)
+    paired, other = PurePosixPath(image).name, PurePosixPath(meant[0]).stem
     raise DataError(
         images.root / labelme,
         found=f"its own name is that of {image}, but its imagePath {shortened(repr(named))} is {meant[0]}",
         expected="one image for each annotation file",
-        remedy=f"look which of the two images the polygons fit: if it is {meant[0]}, rename the file like it; if it is "
-        f"{image}, correct imagePath in the file; or list the pairs in a CSV (`pairs`), which decides",
+        remedy=f"look which of the two images the polygons fit: if it is {image}, write {paired!r} as imagePath into "
+        f"{labelme}; if it is {meant[0]}, rename the file to {other}.json, and if there is such a file already, keep "
+        "the right one of the two",
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from segline.core.vision.polygons import Shape
 from segline.datasets.own.drawings import Drawing, find_id
 from segline.datasets.own.polygon_rules import STRICT, PolygonRules
-from segline.datasets.own.views import choose_size, read_stored
+from segline.datasets.own.views import choose_size
 from segline.errors import DataError, name_fault, shown
 from segline.reading import JSON_BYTES, read_bytes
 
@@ -120,13 +120,16 @@ def guess_order(areas: Iterable[tuple[Area, tuple[int, int]]]) -> Order | None:
     return next((order for order, count in votes.items() if total and count >= _MIN_TELLING_SHARE * total), None)
 
 
-def check_areas(areas: Sequence[Area], *, table: Path, image: Path, ids: Mapping[str, int]) -> None:
+def check_areas(
+    areas: Sequence[Area], *, table: Path, image: Path, ids: Mapping[str, int], rules: PolygonRules = STRICT
+) -> None:
     """Check the areas of one image without drawing them.
 
     Raises:
-        DataError: runs leave the image, or a class is not in the class table.
+        DataError: runs leave the image, or a class is not in the class table; or the image's orientation turns it, and
+            the user has not said which view was labelled.
     """
-    height, width = read_stored(image).size
+    height, width = choose_size(image, place=table, rules=rules)
     for area in areas:
         place = f"{table}:{area.line}"
         find_id(area.label, ids, place)

@@ -142,9 +142,9 @@ def _describe(stored: Stored) -> str:
 def _ask(place: str, image: Path, stored: Stored, why: str) -> DataError:
     return DataError(
         place,
-        found=f"polygons, {why}, of {image.name}, a photo with {_describe(stored)}",
-        expected="to know whether they were drawn on the upright photo or on the stored pixels",
-        remedy=f"open {image.name} in the program that drew them: if it shows the photo as orientation "
+        found=f"an annotation, {why}, of {image.name}, a photo with {_describe(stored)}",
+        expected="to know whether it was drawn on the upright photo or on the stored pixels",
+        remedy=f"open {image.name} in the labelling program: if it shows the photo as orientation "
         f"{stored.orientation} says ({_SHOWN[stored.orientation]}), set `drawn_on: upright` under options.folder in "
         "params.yaml, otherwise `drawn_on: stored`",
     )

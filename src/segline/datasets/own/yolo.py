@@ -58,7 +58,11 @@ def find_class_names(folder: Path, paths: Sequence[str]) -> Names:
     """Read the names of classes from ``data.yaml`` or another YAML file with `names`; else from ``classes.txt``.
 
     Return an empty mapping if there is no such file.
+
+    Raises:
+        DataError: two files give a number to different classes.
     """
+    chosen: tuple[str, Names] | None = None
     tables = [path for path in paths if PurePosixPath(path).suffix.lower() in (".yaml", ".yml")]
     for path in sorted(tables, key=lambda path: (path.count("/"), path)):
         try:
@@ -69,9 +73,26 @@ def find_class_names(folder: Path, paths: Sequence[str]) -> Names:
         if isinstance(names, list):
             names = dict(enumerate(names))
         if isinstance(names, dict) and names and all(str(key).isdecimal() for key in names):
-            return {int(key): str(name) for key, name in names.items()}
+            numbered = {int(key): str(name) for key, name in names.items()}
+            chosen = chosen or (path, numbered)
+            _refuse_contradiction(folder, chosen, (path, numbered))
+    if chosen is not None:
+        return chosen[1]
     found = find_names(folder, paths)
     return dict(enumerate(found.names)) if found is not None else {}
+
+
+def _refuse_contradiction(folder: Path, first: tuple[str, Names], second: tuple[str, Names]) -> None:
+    """Refuse two files that give a number to different classes."""
+    (one, ones), (other, others) = first, second
+    for number in sorted(ones.keys() & others.keys()):
+        if ones[number] != others[number]:
+            raise DataError(
+                folder / other,
+                found=f"class {number} is {others[number]!r}, but {one} has {ones[number]!r} for it",
+                expected="the same names in both files",
+                remedy=f"delete {other} or {one}, whichever does not belong to these text files",
+            )
 
 
 def name_class(number: int, names: Names) -> str:
