@@ -30,15 +30,24 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
+# CUDA's libraries for TensorFlow, about 3 GB. The lock holds only what requirements.txt has not, so that each package is
+# pinned once, and the same TensorFlow runs with and without a GPU.
+$(VENV)/installed-gpu: requirements-gpu.txt $(VENV)/installed
+	@echo "installing TensorFlow's CUDA libraries into $(VENV) (about 3 GB)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.txt --requirement requirements-gpu.txt
+	@touch $@
+
+is_set = $(filter-out 0 no false,$(1))
+
 .PHONY: install
-install: $(VENV)/installed  ## Make the virtual environment .venv
+install: $(VENV)/installed $(if $(call is_set,$(GPU)),$(VENV)/installed-gpu)  ## Make the virtual environment .venv (GPU=1: with CUDA)
 
 .PHONY: run
-run: install  ## From download to a promoted model (RETRAIN=1 trains again, EARLIER_CLASSES=1 returns to an earlier champion's classes, DATASET=kitti trains on that, PRESET=tutorial_pets first writes that recipe)
+run: install  ## From download to a promoted model (RETRAIN=1 trains again, EARLIER_CLASSES=1 returns to an earlier champion's classes, DATASET=kitti trains on that, PRESET=tutorial_pets first writes that recipe, GPU=1 installs for CUDA)
 	@$(if $(PRESET),segline preset $(PRESET))
 	@segline doctor $(if $(DATASET),--dataset $(DATASET))
-	@dvc repro
-	@python -m flows.training $(if $(filter-out 0 no false,$(RETRAIN)),--retrain) $(if $(filter-out 0 no false,$(EARLIER_CLASSES)),--earlier-classes) $(if $(DATASET),--dataset $(DATASET))
+	@python -m infra.prepare $(if $(DATASET),--dataset $(DATASET))
+	@python -m flows.training $(if $(call is_set,$(RETRAIN)),--retrain) $(if $(call is_set,$(EARLIER_CLASSES)),--earlier-classes) $(if $(DATASET),--dataset $(DATASET))
 	@echo "compare runs and see the flows: make up"
 
 .PHONY: up
@@ -70,6 +79,7 @@ check: install  ## ruff, mypy, import-linter
 .PHONY: lock
 lock: install  ## Resolve requirements.txt anew from pyproject.toml
 	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-header --no-emit-index-url --upgrade --output-file requirements.txt pyproject.toml
+	@uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra gpu --generate-hashes --no-header --no-emit-index-url --constraint requirements.txt pyproject.toml | python -m infra.added_packages requirements.txt > requirements-gpu.txt
 
 .PHONY: schema
 schema: install  ## Write docs/score.schema.json anew from the metric table

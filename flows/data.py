@@ -3,7 +3,7 @@
 The stages are read from `dvc.yaml`; none is listed here.
 
     python -m flows.data
-    prefect deployment run 'data/local'
+    prefect deployment run 'data/local' -p dataset=kitti
 """
 
 import os
@@ -33,25 +33,37 @@ from segline import config
 from segline.errors import DataError
 from segline.project import Project
 
+_LAST_STAGE = "prepare"  # of each dataset: all its others come before
 _CACHED_MESSAGES = ("didn't change, skipping", "is cached - skipping run")  # in the output of `dvc repro`
 _RUNNING_PROCESSES: set[subprocess.Popen[str]] = set()
 
 
-def stages(root: Path) -> dict[str, set[str]]:
-    """Read DVC's graph: stage name -> the stages that must run before it, in an order that can be run."""
+def stages(root: Path, *, dataset: str | None = None) -> dict[str, set[str]]:
+    """Read DVC's graph: stage name -> the stages that must run before it, in an order that can be run.
+
+    Args:
+        dataset: read only the stages that prepare this dataset; default: all.
+    """
     graph = Repo(str(root)).index.graph
     before = {stage.addressing: {needed.addressing for needed in graph.successors(stage)} for stage in graph}
-    return {name: before[name] for name in TopologicalSorter(before).static_order()}
+    kept = set(before) if dataset is None else _collect_needed(f"{_LAST_STAGE}@{dataset}", before)
+    return {name: before[name] for name in TopologicalSorter(before).static_order() if name in kept}
+
+
+def _collect_needed(stage: str, before: Mapping[str, set[str]]) -> set[str]:
+    """Return `stage`, and all stages that must run before it."""
+    return {stage}.union(*(_collect_needed(needed, before) for needed in before[stage]))
 
 
 # One stage at a time, because DVC locks its workspace: with eight at once, one of them failed.
 @flow(name="data", log_prints=True, task_runner=ThreadPoolTaskRunner(max_workers=1))  # type: ignore[arg-type]
 @reporting.without_secrets
-def data(force: bool = False) -> dict[str, str]:
+def data(dataset: str | None = None, force: bool = False) -> dict[str, str]:
     """Run every stage of dvc.yaml that is not up to date.
 
     Args:
-        force: run all stages, even those that are up to date.
+        dataset: one of the ``datasets`` of params.yaml: run only the stages that prepare it; default: all.
+        force: run all these stages, even those that are up to date.
 
     Returns:
         Stage -> ``cached`` or ``ran``.
@@ -59,10 +71,10 @@ def data(force: bool = False) -> dict[str, str]:
     reporting.without_tracebacks()
     project = Project.load()
     abandoned.hold_lock(project)
-    config.load(project.params)
+    config.load(project.params, dataset=dataset)
     _end_stages_on_signals()
     futures: dict[str, PrefectFuture[Any]] = {}
-    for name, needed in stages(project.root).items():
+    for name, needed in stages(project.root, dataset=dataset).items():
         stage: Any = reproduce.with_options(name=name)
         earlier = [futures[other] for other in needed]
         futures[name] = stage.submit(name, root=project.root, force=force, wait_for=earlier)
@@ -160,8 +172,9 @@ def main() -> None:
     from argparse import ArgumentParser
 
     parser = ArgumentParser(prog="python -m flows.data", description=data.description)
+    parser.add_argument("--dataset", help="run only the stages that prepare this dataset; default: all")
     parser.add_argument("--force", action="store_true", help="run all stages, even those that are up to date")
-    reporting.run(parser, lambda options: data(force=options.force))
+    reporting.run(parser, lambda options: data(dataset=options.dataset, force=options.force))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from segline.core.metrics.confusion import mean_iou
 
@@ -22,7 +23,7 @@ def trained(prepared_project):
 def test_a_repeated_repro_finds_everything_up_to_date(prepared_project):
     answer = prepared_project.run("dvc", "repro")
     assert "Running stage" not in answer.stdout
-    assert len(re.findall("didn't change, skipping", answer.stdout)) == 4
+    assert len(re.findall("didn't change, skipping", answer.stdout)) == 5
 
 
 def test_the_run_ends_with_a_champion_and_its_table(trained):
@@ -142,6 +143,39 @@ def test_a_second_run_reuses_the_finished_one_and_says_so(trained):
     assert "reused" in answer.stdout
     assert "segline-oxford_pets, version 1" in answer.stdout
     assert len(project.parents()) == 1
+
+
+@pytest.mark.slow
+def test_a_committed_readme_and_a_new_dataset_train_nothing_again(trained):
+    """Before, both trained everything again."""
+    project, _ = trained
+    (project.root / "README.md").write_text("changed")
+    content = yaml.safe_load((project.root / "params.yaml").read_text())
+    content["promotion"]["floor"]["kitti"] = 0.9
+    project.set(datasets=["oxford_pets", "kitti"], promotion=content["promotion"])
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    project.run(*git, "commit", "-q", "-a", "-m", "README and kitti")
+    before = len(project.parents())
+    assert "reused" in project.run("segline", "train").stdout
+    assert len(project.parents()) == before
+
+
+@pytest.mark.slow
+def test_zeroed_labels_are_refused_until_dvc_restores_them(trained):
+    """Before, `evaluate` gave other scores, and `train` another model, without a word."""
+    project, _ = trained
+    labels = project.root / "data/prepared/oxford_pets/test.labels"
+    labels.chmod(0o644)
+    with labels.open("r+b") as handle:
+        handle.write(bytes(50_000))
+    evaluate = ("segline", "evaluate", "--model", "segline-oxford_pets@champion", "--dataset", "oxford_pets")
+    for command in (evaluate, ("segline", "train"), (sys.executable, "-m", "flows.training", "--retrain")):
+        answer = project.run(*command, check=False)
+        assert answer.returncode == 1
+        assert "test.labels: not the file that dvc.lock records" in answer.stderr
+    remedy = answer.stderr.partition("remedy: ")[2].splitlines()[0]
+    project.run("bash", "-c", remedy)
+    assert "reused" in project.run("segline", "train").stdout
 
 
 def test_retraining_killed_twice_repeats_every_bit_and_compares_with_the_champion(trained):

@@ -11,7 +11,9 @@ def test_stages_are_dvcs_own_in_an_order_that_can_be_run():
     graph = stages(ROOT)
     datasets = yaml.safe_load((ROOT / "params.yaml").read_text())["datasets"]
     assert set(graph) == {
-        f"{stage}@{dataset}" for stage in ("download", "extract", "validate", "size", "prepare") for dataset in datasets
+        f"{stage}@{dataset}"
+        for stage in ("pick", "download", "extract", "validate", "size", "prepare")
+        for dataset in datasets
     }
     seen = set()
     for name, needed in graph.items():
@@ -19,3 +21,9 @@ def test_stages_are_dvcs_own_in_an_order_that_can_be_run():
         seen.add(name)
     assert graph["prepare@kitti"] >= {"extract@kitti", "validate@kitti", "size@kitti"}
     assert not any(other.endswith("@cityscapes") for other in graph["prepare@kitti"])
+
+
+def test_one_dataset_needs_only_its_own_stages():
+    """Before, the flow ran all: training on kitti asked for Cityscapes' login."""
+    names = {f"{stage}@kitti" for stage in ("pick", "download", "extract", "validate", "prepare")}
+    assert set(stages(ROOT, dataset="kitti")) == names

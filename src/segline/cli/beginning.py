@@ -13,22 +13,18 @@ from segline.console import complain, console, say
 def doctor(
     dataset: Annotated[str | None, typer.Option(help="Dataset to train on; default: `dataset` of params.yaml.")] = None,
 ) -> None:
-    """Check params.yaml, the data source, the disk, git and the tracking server before a long run."""
+    """Check params.yaml, the data, the disk, git, the tracking server and the devices before a long run.
+
+    Only a problem with the data that are trained on is an error. For the other datasets it is a note.
+    """
     from segline import config, storage
-    from segline.data.download.download import check_source
     from segline.project import Project
     from segline.registry.lineage import code_state
 
     project = Project.load()
     params = config.load(project.params, dataset=dataset)
     say(f"params.yaml   ok: {', '.join(params.datasets)} from {params.source}, training on {params.dataset}")
-    public = [name for name in params.datasets if name not in params.own]
-    check_source(params.source, datasets=public, root=project.root, archives=project.archives)
-    for name in params.own:
-        from segline.data.look import own
-
-        say(f"{name:13} ok: {own.locate(params.options[name], root=project.root)}")
-    say(f"source        ok: {params.source}")
+    _check_data(project, params)
     storage.check_writable(project.root)
     free = storage.check_room(project.root, gibibytes=1.0)
     say(f"disk          {storage.size_text(free, unit='GiB')} free")
@@ -39,6 +35,42 @@ def doctor(
 
         check_server(project.tracking_uri)
     say(f"tracking      {project.tracking_uri}")
+    _show_devices()
+
+
+def _check_data(project: "Project", params: "Params") -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Check the source of each dataset; raise only for the one that is trained on."""
+    from segline.errors import SeglineError
+
+    for name in sorted(params.datasets, key=lambda name: name != params.dataset):
+        try:
+            say(f"{name:13} ok: {_check_source(project, params, name)}")
+        except SeglineError as error:
+            if name == params.dataset:
+                raise
+            say(f"{name:13} note: {error}")
+            say(f"{'':13} needed only for dvc repro prepare@{name}, and for dvc repro, which prepares all")
+
+
+def _check_source(project: "Project", params: "Params", name: str) -> str:  # type: ignore[name-defined]  # noqa: F821
+    """Check where the data `name` come from, and return it."""
+    if name in params.own:
+        from segline.data.look import own
+
+        return str(own.locate(params.options[name], root=project.root))
+    from segline.data.download.download import check_source
+
+    check_source(params.source, datasets=[name], root=project.root, archives=project.archives)
+    return str(params.source)
+
+
+def _show_devices() -> None:
+    """Name the devices that the backend sees, and GPUs that it does not see."""
+    from segline.training import backend, devices  # import TensorFlow, which takes seconds
+
+    say(f"devices       {backend.name()} sees {', '.join(backend.describe_devices()) or 'none'}")
+    if note := devices.describe_unused_gpus():
+        say(f"devices       note: {note}")
 
 
 @app.command()

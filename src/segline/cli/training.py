@@ -21,7 +21,9 @@ def train(
         ),
     ] = False,
 ) -> None:
-    """Search, train, evaluate and register a model, and promote it if it is better; needs prepared data (`dvc repro`).
+    """Search, train, evaluate and register a model, and promote it if it is better.
+
+    The data must be prepared: `dvc repro prepare@DATASET`.
 
     It runs the same steps as the training flow, without Prefect. It continues a run that was stopped here or in the
     flow. A finished run with the same data, code and parameters is reused.

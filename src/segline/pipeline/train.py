@@ -146,6 +146,7 @@ def train(
 
 def _run(work: Work, steps: Steps) -> None:
     steps.begin(work)
+    _report_unused_gpus(work)
     with tracking.watching_machine(work.tracker):
         if work.params.search.weights == config.CLASSIFICATION:
             steps.pretrain(work)
@@ -158,6 +159,13 @@ def _run(work: Work, steps: Steps) -> None:
         if decision.promote:
             steps.promote(work, version)
     work.tracker.set_tags({Tags.DECISION: decision.as_tag()})
+
+
+def _report_unused_gpus(work: Work) -> None:
+    from segline.training.devices import describe_unused_gpus
+
+    if note := describe_unused_gpus():
+        work.report(f"note: {note}")
 
 
 @contextmanager

@@ -54,6 +54,23 @@ def _pin_tensorflow(threads: int) -> None:
         ) from error
 
 
+def name() -> str:
+    """Return the name of Keras's backend, such as ``tensorflow``."""
+    return str(keras.backend.backend())
+
+
+def describe_devices() -> list[str]:
+    """Name the devices that the backend sees, such as ``CPU`` and ``GPU NVIDIA H200``, without using one."""
+    if keras.backend.backend() != "tensorflow":
+        return [str(device) for device in keras.distribution.list_devices()]
+    import tensorflow
+
+    config = tensorflow.config
+    found = config.list_physical_devices()  # logical ones would start the devices, and fix the number of threads
+    models = [config.experimental.get_device_details(device).get("device_name", "") for device in found]
+    return [f"{device.device_type} {model}".strip() for device, model in zip(found, models, strict=True)]
+
+
 @contextmanager
 def precision(policy: str) -> Iterator[None]:
     """Build layers that compute in Keras's dtype `policy`; weights stay float32."""
