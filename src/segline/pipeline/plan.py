@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from segline import config
+from segline.pipeline import weights
 from segline.pipeline.definition import load_definition
 from segline.project import Project
 
@@ -40,8 +41,9 @@ def plan(project: Project, dataset: str, *, memory: float | None = None) -> Plan
     params = config.load(project.params, dataset=dataset)
     found, short_side = _read_facts(project, params), params.prepare.short_side
     training, search = rules.asked(params, memory=memory)
-    made = rules.make(found, short_side=short_side, training=training, search=search)
-    others = rules.neighbours(made, found, short_side=short_side, training=training, search=search)
+    known = weights.survey(project, dataset, search)
+    made = rules.make(found, short_side=short_side, training=training, search=search, weights=known)
+    others = rules.neighbours(made, found, short_side=short_side, training=training, search=search, weights=known)
     return Planned(plan=made, neighbours=tuple(others), in_use=params.training.plan is not None)
 
 
@@ -55,7 +57,8 @@ def plan_asked_for(project: Project, params: config.Params) -> "Plan | None":
     # Set first: networks are built to estimate their memory, and the first computation fixes the number of threads.
     make_deterministic(seed=params.seed, threads=params.training.threads)
     found, short_side = _read_facts(project, params), params.prepare.short_side
-    return rules.make(found, short_side=short_side, training=params.training, search=params.search)
+    known = weights.survey(project, params.dataset, params.search)
+    return rules.make(found, short_side=short_side, training=params.training, search=params.search, weights=known)
 
 
 def _read_facts(project: Project, params: config.Params) -> "Facts":

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from segline import config
 from segline.data.prepare.prepared import Prepared
 from segline.errors import TrainingError
-from segline.pipeline import evaluate, fit, promote, search
+from segline.pipeline import evaluate, fit, promote, search, weights
 from segline.pipeline.definition import load_definition
 from segline.pipeline.plan import plan_asked_for
 from segline.pipeline.work import Work
@@ -89,7 +89,7 @@ def train(
         The run's summary: scores, decision and champion.
 
     Raises:
-        ConfigError: ``params.yaml`` is invalid.
+        ConfigError: ``params.yaml`` is invalid, or names initial weights that are not here.
         DataError: the data are not prepared, or were prepared with other parameters.
         TrackingError: MLflow does not answer.
         TrainingError: the same training is running already, or a fit cannot continue.
@@ -99,9 +99,10 @@ def train(
     prepared.check(load_definition(project, params), short_side=params.prepare.short_side)
     plan = plan_asked_for(project, params)
     params = plan.applied(params) if plan else params
+    initial = weights.resolve(project, params)
     data = lineage.data_state(project, params)
     code = lineage.code_state(project.root)
-    resolved = lineage.resolved(params, root=project.root)
+    resolved = lineage.resolved(params, root=project.root, weights=weights.describe(initial))
     key = lineage.run_key(data, code, resolved)
     client = tracking.connect(project)
     experiment = tracking.experiment(client, project, versions.model_name(load_definition(project, params).model))
@@ -121,8 +122,13 @@ def train(
                 client=client,
                 tracker=tracker,
                 scratch=project.scratch(tracker.run_id),
-                tags={**lineage.tags(data, code, resolved, prepared.meta), Tags.FLOW_RUN: flow_run},
+                tags={
+                    **lineage.tags(data, code, resolved, prepared.meta),
+                    Tags.WEIGHTS: ", ".join(weights.describe(initial).values()) or "none",
+                    Tags.FLOW_RUN: flow_run,
+                },
                 plan=plan,
+                weights=initial,
                 progress=progress,
             )
             _run(work, steps)
