@@ -249,6 +249,16 @@ def test_an_encoder_keeps_the_stride_it_is_asked_for_and_the_same_weights(encode
     assert tuple(deep[1:3]) == (64 // output_stride, 96 // output_stride)
 
 
+@pytest.mark.parametrize(
+    "encoder", ["efficientnet_lite0", "efficientnetv2_b0", pytest.param("convnext_tiny", marks=pytest.mark.slow)]
+)
+def test_a_saved_network_keeps_its_encoders_input_scaling_and_layers(encoder: str, tmp_path: Path) -> None:
+    model = models.build(tiny("deeplab_v3_plus", encoder=encoder, width=1, output_stride=8))
+    model.save(tmp_path / "network.keras")
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    np.testing.assert_array_equal(model(image()), loaded(image()))
+
+
 def test_encoder_weights_are_reused_at_another_stride_and_those_of_another_network_refused(tmp_path: Path) -> None:
     first = encoders.build("mini_xception", output_stride=32)
     encoders.save_weights(first, tmp_path / "encoder.npz")
