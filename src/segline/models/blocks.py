@@ -114,12 +114,11 @@ class LayerScale(layers.Layer):
     def __init__(self, value: float, **options: Any) -> None:
         super().__init__(**options)
         self.value = value
+        self.gamma_initializer = keras.initializers.Constant(value)  # named as `training.fit.seeding` finds it
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Create one factor for each channel."""
-        self.gamma = self.add_weight(
-            shape=(input_shape[-1],), initializer=keras.initializers.Constant(self.value), name="gamma"
-        )
+        self.gamma = self.add_weight(shape=(input_shape[-1],), initializer=self.gamma_initializer, name="gamma")
 
     def call(self, inputs: Any) -> Any:
         """Scale (N, H, W, C)."""
