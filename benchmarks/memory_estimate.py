@@ -68,6 +68,14 @@ CASES = {
         "deeplab_v3_plus", 2, (64, 64), classes=19, width=8, encoder="mobilenet_v2", seen=(2, 512, 1024)
     ),
     "deeplab_v3_plus, mini_xception": case("deeplab_v3_plus", 4, (192, 256), width=8, encoder="mini_xception"),
+    "deeplab_v3_plus, efficientnet_lite0": case(
+        "deeplab_v3_plus", 8, (128, 160), width=8, encoder="efficientnet_lite0"
+    ),
+    "deeplab_v3_plus, efficientnet_lite2": case(
+        "deeplab_v3_plus", 4, (192, 256), width=8, encoder="efficientnet_lite2"
+    ),
+    "deeplab_v3_plus, efficientnetv2_b0": case("deeplab_v3_plus", 8, (128, 160), width=8, encoder="efficientnetv2_b0"),
+    "deeplab_v3_plus, convnext_tiny": case("deeplab_v3_plus", 4, (128, 160), width=8, encoder="convnext_tiny"),
     "deeplab_v3_plus, xception": case("deeplab_v3_plus", 4, (128, 160), width=8, encoder="xception"),
     "deeplab_v3_plus, xception_65": case("deeplab_v3_plus", 2, (96, 128), width=16, encoder="xception_65"),
 }

@@ -7,6 +7,7 @@ Environment variables never change results; only ``params.yaml`` does.
 | SEGLINE_ROOT          | the project folder (contains params.yaml)  | nearest folder upwards with it   |
 | MLFLOW_TRACKING_URI   | MLflow server or database                  | sqlite:///<root>/mlflow.db       |
 | SEGLINE_SOURCE_*      | a mirror's login (`segline.data.download.source_login`)   | none                             |
+| SEGLINE_WEIGHTS       | folder of published encoder weights        | <root>/.segline/weights          |
 | SEGLINE_WORKERS       | processes for per-sample data work         | the CPUs this process may use    |
 | SEGLINE_IMAGE_PIXELS  | pixels that an image may have              | 536870912 (23170 x 23170)        |
 | SEGLINE_IMAGE_BYTES   | bytes that an image's file may have        | 2147483648 (2 GiB)               |
@@ -39,6 +40,7 @@ class Files:
     PARAMS: Final = "params.yaml"  # parameters: everything that changes a result
     LOCK: Final = "dvc.lock"  # DVC's record of what each data stage read and wrote
     PINS: Final = "pins.yaml"  # digests of archives whose publisher states none
+    WEIGHTS: Final = "weights.yaml"  # encoder weights that `search.weights: auto` chose
 
     SUMS: Final = "SHA256SUMS"  # digests of the archives in its folder; or of the user's own files
     SOURCE: Final = "SOURCE.json"  # addresses and terms of the downloaded archives
@@ -125,6 +127,7 @@ class Tags:
     GIT_CHANGES: Final = "segline.git_changes"  # digest of the changes of code; or ``none``
     TRAINING_CODE: Final = "segline.training_code"  # digest of the code that trains and scores
     PARAMS: Final = "segline.params"  # all parameters that the run depends on, as JSON
+    WEIGHTS: Final = "segline.weights"  # published weights that encoders started from, with digests; or ``none``
     MACHINE: Final = "segline.machine"  # properties of the machine that change the last digits of results
     PACKAGES: Final = "segline.packages"  # versions of the packages that results depend on
 
@@ -221,6 +224,17 @@ class Project:
     def up_lock(self) -> Path:
         """Return the path of the lock that ``make up`` holds."""
         return self.root / ".segline" / "up.lock"
+
+    @property
+    def weights(self) -> Path:
+        """Return the folder of published encoder weights."""
+        stated = os.environ.get("SEGLINE_WEIGHTS")
+        return Path(stated) if stated else self.root / ".segline" / "weights"
+
+    @property
+    def chosen_weights(self) -> Path:
+        """Return the path of the record of the encoder weights that `search.weights: auto` chose."""
+        return self.root / Files.WEIGHTS
 
     @property
     def reports(self) -> Path:

@@ -2,11 +2,15 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import keras
 import pytest
 
+from segline import models
+from segline.config import ModelConfig
 from segline.core.labels import label_map
+from segline.core.metrics.temperature import Fitted
 from segline.errors import DataError
 from segline.inference import bundle as bundles
 from segline.inference.bundle import Bundle
@@ -45,6 +49,18 @@ def test_what_was_saved_is_read_again(folder):
     assert (found.dataset, found.labels.digest, found.short_side, found.stride) == ("drawn", LABELS.digest, 30, 8)
 
 
+def test_a_fitted_temperature_is_kept_with_its_split_and_not_for_another_network(folder, tmp_path):
+    """It was fitted anew by every evaluation, and who loaded a bundle had none."""
+    plain = bundles.load(folder)
+    assert plain.temperature is None
+    fitted = Fitted(temperature=1.25, split="validation", digest="d1")
+    bundles.save(replace(plain, temperature=fitted), tmp_path / "fitted")
+    assert bundles.load(tmp_path / "fitted").temperature == fitted
+    config = ModelConfig(network="unet_plus_plus", classes=3, width=2, depth=2, heads=2)
+    heads = replace(plain, network=models.deployed(models.build(config)), temperature=fitted)
+    assert bundles.pruned(heads, head=1).temperature is None
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -75,6 +91,9 @@ def test_a_description_of_something_else_is_refused(folder, content, said):
         ({"classes": [{"name": "road"}]}, "no 'classes.0.raw'"),
         ({"classes": [1]}, "no description of a network"),
         ({"void": None}, "no description of a network"),
+        ({"temperature": 1.5}, "temperature is 1.5"),
+        ({"temperature": {"value": 0.0, "split": "validation", "digest": "d"}}, "temperature.value is 0.0"),
+        ({"temperature": {"value": 1.5}}, "no 'temperature.split'"),
     ],
 )
 def test_a_description_with_something_wrong_in_it_is_refused(folder, changed, said):

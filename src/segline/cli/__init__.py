@@ -7,7 +7,7 @@ import sys
 
 # The order of these imports is the order of the commands in `--help`.
 # isort: off
-from segline.cli import beginning, planning, training, predicting, evaluating, scoring, data, models  # noqa: F401
+from segline.cli import beginning, planning, training, predicting, evaluating, scoring, data, models, weights  # noqa: F401
 
 # isort: on
 from segline.cli.application import app

@@ -46,6 +46,7 @@ _SUGGESTED_COMMANDS: Mapping[str, Mapping[str, str]] = {
         "unzip": "segline data extract",
     },
     "models": {"ls": "segline models list", "show": "segline models list"},
+    "weights": {"download": "segline weights fetch", "get": "segline weights fetch", "ls": "segline weights list"},
 }
 """By group: words that are not commands, and the command that is meant."""
 
@@ -54,10 +55,7 @@ _PLANNED_OF_MODELS: Mapping[str, str] = {
 }
 _PLANNED: Mapping[str, Mapping[str, str]] = {
     "segline": {
-        **{
-            name: f"segline {name}"
-            for name in ("classify", "explain", "export", "learning-curve", "review", "serve", "weights")
-        },
+        **{name: f"segline {name}" for name in ("classify", "explain", "export", "learning-curve", "review", "serve")},
         **_PLANNED_OF_MODELS,
     },
     "models": _PLANNED_OF_MODELS,

@@ -7,12 +7,14 @@ an unknown key or name it suggests the nearest known one.
 from segline.config.data_sections import Options, Prepare, Validation
 from segline.config.fields import MULTIPLE, Encoding, Flip, Strict
 from segline.config.known_names import (
+    AUTO,
     CLASSIFICATION,
     CLASSIFIER,
     IMAGENET,
     dataset_names,
     encoder_names,
     network_names,
+    published_weights,
     refuse_unknown,
 )
 from segline.config.network import ModelConfig
@@ -21,6 +23,7 @@ from segline.config.source import Source
 from segline.config.training_sections import DEFAULT_MEMORY, Augmentation, Classification, Loss, Search, Training
 
 __all__ = [
+    "AUTO",
     "CLASSIFICATION",
     "CLASSIFIER",
     "DEFAULT_MEMORY",
@@ -49,5 +52,6 @@ __all__ = [
     "load",
     "merged",
     "network_names",
+    "published_weights",
     "refuse_unknown",
 ]

@@ -3,9 +3,10 @@
 import ast
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import PydanticCustomError
 
@@ -17,8 +18,9 @@ _NOT_NETWORKS = {"__init__", "blocks", "classifier"}  # the classifier is for wh
 
 CLASSIFIER = "classifier"
 """The value of `ModelConfig.network` for the classifier of whole images (`segline.models.classifier`)."""
-IMAGENET, CLASSIFICATION = "imagenet", "classification"
-"""Initial weights of an encoder without a file: the published ones, or trained on the dataset's classification task."""
+AUTO, IMAGENET, CLASSIFICATION = "auto", "imagenet", "classification"
+"""Initial weights of encoders without a file: published ones that are here, published ones that may be fetched, or
+weights trained on the dataset's classification task."""
 
 
 def dataset_names() -> list[str]:
@@ -45,14 +47,26 @@ def encoder_names() -> list[str]:
 @cache
 def network_options(network: str) -> frozenset[str]:
     """Read a family's ``OPTIONS`` (fields of `ModelConfig`) from its file: importing the module would load Keras."""
-    tree = ast.parse((_PACKAGE / "models" / f"{network}.py").read_text(encoding="utf-8"))
-    (listed,) = (
-        node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["OPTIONS"]
-    )
+    listed = _find_constant(_PACKAGE / "models" / f"{network}.py", "OPTIONS")
     assert isinstance(listed, ast.Call), f"{network}.OPTIONS must be written as frozenset({{...}})"
     return frozenset(ast.literal_eval(listed.args[0]))
+
+
+@cache
+def published_weights(encoder: str) -> Mapping[str, Any] | None:
+    """Read an encoder's ``WEIGHTS`` from its file; None if no weights are published for it."""
+    found = _find_constant(_PACKAGE / "models/encoders" / f"{encoder}.py", "WEIGHTS")
+    return None if found is None else dict(ast.literal_eval(found))
+
+
+def _find_constant(file: Path, name: str) -> ast.expr | None:
+    """Find the expression that a module assigns to `name`, without importing the module; None if there is none."""
+    found = (
+        node.value
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]
+    )
+    return next(found, None)
 
 
 def _list_stems(folder: str, excluded: set[str]) -> list[str]:

@@ -37,7 +37,7 @@ class ModelConfig(Strict):
     output_stride: Stride = 16
     """Side of the image divided by the side of the encoder's deepest features."""
     weights: str | None = None
-    """Initial weights of the encoder: ``imagenet``, a file that `segline` wrote, or None for random ones."""
+    """Initial weights of the encoder: a file that Segline wrote, or None for random ones."""
     freeze: bool = False
     """Do not train the encoder, nor update its batch-norm statistics."""
 

@@ -22,7 +22,7 @@ from segline.config.fields import (
     ascending,
     sequence,
 )
-from segline.config.known_names import CLASSIFICATION, IMAGENET, network_options
+from segline.config.known_names import AUTO, CLASSIFICATION, IMAGENET, network_options
 from segline.config.objective import DecayName, OptimizerName, loss_terms
 
 
@@ -159,8 +159,9 @@ class Search(Strict):
     skips: Offered[bool] = (False,)
     heads: Offered[Positive] = (1,)
     weights: Annotated[str, Field(min_length=1)] | None = None
-    """Initial weights of the encoders: ``imagenet``; ``classification`` (trained before the search on the dataset's
-    labels of whole images); a file that such a training wrote; or None for random ones."""
+    """Initial weights of the encoders: ``auto`` (published ones that are here: `segline weights list`); ``imagenet``
+    (published ones, fetched if necessary); ``classification`` (trained before the search on the dataset's labels of
+    whole images); a file that Segline wrote; or None for random ones."""
     freeze: bool = False
     """Do not train the encoders: keep their initial weights."""
 
@@ -170,7 +171,7 @@ class Search(Strict):
             raise PydanticCustomError(
                 "freeze", "`search.weights` with `search.freeze`: frozen random weights learn nothing", {}
             )
-        if self.weights not in (None, IMAGENET, CLASSIFICATION) and len(self.encoders) > 1:
+        if self.weights_file is not None and len(self.encoders) > 1:
             raise PydanticCustomError(
                 "one_encoder", "only one of `search.encoders`, because `search.weights` is a file", {}
             )
@@ -202,7 +203,7 @@ class Search(Strict):
     @property
     def weights_file(self) -> str | None:
         """The file that `weights` names, or None."""
-        return None if self.weights in (None, IMAGENET, CLASSIFICATION) else self.weights
+        return None if self.weights in (None, AUTO, IMAGENET, CLASSIFICATION) else self.weights
 
 
 class Classification(Strict):

@@ -1,8 +1,8 @@
 """A trained network and all that is needed to use it: one folder, readable without MLflow.
 
 ``network.keras`` holds architecture and weights. ``segline.json`` describes the input (its scale), the
-output (the label map, the threshold of a binary task, the mirror images to average over) and the
-training data.
+output (the label map, the threshold of a binary task, the mirror images to average over, the temperature of the
+confidences) and the training data.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -13,6 +13,7 @@ import keras
 from segline import models
 from segline.config.fields import Flip
 from segline.core.labels import BINARY, LabelMap, same_classes
+from segline.core.metrics.temperature import Fitted
 from segline.errors import DataError
 from segline.inference import description, network_file
 from segline.project import Files
@@ -36,6 +37,8 @@ class Bundle:
         mirrors: flips for test-time augmentation: the predictions for the image, for each flip of it and for all
             flips together are averaged.
         levels: values of 16-bit images that become 0 and 255, as in training; None if they were not stated.
+        temperature: divisor of logits, fitted on validation, for confidences (`segline.core.metrics.temperature`);
+            None if none was fitted to this network, its mirrors and its threshold.
 
     Raises:
         ValueError: the threshold is outside 0..1, or is given although there are not two classes.
@@ -50,6 +53,7 @@ class Bundle:
     threshold: float | None = None
     mirrors: tuple[Flip, ...] = ()
     levels: tuple[int, int] | None = None
+    temperature: Fitted | None = None
 
     def __post_init__(self) -> None:
         if self.threshold is not None and (len(self.labels) != BINARY or not 0 < self.threshold < 1):
@@ -62,7 +66,7 @@ def pruned(bundle: Bundle, *, head: int) -> Bundle:
     Raises:
         ConfigError: its network has no such head.
     """
-    return replace(bundle, network=models.prune(bundle.network, head=head))
+    return replace(bundle, network=models.prune(bundle.network, head=head), temperature=None)
 
 
 def renamed(bundle: Bundle, labels: LabelMap) -> Bundle:
@@ -92,6 +96,9 @@ def save(bundle: Bundle, folder: Path) -> None:
     }
     if bundle.levels is not None:
         content["levels"] = list(bundle.levels)
+    if bundle.temperature is not None:
+        fitted = bundle.temperature
+        content["temperature"] = {"value": fitted.temperature, "split": fitted.split, "digest": fitted.digest}
     with atomic_folder(folder) as partial:
         # A new model of the same layers has no optimizer, whose state would double or triple the file for nothing.
         keras.Model(bundle.network.input, bundle.network.output).save(partial / Files.NETWORK)
@@ -122,7 +129,13 @@ def load(folder: Path) -> Bundle:
         threshold=described.threshold,
         mirrors=described.mirrors,
         levels=described.levels,
+        temperature=_read_temperature(described),
     )
+
+
+def _read_temperature(described: description.Description) -> Fitted | None:
+    found = described.temperature
+    return None if found is None else Fitted(temperature=found.value, split=found.split, digest=found.digest)
 
 
 def _report_missing(name: str, folder: Path) -> DataError:

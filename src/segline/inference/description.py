@@ -25,6 +25,14 @@ class Class(Strict):
     category: str = Field(default="", max_length=200)
 
 
+class Temperature(Strict):
+    """The divisor of logits that brings confidences closer to probabilities, and the split that it was fitted on."""
+
+    value: Annotated[float, Field(gt=0.0)]
+    split: Name
+    digest: Name
+
+
 class Description(Strict):
     """Everything that `segline.inference.bundle.Bundle` holds besides the network."""
 
@@ -38,6 +46,7 @@ class Description(Strict):
     classes: Annotated[tuple[Class, ...], Field(min_length=1, max_length=VOID - 1)]
     void: tuple[Byte, ...]
     levels: Levels | None = None
+    temperature: Temperature | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -22,7 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from segline.config import CLASSIFICATION, IMAGENET, ModelConfig
+from segline.config import AUTO, CLASSIFICATION, IMAGENET, ModelConfig
 from segline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,21 +51,21 @@ def weights_digest(weights: str | None) -> str | None:
     """Identify an encoder's initial `weights` by the content of their file, not by its path.
 
     Returns:
-        ``imagenet`` for the published weights, the SHA-256 of a file, None for random weights.
+        The SHA-256 of the file; None for random weights.
 
     Raises:
         ConfigError: the file cannot be read.
     """
-    if weights in (None, IMAGENET):
-        return weights
+    if weights is None:
+        return None
     try:
-        with Path(str(weights)).open("rb") as handle:
+        with Path(weights).open("rb") as handle:
             return hashlib.file_digest(handle, "sha256").hexdigest()
     except OSError as error:
         raise ConfigError(
-            str(weights),
+            weights,
             found=f"cannot be read ({error.strerror})",
-            expected=f"`{IMAGENET}`, `{CLASSIFICATION}`, or a file of encoder weights that Segline wrote",
+            expected=f"`{AUTO}`, `{IMAGENET}`, `{CLASSIFICATION}`, or a file of encoder weights that Segline wrote",
             remedy="correct search.weights",
         ) from error
 
@@ -74,8 +74,7 @@ def load_encoder(model: "keras.Model", config: ModelConfig) -> None:
     """Load the encoder's initial weights into `model`; do nothing if `config` names none.
 
     Raises:
-        ConfigError: the file does not exist, or holds the weights of another network.
-        SourceError: the ImageNet weights cannot be fetched.
+        ConfigError: the file does not exist, is damaged, or holds the weights of another network.
     """
     if config.weights is None:
         return

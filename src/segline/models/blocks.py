@@ -4,6 +4,7 @@ Tensors are channels-last, (N, H, W, C). All weights are drawn by He's normal in
 arXiv:1502.01852), which is made for ReLU.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -99,6 +100,73 @@ class DepthwiseConv2D(_Dilated, layers.DepthwiseConv2D):
 @keras.saving.register_keras_serializable(package="segline")
 class SeparableConv2D(_Dilated, layers.SeparableConv2D):
     """Keras's layer with a `dilation` that works on images of any sizes."""
+
+
+@keras.saving.register_keras_serializable(package="segline")
+class Conv2D(_Dilated, layers.Conv2D):
+    """Keras's layer with a `dilation` that works on images of any sizes."""
+
+
+@keras.saving.register_keras_serializable(package="segline")
+class LayerScale(layers.Layer):
+    """Multiply each channel by a trained factor, at first `value` (Touvron et al. 2021, arXiv:2103.17239)."""
+
+    def __init__(self, value: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.value = value
+        self.gamma_initializer = keras.initializers.Constant(value)  # named as `training.fit.seeding` finds it
+
+    def build(self, input_shape: Sequence[int | None]) -> None:
+        """Create one factor for each channel."""
+        self.gamma = self.add_weight(shape=(input_shape[-1],), initializer=self.gamma_initializer, name="gamma")
+
+    def call(self, inputs: Any) -> Any:
+        """Scale (N, H, W, C)."""
+        return inputs * self.gamma
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "value": self.value}
+
+
+IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's colours within 0..1, by which many classifiers' images are scaled."""
+
+
+def rescale(scaled: Any, *, scale: float | Sequence[float], offset: float | Sequence[float]) -> Any:
+    """Change the range of an image within -1..1 to that of a classifier: ``scale * image + offset``, in float32."""
+    arguments = [list(value) if isinstance(value, Sequence) else value for value in (scale, offset)]
+    return layers.Rescaling(*arguments, dtype="float32", name="input_scaling")(scaled)
+
+
+def standardise(scaled: Any) -> Any:
+    """Scale an image within -1..1 to mean 0 and deviation 1 of ImageNet's colours."""
+    return rescale(
+        scaled,
+        scale=[0.5 / deviation for deviation in IMAGENET_DEVIATION],
+        offset=[(0.5 - mean) / deviation for mean, deviation in zip(IMAGENET_MEAN, IMAGENET_DEVIATION, strict=True)],
+    )
+
+
+def dilate(strides: Iterable[int], *, reached: int, output_stride: int) -> Iterator[tuple[int, int]]:
+    """Replace strides by dilation, once features have the wanted size (Chen et al. 2017, arXiv:1706.05587).
+
+    Args:
+        strides: those of the classifier's blocks, 1 or 2.
+        reached: sides of the image, divided by those of the first block's input.
+        output_stride: sides of the image, divided by those of the last block's output.
+
+    Yields:
+        Stride and dilation of each block. A block whose stride is replaced still has the dilation before it.
+    """
+    dilation = 1
+    for stride in strides:
+        if stride > 1 and reached >= output_stride:
+            yield 1, dilation
+            dilation *= stride
+        else:
+            yield stride, dilation
+            reached *= stride
 
 
 def filters_of(level: int, config: ModelConfig) -> int:

@@ -185,7 +185,8 @@ def answer(
     """Evaluate `network` in one pass over `split`.
 
     Args:
-        splits: loads a split by name, to fit a temperature on validation. None: calibration is not measured.
+        splits: loads a split by name, to fit a temperature on validation if `network` has none. None: calibration is
+            not measured.
     """
     from segline.evaluation.bundles import confidence
     from segline.evaluation.bundles import evaluate as scoring
@@ -199,8 +200,10 @@ def answer(
             return scoring.evaluate(network, split, progress=advance, boundary=boundary), None
         fitted = None
         if split.name != "validation":  # a temperature must not be measured on the split it was fitted on
-            validation = splits("validation")
-            fitted = confidence.fit(network, validation, progress=start("fit a temperature", len(validation)))
+            fitted = network.temperature
+            if fitted is None or fitted.digest == split.digest:
+                validation = splits("validation")
+                fitted = confidence.fit(network, validation, progress=start("fit a temperature", len(validation)))
         judge = confidence.Judge(network, split, fitted=fitted)
         advance = start("evaluate", len(split))
         found = scoring.evaluate(network, split, progress=advance, boundary=boundary, also=judge.see)

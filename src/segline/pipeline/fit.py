@@ -1,10 +1,11 @@
-"""Train the network that the search chose, choose flips and threshold on validation, and save it as a bundle."""
+"""Train the network that the search chose; choose flips, threshold and temperature on validation; save a bundle."""
 
 from dataclasses import replace
 from typing import Any
 
 from segline.config.fields import Flip
 from segline.core.labels import BINARY
+from segline.core.metrics.temperature import Fitted
 from segline.pipeline.work import Work
 from segline.project import Artifacts, Files, Scratch
 from segline.storage import write_json
@@ -61,7 +62,8 @@ def fit(work: Work, choice: Choice) -> None:
         levels=dataset.levels,
     )
     network = replace(network, mirrors=_choose_mirrors(work, network))
-    bundle.save(replace(network, threshold=_choose_threshold(work, network)), folder)
+    network = replace(network, threshold=_choose_threshold(work, network))
+    bundle.save(replace(network, temperature=_fit_temperature(work, network)), folder)
 
 
 def _choose_mirrors(work: Work, network: Any) -> tuple[Flip, ...]:
@@ -100,6 +102,20 @@ def _choose_threshold(work: Work, network: Any) -> float | None:
     work.tracker.log_metrics(figures, step=0)
     work.report(f"threshold {chosen.value:.3f}: validation mIoU {chosen.miou:.4f}, with 0.5 {chosen.miou_at_half:.4f}")
     return chosen.value
+
+
+def _fit_temperature(work: Work, network: Any) -> Fitted:
+    """Fit the temperature of the confidences on validation, with the flips and the threshold that were chosen."""
+    from segline.evaluation.bundles import confidence
+
+    validation = work.prepared.split("validation")
+    with work.progress as progress:
+        fitted = confidence.fit(
+            network, validation, progress=progress.start("fit a temperature", len(validation), unit="images")
+        )
+    work.tracker.log_metrics({"temperature": fitted.temperature}, step=0)
+    work.report(f"temperature {fitted.temperature:.3f} of the confidences, fitted on {fitted.split}")
+    return fitted
 
 
 def _show_batches(work: Work, batches: Any) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from segline import config
 from segline.data.recorded import content
-from segline.pipeline import short_side
+from segline.pipeline import short_side, weights
 from segline.pipeline.definition import load_definition
 from segline.project import Project
 
@@ -47,8 +47,9 @@ def plan(project: Project, dataset: str, *, memory: float | None = None) -> Plan
     params = params if scale is None else params.scaled(scale.pixels)
     found, pixels = _read_facts(project, params), params.prepare.pixels
     training, search = rules.asked(params, memory=memory)
-    made = rules.make(found, short_side=pixels, training=training, search=search)
-    others = rules.neighbours(made, found, short_side=pixels, training=training, search=search)
+    known = weights.survey(project, dataset, search)
+    made = rules.make(found, short_side=pixels, training=training, search=search, weights=known)
+    others = rules.neighbours(made, found, short_side=pixels, training=training, search=search, weights=known)
     return Planned(plan=made, neighbours=tuple(others), in_use=params.training.plan is not None, scale=scale)
 
 
@@ -65,8 +66,9 @@ def plan_asked_for(project: Project, params: config.Params) -> "Plan | None":
 
     # Set first: networks are built to estimate their memory, and the first computation fixes the number of threads.
     make_deterministic(seed=params.seed, threads=params.training.threads)
-    found = _read_facts(project, params)
-    return rules.make(found, short_side=params.prepare.pixels, training=params.training, search=params.search)
+    found, pixels = _read_facts(project, params), params.prepare.pixels
+    known = weights.survey(project, params.dataset, params.search)
+    return rules.make(found, short_side=pixels, training=params.training, search=params.search, weights=known)
 
 
 def _read_facts(project: Project, params: config.Params) -> "Facts":

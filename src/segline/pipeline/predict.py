@@ -51,7 +51,7 @@ def predict(
     if head is not None:
         network = bundle.pruned(network, head=head)
     if fast:
-        network = replace(network, mirrors=())
+        network = replace(network, mirrors=(), temperature=None)
     if levels is not None:
         _refuse_levels(levels)
         network = replace(network, levels=levels)

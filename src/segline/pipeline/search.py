@@ -67,11 +67,10 @@ def search(work: Work) -> Choice:
 
 
 def _find_initial_weights(work: Work) -> dict[str, str]:
-    """Find the initial weights of the search's encoders: encoder -> weights file, or name of published weights."""
+    """Find the initial weights of the search's encoders: encoder -> weights file."""
     wanted = work.params.search
-    if wanted.weights is None:
-        return {}
     if wanted.weights == config.CLASSIFICATION:
         return {encoder: str(work.scratch / Scratch.CLASSIFICATION / f"{encoder}.npz") for encoder in wanted.encoders}
-    first = str(work.project.root / wanted.weights_file) if wanted.weights_file else wanted.weights
-    return dict.fromkeys(wanted.encoders, first)
+    if wanted.weights_file:
+        return dict.fromkeys(wanted.encoders, str(work.project.root / wanted.weights_file))
+    return {encoder: str(stored.path) for encoder, stored in work.weights.items()}

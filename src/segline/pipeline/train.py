@@ -8,13 +8,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 from segline import config
 from segline.data.prepare.prepared import Prepared
 from segline.errors import TrainingError
-from segline.pipeline import champion, evaluate, fit, promote, search, short_side
+from segline.pipeline import champion, evaluate, fit, promote, search, short_side, weights
 from segline.pipeline.definition import load_definition
 from segline.pipeline.plan import plan_asked_for
 from segline.pipeline.work import Work
@@ -25,6 +26,9 @@ from segline.registry.gate.rules import Decision
 from segline.registry.run_summary import RunSummary
 from segline.registry.versions import Version
 from segline.training.search.choice import Choice
+
+if TYPE_CHECKING:
+    from segline.models.weights.stored import Stored
 
 NO_FLOW = "none"
 """Value of the flow run's tag outside a flow."""
@@ -92,7 +96,7 @@ def train(
         The run's summary: scores, decision and champion.
 
     Raises:
-        ConfigError: ``params.yaml`` is invalid.
+        ConfigError: ``params.yaml`` is invalid, or names initial weights that are not here.
         ComparisonError: the champion has other classes, and an earlier champion had those of the data.
         DataError: the data are not prepared, or were prepared with other parameters.
         TrackingError: MLflow does not answer.
@@ -106,8 +110,10 @@ def train(
     prepared.check(definition, short_side=params.prepare.pixels)
     plan = plan_asked_for(project, params)
     params = plan.applied(params) if plan else params
+    initial = _resolve_weights(project, params)
     code = lineage.code_state(project.root)
-    resolved, trained_by = lineage.resolved(params, root=project.root), training_code.digest(params)
+    resolved = lineage.resolved(params, root=project.root, weights=weights.describe(initial))
+    trained_by = training_code.digest(params)
     key = lineage.run_key(data, trained_by, resolved)
     client = tracking.connect(project)
     name = versions.model_name(definition.model)
@@ -134,14 +140,27 @@ def train(
                 tags={
                     **lineage.tags(data, code, resolved, prepared.meta),
                     Tags.TRAINING_CODE: trained_by,
+                    Tags.WEIGHTS: ", ".join(weights.describe(initial).values()) or "none",
                     Tags.FLOW_RUN: flow_run,
                 },
                 plan=plan,
+                weights=initial,
                 progress=progress,
             )
             _run(work, steps)
         shutil.rmtree(work.scratch, ignore_errors=True)
         return run_summary.of_run(client, tracker.run_id, reused=False)
+
+
+def _resolve_weights(project: Project, params: config.Params) -> "dict[str, Stored]":
+    """Find the published weights that encoders start from: encoder -> weights."""
+    if params.search.weights is None:
+        return {}
+    from segline.training.backend import make_deterministic
+
+    # Set first: encoders are built to check their weights, and the first computation fixes the number of threads.
+    make_deterministic(seed=params.seed, threads=params.training.threads)
+    return weights.resolve(project, params)
 
 
 def _run(work: Work, steps: Steps) -> None:

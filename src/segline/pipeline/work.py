@@ -1,6 +1,7 @@
 """The state that all steps of a training run share: project, data, scratch folder, batches."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from segline.project import Project
 from segline.registry import tracking, versions
 
 if TYPE_CHECKING:
+    from segline.models.weights.stored import Stored
     from segline.training.plan import Plan
 
 _MAX_LOADERS = 8  # one makes some hundred crops a second; more of them would wait for a GPU
@@ -26,6 +28,7 @@ class Work:
     Args:
         tags: lineage of the run and of its model version.
         plan: the plan that set values of `params`; None if ``params.yaml`` asks for none.
+        weights: encoder -> published weights that it starts from.
         progress: shows the progress of each step, and takes lines for a person to read.
     """
 
@@ -37,6 +40,7 @@ class Work:
     scratch: Path
     tags: dict[str, str]
     plan: "Plan | None" = None
+    weights: "Mapping[str, Stored]" = field(default_factory=dict)
     progress: Progress
 
     def report(self, line: str) -> None:

@@ -145,13 +145,16 @@ def _read_verdict(path: Path) -> str:
         ) from error
 
 
-def resolved(params: Params, *, root: Path) -> dict[str, Any]:
-    """Collect what a run depends on besides data and code: its parameters, and the digest of their weights file.
+def resolved(params: Params, *, root: Path, weights: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Collect what a run depends on besides data and code: its parameters, and the digests of initial weights.
+
+    Args:
+        weights: encoder -> origin and digest of the published weights that it starts from.
 
     Raises:
         ConfigError: the weights file does not exist under `root`.
     """
-    values = params.resolved()
+    values = params.resolved() | ({"weights": dict(weights)} if weights else {})
     file = params.search.weights_file
     return values if file is None else values | {"weights_sha256": weights_digest(str(root / file))}
 

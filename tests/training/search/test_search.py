@@ -100,7 +100,7 @@ def test_trials_stay_within_the_space_and_differ(monkeypatch: pytest.MonkeyPatch
     assert choice.learning_rate == min(call["learning_rate"] for call in fits.calls)
 
 
-WEIGHTS = {"mobilenet_v2": "imagenet", "mini_xception": "here.npz"}
+WEIGHTS = {"mobilenet_v2": "there.npz", "mini_xception": "here.npz"}
 
 
 def test_only_networks_with_an_encoder_get_one_and_its_first_weights(
@@ -175,6 +175,11 @@ def test_all_candidates_share_what_is_fixed(monkeypatch: pytest.MonkeyPatch, tmp
     [
         ((48, 64), {"depth": (2, 5), "networks": ("unet",)}, "multiples of 32"),
         ((48, 64), {"networks": ("deeplab_v3_plus",), "output_stride": (16, 32)}, "multiples of 32"),
+        (
+            (32, 64),
+            {"networks": ("deeplab_v3_plus",), "output_stride": (32,)},
+            "at least 64 with search.output_stride 32",
+        ),
     ],
 )
 def test_a_candidate_that_cannot_be_is_named_before_a_trial(

@@ -37,6 +37,15 @@ def softmax(logits: Logits, *, temperature: float = 1.0) -> Probabilities:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A temperature, with the name and the digest of the split that it was fitted on."""
+
+    temperature: float
+    split: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pixels:
     """Sample of labelled pixels to fit a temperature on.
 

@@ -1,13 +1,11 @@
 """Fit a temperature and measure calibration on prepared splits, at the labels' native size."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from segline.core.labels import Mask
 from segline.core.metrics import calibration, temperature
 from segline.core.metrics.calibration import Calibration
-from segline.core.metrics.temperature import Logits
+from segline.core.metrics.temperature import Fitted, Logits
 from segline.errors import DataError
 from segline.evaluation.bundles.evaluate import predict_sample, refuse_mismatch
 from segline.evaluation.bundles.scored_split import ScoredSplit
@@ -19,14 +17,7 @@ PIXELS = 1 << 18
 
 SEED = 21
 
-
-@dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """A temperature, with the name and the digest of the split that it was fitted on."""
-
-    temperature: float
-    split: str
-    digest: str
+__all__ = ["PIXELS", "SEED", "Fitted", "Judge", "fit"]
 
 
 def fit(bundle: Bundle, split: ScoredSplit, *, progress: Advance) -> Fitted:

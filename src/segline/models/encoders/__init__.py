@@ -5,9 +5,9 @@ To add one, add ``<encoder>.py`` with ``features(image, output_stride) -> (low, 
 `output_stride`, a power of 2 from 8 to 32. Where the classifier would halve the sides further, the following
 convolutions are dilated instead (Chen et al. 2017, arXiv:1706.05587).
 
-An encoder whose file defines ``IMAGENET = "<builder>"`` can start with the ImageNet weights of that builder of
-Keras Applications. Its layers have the same names as there, because weights are copied by name. The builders
-themselves are not used as encoders, because they have no dilation.
+If weights are published for an encoder, ``WEIGHTS`` of its file describes them, as literal values: the fields of
+`segline.models.weights.catalogue.Published`. The layers of an encoder of Keras Applications have the same names as
+there, because weights are copied by name. Keras's own builders are not used, because they have no dilation.
 """
 
 import importlib
@@ -19,8 +19,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from segline.config import IMAGENET, encoder_names
-from segline.errors import ConfigError, SourceError
+from segline.errors import ConfigError
 from segline.formats import arrays
 from segline.storage import atomic_file
 
@@ -46,20 +45,16 @@ def load_weights(model: keras.Model, *, encoder: str, weights: str) -> None:
     Args:
         model: the result of `build`.
         encoder: its name.
-        weights: ``imagenet``, or a file that `save_weights` wrote for the same encoder at any output stride.
+        weights: a file that `save_weights` wrote for the same encoder at any output stride.
 
     Raises:
-        ConfigError: the file does not exist, or holds the weights of another network.
-        SourceError: the ImageNet weights cannot be fetched.
+        ConfigError: the file does not exist, is damaged, or holds the weights of another network.
     """
-    if weights == IMAGENET:
-        _copy_weights(_fetch_imagenet(encoder), model)
-        return
     if not Path(weights).is_file():
         raise ConfigError(
             weights,
             found="no such file",
-            expected=f"weights of {encoder}, or `imagenet`",
+            expected=f"weights of {encoder}",
             remedy="correct search.weights, or delete it to start with random weights",
         )
     for layer, values in zip(_list_weighted(model), _read_weights(Path(weights), model, encoder), strict=True):
@@ -72,13 +67,17 @@ def save_weights(model: keras.Model, path: Path) -> None:
     Raises:
         StorageError: no room or no right to write.
     """
-    arrays = {
+    with atomic_file(path) as partial, partial.open("wb") as handle:
+        np.savez(handle, **list_weights(model))
+
+
+def list_weights(model: keras.Model) -> dict[str, Any]:
+    """List the weights of the encoder `model` layer by layer: ``<layer>/<place>`` -> array."""
+    return {
         f"{layer.name}/{place}": value
         for layer in _list_weighted(model)
         for place, value in enumerate(layer.get_weights())
     }
-    with atomic_file(path) as partial, partial.open("wb") as handle:
-        np.savez(handle, **arrays)
 
 
 def _read_weights(path: Path, model: keras.Model, encoder: str) -> list[list[npt.NDArray[Any]]]:
@@ -119,43 +118,3 @@ def _read_weights(path: Path, model: keras.Model, encoder: str) -> list[list[npt
 
 def _list_weighted(model: keras.Model) -> list[keras.Layer]:
     return [layer for layer in model.layers if layer.weights]
-
-
-def _fetch_imagenet(encoder: str) -> keras.Model:
-    """Fetch the classifier of Keras Applications with its ImageNet weights, without its classification layer."""
-    builders = {name: getattr(_load_family(name), "IMAGENET", None) for name in encoder_names()}
-    builder = builders[encoder]
-    if builder is None:
-        raise ConfigError(
-            f"{encoder}.weights",
-            found="no ImageNet weights are published for it in Keras Applications",
-            expected=f"one of {', '.join(name for name in builders if builders[name])}",
-            remedy="choose one of these in search.encoders, or set search.weights to a file or to null",
-        )
-    try:
-        classifier: keras.Model = getattr(keras.applications, builder)(include_top=False, weights=IMAGENET)
-    except Exception as error:  # Keras raises a bare Exception when the address cannot be reached
-        raise SourceError(
-            f"ImageNet weights of {encoder}",
-            found=f"cannot be fetched: {error}",
-            expected="Keras's weights, from the network or from its cache (~/.keras/models)",
-            remedy="fetch them once on a machine with a network and copy the cache, or set search.weights to null",
-        ) from error
-    return classifier
-
-
-def _copy_weights(source: keras.Model, target: keras.Model) -> None:
-    """Copy weights layer by layer: by name, or by order if Keras Applications gives the layer no name of its own."""
-    ours = {layer.name: layer for layer in _list_weighted(target)}
-    theirs = {layer.name: layer for layer in _list_weighted(source)}
-    pairs = [(layer, ours[name]) for name, layer in theirs.items() if name in ours]
-    unnamed = [layer for name, layer in theirs.items() if name not in ours]
-    missing = [layer for name, layer in ours.items() if name not in theirs]
-    for kind in (keras.layers.Conv2D, keras.layers.BatchNormalization):
-        pairs += zip(_select(kind, unnamed), _select(kind, missing), strict=True)
-    for one, other in pairs:
-        other.set_weights(one.get_weights())
-
-
-def _select(kind: type[keras.Layer], layers: list[Any]) -> list[Any]:
-    return [layer for layer in layers if type(layer) is kind]

@@ -6,7 +6,14 @@ from keras import layers
 
 from segline.models import blocks
 
-IMAGENET = "MobileNetV2"
+WEIGHTS = {
+    "application": "MobileNetV2",
+    "file": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
+    "bytes": 9_406_464,
+    "licence": "Apache-2.0",
+    "top_1": 71.3,
+    "published": "https://keras.io/api/applications",
+}
 
 _STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 """Filters, blocks and stride of each stage; the stem has stride 2 before them."""
@@ -19,16 +26,14 @@ def features(image: Any, output_stride: int) -> tuple[Any, Any]:
     tensor = _convolve(image, 32, kernel=3, strides=2, name="Conv1")
     tensor = blocks.normalise(tensor, name="bn_Conv1")
     tensor = layers.ReLU(6.0, name="Conv1_relu")(tensor)
-    low, place, reached, dilation = tensor, 0, 2, 1
-    for stage, (filters, count, first_stride) in enumerate(_STAGES, start=1):
-        for repetition in range(count):
-            stride = first_stride if repetition == 0 else 1
-            following = dilation
-            if stride == 2 and reached >= output_stride:  # the layers after it are dilated instead
-                stride, following = 1, dilation * 2
-            reached *= stride
+    strides = [stride if order == 0 else 1 for _, count, stride in _STAGES for order in range(count)]
+    steps = blocks.dilate(strides, reached=2, output_stride=output_stride)
+    low, place = tensor, 0
+    for stage, (filters, count, _) in enumerate(_STAGES, start=1):
+        for _ in range(count):
+            stride, dilation = next(steps)
             tensor = _add_block(tensor, filters, place, stride=stride, dilation=dilation)
-            dilation, place = following, place + 1
+            place += 1
         if stage == _LOW_STAGE:
             low = tensor
     tensor = _convolve(tensor, _OUTPUT_FILTERS, name="Conv_1")

@@ -10,7 +10,14 @@ from keras import layers
 
 from segline.models import blocks
 
-IMAGENET = "Xception"
+WEIGHTS = {
+    "application": "Xception",
+    "file": "xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "bytes": 83_683_744,
+    "licence": "MIT",
+    "top_1": 79.0,
+    "published": "https://keras.io/api/applications",
+}
 
 _MIDDLE_BLOCKS = 8
 

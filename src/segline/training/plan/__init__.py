@@ -6,6 +6,7 @@ plans everywhere. A value in ``params.yaml`` overrides its rule, and later rules
 """
 
 from segline.training.plan.derivation import asked, make, neighbours
+from segline.training.plan.known_weights import KnownWeights
 from segline.training.plan.plan import Line, Plan
 
-__all__ = ["Line", "Plan", "asked", "make", "neighbours"]
+__all__ = ["KnownWeights", "Line", "Plan", "asked", "make", "neighbours"]

@@ -10,6 +10,22 @@ ENCODERS = (
     (0, ("mobilenet_v2",)),
     (400e6, ("mobilenet_v2", "xception")),
 )  # (least training pixels, choices)
+AUTO_ENCODERS = (
+    (
+        0,
+        (
+            *("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2", "mobilenet_v2"),
+            *("efficientnetv2_b0", "convnext_tiny", "xception"),
+        ),
+    ),
+    (
+        400e6,
+        (
+            *("convnext_tiny", "efficientnetv2_b0", "efficientnet_lite2", "efficientnet_lite1"),
+            *("efficientnet_lite0", "xception", "mobilenet_v2"),
+        ),
+    ),
+)  # (least training pixels, order of preference for `search.weights: auto`); small ones learn from few images
 WIDTHS = (
     (0, (12,)),
     (20e6, (12, 16, 24)),

@@ -16,6 +16,7 @@ from segline.training.plan.crops import (
 )
 from segline.training.plan.facts import Facts
 from segline.training.plan.image_budget import settle_epochs, settle_images
+from segline.training.plan.known_weights import NO_WEIGHTS, KnownWeights
 from segline.training.plan.memory_budget import MemoryBudget
 from segline.training.plan.plan import Draft, Plan
 from segline.training.plan.search_space import (
@@ -28,14 +29,25 @@ from segline.training.plan.search_space import (
 )
 
 
-def make(facts: Facts, *, short_side: int | None, training: Training, search: Search) -> Plan:
+def make(
+    facts: Facts,
+    *,
+    short_side: int | None,
+    training: Training,
+    search: Search,
+    weights: KnownWeights = NO_WEIGHTS,
+) -> Plan:
     """Make the plan for a dataset. Fields that are set in `training` and `search` keep their values.
+
+    Args:
+        weights: published weights of encoders, for ``search.weights: auto``.
 
     The candidates are built to estimate their memory, which takes some seconds.
 
     Raises:
         ConfigError: the budget is too small for any crop, for the given values, or for an image of the
-            validation split; or the given values contradict each other.
+            validation split; the given values contradict each other; or ``search.weights`` is `auto`, but no
+            weights are on this machine.
     """
     draft = Draft(training, search)
     budget = draft.settle("training.memory", DEFAULT_MEMORY, "GiB that a fit may take, by default")
@@ -44,8 +56,8 @@ def make(facts: Facts, *, short_side: int | None, training: Training, search: Se
     settle_drawing(draft, facts)
     settle_augmentation(draft, facts)
     networks, widths = draft.given("search.networks"), draft.given("search.width")
-    candidates = networks or settle_weights(draft)
-    search = search.model_copy(update=settle_options(draft, facts, candidates))
+    candidates = networks or settle_weights(draft, facts, weights)
+    search = search.model_copy(update=settle_options(draft, facts, candidates, weights))
     memory = MemoryBudget(
         limit=round(budget * GIBIBYTE),
         classes=facts.classes,
@@ -88,7 +100,13 @@ def asked(params: Params, *, memory: float | None = None) -> tuple[Training, Sea
 
 
 def neighbours(
-    made: Plan, facts: Facts, *, short_side: int | None, training: Training, search: Search
+    made: Plan,
+    facts: Facts,
+    *,
+    short_side: int | None,
+    training: Training,
+    search: Search,
+    weights: KnownWeights = NO_WEIGHTS,
 ) -> Iterator[tuple[str, str]]:
     """Compare the plan with those for half and twice the budget: yield a name of the budget, and the changes."""
     before = {line.key: line.value for line in made.lines}
@@ -96,7 +114,7 @@ def neighbours(
     for name, factor in (("half the memory", 0.5), ("twice the memory", 2.0)):
         other = training.model_copy(update={"memory": budget * factor})
         try:
-            lines = make(facts, short_side=short_side, training=other, search=search).lines
+            lines = make(facts, short_side=short_side, training=other, search=search, weights=weights).lines
         except ConfigError as error:
             yield name, error.found
             continue

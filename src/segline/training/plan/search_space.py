@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from segline import models
-from segline.config import CLASSIFICATION, IMAGENET
+from segline.config import AUTO, CLASSIFICATION, IMAGENET
 from segline.training.fit.memory_estimate import Footprint
 from segline.training.objective.optimizers import OPTIMIZERS
 from segline.training.plan.constants import (
@@ -22,17 +22,27 @@ from segline.training.plan.constants import (
     WIDTHS,
 )
 from segline.training.plan.facts import Facts, Size
+from segline.training.plan.known_weights import KnownWeights
 from segline.training.plan.memory_budget import MemoryBudget
 from segline.training.plan.plan import Draft
 
 
-def settle_weights(draft: Draft) -> tuple[str, ...]:
-    """Settle the initial weights of encoders; return the candidate networks that go with them."""
-    none = "none; if set to `imagenet`, `classification` or a file, the plan chooses networks with an encoder"
-    return NETWORKS if draft.settle("search.weights", None, none) is None else PRETRAINED
+def settle_weights(draft: Draft, facts: Facts, known: KnownWeights) -> tuple[str, ...]:
+    """Settle the initial weights of encoders; return the candidate networks that go with them.
+
+    Raises:
+        ConfigError: `auto` is given, but no published weights are on this machine.
+    """
+    why = f"none; {known.describe_offer(facts.pixels)}; with initial weights, the plan chooses networks with an encoder"
+    if draft.given("search.weights") == AUTO:
+        encoders = draft.given("search.encoders") or known.choose(facts.pixels)
+        why = "; ".join(known.describe(encoder, facts.pixels) for encoder in encoders)
+    return NETWORKS if draft.settle("search.weights", None, why) is None else PRETRAINED
 
 
-def settle_options(draft: Draft, facts: Facts, candidates: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+def settle_options(
+    draft: Draft, facts: Facts, candidates: Sequence[str], known: KnownWeights
+) -> dict[str, tuple[Any, ...]]:
     """Settle the options that only some of the candidates have: fields of `Search` -> values."""
     options: dict[str, tuple[Any, ...]] = {}
     if any(models.has_option(network, "skips") for network in candidates):
@@ -40,10 +50,14 @@ def settle_options(draft: Draft, facts: Facts, candidates: Sequence[str]) -> dic
         options["skips"] = tuple(skips)
     if any(models.has_option(network, "encoder") for network in candidates):
         weights = draft.given("search.weights")
-        derived = next(encoders for least, encoders in reversed(ENCODERS) if facts.pixels >= least)
-        if weights not in (None, IMAGENET, CLASSIFICATION):  # a file holds the weights of one encoder
+        derived: tuple[str, ...] = next(encoders for least, encoders in reversed(ENCODERS) if facts.pixels >= least)
+        why = "those with published weights; larger for more pixels"
+        if weights == AUTO and not draft.given("search.encoders"):
+            derived = known.choose(facts.pixels)
+            why = "as an earlier run chose (weights.yaml)" if known.chosen else "the first whose weights are here"
+        elif weights not in (None, IMAGENET, CLASSIFICATION):  # a file holds the weights of one encoder
             derived = derived[:1]
-        encoders = draft.settle("search.encoders", derived, "those with published weights; larger for more pixels")
+        encoders = draft.settle("search.encoders", derived, why)
         options["encoders"] = tuple(encoders)
     return options
 

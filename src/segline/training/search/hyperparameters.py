@@ -10,13 +10,15 @@ from segline import models
 from segline.config import ModelConfig, Search, Training, network_names
 from segline.errors import ConfigError
 
+_LEAST_SIDE = 2  # of an encoder's deepest features, pixels
+
 
 def check_space(space: Search, training: Training, *, classes: int) -> None:
     """Check, before the first trial, that every candidate can be built and that the crops suit it.
 
     Raises:
-        ConfigError: a candidate cannot be built, the crops do not suit it, or no network of `space` has one of the
-            options.
+        ConfigError: a candidate cannot be built, the crops do not suit it or are too small for its encoder, or no
+            network of `space` has one of the options.
     """
     offered = {"network": space.networks, "width": space.width[:1], **_options(space)}
     for drawn in itertools.product(*offered.values()):
@@ -29,6 +31,20 @@ def check_space(space: Search, training: Training, *, classes: int) -> None:
                 expected=f"multiples of {stride}, because search.networks has {config.network}",
                 remedy="change the crop, or remove that network",
             )
+        if config.encoder is not None:
+            _check_depth(config, training.crop)
+
+
+def _check_depth(config: ModelConfig, crop: tuple[int, int]) -> None:
+    """Refuse an encoder whose deepest features would have a side of one pixel, without neighbours."""
+    least = _LEAST_SIDE * config.output_stride
+    if min(crop) < least:
+        raise ConfigError(
+            "training.crop",
+            found=f"{list(crop)}, of which {config.encoder} would keep only one pixel",
+            expected=f"sides of at least {least} with search.output_stride {config.output_stride}",
+            remedy="take a larger crop (prepare.short_side may limit it), or a lower search.output_stride",
+        )
 
 
 def configure_network(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
