@@ -39,6 +39,7 @@ CHANGES_NO_RESULT = {
     "registry.versions": "keeps models in MLflow",
     "startup": "prepares the interpreter",
     "storage": "writes files whole or not at all",
+    "training.devices": "says which GPUs are not used",
     "training.plan": "the values that a plan derives are in the key",
 }
 

@@ -1,5 +1,6 @@
 """List the images that a user names: a file, or the files of a folder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,12 +39,14 @@ def find_images(source: Path) -> Found:
     if kind != FOLDER:
         raise _report_none(source, found=kind, remedy="correct the path")
     entries = sorted(source.iterdir())
-    folders = tuple(path for path in entries if path.is_dir())
-    files = [path for path in entries if path not in set(folders)]
-    images = tuple(path for path in files if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
-    others = tuple(path for path in files if path not in set(images))
+    folders: list[Path] = []
+    images: list[Path] = []
+    others: list[Path] = []
+    for path in entries:
+        is_image = path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+        (folders if path.is_dir() else images if is_image else others).append(path)
     if images:
-        return Found(images=images, others=others, folders=folders)
+        return Found(images=tuple(images), others=tuple(others), folders=tuple(folders))
     if folders:
         raise _report_none(
             source,
@@ -54,7 +57,7 @@ def find_images(source: Path) -> Found:
     raise _report_none(source, found=found, remedy="correct the path, or convert the images to PNG or JPEG")
 
 
-def count(paths: tuple[Path, ...] | list[Path], noun: str) -> str:
+def count(paths: Sequence[Path], noun: str) -> str:
     """Count files in words, and name the first: ``2 images (a.png, b.png)``."""
     names = [path.name for path in paths[:_MAX_NAMES]]
     more = [f"and {len(paths) - _MAX_NAMES} more"] if len(paths) > _MAX_NAMES else []

@@ -123,10 +123,10 @@ def decode_image(data: bytes, *, place: Path, levels: Levels | None = None) -> D
     with open_picture(data, place=place) as opened:
         form, mode = str(opened.format), opened.mode
         # Pillow decodes the whole PNG to find EXIF data, so ask only if there may be some.
-        stated = _read_orientation(opened) if form != "PNG" or chunks & _PNG_TEXTS else None
-        if stated in _TURNED:
+        stated = _read_orientation(opened) if form != "PNG" or chunks & _PNG_TEXTS else _UPRIGHT
+        if stated != _UPRIGHT:
             notes.append(TURNED if form == "TIFF" else NOT_TURNED)
-            orientation = _UPRIGHT if form == "TIFF" else int(str(stated))
+            orientation = _UPRIGHT if form == "TIFF" else stated
         if form != "MPO" and _is_animated(opened):
             notes.append(FIRST_FRAME)
     if mode != "RGB" or form not in ("JPEG", "PNG", "MPO"):
@@ -272,14 +272,15 @@ def _read_png_form(data: bytes) -> tuple[int, int]:
     return data[24], data[25]
 
 
-def _read_orientation(opened: Pillow.Image) -> object:
-    """Return the EXIF orientation; None if it is missing or unreadable."""
+def _read_orientation(opened: Pillow.Image) -> int:
+    """Return the EXIF orientation, 1..8; 1, upright, if it is missing, undefined or unreadable."""
     try:
-        return opened.getexif().get(_ORIENTATION)
+        stated = opened.getexif().get(_ORIENTATION)
     except MemoryError:
         raise
     except Exception:  # as in `open_picture`; faults of the pixels are reported when they are decoded
-        return None
+        return _UPRIGHT
+    return next((value for value in _TURNED if value == stated), _UPRIGHT)
 
 
 def _is_animated(opened: Pillow.Image) -> bool:
