@@ -113,6 +113,7 @@ class Tags:
     RESTORED: Final = "segline.restored"  # of a version that was made the champion again: which one it replaced
     NETWORK: Final = "segline.network"  # family of the network
     AUGMENTATION: Final = "segline.augmentation"  # augmentation of training images
+    DATA_ID: Final = "segline.data_id"  # of an experiment: id of the own data that it belongs to
     DATASET: Final = "segline.dataset"  # dataset that was trained on
     PROTOCOL: Final = "segline.protocol"  # rules by which it is scored
     DVC_LOCK: Final = "segline.dvc_lock"  # digest of the dataset's stages in ``dvc.lock``

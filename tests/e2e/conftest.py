@@ -199,6 +199,22 @@ def bare_project(tmp_path):
     return Project(root, environment_of(root))
 
 
+@pytest.fixture(scope="session")
+def make_project(tmp_path_factory):
+    """Makes bare projects with further variables in their environment, or copies of a project with its data."""
+
+    def make(source=None, **environment):
+        root = tmp_path_factory.mktemp("made") / "project"
+        if source:
+            copy_state(source.root, root)
+        else:
+            root.mkdir()
+            copy_project(root)
+        return Project(root, environment_of(root, **environment))
+
+    return make
+
+
 @pytest.fixture
 def project_copy(prepared_project, prefect_api, tmp_path):
     """The same state of data, nothing trained."""

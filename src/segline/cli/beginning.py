@@ -91,6 +91,14 @@ def sample(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Your images and masks, at any depth.")],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name",
+            help="Name of your data: the model is registered as segline-NAME. Default: the folder's name.",
+            show_default=False,
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite an existing class table and params.yaml entry.")
     ] = False,
@@ -119,7 +127,9 @@ def init(
     from segline.data.look.setup import set_up
     from segline.project import Project
 
-    written = set_up(folder, params=Project.load().params, force=force, follow_links=follow_links, report=complain)
+    written = set_up(
+        folder, params=Project.load().params, force=force, name=name, follow_links=follow_links, report=complain
+    )
     _show_guess(written)
 
 

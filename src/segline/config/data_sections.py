@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from segline.config.fields import Encoding, Levels, Relative, Share, Strict, as_short_side
+from segline.config.fields import Encoding, Levels, OwnName, Relative, Share, Strict, as_short_side
 
 
 class Options(Strict):
@@ -16,6 +16,10 @@ class Options(Strict):
     """One of the dataset's published splits; None for its default."""
     path: Annotated[str, Field(min_length=1)] | None = None
     """Folder of the user's own data; a relative path starts at the project's folder."""
+    name: OwnName | None = None
+    """Name of the user's own data; their experiment and their model are called ``segline-<name>``."""
+    id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] | None = None
+    """Tells these data from others of the same name on one MLflow server; `segline init` draws it once."""
     classes: Relative = "classes.yaml"
     """The class table, under `path`."""
     images: Relative | None = None

@@ -71,6 +71,20 @@ def showable(name: str) -> str:
     return name
 
 
+MAX_OWN_NAME = 40
+"""Maximum characters of the name of own data."""
+
+
+def own_name(name: str) -> str:
+    """Refuse a name that own data must not have: it is part of the names of an experiment and of a model."""
+    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{MAX_OWN_NAME - 1}}}", name):
+        wanted = f"a lower-case letter, then up to {MAX_OWN_NAME - 1} lower-case letters, digits or underscores"
+        raise PydanticCustomError("own_name", "{wanted}", {"wanted": wanted})
+    if name in dataset_names():
+        raise PydanticCustomError("own_name", "a name that no public dataset has", {})
+    return name
+
+
 Item = TypeVar("Item")
 Encoding = Literal["ids", "palette", "indices", "rgb", "coco", "labelme", "yolo", "run_lengths", "layers"]
 PAINTED: Final = ("coco", "labelme", "yolo", "run_lengths", "layers")
@@ -80,6 +94,7 @@ Levels = Annotated[tuple[_Word, _Word], BeforeValidator(sequence), AfterValidato
 """Values of 16-bit images that become 0 and 255."""
 Name = Annotated[str, AfterValidator(showable)]
 Byte = Annotated[int, Field(ge=0, le=255)]
+OwnName = Annotated[str, AfterValidator(own_name)]
 Relative = Annotated[str, Field(min_length=1), AfterValidator(inside)]
 DatasetName = Annotated[str, AfterValidator(lambda name: known_one(name, dataset_names()))]
 NetworkName = Annotated[str, AfterValidator(lambda name: known_one(name, network_names()))]

@@ -121,7 +121,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected=detail["msg"],
                 remedy="change one of them",
             )
-        case "unknown_name" | "ascending" | "inside" | "threshold" | "class_name":
+        case "unknown_name" | "own_name" | "ascending" | "inside" | "threshold" | "class_name":
             expected = detail["msg"]
         case _:
             expected = detail["msg"].removeprefix("Input should be ").replace("tuple", "list")

@@ -141,11 +141,15 @@ class Own:
         path: the folder, as ``params.yaml`` names it.
         table: the path of the class table.
         indices: whether the stored numbers of masks are ids, whatever colours their palettes have.
+        name: the name of their experiment and model; None for the dataset's name.
+        id: tells them from other data of the same name; None if `segline init` did not write the entry.
     """
 
     path: str
     table: str
     indices: bool = False
+    name: str | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,8 +200,11 @@ class Dataset:
 
     @property
     def model(self) -> str:
-        """Name of its models in the registry: the dataset's name, with a suffix if the task is not the default one."""
-        return self.name + self.suffix
+        """Name of its models in the registry, with a suffix if the task is not the default one.
+
+        It is the name that the user gave to own data, or the dataset's name.
+        """
+        return ((self.own and self.own.name) or self.name) + self.suffix
 
     def chosen(self, *, task: str | None, split: str | None) -> Self:
         """Return the dataset with another task or split; None keeps the default.

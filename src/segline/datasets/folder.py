@@ -37,7 +37,13 @@ def define(options: Options, raw: Path | None) -> Dataset:
         DataError: the data are not extracted yet.
     """
     path = source_of(options)
-    own = Own(path=path, table=f"{path.rstrip('/')}/{options.classes}", indices=options.encoding == "indices")
+    own = Own(
+        path=path,
+        table=f"{path.rstrip('/')}/{options.classes}",
+        indices=options.encoding == "indices",
+        name=options.name,
+        id=options.id,
+    )
     if raw is None or not (raw / TABLE).is_file():
         raise DataError(
             raw or path,

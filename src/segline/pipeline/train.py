@@ -21,7 +21,7 @@ from segline.pipeline.plan import plan_asked_for
 from segline.pipeline.work import Work
 from segline.progress import Progress
 from segline.project import Artifacts, Project, Scratch, Tags
-from segline.registry import lineage, run_summary, tracking, training_code, versions
+from segline.registry import lineage, owner, run_summary, tracking, training_code, versions
 from segline.registry.gate.rules import Decision
 from segline.registry.run_summary import RunSummary
 from segline.registry.versions import Version
@@ -99,7 +99,7 @@ def train(
         ConfigError: ``params.yaml`` is invalid, or names initial weights that are not here.
         ComparisonError: the champion has other classes, and an earlier champion had those of the data.
         DataError: the data are not prepared, or were prepared with other parameters.
-        TrackingError: MLflow does not answer.
+        TrackingError: MLflow does not answer, or the experiment belongs to other data of the same name.
         TrainingError: the same training is running already, or a fit cannot continue.
     """
     params = config.load(project.params, dataset=dataset)
@@ -117,8 +117,12 @@ def train(
     key = lineage.run_key(data, trained_by, resolved)
     client = tracking.connect(project)
     name = versions.model_name(definition.model)
-    experiment = tracking.experiment(client, project, name)
+    own = definition.own
+    tags = {Tags.DATA_ID: own.id} if own and own.id else {}
+    experiment = tracking.experiment(client, project, name, tags=tags)
     with tracking.reporting_tracking(project.tracking_uri), alone(project, key):
+        if own:
+            owner.claim(client, experiment, own)
         champion.check_before_search(  # finds an alias that the gate would refuse, too
             project, client, name, definition.label_map, earlier_classes=earlier_classes, report=progress.report
         )

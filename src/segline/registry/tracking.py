@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -173,8 +174,10 @@ def check_server(uri: str) -> None:
         ) from error
 
 
-def experiment(client: MlflowClient, project: Project, name: str) -> str:
-    """Find the experiment `name`, or create it; return its id."""
+def experiment(
+    client: MlflowClient, project: Project, name: str, *, tags: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Find the experiment `name`, or create it with `tags`; return its id."""
     with reporting_tracking(project.tracking_uri):
         found = client.get_experiment_by_name(name)
         if found is not None:
@@ -182,7 +185,7 @@ def experiment(client: MlflowClient, project: Project, name: str) -> str:
         embedded = project.tracking_uri.startswith("sqlite:")
         location = project.artifacts.as_uri() if embedded else None
         kind = {"mlflow.experimentKind": "custom_model_development"}  # MLflow's page has another view for this kind
-        return str(client.create_experiment(name, artifact_location=location, tags=kind))
+        return str(client.create_experiment(name, artifact_location=location, tags={**kind, **tags}))
 
 
 def runs_with_key(client: MlflowClient, experiment_id: str, key: str) -> list[Run]:

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 
@@ -27,8 +28,10 @@ def test_params_keep_their_comments_and_order_and_a_second_run_changes_nothing(p
     params = project.params()
     assert params["datasets"] == ["kitti", "oxford_pets", "cityscapes", "folder"]
     assert (params["own"], params["dataset"], params["promotion"]["floor"]["folder"]) == (["folder"], "folder", 0.1)
-    assert params["options"]["folder"] == {
-        "path": str(tmp_path / "mine"), "images": "images/*.jpg", "masks": "masks/*.png",
+    entry = params["options"]["folder"]
+    assert re.fullmatch("[0-9a-f]{16}", entry.pop("id"))
+    assert entry == {
+        "path": str(tmp_path / "mine"), "images": "images/*.jpg", "masks": "masks/*.png", "name": "mine",
     }  # fmt: skip
     written = (tmp_path / "mine/classes.yaml").read_text()
     said = project.run("init", str(tmp_path / "mine"))
@@ -259,4 +262,4 @@ def test_the_class_table_is_read_from_the_copy_later_on(project, tmp_path):
 
     params = config.load(project.root / "params.yaml")
     dataset = datasets.load("folder", params.options["folder"], raw=project.raw)
-    assert (dataset.model, dataset.protocol, len(dataset.pairs(project.raw))) == ("folder", "folder/1", 30)
+    assert (dataset.model, dataset.protocol, len(dataset.pairs(project.raw))) == ("mine", "folder/1", 30)

@@ -26,6 +26,14 @@ def test_a_class_table(tmp_path):
     assert table.colours().ids == {(128, 64, 128): 3, (0, 0, 142): 5, (0, 0, 0): 0}
 
 
+def test_the_order_of_rows_changes_neither_train_ids_nor_colours(tmp_path):
+    """Before, sorting the rows gave other train ids, so that the champion could no longer be scored."""
+    rows = ["  - {id: 0, name: soil}\n", "  - {id: 7, name: crop}\n", "  - {id: 3, name: tree}\n"]
+    first, second = (read(tmp_path, "classes:\n" + "".join(lines)).label_map() for lines in (rows, rows[::-1]))
+    assert first == second
+    assert first.names == ("soil", "tree", "crop")
+
+
 def test_windows_line_ends_and_a_mark_are_read(tmp_path):
     assert len(read(tmp_path, b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode()).classes) == 2
 

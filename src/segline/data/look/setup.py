@@ -1,6 +1,7 @@
 """Write the guess about the user's own data into the class table and into ``params.yaml``."""
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from segline.config.edit import Document
 from segline.data.look.answers import read_answers
 from segline.data.look.class_entries import format_table
 from segline.data.look.guess import Guess, guess
+from segline.data.look.own_name import check_name, derive_name
 from segline.datasets.folder import NAME
 from segline.datasets.own import classes
 from segline.errors import ConfigError
@@ -25,6 +27,8 @@ from segline.storage import atomic_file
 _FOLLOW_LINKS = "follow_links"
 _ANSWERS = ("drawn_on", "beyond_image", "without_area", "overlap")
 """Keys that no guess gives: the user has answered a question with them."""
+
+_ID_BYTES = 8
 
 FLOOR = 0.1
 """Default minimum test mIoU for the first version of a model on the user's data."""
@@ -43,25 +47,33 @@ class Written:
 
 
 def set_up(
-    folder: Path, *, params: Path, force: bool, follow_links: bool | None = None, report: Report = silent
+    folder: Path,
+    *,
+    params: Path,
+    force: bool,
+    name: str | None = None,
+    follow_links: bool | None = None,
+    report: Report = silent,
 ) -> Written:
     """Guess what `folder` holds and write its class table and the entry in `params`.
 
     An existing table or entry is kept unless `force` is True. A second run changes nothing.
 
     Args:
+        name: name of the data; None keeps the stored name, or takes the folder's.
         follow_links: whether links in `folder` may lead out of it. The value is stored in `params`; None keeps the
             stored value.
 
     Raises:
         DataError: no guess is possible.
         LinkError: a link leads out of `folder`, although links must not.
-        ConfigError: `params` is wrong, or describes another folder.
+        ConfigError: `params` is wrong, or describes another folder, or `name` is not valid.
         StorageError: the disk is full, or writing is not permitted.
     """
     document = Document(params)  # read first, so that a mistake in it is reported before the slow guess
     options = config.load(params).options.get(NAME)
     content = document.content
+    named = None if name is None else check_name(name)
     stated = _state_path(folder, root=params.parent)
     earlier = content["options"].get(NAME) or {}
     _refuse_other_folder(params, earlier, stated, force=force)
@@ -90,6 +102,7 @@ def set_up(
         )
     else:
         content["options"][NAME] = CommentedMap(entry)
+    changes += _name_data(content["options"][NAME], earlier if here else {}, named or derive_name(folder), named)
     changes += _list_dataset(content)
     document.save()
     return Written(guess=guessed, changes=tuple(changes))
@@ -142,6 +155,16 @@ def _make_entry(options: Options, stated: str) -> dict[str, Any]:
     """Collect the options that differ from the defaults, in the order of `Options`."""
     given = options.model_dump(exclude_defaults=True)
     return {"path": stated, **{name: given[name] for name in Options.model_fields if name in given}}
+
+
+def _name_data(entry: CommentedMap, earlier: Mapping[str, Any], default: str, named: str | None) -> list[str]:
+    """Write name and id of the data; those of an earlier entry stay, unless the user gave another name."""
+    was = earlier.get("name")
+    entry["name"] = named or was or default
+    entry["id"] = earlier.get("id") or secrets.token_hex(_ID_BYTES)
+    if entry["name"] == was:
+        return []
+    return [f"params.yaml: options.{NAME}.name {entry['name']}: models are registered as segline-{entry['name']}"]
 
 
 def _list_dataset(document: CommentedMap) -> list[str]:

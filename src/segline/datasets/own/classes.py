@@ -117,10 +117,13 @@ class ClassTable(Strict):
     void: Annotated[tuple[VoidRow, ...], BeforeValidator(_parse_void)] = ()
 
     def label_map(self) -> LabelMap:
-        """Return the classes in the order of the table. Classes without a colour get one from `PALETTE`."""
+        """Return the classes in the order of their ids, so that sorting the rows changes no model.
+
+        Classes without a colour get one from `PALETTE`.
+        """
         classes = (
             LabelClass(raw=row.id, name=row.name, colour=row.colour or colour_of(place), merged=row.merged_ids)
-            for place, row in enumerate(self.classes)
+            for place, row in enumerate(sorted(self.classes, key=lambda row: row.id))
         )
         # A void id may be listed once for each of several names or colours.
         return LabelMap(classes=tuple(classes), void=tuple(dict.fromkeys(row.id for row in self.void)))

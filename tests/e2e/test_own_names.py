@@ -1,0 +1,71 @@
+"""Two projects with own data on one MLflow server, and a third that takes the name of the first.
+
+Before, both were `segline-folder`: the second was registered into the first one's model, and its gate failed.
+"""
+
+import numpy as np
+import pytest
+from drawing import draw_ids
+from mlflow import MlflowClient
+from serving import free_port, server
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    ports = {"MLFLOW_PORT": free_port(), "PREFECT_PORT": free_port()}
+    address = f"http://127.0.0.1:{ports['MLFLOW_PORT']}"
+    with server("mlflow", tmp_path_factory.mktemp("server"), ports, health=f"{address}/health"):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def prepare(make_project, address):
+    """Makes a project on the server, with own data in a folder of the given name."""
+
+    def run(folder, *options, change=lambda mask: mask):
+        project = make_project(MLFLOW_TRACKING_URI=address)
+        project.run("segline", "init", str(draw_ids(project.root.parent / folder, change=change)), *options)
+        project.set(datasets=["folder"], promotion={"floor": {"folder": 0.01}})
+        project.run("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qam", "own data")
+        project.run("dvc", "repro")
+        return project
+
+    return run
+
+
+def train(project, *arguments, **options):
+    return project.run("segline", "train", *arguments, **options)
+
+
+def test_two_projects_train_in_turn_and_each_has_its_own_model(prepare, make_project, address):
+    """Six trainings; the models hold three versions each, of their own data alone."""
+    projects = {
+        "fields": prepare("fields"),
+        "woods": prepare("My Woods", "--name", "woods", change=lambda m: np.minimum(m, 1)),
+    }
+    for _ in range(3):
+        for project in projects.values():
+            assert "test mIoU" in train(project, "--retrain").stdout
+    client = MlflowClient(address, address)
+    assert sorted(model.name for model in client.search_registered_models()) == ["segline-fields", "segline-woods"]
+    for name in projects:
+        found = client.search_model_versions(f"name = 'segline-{name}'")
+        assert sorted(version.version for version in found) == ["1", "2", "3"]
+        experiment = client.get_experiment_by_name(f"segline-{name}")
+        runs = {run.info.run_id: run for run in client.search_runs([experiment.experiment_id])}
+        assert {version.run_id for version in found} <= runs.keys()
+        assert len({version.tags["segline.raw_md5"] for version in found}) == 1
+        assert client.get_model_version_by_alias(f"segline-{name}", "champion").version in {"1", "2", "3"}
+
+    third = prepare("elsewhere", "--name", "fields")
+    said = train(third, check=False)
+    assert said.returncode == 1
+    assert "it belongs to data with the id" in said.stderr
+    assert "--name NAME" in said.stderr
+    assert len(client.search_model_versions("name = 'segline-fields'")) == 3
+    assert not any((third.root / ".segline" / "runs").glob("*/tuner"))  # found before the search
+
+    clone = make_project(projects["fields"], MLFLOW_TRACKING_URI=address)  # a colleague's checkout of the same project
+    assert "reused" in train(clone).stdout
