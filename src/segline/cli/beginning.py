@@ -17,6 +17,7 @@ def doctor(
     from segline import config, storage
     from segline.data.download.download import check_source
     from segline.project import Project
+    from segline.registry import location
     from segline.registry.lineage import code_state
 
     project = Project.load()
@@ -38,6 +39,8 @@ def doctor(
         from segline.registry.tracking import check_server  # imports MLflow, which takes seconds
 
         check_server(project.tracking_uri)
+    if moved := location.follow_move(project):
+        say(f"moved         {moved}")
     say(f"tracking      {project.tracking_uri}")
 
 

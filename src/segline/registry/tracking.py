@@ -25,9 +25,11 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import SQLAlchemyError
 
+from segline.console import complain
 from segline.errors import TrackingError, shown
 from segline.masking import masked
 from segline.project import Project, Tags
+from segline.registry import location
 from segline.storage import NO_RIGHT, reporting_storage
 
 Client = MlflowClient
@@ -71,6 +73,8 @@ def connect(project: Project) -> MlflowClient:
     if uri.startswith(("http://", "https://")):
         check_server(uri)
     with reporting_tracking(uri), _converting_address_errors(uri), _creating_tables_alone(project):
+        if moved := location.follow_move(project):
+            complain(f"note: {moved}")
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
