@@ -21,14 +21,22 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | sort | awk -F'\t' '{printf "make %-10s %s\n", $$1, $$2}'
 
+# The scripts of an environment name its folder: after a move it is made anew.
+ifeq (moved,$(shell at=$$(cat $(VENV)/installed 2>/dev/null); [ -z "$$at" ] || [ "$$at" = "$$(pwd -P)" ] || echo moved))
+.PHONY: $(VENV)/installed
+REMOVE_MOVED := rm -rf $(VENV); echo "this project was moved: $(VENV) is made anew"
+endif
+
 $(VENV)/installed: requirements.txt pyproject.toml
+	@case "$$(pwd -P)" in *[][%?:*\\]*) echo "error: $$(pwd -P): expected a path without % ? : * [ ] \\"; echo "  remedy: rename the folder, then run the same command in it"; exit 1;; esac
+	@$(REMOVE_MOVED)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:3]; sys.exit(0 if (3, 11, 4) <= v < (3, 14) else "error: $(PYTHON) is Python %d.%d.%d, expected 3.11.4 to 3.13; remedy: make run PYTHON=python3.12" % v)'
 	@echo "installing into $(VENV) (the first time this fetches about 1 GB)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
-	@touch $@
+	@pwd -P > $@
 
 # CUDA's libraries for TensorFlow, about 3 GB. The lock holds only what requirements.txt has not, so that each package is
 # pinned once, and the same TensorFlow runs with and without a GPU.

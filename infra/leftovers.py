@@ -48,17 +48,16 @@ def alone(project: Project) -> Iterator[None]:
         lock.release()
 
 
-def end(project: Project) -> list[str]:
-    """Kill the processes that an earlier `make up` of this project left; return a line for each."""
+def end(project: Project) -> str | None:
+    """Kill the processes that an earlier `make up` of this project left; return a line to tell the user."""
     ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = (process for process in psutil.process_iter() if process.pid not in ours)
     left = [process for process in found if _is_left(process, str(project.root))]
-    lines = [f"process {process.pid} of an earlier `make up` is ended: {_describe(process)}" for process in left]
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(left, timeout=_GRACE_SECONDS)
-    return lines
+    return f"an earlier `make up` was killed: its {len(left)} processes that still ran are ended" if left else None
 
 
 def _is_left(process: psutil.Process, root: str) -> bool:
@@ -66,10 +65,3 @@ def _is_left(process: psutil.Process, root: str) -> bool:
         return process.environ().get(MARK) == root
     except psutil.Error:  # it ended meanwhile, or belongs to another user
         return False
-
-
-def _describe(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline()[1:4]) or process.name()
-    except psutil.Error:
-        return "it ended meanwhile"

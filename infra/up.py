@@ -17,7 +17,8 @@ from flows import login
 from infra import leftovers
 from segline.console import complain, say
 from segline.errors import ConfigError, SeglineError
-from segline.project import Project, embedded_store
+from segline.project import Project, embedded_artifacts, embedded_store
+from segline.registry import location
 
 PORTS = {"MLFLOW_PORT": 5000, "PREFECT_PORT": 4200}
 
@@ -29,8 +30,9 @@ def main() -> int:
     try:
         project = Project.load()
         with leftovers.alone(project):
-            for line in leftovers.end(project):
-                say(line)
+            for line in (leftovers.end(project), location.follow_move(project)):
+                if line:
+                    say(line)
             return _run(root)
     except SeglineError as error:
         complain(f"error: {error}")
@@ -73,6 +75,7 @@ def environment_of(root: Path, ports: dict[str, int]) -> dict[str, str]:
         "PREFECT_UI_API_URL": "/api",  # relative: on the host name by which the page was opened
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": prefect,
         "MLFLOW_BACKEND_STORE_URI": _choose_store(root),  # not as an argument, because all users can see command lines
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": embedded_artifacts(root).as_uri(),
         "PYTHONUNBUFFERED": "1",
     }
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from segline.errors import ConfigError
+from segline.errors import ConfigError, is_visible
 
 IMAGE_PIXELS = 1 << 29
 """Default limit of pixels in an image: more than the largest public aerial dataset has (DOTA: 20 000 x 20 000).
@@ -29,6 +29,13 @@ As RGB, such an image takes 1.5 GiB, and three times as much while it is decoded
 
 IMAGE_BYTES = 2 << 30
 """Default limit of bytes in an image file: `IMAGE_PIXELS` uncompressed pixels of RGB and alpha."""
+
+UNUSABLE_IN_PATHS = "%?:*[]\\"
+"""Characters that the path of a project may not contain; blanks, quotes, ``#`` and all letters may be in it.
+
+A database's address decodes ``%`` and ends at ``?``. PATH is split at ``:``. DVC and Keras Tuner read the others as
+patterns.
+"""
 
 MAX_DIGITS = 18
 """Digits that a number in the environment may have."""
@@ -169,6 +176,7 @@ class Project:
         root = _find_root()
         if root is None:
             return None
+        _refuse_unusable_path(root)
         return cls(root=root, tracking_uri=tracking_address() or embedded_store(root), workers=workers())
 
     @property
@@ -184,7 +192,7 @@ class Project:
     @property
     def artifacts(self) -> Path:
         """Return the folder in which the embedded MLflow store keeps artifacts."""
-        return self.root / "mlartifacts"
+        return embedded_artifacts(self.root)
 
     @property
     def runs(self) -> Path:
@@ -284,6 +292,11 @@ def embedded_store(root: Path) -> str:
     return f"sqlite:///{root / 'mlflow.db'}"
 
 
+def embedded_artifacts(root: Path) -> Path:
+    """Return the folder in which the embedded MLflow store keeps artifacts."""
+    return root / "mlartifacts"
+
+
 def _find_root() -> Path | None:
     stated = os.environ.get("SEGLINE_ROOT")
     start = Path(stated) if stated else Path.cwd()
@@ -298,6 +311,19 @@ def _find_root() -> Path | None:
             remedy="run from the project's folder, or set SEGLINE_ROOT to it",
         )
     return None
+
+
+def _refuse_unusable_path(root: Path) -> None:
+    """Raise a `ConfigError` if a tool that Segline uses would read or write somewhere else than in `root`."""
+    odd = sorted({each for each in str(root) if each in UNUSABLE_IN_PATHS or not is_visible(each)})
+    if odd:
+        raise ConfigError(
+            root,
+            found=f"the folder's path contains {' '.join(map(repr, odd))}",
+            expected=f"a path without {' '.join(UNUSABLE_IN_PATHS)} and invisible characters, because tools give them "
+            "another meaning",
+            remedy="rename the folder, then run the same command in it",
+        )
 
 
 def tracking_address() -> str | None:

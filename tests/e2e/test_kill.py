@@ -1,13 +1,20 @@
 """Killed anywhere and started again, a run ends in the state of an undisturbed one."""
 
+import contextlib
 import json
+import logging
+import random
+import sqlite3
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 
+LOG = logging.getLogger(__name__)
+WHOLE = ("bash", "-c", f"dvc repro && exec {sys.executable} -u -m flows.training")
 MOMENTS = [
     "Beginning flow run",
     "trial 1/2",
@@ -67,3 +74,50 @@ def test_a_run_killed_at_every_step_ends_like_an_undisturbed_one(prepared_projec
     assert len(client.search_logged_models([parent.info.experiment_id])) == 1
     assert {run.info.status for run in client.search_runs([parent.info.experiment_id])} == {"FINISHED"}
     assert not [path for path in (project_copy.root / ".segline" / "runs").iterdir() if path.is_dir()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(prepared_project):
+    """What `WHOLE` leaves behind, and its seconds."""
+    start = time.monotonic()
+    forget_data(prepared_project)
+    prepared_project.forget_server()
+    prepared_project.run(*WHOLE, timeout=900)
+    took = time.monotonic() - start
+    return state(prepared_project, prepared_project.parents()[0]), read_lock(prepared_project), took
+
+
+def forget_data(project):
+    project.run("rm", "-rf", "data", ".dvc/cache", "dvc.lock")
+
+
+def read_lock(project):
+    return (project.root / "dvc.lock").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize("number", range(20))
+def test_a_whole_run_killed_at_a_random_moment_ends_like_an_undisturbed_one(undisturbed, project_copy, number):
+    """Before, Prefect showed the killed run as RUNNING for good."""
+    expected, lock, took = undisturbed
+    forget_data(project_copy)
+    project_copy.forget_server()
+    moment = took * (number + random.Random(number).random()) / 20
+    LOG.info("kill %d after %.1f of %.1f s", number, moment, took)
+    project_copy.kill_after(moment, *WHOLE)
+    project_copy.run(*WHOLE, timeout=900)
+    found = state(project_copy, project_copy.parents()[-1])
+    for name, value in expected.items():
+        assert found[name] == value, (name, moment)
+    assert read_lock(project_copy) == lock
+    assert len(project_copy.parents()) == 1
+    client = project_copy.client()
+    everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
+    assert {run.info.status for run in client.search_runs(everywhere)} == {"FINISHED"}
+    with contextlib.closing(sqlite3.connect(project_copy.root / ".prefect" / "prefect.db")) as database:
+        states = [name for (name,) in database.execute("select state_type from flow_run")]
+        assert set(states) <= {"COMPLETED", "CRASHED"}
+        assert states.count("COMPLETED") == 1
+        assert not database.execute("select id from task_run where state_type in ('RUNNING', 'PENDING')").fetchall()
+        assert not database.execute("select id from concurrency_limit_v2 where active_slots > 0").fetchall()

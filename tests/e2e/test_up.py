@@ -14,6 +14,7 @@ import time
 import httpx
 import psutil
 import pytest
+from filelock import FileLock
 from serving import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -62,10 +63,55 @@ def test_a_deployment_runs_and_the_end_leaves_nothing_behind(project_copy, ports
         assert not left, [process.cmdline() for process in left]
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_the_end_of_make_up_interrupted_is_ended_by_the_next_one(project_copy, ports, how):
+    """Before, the run stayed RUNNING, and its deployment's only slot taken: later runs waited for good.
+
+    After a SIGKILL the servers lived on, too, and the next `make up` only said that a port is in use.
+    """
+    project_copy.forget_server()
+    project_copy.environment |= {"MLFLOW_PORT": str(ports[0]), "PREFECT_PORT": str(ports[1])}
+    api = {"PREFECT_API_URL": f"http://127.0.0.1:{ports[1]}/api"}
+    for strike in (how, signal.SIGINT):
+        with project_copy.start(sys.executable, "-m", "infra.up") as up:
+            said = read_until(up, "started!")
+            project_copy.run("rm", "-rf", "data/prepared")  # something to do, so that a stage is under way
+            project_copy.environment |= api
+            project_copy.run(sys.executable, "-m", "prefect", "deployment", "run", "data/local")
+            del project_copy.environment["PREFECT_API_URL"]
+            said += read_until(up, "Beginning flow run" if strike == how else "Completed")
+            os.killpg(up.pid, strike)
+            up.wait(timeout=60)
+        how = None
+    assert "is ended as crashed: its process is gone" in said
+    with contextlib.closing(sqlite3.connect(project_copy.root / ".prefect" / "prefect.db")) as database:
+        states = sorted(name for (name,) in database.execute("select state_type from flow_run"))
+        assert states == ["COMPLETED", "CRASHED"]
+        assert database.execute("select active_slots from concurrency_limit_v2").fetchall() == [(0,)]
+
+
+def read_until(process, sight):
+    """What a process prints until a line has `sight`."""
+    said = ""
+    for line in process.stdout:
+        said += line
+        if sight in line:
+            return said
+    raise AssertionError(f"never said {sight!r}:\n{said}")
+
+
+def test_a_second_make_up_of_a_project_is_refused(project_copy, ports):
+    project_copy.environment |= {"MLFLOW_PORT": str(ports[0]), "PREFECT_PORT": str(ports[1])}
+    with FileLock(project_copy.root / ".segline" / "up.lock"):
+        answer = project_copy.run(sys.executable, "-m", "infra.up", check=False)
+    assert answer.returncode == 1
+    assert "`make up` runs already for this project" in answer.stderr
+
+
 def test_a_killed_flow_leaves_its_server_to_the_next_one_which_ends_it(project_copy):
     project_copy.forget_server()
     project_copy.kill_when("Beginning flow run", sys.executable, "-u", "-m", "flows.data")
-    project_copy.run(sys.executable, "-m", "flows.data")
+    assert "is ended as crashed: its process is gone" in project_copy.run(sys.executable, "-m", "flows.data").stdout
     assert not [process for process in descendants(project_copy.root) if "uvicorn" in " ".join(process.cmdline())]
 
 
@@ -183,4 +229,4 @@ def test_a_taken_port_is_named(project_copy, ports):
     assert f"port {ports[0]} of 127.0.0.1 is in use" in answer.stderr
     project_copy.environment["MLFLOW_PORT"] = "abc"
     answer = project_copy.run(sys.executable, "-m", "infra.up", check=False)
-    assert "MLFLOW_PORT: found 'abc'" in answer.stderr
+    assert "MLFLOW_PORT: 'abc', expected a port" in answer.stderr

@@ -19,6 +19,7 @@ def doctor(
     """
     from segline import config, storage
     from segline.project import Project
+    from segline.registry import location
     from segline.registry.lineage import code_state
 
     project = Project.load()
@@ -34,6 +35,8 @@ def doctor(
         from segline.registry.tracking import check_server  # imports MLflow, which takes seconds
 
         check_server(project.tracking_uri)
+    if moved := location.follow_move(project):
+        say(f"moved         {moved}")
     say(f"tracking      {project.tracking_uri}")
     _show_devices()
 

@@ -26,9 +26,11 @@ from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 from sqlalchemy.exc import SQLAlchemyError
 
+from segline.console import complain
 from segline.errors import ConfigError, TrackingError, shown
 from segline.masking import masked
 from segline.project import Files, Project, Tags, tracking_address
+from segline.registry import location
 from segline.storage import NO_RIGHT, reporting_storage
 
 Client = MlflowClient
@@ -65,7 +67,7 @@ def connect(project: Project) -> MlflowClient:
     Raises:
         TrackingError: the store does not answer, or its address is wrong.
     """
-    return _open(project.tracking_uri, _creating_tables_alone(project))
+    return _open(project.tracking_uri, _taking_store(project))
 
 
 def connect_nearest() -> MlflowClient:
@@ -94,6 +96,15 @@ def connect_nearest() -> MlflowClient:
             remedy="correct the address",
         )
     return _open(uri, nullcontext())
+
+
+@contextmanager
+def _taking_store(project: Project) -> Iterator[None]:
+    """Hold the store alone while its tables may be created; correct its addresses if the project was moved."""
+    with _creating_tables_alone(project):
+        if moved := location.follow_move(project):
+            complain(f"note: {moved}")
+        yield
 
 
 def _open(uri: str, creating: AbstractContextManager[None]) -> MlflowClient:
