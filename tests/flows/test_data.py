@@ -25,5 +25,5 @@ def test_stages_are_dvcs_own_in_an_order_that_can_be_run():
 
 def test_one_dataset_needs_only_its_own_stages():
     """Before, the flow ran all: training on kitti asked for Cityscapes' login."""
-    names = {f"{stage}@kitti" for stage in ("pick", "download", "extract", "validate", "prepare")}
+    names = {f"{stage}@kitti" for stage in ("pick", "download", "extract", "validate", "size", "prepare")}
     assert set(stages(ROOT, dataset="kitti")) == names

@@ -35,6 +35,7 @@ class Model:
             challenger=0.5,
             bar=0.1,
             version=version.version,
+            label_map=label_map,
             champion=present.version if present else None,
         )
         versions.tag(self.client, version, {Tags.DECISION: decision.as_tag(), Tags.LABEL_MAP: label_map})
