@@ -46,6 +46,7 @@ CODE = (
     "models/blocks.py",
     "models/classifier.py",
     "models/encoders/__init__.py",
+    "models/weights",
     "pictures.py",
     "pipeline/definition.py",
     "pipeline/evaluate.py",
