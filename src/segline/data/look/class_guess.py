@@ -40,6 +40,10 @@ _ASK_WHICH_IS_RIGHT = (
     "say which is right, in the entry `folder` of `options` in params.yaml: `folder: {encoding: rgb}` if the colours "
     "are, `folder: {encoding: indices}` if the stored numbers are; then run segline init again"
 )
+_ASK_WHAT_255_IS = (
+    "write `folder: {encoding: indices}` under `options` in params.yaml, and run segline init again; if 255 is the "
+    "class of 1, then write `merged: [255]` in the row of id 1 of the class table, and take 255 out of its `void`"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +204,7 @@ def _must_go_by_colour(compared: Comparison, names: Names | None, answers: Answe
             place,
             found=f"masks contradict each other: {found}",
             expected="each index or grey level with one meaning in all masks",
-            remedy=_ASK_WHICH_IS_RIGHT,
+            remedy=_ASK_WHAT_255_IS if found == compared.two_scales else _ASK_WHICH_IS_RIGHT,
         )
     return compared.differ and answers.colours is None and names is not None
 
@@ -416,10 +420,15 @@ def refuse_alike(names: Iterable[str], place: Path, answers: Answers, *, polygon
     raise DataError(
         place,
         found=f"the classes {first!r} and {second!r}"
-        + ("" if first == second else ", which differ only by case or blanks"),
+        + ("" if first == second else f", which differ only by {_describe_difference(first, second)}"),
         expected="one spelling for each class",
         remedy=remedy,
     )
+
+
+def _describe_difference(first: str, second: str) -> str:
+    """Say how two names differ; names that look the same differ only by how their letters are stored."""
+    return "the Unicode form of their letters" if alike(first) == alike(second) else "case or blanks"
 
 
 def guess_from_names(encoding: Encoding, counts: Mapping[str, int], *, what: str, why: str) -> ClassGuess:
