@@ -6,7 +6,7 @@ any value is built.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,8 @@ MAX_VALUES = 10_000
 MAX_DEPTH = 32
 
 _PLAIN = frozenset(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map"))
-_NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
+_INTEGER = "tag:yaml.org,2002:int"
+_NUMBERS = frozenset({_INTEGER, "tag:yaml.org,2002:float"})
 _MERGE = "tag:yaml.org,2002:merge"
 _TEXT = "tag:yaml.org,2002:str"
 _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -46,11 +47,12 @@ class Document:
     node: yaml.Node | None
 
 
-def parse(text: str, *, place: object, remedy: str = "correct that line") -> Document:
+def parse(text: str, *, place: object, remedy: str = "correct that line", number_keys: bool = False) -> Document:
     """Parse YAML within the limits of this module.
 
     Args:
         place: the file, for errors.
+        number_keys: whether keys may be whole numbers, as in the files of other programs.
         remedy: what to do if parsing fails.
 
     Raises:
@@ -64,7 +66,7 @@ def parse(text: str, *, place: object, remedy: str = "correct that line") -> Doc
         node = builder.get_single_node()
         if node is None:
             return Document(content=None, node=None)
-        _check_keys(node, place)
+        _check_keys(node, place, {_TEXT, _MERGE} | ({_INTEGER} if number_keys else set()))
         return Document(content=builder.construct_document(node), node=node)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
@@ -209,17 +211,17 @@ def _check_text(event: yaml.ScalarEvent) -> None:
         raise _refusal(f"the character U+{ord(found[0]):04X}", "text", event.start_mark)
 
 
-def _check_keys(node: yaml.Node, place: object) -> None:
-    """Refuse keys that are not text (PyYAML fails on them), and duplicate keys (PyYAML silently uses the last one)."""
+def _check_keys(node: yaml.Node, place: object, allowed: Collection[str]) -> None:
+    """Refuse keys of other tags (PyYAML fails on some), and duplicate keys (PyYAML silently uses the last one)."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            _check_keys(item, place)
+            _check_keys(item, place, allowed)
     if not isinstance(node, yaml.MappingNode):
         return
     lines: dict[str, int] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1
-        if key.tag not in {_TEXT, _MERGE}:
+        if key.tag not in allowed:
             raise ConfigError(
                 f"{place}:{line}",
                 found=f"a key that is {_describe(key)}",
@@ -234,7 +236,7 @@ def _check_keys(node: yaml.Node, place: object) -> None:
                 remedy="delete one of them",
             )
         lines[key.value] = line
-        _check_keys(value, place)
+        _check_keys(value, place, allowed)
 
 
 def _describe(key: yaml.Node) -> str:

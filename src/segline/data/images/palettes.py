@@ -83,6 +83,8 @@ class Comparison:
         self._shared: set[int] = set()
         self._levels: dict[int, _Entry] = {}
         self._grey: dict[int, str] = {}
+        self._of_one = self._of_white = ""  # the first masks whose only value besides 0 is 1, and is 255
+        self._tells_more = False  # whether a mask holds other values, or both of them
         self._unknown: _Entry | None = None
         self._moved: _Entry | None = None
         self._misplaced: _Entry | None = None
@@ -96,6 +98,7 @@ class Comparison:
         """
         if not palette:
             return
+        self._tells_more = self._tells_more or not palette.keys() <= {0, 1}
         table = self._known.translate(palette) if self._known is not None else None
         stated = moved
         if moved is None:
@@ -113,8 +116,15 @@ class Comparison:
 
     def add_grey(self, file: str, values: Iterable[int]) -> None:
         """Add the values of a mask of 8 bits without a palette."""
-        for value in values:
+        held = {*values}
+        for value in held:
             self._grey.setdefault(value, file)
+        if held - {0} == {1}:
+            self._of_one = self._of_one or file
+        elif held - {0} == {255}:
+            self._of_white = self._of_white or file
+        elif held - {0}:
+            self._tells_more = True
 
     def _compare(self, entry: _Entry, *, shared: bool, moved: bool) -> None:
         earlier = self._indices.setdefault(entry.index, entry)
@@ -141,6 +151,13 @@ class Comparison:
         return bool(self.difference)
 
     @property
+    def two_scales(self) -> str:
+        """Describe masks of 0 and 1 beside masks of 0 and 255: is 255 the same class as 1, or void? "" if none are."""
+        if self._tells_more or not (self._of_one and self._of_white):
+            return ""
+        return f"the highest value is 1 in {self._of_one}, but 255 in {self._of_white}, and no mask holds both"
+
+    @property
     def all_known(self) -> bool:
         """Return whether the classes have every colour of every palette."""
         return self._unknown is None
@@ -156,7 +173,7 @@ class Comparison:
                 return self.difference
             if self._moved is not None:
                 return f"{self._describe_moved(self._moved)}, but {self._unknown}, which is of no class"
-        return ""
+        return self.two_scales
 
     def contradicts_classes(self) -> str:
         """Describe where all palettes agree with each other, but not with the colours of the classes; "" if nowhere."""

@@ -32,6 +32,10 @@ _ASK_WHICH_IS_RIGHT = (
     "say which is right, in the entry `folder` of `options` in params.yaml: `folder: {encoding: rgb}` if the colours "
     "are, `folder: {encoding: indices}` if the stored numbers are; then run segline init again"
 )
+_ASK_WHAT_255_IS = (
+    "write `folder: {encoding: indices}` under `options` in params.yaml, and run segline init again; if 255 is the "
+    "class of 1, then write `merged: [255]` in the row of id 1 of the class table, and take 255 out of its `void`"
+)
 
 
 @dataclass(kw_only=True)
@@ -178,7 +182,7 @@ def _settle_palettes(
             place,
             found=f"masks contradict each other: {found}",
             expected="each index or grey level with one meaning in all masks",
-            remedy=_ASK_WHICH_IS_RIGHT,
+            remedy=_ASK_WHAT_255_IS if found == compared.two_scales else _ASK_WHICH_IS_RIGHT,
         )
     if compared.differ and answers.colours is None and names is not None:
         return "rgb", f"palettes differ from mask to mask, so their colours are used: {compared.difference}"

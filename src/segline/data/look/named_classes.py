@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from segline.config import Encoding
-from segline.core.labels import VOID
+from segline.core.labels import VOID, alike
 from segline.data.look.answers import Answers
 from segline.data.look.class_entries import BLACK, BORDER, ClassGuess, Entry
 from segline.datasets.own.class_names import BACKGROUND_NAMES, find_alike, is_void_name, quote_name
@@ -36,10 +36,15 @@ def refuse_alike(names: Iterable[str], place: Path, answers: Answers, *, polygon
     raise DataError(
         place,
         found=f"the classes {first!r} and {second!r}"
-        + ("" if first == second else ", which differ only by case or blanks"),
+        + ("" if first == second else f", which differ only by {_describe_difference(first, second)}"),
         expected="one spelling for each class",
         remedy=remedy,
     )
+
+
+def _describe_difference(first: str, second: str) -> str:
+    """Say how two names differ; names that look the same differ only by how their letters are stored."""
+    return "the Unicode form of their letters" if alike(first) == alike(second) else "case or blanks"
 
 
 def guess_from_names(encoding: Encoding, counts: Mapping[str, int], *, what: str, why: str) -> ClassGuess:

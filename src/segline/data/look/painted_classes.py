@@ -51,10 +51,11 @@ def _guess_yolo(folder: Path, collection: Collection, answers: Answers) -> Class
     numbers = {number for path in files for _, number, _ in yolo.read_lines(folder / path)}
     names = dict(collection.class_numbers)
     refuse_alike(names.values(), folder, answers, polygons=True)
+    yolo.refuse_unnamed(folder, files, names)
     counts = {yolo.name_class(number, names): 1 for number in sorted(numbers | names.keys())}
     guessed = guess_from_names("yolo", counts, what="YOLO polygons", why=f"class numbers in {len(files)} files")
     if numbers - names.keys():
-        doubt = "data.yaml does not name all classes: add the names there, not only in the class table"
+        doubt = "no file names the classes: write data.yaml with `names`, not only the class table"
         return replace(guessed, doubts=(*guessed.doubts, doubt))
     return guessed
 

@@ -192,7 +192,7 @@ def _find_palettes(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | Non
         found, whose = compared.contradicts_classes(), "palettes contradict the colours of the class table"
     if not found:
         return None
-    held = [row for row in rows if row["palette_ids"]]
+    held = [row for row in rows if row["palette_ids"]] or _select_masks(rows)
     table = "the definition of the dataset" if dataset.own is None else dataset.own.table
     return _make_pattern(
         "palettes_differ",
@@ -201,10 +201,21 @@ def _find_palettes(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | Non
         dataset,
         found=f"{whose}: {found}",
         expected="each index or grey level with one meaning in all masks",
-        remedy="use the publisher's own masks: these were changed by another program"
-        if dataset.own is None
-        else "say which is right, under options.folder in params.yaml: `encoding: rgb` if the colours are (give each "
-        f"class its colour in {table}), `encoding: indices` if the stored numbers are; then run `dvc repro`",
+        remedy=_ask_about_palettes(dataset, table, of_scales=found == compared.two_scales),
+    )
+
+
+def _ask_about_palettes(dataset: Dataset, table: object, *, of_scales: bool) -> str:
+    if dataset.own is None:
+        return "use the publisher's own masks: these were changed by another program"
+    if of_scales:
+        return (
+            "set `encoding: indices` under options.folder in params.yaml; if 255 is the class of 1, write "
+            f"`merged: [255]` in the row of id 1 of {table}, and take 255 out of its `void`; then run `dvc repro`"
+        )
+    return (
+        "say which is right, under options.folder in params.yaml: `encoding: rgb` if the colours are (give each class "
+        f"its colour in {table}), `encoding: indices` if the stored numbers are; then run `dvc repro`"
     )
 
 
@@ -353,8 +364,9 @@ def _find_swapped_sides(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern 
         dataset,
         found="masks have the height and width of their images swapped",
         expected="equal height and width",
-        remedy="if the pictures were turned after labelling, restore them, or turn the masks in the same way; if the "
-        "masks were written with swapped axes, transpose the masks",
+        remedy="if the pictures were turned after labelling, or have an EXIF orientation and the masks are upright, "
+        "turn the masks to the pixels as stored, or store the pictures upright; if the masks were written with swapped "
+        "axes, transpose the masks",
         explains=frozenset({"sizes_equal"}),
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from segline.core.labels import alike
 from segline.datasets.own.classes import Colour
 from segline.errors import DataError, shown
 from segline.formats import strict_json
@@ -32,7 +33,17 @@ FILES = frozenset(
 _ROBOFLOW = "_classes.csv"
 _MAX_ID = 255
 _VOID_NAMES = frozenset(
-    {"dontcare", "ignore", "ignored", "ignorelabel", "ignoreregion", "nolabel", "notlabeled", "notlabelled"}
+    {
+        "donotcare",
+        "dontcare",
+        "ignore",
+        "ignored",
+        "ignorelabel",
+        "ignoreregion",
+        "nolabel",
+        "notlabeled",
+        "notlabelled",
+    }
     | {"undefined", "unlabeled", "unlabelled", "void"}
 )
 """Without blanks, signs and capitals: LabelMe's ``__ignore__`` is ``ignore``."""
@@ -166,10 +177,10 @@ def _parse(path: str, lines: Sequence[str]) -> Names:
 
 
 def find_alike(names: Iterable[str]) -> tuple[str, str] | None:
-    """Return the first two names that differ only by case, blanks, ``_`` or ``-``, or not at all."""
+    """Return the first two names that differ only by case, blanks, ``_``, ``-`` or Unicode form, or not at all."""
     seen: dict[str, str] = {}
     for name in names:
-        key = re.sub(r"[\s_-]+", "", name).casefold() or name
+        key = re.sub(r"[\s_-]+", "", alike(name)).casefold() or name
         if key in seen:
             return seen[key], name
         seen[key] = name

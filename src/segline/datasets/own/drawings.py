@@ -84,9 +84,11 @@ def check_name(name: Any) -> str:
     """Return a class's name as a polygon file has it.
 
     Raises:
-        FaultError: it holds characters that cannot be shown. It is not corrected, because the class table must
-            hold the same name.
+        FaultError: it is no text and no number, or holds characters that cannot be shown. It is not corrected,
+            because the class table must hold the same name.
     """
+    if isinstance(name, bool) or not isinstance(name, str | int | float):
+        raise FaultError(f"class {shown(repr(name)[:40])}", "the name of a class")
     if fault := name_fault(str(name)):
         raise FaultError(f"class {shown(repr(name))}", fault)
     return str(name)

@@ -5,8 +5,9 @@ Coordinates are shares of the image's width and height. The class is a number, w
 that no area covers get id 0. An empty file is an image without objects.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from segline.datasets.own.geometry import measure_area
 from segline.datasets.own.polygon_rules import STRICT, PolygonRules
 from segline.datasets.own.shapes import reporting
 from segline.datasets.own.views import choose_size
-from segline.errors import ConfigError, DataError
+from segline.errors import ConfigError, DataError, shortened
 from segline.formats import strict_yaml
 from segline.reading import read_text
 
@@ -36,13 +37,15 @@ def may_be_labels(path: str) -> bool:
 
 
 def is_yolo(path: Path) -> bool | None:
-    """Return whether a text file holds YOLO's lines; None if it is empty.
+    """Return whether at least half of the lines of a text file are YOLO's; None if it is empty.
+
+    A faulty line must not hide the format, because its own error says more.
 
     Raises:
         OSError, ValueError: it cannot be read, or is no UTF-8.
     """
     lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    return all(_has_numbers(line.split()) for line in lines) if lines else None
+    return 2 * sum(_has_numbers(line.split()) for line in lines) >= len(lines) if lines else None
 
 
 def _has_numbers(cells: Sequence[str]) -> bool:
@@ -51,7 +54,7 @@ def _has_numbers(cells: Sequence[str]) -> bool:
         values = [float(cell) for cell in cells]
     except ValueError:
         return False
-    return len(values) >= 5 and bool(np.isfinite(values).all()) and values[0].is_integer()
+    return len(values) >= 5 and values[0].is_integer()
 
 
 def find_class_names(folder: Path, paths: Sequence[str]) -> Names:
@@ -60,19 +63,21 @@ def find_class_names(folder: Path, paths: Sequence[str]) -> Names:
     Return an empty mapping if there is no such file.
 
     Raises:
-        DataError: two files give a number to different classes.
+        DataError: a file states another number of classes (`nc`) than it names, or two files give a number to
+            different classes.
     """
     chosen: tuple[str, Names] | None = None
     tables = [path for path in paths if PurePosixPath(path).suffix.lower() in (".yaml", ".yml")]
     for path in sorted(tables, key=lambda path: (path.count("/"), path)):
         try:
-            content = strict_yaml.parse(read_text(folder / path), place=folder / path).content
+            content = strict_yaml.parse(read_text(folder / path), place=folder / path, number_keys=True).content
         except (OSError, ValueError, ConfigError):
             continue  # another program's file
         names = content.get("names") if isinstance(content, dict) else None
         if isinstance(names, list):
             names = dict(enumerate(names))
         if isinstance(names, dict) and names and all(str(key).isdecimal() for key in names):
+            _check_count(content.get("nc"), names, folder / path)
             numbered = {int(key): str(name) for key, name in names.items()}
             chosen = chosen or (path, numbered)
             _refuse_contradiction(folder, chosen, (path, numbered))
@@ -93,6 +98,36 @@ def _refuse_contradiction(folder: Path, first: tuple[str, Names], second: tuple[
                 expected="the same names in both files",
                 remedy=f"delete {other} or {one}, whichever does not belong to these text files",
             )
+
+
+def _check_count(stated: Any, names: Mapping[Any, Any], place: Path) -> None:
+    if stated is None or stated == len(names):
+        return
+    raise DataError(
+        place,
+        found=f"`nc: {shortened(str(stated))}`, but {len(names)} names",
+        expected="one name for each class",
+        remedy="correct `nc`, or complete `names` in the order of the class numbers",
+    )
+
+
+def refuse_unnamed(folder: Path, files: Iterable[str], names: Names) -> None:
+    """Refuse a class number that a list of names does not have.
+
+    Raises:
+        DataError: a line has such a number.
+    """
+    if not names:
+        return
+    for path in files:
+        for place, number, _ in read_lines(folder / path):
+            if number not in names:
+                raise DataError(
+                    place,
+                    found=f"class {number}, which the list of names does not have",
+                    expected="one of " + ", ".join(f"{key} {name}" for key, name in list(names.items())[:8]),
+                    remedy="add its name to the list (data.yaml or classes.txt), or correct the line",
+                )
 
 
 def name_class(number: int, names: Names) -> str:
