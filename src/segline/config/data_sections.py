@@ -42,7 +42,8 @@ class Options(Strict):
     splits: dict[Literal["train", "validation", "test"], Relative] | None = None
     """Split -> a list file under `path`, with an id, a file name or a path on each line."""
     drawn_on: Literal["upright", "stored"] | None = None
-    """The view of photos with an EXIF orientation that polygons were drawn on, where the size does not tell."""
+    """The view of photos with an EXIF orientation that polygons or masks were drawn on, where the size does not
+    tell."""
     beyond_image: Literal["stop", "clip"] = "stop"
     """What to do with polygons that reach beyond the image."""
     without_area: Literal["stop", "leave_out"] = "stop"

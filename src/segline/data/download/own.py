@@ -6,6 +6,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from segline.datasets import folder as definition
 from segline.datasets.folder import LIST_AGAIN
 from segline.datasets.own import classes
 from segline.datasets.own.collect import collect, count_splits
+from segline.datasets.own.mask_views import find_turned
 from segline.parallel.pool import stream_files
 from segline.progress import Report, silent
 from segline.project import Files
@@ -47,6 +49,8 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
         by_name = options.pairs is None
         for note in check_jobs(jobs, recipe, source=source, images=images, ids=ids, by_name=by_name, report=report):
             report(f"note: {note}")
+    else:
+        recipe = replace(recipe, turns=find_turned(pairs, source, rules=recipe.polygons))
     names = sorted({pair.image for pair in pairs if pair.image is not None} | set(recipe.files(pairs)))
     sums = _hash_files(source, names, within, report)
     with atomic_folder(folder) as partial_folder:

@@ -27,6 +27,7 @@ class Recipe:
         order: how run lengths number the pixels.
         overlap: ``later``, if classes may share pixels.
         polygons: how annotations are read where they alone do not say it.
+        turns: sample id -> EXIF orientation of its photo, for mask files that were painted on the upright photo.
     """
 
     encoding: Encoding
@@ -36,6 +37,7 @@ class Recipe:
     order: Literal["columns", "rows"] | None = None
     overlap: Literal["later"] | None = None
     polygons: PolygonRules = STRICT
+    turns: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, options: Options, collection: Collection) -> Self:
@@ -72,6 +74,7 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """Return the content of its file; empty parts are left out."""
         parts: dict[str, Any] = {"class_numbers": self.class_numbers, "layers": self.layers, "order": self.order}
+        parts["turns"] = dict(sorted(self.turns.items()))
         parts |= {"overlap": self.overlap, "polygons": {} if self.polygons == STRICT else self.polygons.to_json()}
         given = {name: part for name, part in parts.items() if part}
         return {"encoding": self.encoding, "entries": self.entries, **given}

@@ -15,6 +15,7 @@ from segline.config import Options
 from segline.config.fields import PAINTED
 from segline.data.extract import paint_polygons
 from segline.data.extract.list_jobs import Recipe, list_jobs
+from segline.data.extract.turn_masks import turn_masks
 from segline.data.look.own import digest_source, fence, locate, open_source
 from segline.datasets import folder as definition
 from segline.datasets.folder import LIST_AGAIN
@@ -48,22 +49,29 @@ def extract(
     pairs = definition.read_samples(archives / Files.SAMPLES)
     recipe = Recipe.from_json(strict_json.read(archives / Files.RECIPE, remedy=LIST_AGAIN))
     painted = recipe.encoding in PAINTED
-    copied = sorted({path for pair in pairs for path in (pair.image, None if painted else pair.mask) if path})
+    made = {pair.id for pair in pairs if pair.mask} if painted else {*recipe.turns}
+    copied = sorted({path for pair in pairs for path in (pair.image, None if pair.id in made else pair.mask) if path})
     with atomic_folder(folder) as partial_folder:
         (partial_folder / Files.OWN).mkdir()
         _copy_all(source, partial_folder, copied, sums, within, report)
         (partial_folder / definition.TABLE).write_bytes(read_bytes(archives / Files.CLASSES, limit=TEXT_BYTES))
-        if painted:
-            for name in recipe.files(pairs):
+        if made:
+            for name in recipe.files([pair for pair in pairs if pair.id in made]):
                 _check_digest(source / name, digest_source(source / name, within), sums[name])
+        masks = partial_folder / definition.MASKS
+        if painted:
             table = partial_folder / definition.TABLE
             ids = classes.read(table, encoding=recipe.encoding, remedy=LIST_AGAIN).ids()
             jobs = list_jobs(pairs, recipe, source=source, ids=ids)
-            masks = partial_folder / definition.MASKS
             pairs = paint_polygons.paint(
                 pairs, jobs, folder=masks, ids=ids, rules=recipe.polygons, workers=workers, report=report
             )
-            pairs = [replace(pair, mask=f"{definition.MASKS}/{pair.mask}" if pair.mask else None) for pair in pairs]
+        elif made:
+            pairs = turn_masks(pairs, recipe.turns, source=source, folder=masks, workers=workers, report=report)
+        pairs = [
+            replace(pair, mask=f"{definition.MASKS}/{pair.mask}") if pair.id in made and pair.mask else pair
+            for pair in pairs
+        ]
         definition.write_samples(partial_folder / definition.SAMPLES, pairs)
     report(f"{definition.NAME}: {len(copied)} files copied" + (", masks painted" if painted else ""))
 

@@ -54,7 +54,11 @@ def paint(
 def _paint(job: Job, *, folder: Path, ids: Mapping[str, int], rules: PolygonRules) -> list[str]:
     """Paint one mask; return notes about it for the user."""
     drawing = read_drawing(job, ids=ids, rules=rules)
-    turn = views.find_turn(job.image, drawing, rules=rules) if job.fits_image else views.UPRIGHT
+    size = drawing.height, drawing.width
+    if job.fits_image:
+        turn = views.find_turn(job.image, drawing, rules=rules)
+    else:
+        turn = views.find_turn_of_mask(job.image, size, place=drawing.place, rules=rules)
     if drawing.fault is not None:
         raise drawing.fault
     height, width = drawing.height, drawing.width

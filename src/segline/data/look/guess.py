@@ -18,6 +18,7 @@ from segline.data.look.split_guess import add_split_lists
 from segline.data.look.survey import spread, survey
 from segline.datasets.own.class_names import find_names
 from segline.datasets.own.collect import Collection, count_splits
+from segline.datasets.own.mask_views import find_turned
 from segline.errors import DataError
 from segline.pictures import read_bytes
 from segline.progress import Report, silent
@@ -25,6 +26,7 @@ from segline.progress import Report, silent
 _NO_ANSWERS = Answers()
 
 _MAX_IMAGES_CHECKED = 9
+_MAX_PHOTOS_CHECKED = 500
 _DEEP_SUFFIXES = (".png", ".tif", ".tiff")
 
 
@@ -85,6 +87,7 @@ def guess(
         doubts += notes
     else:
         masks = [pair.mask for pair in collection.pairs if pair.image is not None and pair.mask is not None]
+        _ask_about_turned_photos(collection, folder, answers)
         classes = guess_classes(folder, masks, names, answers=answers, report=report)
         options = options.model_copy(update={"encoding": classes.encoding})
     paired = sum(pair.image is not None and pair.mask is not None for pair in collection.pairs)
@@ -102,6 +105,12 @@ def guess(
         Line(what="split", guess=count_splits(collection.pairs), why=split_why),
     )
     return Guess(options=options, classes=classes, lines=lines, doubts=tuple(doubts))
+
+
+def _ask_about_turned_photos(collection: Collection, folder: Path, answers: Answers) -> None:
+    """Refuse masks of photos that their EXIF orientation turns, if nothing tells which view the masks fit."""
+    chosen = {*spread([pair.id for pair in collection.pairs], _MAX_PHOTOS_CHECKED)}
+    find_turned((pair for pair in collection.pairs if pair.id in chosen), folder, rules=answers.polygons)
 
 
 def _refuse_unknown_range(collection: Collection, folder: Path, levels: tuple[int, int] | None) -> None:

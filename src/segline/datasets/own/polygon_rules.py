@@ -12,8 +12,8 @@ class PolygonRules:
     """The user's answers to questions about polygon files.
 
     Args:
-        drawn_on: the view of a photo that polygons were drawn on, if its EXIF orientation turns it and its size does
-            not tell; None if the user has not said it.
+        drawn_on: the view of a photo that polygons or masks were drawn on, if its EXIF orientation turns it and its
+            size does not tell; None if the user has not said it.
         beyond_image: what to do with outlines that reach beyond the image.
         without_area: what to do with annotations that have no area.
     """

@@ -105,13 +105,34 @@ def find_turn(image: Path, drawing: Drawing, *, rules: PolygonRules) -> int:
         return UPRIGHT  # the validate stage reports an image that cannot be read, and leaves it out
     if stated not in (stored.size, stored.upright):
         raise _refuse_size(drawing, image, stored)
+    return _choose_turn(image, stored, stated, what="an annotation", place=drawing.place, rules=rules)
+
+
+def find_turn_of_mask(image: Path, size: tuple[int, int], *, place: Path | str, rules: PolygonRules) -> int:
+    """Return the same for a mask file of `size` (height, width); a size that fits no view is left to validation.
+
+    Raises:
+        DataError: both views have this size, and the user has not said which of them it was.
+    """
+    try:
+        stored = read_stored(image)
+    except DataError:
+        return UPRIGHT  # the validate stage reports an image that cannot be read, and leaves it out
+    if size not in (stored.size, stored.upright):
+        return UPRIGHT
+    return _choose_turn(image, stored, size, what="a mask", place=str(place), rules=rules)
+
+
+def _choose_turn(
+    image: Path, stored: Stored, size: tuple[int, int], *, what: str, place: str, rules: PolygonRules
+) -> int:
     if stored.orientation == UPRIGHT:
         return UPRIGHT
     if stored.size != stored.upright:
-        return UPRIGHT if stated == stored.size else stored.orientation
+        return UPRIGHT if size == stored.size else stored.orientation
     if rules.drawn_on is None:
-        size = f"whose size {drawing.width} x {drawing.height} is that of both views"
-        raise _ask(drawing.place, image, stored, size)
+        why = f"whose size {size[1]} x {size[0]} is that of both views"
+        raise _ask(place, image, stored, why, what=what)
     return stored.orientation if rules.drawn_on == "upright" else UPRIGHT
 
 
@@ -139,10 +160,10 @@ def _describe(stored: Stored) -> str:
     return f"EXIF orientation {stored.orientation} (it is shown {_SHOWN[stored.orientation]})"
 
 
-def _ask(place: str, image: Path, stored: Stored, why: str) -> DataError:
+def _ask(place: str, image: Path, stored: Stored, why: str, *, what: str = "an annotation") -> DataError:
     return DataError(
         place,
-        found=f"an annotation, {why}, of {image.name}, a photo with {_describe(stored)}",
+        found=f"{what}, {why}, of {image.name}, a photo with {_describe(stored)}",
         expected="to know whether it was drawn on the upright photo or on the stored pixels",
         remedy=f"open {image.name} in the labelling program: if it shows the photo as orientation "
         f"{stored.orientation} says ({_SHOWN[stored.orientation]}), set `drawn_on: upright` under options.folder in "
