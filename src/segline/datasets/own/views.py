@@ -1,7 +1,7 @@
 """Find out on which view of a photo its polygons were drawn.
 
-Cameras store a photo as the sensor sees it, and note in EXIF how to turn it upright. The data stages and training use the
-pixels as stored. Some labelling programs show the stored pixels, others the upright photo. If the size in
+Cameras store a photo as the sensor sees it, and note in EXIF how to turn it upright. The data stages and training use
+the pixels as stored. Some labelling programs show the stored pixels, others the upright photo. If the size in
 the annotation tells that polygons were drawn on the upright view, their mask is turned back to the stored pixels, so
 that image and mask fit.
 """
