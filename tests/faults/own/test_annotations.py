@@ -586,7 +586,12 @@ def test_where_the_size_does_not_tell_one_is_asked_and_the_answer_is_followed(pr
 def test_a_file_that_states_no_size_is_asked_about(project, mine):
     """The stored size was taken, in silence."""
     draw_labelme(mine, lambda content: content.update(imageHeight=None, imageWidth=None), store=stored(6))
-    refused(project, mine, "which states no size, of s00.jpg, a photo with EXIF orientation 6")
+    refused(
+        project,
+        mine,
+        "annotation of s00.jpg, whose stored pixels are not upright: it has EXIF orientation 6",
+        "it states no size",
+    )
     project.answer(drawn_on="upright")
     project.run("init", str(mine))
     project.stages("download", "extract")

@@ -155,7 +155,7 @@ def test_run_lengths_of_turned_photos_are_read_on_the_view_that_was_labelled(pro
     if orientation == 6:
         assert "run_lengths: nothing" in project.stages("download", fails=True)
         project.answer(run_lengths="columns")
-    assert "which states no size" in project.stages("download", fails=True)
+    assert "it states no size" in project.stages("download", fails=True)
     project.answer(drawn_on="upright")
     project.stages("download", "extract")
     found = extracted(project)

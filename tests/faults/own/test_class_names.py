@@ -34,7 +34,7 @@ def test_a_stale_class_table_stops(project, mine, tmp_path, command):
     }[command]
     said = project.run(*called, fails=True)
     assert f"{other}/classes.yaml: other classes than in the copy" in said
-    assert "0 ground, 1 road, 2 car here, 0 sky, 1 roof, 2 tree there" in said
+    assert "now 0 ground, 1 road, 2 car; then 0 sky, 1 roof, 2 tree" in said
     assert "run `dvc repro extract@folder`" in said
     project.stages("download", "extract")
     project.run("score", "--prediction", masks, "--truth", masks, "--dataset", "folder")

@@ -39,12 +39,12 @@ def draw_deep(root, *, bits=12, suffix="png", coloured=False):
 @pytest.mark.parametrize(
     ("form", "bits"),
     [
-        pytest.param({"bits": 12}, "4095 (12 bits): their upper 8 bits are 1", id="12 bits"),
+        pytest.param({"bits": 12}, "4095 (12 bits): in 8 bits, only 1", id="12 bits"),
         *(
             pytest.param(form, bits, id=name, marks=pytest.mark.slow)
             for name, form, bits in (
-                ("10 bits", {"bits": 10}, "1023 (10 bits): their upper 8 bits are 4 of 256 levels"),
-                ("8 bits in 16", {"bits": 8}, "255 (8 bits): their upper 8 bits are 1 of 256 levels"),
+                ("10 bits", {"bits": 10}, "1023 (10 bits): in 8 bits, only 4 of 256 grey levels"),
+                ("8 bits in 16", {"bits": 8}, "255 (8 bits): in 8 bits, only 1 of 256 grey levels"),
                 ("14 bits, TIFF", {"bits": 14, "suffix": "tif"}, "16383 (14 bits)"),
                 ("colour", {"bits": 12, "coloured": True}, "4095 (12 bits)"),
             )
@@ -129,7 +129,7 @@ def test_predict_asks_for_the_range_or_takes_that_of_the_training(tmp_path):
                 bundles.replace(kept, levels=None), tmp_path / "in", output=tmp_path / "out", report=said.append
             )
         )
-    assert "their upper 8 bits are 16 of 256 levels" in said[0]
+    assert "in 8 bits, only 16 of 256 grey levels" in said[0]
     assert "`segline predict --levels`" in said[0]
     assert list(predict_files(kept, tmp_path / "in", output=tmp_path / "out", report=silent))
     bundles.save(kept, tmp_path / "bundle")

@@ -54,7 +54,7 @@ def test_where_both_views_have_one_size_one_is_asked_and_the_answer_is_followed(
     draw_ids(mine, change=FORMS[form], count=COUNT)
     turn_photos(mine, orientation)
     said = project.run("init", str(mine), fails=True)
-    assert f"a photo with EXIF orientation {orientation}" in said
+    assert f"not upright: it has EXIF orientation {orientation}" in said
     assert "`drawn_on: upright`" in said
     assert "`drawn_on: stored`" in said
     project.answer(drawn_on="upright")

@@ -48,10 +48,9 @@ def _report_unstated(low: int, high: int, place: Path) -> DataError:
     # Findings show only `found`, so it names the option.
     return DataError(
         place,
-        found=f"{UNSTATED} {low}..{high} ({bits} bits): their upper 8 bits are {kept} of 256 levels; "
-        f"if the images have {bits} bits, set `levels: [0, {2**bits - 1}]`, if they are dark and have 16, "
-        f"`levels: [0, {FULL[1]}]`",
+        found=f"{UNSTATED} {low}..{high} ({bits} bits): in 8 bits, only {kept} of 256 grey levels would be left",
         expected="values that use all 16 bits, or a stated range",
-        remedy="state the range under options.folder in params.yaml (`segline predict --levels` for a model without "
-        "one), or convert the images to 8 bits",
+        remedy=f"state the range of all images, under options.folder in params.yaml: `levels: [0, {2**bits - 1}]` if "
+        f"the camera has {bits} bits, `levels: [0, {FULL[1]}]` if the images are dark and have 16 bits "
+        "(`segline predict` has an option --levels instead)",
     )

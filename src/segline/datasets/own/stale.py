@@ -25,14 +25,17 @@ def refuse_stale(dataset: Dataset, *, encoding: Encoding, root: Path, raw: Path)
     if not is_regular(table):
         return
     copied = raw / Files.OWN / Files.CLASSES
-    remedy = f"run `dvc repro extract@{dataset.name}`, which reads the folder again"
+    remedy = (
+        f"if {table} is right, run `dvc repro extract@{dataset.name}`, which reads its folder again; if you meant "
+        "other data, prepare these in a project of their own"
+    )
     now = classes.read(table, encoding=encoding, remedy="correct it")
     copy = classes.read(copied, encoding=encoding, remedy=remedy)
     if now != copy:
         raise DataError(
             table,
-            found=f"other classes than in the copy {copied}, which was made before: {_describe_change(now, copy)}",
-            expected="the classes that the data in this project were read with",
+            found=f"this project's data were read with other classes: {_describe_change(now, copy)}",
+            expected=f"the classes of the copy that was made then, {copied}",
             remedy=remedy,
         )
 
@@ -40,4 +43,4 @@ def refuse_stale(dataset: Dataset, *, encoding: Encoding, root: Path, raw: Path)
 def _describe_change(now: classes.ClassTable, copy: classes.ClassTable) -> str:
     texts = (", ".join(f"{row.id} {row.name}" for row in table.classes[:_MAX_CLASSES_SHOWN]) for table in (now, copy))
     first, second = texts
-    return f"{first} here, {second} there" if first != second else "other colours, void or merged ids"
+    return f"now {first}; then {second}" if first != second else "other colours, void or merged ids"

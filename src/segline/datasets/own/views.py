@@ -87,7 +87,7 @@ def choose_size(image: Path, *, place: Path, rules: PolygonRules) -> tuple[int, 
     """
     stored = read_stored(image)
     if stored.orientation != UPRIGHT and rules.drawn_on is None:
-        raise _ask(str(place), image, stored, "which states no size")
+        raise _ask(str(place), image, stored, "it states no size")
     return stored.upright if rules.drawn_on == "upright" else stored.size
 
 
@@ -131,7 +131,7 @@ def _choose_turn(
     if stored.size != stored.upright:
         return UPRIGHT if size == stored.size else stored.orientation
     if rules.drawn_on is None:
-        why = f"whose size {size[1]} x {size[0]} is that of both views"
+        why = f"its size {size[1]} x {size[0]} fits both views"
         raise _ask(place, image, stored, why, what=what)
     return stored.orientation if rules.drawn_on == "upright" else UPRIGHT
 
@@ -163,11 +163,11 @@ def _describe(stored: Stored) -> str:
 def _ask(place: str, image: Path, stored: Stored, why: str, *, what: str = "an annotation") -> DataError:
     return DataError(
         place,
-        found=f"{what}, {why}, of {image.name}, a photo with {_describe(stored)}",
-        expected="to know whether it was drawn on the upright photo or on the stored pixels",
-        remedy=f"open {image.name} in the labelling program: if it shows the photo as orientation "
-        f"{stored.orientation} says ({_SHOWN[stored.orientation]}), set `drawn_on: upright` under options.folder in "
-        "params.yaml, otherwise `drawn_on: stored`",
+        found=f"{what} of {image.name}, whose stored pixels are not upright: it has {_describe(stored)}; {why}",
+        expected="to know whether it was drawn on the upright photo or on the pixels as they are stored",
+        remedy=f"open {image.name} in the program in which it was drawn: if the photo stands upright there, set "
+        "`drawn_on: upright` under options.folder in params.yaml, otherwise `drawn_on: stored`; this holds for all "
+        "photos of the folder; then start again",
     )
 
 
@@ -177,7 +177,7 @@ def _refuse_size(drawing: Drawing, image: Path, stored: Stored) -> DataError:
         views += f", with {_describe(stored)}"
     return DataError(
         drawing.place,
-        found=f"an image of {drawing.width} x {drawing.height} (width x height), but {image.name} is {views}",
+        found=f"it states an image of {drawing.width} x {drawing.height} (width x height), but {image.name} is {views}",
         expected="polygons that were drawn on this image at its size",
         remedy=_explain_size(drawing, image, stored)
         + (f"; keep its EXIF orientation {stored.orientation}" if stored.orientation != UPRIGHT else ""),
@@ -190,8 +190,8 @@ def _explain_size(drawing: Drawing, image: Path, stored: Stored) -> str:
         if drawing.height and abs(drawing.width * height / (drawing.height * width) - 1) < _ASPECT_TOLERANCE:
             factor = height / drawing.height
             return (
-                f"the picture was resized after labelling: {restore}; or multiply all coordinates by {factor:g} and "
-                "correct the size in the annotation"
+                f"the picture was resized after labelling: {restore}; or multiply all coordinates of this image by "
+                f"{factor:g}, and correct its size in the annotation"
             )
     if (drawing.height, drawing.width) == stored.size[::-1]:
         return (
