@@ -11,6 +11,7 @@ from keras import layers
 from segline.models import blocks
 
 IMAGENET = "Xception"
+SKIPS = {2: "block1_conv2_act", 4: "block2_add", 8: "block3_add", 16: "block12_add"}
 
 _MIDDLE_BLOCKS = 8
 
