@@ -11,6 +11,7 @@ ENCODERS = (
     (0, ("mobilenet_v2",)),
     (400e6, ("mobilenet_v2", "xception")),
 )  # (least training pixels, choices)
+DECODERS = ("unet",)  # for networks with a choice: it decodes to full resolution, at a moderate price
 WIDTHS = (
     (0, (12,)),
     (20e6, (12, 16, 24)),
