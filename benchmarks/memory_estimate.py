@@ -46,6 +46,13 @@ def case(
     return Case(model, batch, crop, training or {}, seen or (1, *crop))
 
 
+DECODERS = ("attention_unet", "deeplab", "fpn", "linknet", "psp", "unet", "unet_plus_plus")
+
+
+def composed(decoder: str, **options) -> Case:
+    return case("composed", 4, (192, 256), width=16, encoder="mobilenet_v2", decoder=decoder, **options)
+
+
 CASES = {
     "unet, small": case("unet", 2, (64, 64), width=16, depth=4),
     "unet": case("unet", 8, (128, 160), width=16, depth=4),
@@ -78,6 +85,14 @@ CASES = {
     "deeplab_v3_plus, convnext_tiny": case("deeplab_v3_plus", 4, (128, 160), width=8, encoder="convnext_tiny"),
     "deeplab_v3_plus, xception": case("deeplab_v3_plus", 4, (128, 160), width=8, encoder="xception"),
     "deeplab_v3_plus, xception_65": case("deeplab_v3_plus", 2, (96, 128), width=16, encoder="xception_65"),
+    "segnet": case("segnet", 4, (192, 256), width=16, depth=4),
+    "fcn8s": case("fcn8s", 4, (192, 256), width=16),
+    **{f"composed, {decoder}": composed(decoder) for decoder in DECODERS},
+    "composed, unet, separable, bfloat16": composed("unet", separable=True, training={"precision": "mixed_bfloat16"}),
+    "composed, unet, 4 heads": composed("unet", heads=4, output_stride=32),
+    "composed, deeplab, separable": composed("deeplab", separable=True),
+    "composed, psp, output stride 8": composed("psp", output_stride=8),
+    "composed, unet, large validation": composed("unet", classes=19, separable=True, seen=(2, 512, 1024)),
 }
 
 

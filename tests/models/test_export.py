@@ -1,6 +1,7 @@
 """Every network leaves Keras as a SavedModel that takes images of any size and gives the same logits."""
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,17 @@ from segline.config import ModelConfig
 # Keras 3.15 writes variables in a way that NumPy 2.4 calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-EVERY = [(network, {"depth": 2}) for network in config.network_names() if network != "deeplab_v3_plus"]
+EVERY: list[Any] = [
+    (network, {"depth": 2} if models.has_option(network, "depth") else {})
+    for network in config.network_names()
+    if not models.has_option(network, "encoder")
+]
+EVERY += [
+    pytest.param(
+        "composed", {"encoder": "mini_xception", "decoder": decoder}, marks=[pytest.mark.slow] * (decoder != "psp")
+    )
+    for decoder in config.decoder_names()
+]
 EVERY += [
     ("unet", {"depth": 2, "heads": 2}),
     ("unet", {"depth": 2, "residual": True, "separable": True, "batch_norm": False, "penultimate": 2}),

@@ -28,7 +28,7 @@ def tiny(network: str, **options: object) -> ModelConfig:
 
 
 def image(*, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (2, 32, 64, 3), dtype=np.uint8)
 
 
 def every_option(network: str) -> dict[str, object]:
@@ -54,6 +54,10 @@ def test_classic_unet_has_the_published_parameter_count() -> None:
         pytest.param(
             {"network": "deeplab_v3_plus", "classes": 21, "encoder": "xception_65"}, 41_258_213, id="xception_65"
         ),
+        # 29.46 M: Paszke et al. 2016 (arXiv:1606.02147), table 3
+        pytest.param({"network": "segnet", "classes": 12, "width": 64, "depth": 5}, 29_457_868, id="segnet"),
+        # 134 M: Long et al. 2015 (arXiv:1411.4038), table 1
+        pytest.param({"network": "fcn8s", "classes": 21, "width": 64, "batch_norm": False}, 134_376_863, id="fcn8s"),
     ],
 )
 def test_networks_have_the_published_parameter_counts(options: dict[str, object], count: int) -> None:
@@ -79,11 +83,11 @@ def test_a_classifier_gives_one_pixel_of_logits_whatever_the_images_size() -> No
 def test_images_of_any_number_type_give_float32_logits_of_their_size(network: str, full: bool) -> None:
     model = models.build(tiny(network, **(every_option(network) if full else {})))
     logits = keras.ops.convert_to_numpy(model(image()))
-    assert logits.shape == (2, 32, 48, 5)
+    assert logits.shape == (2, 32, 64, 5)
     assert logits.dtype == np.float32
     assert np.ptp(logits) > 0
     np.testing.assert_array_equal(logits, model(image().astype(np.float32)))
-    np.testing.assert_array_equal(keras.ops.shape(model(image()[:1, :16, :32])), (1, 16, 32, 5))
+    np.testing.assert_array_equal(keras.ops.shape(model(image()[:1, :, :32])), (1, 32, 32, 5))
 
 
 def test_images_of_one_height_and_many_widths_are_predicted_one_after_the_other() -> None:
@@ -243,10 +247,11 @@ def test_efficientnet_lite_has_the_published_parameter_counts(encoder: str, coun
 def test_an_encoder_keeps_the_stride_it_is_asked_for_and_the_same_weights(encoder: str, output_stride: int) -> None:
     if encoder in {"xception_65", "convnext_tiny"} and output_stride == 8:
         pytest.skip("the largest: two strides say it")
-    model = encoders.build(encoder, output_stride=output_stride)
-    low, deep = model.compute_output_shape((1, 64, 96, 3))
-    assert tuple(low[1:3]) == (16, 24)
-    assert tuple(deep[1:3]) == (64 // output_stride, 96 // output_stride)
+    strides = encoders.list_strides(encoder, output_stride)
+    assert set(strides) >= {4, 8, output_stride}
+    model = encoders.build_pyramid(encoder, output_stride=output_stride)
+    for stride, shape in zip(strides, model.compute_output_shape((1, 64, 96, 3)), strict=True):
+        assert tuple(shape[1:3]) == (64 // stride, 96 // stride)
 
 
 @pytest.mark.parametrize(
@@ -281,7 +286,7 @@ def test_a_frozen_encoder_keeps_its_statistics_too() -> None:
     model = models.build(tiny("deeplab_v3_plus", encoder="mini_xception", freeze=True))
     before = [weight.numpy() for weight in model.get_layer(encoders.NAME).weights]
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.fit(image(), np.zeros((2, 32, 48), np.uint8), verbose=0)
+    model.fit(image(), np.zeros((2, 32, 64), np.uint8), verbose=0)
     for one, other in zip(before, model.get_layer(encoders.NAME).weights, strict=True):
         np.testing.assert_array_equal(one, other)
     assert model.trainable_weights

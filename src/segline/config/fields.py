@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from segline.config.known_names import CLASSIFIER, dataset_names, encoder_names, known_one, network_names
+from segline.config.known_names import CLASSIFIER, dataset_names, decoder_names, encoder_names, known_one, network_names
 from segline.errors import name_fault
 from segline.masking import masked_addresses
 
@@ -100,6 +100,7 @@ DatasetName = Annotated[str, AfterValidator(lambda name: known_one(name, dataset
 NetworkName = Annotated[str, AfterValidator(lambda name: known_one(name, network_names()))]
 FamilyName = Annotated[str, AfterValidator(lambda name: known_one(name, [*network_names(), CLASSIFIER]))]
 EncoderName = Annotated[str, AfterValidator(lambda name: known_one(name, encoder_names()))]
+DecoderName = Annotated[str, AfterValidator(lambda name: known_one(name, decoder_names()))]
 Side = Annotated[int, Field(ge=MULTIPLE, le=4096)]
 Positive = Annotated[int, Field(ge=1)]
 Stride = Literal[8, 16, 32]

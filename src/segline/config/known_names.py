@@ -44,6 +44,11 @@ def encoder_names() -> list[str]:
     return _list_stems("models/encoders", {"__init__"})
 
 
+def decoder_names() -> list[str]:
+    """List the decoders: the names of the files in ``segline/models/decoders``."""
+    return _list_stems("models/decoders", {"__init__"})
+
+
 @cache
 def network_options(network: str) -> frozenset[str]:
     """Read a family's ``OPTIONS`` (fields of `ModelConfig`) from its file: importing the module would load Keras."""

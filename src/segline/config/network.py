@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from segline.config.fields import Depth, EncoderName, FamilyName, Positive, Strict, Stride
+from segline.config.fields import DecoderName, Depth, EncoderName, FamilyName, Positive, Strict, Stride
 
 
 class ModelConfig(Strict):
@@ -34,6 +34,8 @@ class ModelConfig(Strict):
     """Number of outputs with a loss: more than one is deep supervision."""
     encoder: EncoderName | None = None
     """The classification network that is the encoder, for networks that have one."""
+    decoder: DecoderName | None = None
+    """The part that turns the encoder's features into logits, for networks with a choice of decoders."""
     output_stride: Stride = 16
     """Side of the image divided by the side of the encoder's deepest features."""
     weights: str | None = None

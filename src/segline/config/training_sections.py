@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model, model
 from pydantic_core import PydanticCustomError
 
 from segline.config.fields import (
+    DecoderName,
     Depth,
     EncoderName,
     Flip,
@@ -151,6 +152,7 @@ class Search(Strict):
     """Range of the augmentation strength: 0 means flips and crops only, 1 is strong."""
     encoders: Offered[EncoderName] = ("mobilenet_v2",)
     """For networks that have an encoder. Each of the following lists is only for networks that have that field."""
+    decoders: Offered[DecoderName] = ("unet",)
     output_stride: Offered[Stride] = (16,)
     batch_norm: Offered[bool] = (True,)
     penultimate: Offered[Positive | None] = (None,)
@@ -183,7 +185,7 @@ class Search(Strict):
     def offered(self) -> dict[str, tuple[Any, ...]]:
         """The choices of each field of `ModelConfig` that only some networks have: name -> choices."""
         same = ("output_stride", "batch_norm", "penultimate", "residual", "separable", "skips", "heads")
-        return {"encoder": self.encoders, **{name: getattr(self, name) for name in same}}
+        return {"encoder": self.encoders, "decoder": self.decoders, **{name: getattr(self, name) for name in same}}
 
     @property
     def has_depth(self) -> bool:

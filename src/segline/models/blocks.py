@@ -15,6 +15,9 @@ from segline.config import ModelConfig
 
 INITIALIZER = "he_normal"
 
+VGG_CONVOLUTIONS = (2, 2, 3, 3, 3)
+"""Convolutions of each level of VGG-16."""
+
 
 @keras.saving.register_keras_serializable(package="segline")
 class Enlarge(layers.Layer):
@@ -93,17 +96,17 @@ class _Dilated:
 
 
 @keras.saving.register_keras_serializable(package="segline")
+class Conv2D(_Dilated, layers.Conv2D):
+    """Keras's layer with a `dilation` that works on images of any sizes."""
+
+
+@keras.saving.register_keras_serializable(package="segline")
 class DepthwiseConv2D(_Dilated, layers.DepthwiseConv2D):
     """Keras's layer with a `dilation` that works on images of any sizes."""
 
 
 @keras.saving.register_keras_serializable(package="segline")
 class SeparableConv2D(_Dilated, layers.SeparableConv2D):
-    """Keras's layer with a `dilation` that works on images of any sizes."""
-
-
-@keras.saving.register_keras_serializable(package="segline")
-class Conv2D(_Dilated, layers.Conv2D):
     """Keras's layer with a `dilation` that works on images of any sizes."""
 
 
@@ -212,6 +215,13 @@ def convolution(
     return _finish(tensor, name=name, batch_norm=batch_norm, activation=activation)
 
 
+def dilated(tensor: Any, filters: int, *, name: str, dilation: int) -> Any:
+    """Apply a dilated 3x3 convolution, normalise, activate by ReLU."""
+    options = {"padding": "same", "use_bias": False, "kernel_initializer": INITIALIZER, "name": name}
+    tensor = Conv2D(filters, 3, dilation=dilation, **options)(tensor)
+    return _finish(tensor, name=name, batch_norm=True, activation="relu")
+
+
 def separable(tensor: Any, filters: int, *, name: str, dilation: int = 1) -> Any:
     """Apply Xception's separable 3x3 convolution: one layer without bias. The caller normalises its output."""
     return SeparableConv2D(
@@ -284,6 +294,26 @@ def pair(tensor: Any, filters: int, config: ModelConfig, *, name: str) -> Any:
     return layers.Activation("relu", name=f"{name}_relu")(total)
 
 
+def vgg_filters(level: int, config: ModelConfig) -> int:
+    """Return VGG's filters of a `level`, counted from 0: doubled at each level, but at most ``8 * width``."""
+    return int(config.width * min(8, 2**level))
+
+
+def vgg_level(tensor: Any, level: int, config: ModelConfig, *, name: str) -> Any:
+    """Apply the convolutions of a `level` of VGG-16, counted from 0 (Simonyan & Zisserman 2015, arXiv:1409.1556)."""
+    filters = [vgg_filters(level, config)] * VGG_CONVOLUTIONS[level]
+    return convolutions(tensor, filters, config, name=name)
+
+
+def convolutions(tensor: Any, filters: Sequence[int], config: ModelConfig, *, name: str) -> Any:
+    """Apply 3x3 convolutions one after the other, with these `filters`, in the form that `config` describes."""
+    for order, count in enumerate(filters, start=1):
+        tensor = convolution(
+            tensor, count, batch_norm=config.batch_norm, separable=config.separable, name=f"{name}_{order}"
+        )
+    return tensor
+
+
 def normalise(tensor: Any, *, name: str) -> Any:
     """Apply batch normalisation (Ioffe & Szegedy 2015, arXiv:1502.03167).
 
@@ -303,6 +333,13 @@ def head(tensor: Any, config: ModelConfig, *, kernel: int = 1, name: str = "logi
     if config.penultimate is not None:
         tensor = convolution(tensor, config.penultimate, name=name.replace("logits", "penultimate"))
     return layers.Conv2D(config.classes, kernel, padding="same", dtype="float32", name=name)(tensor)
+
+
+def enlarged_head(tensor: Any, config: ModelConfig, *, factor: int, name: str = "logits") -> Any:
+    """Compute logits of `tensor`, float32, and up-sample them bilinearly by `factor`."""
+    if factor == 1:
+        return head(tensor, config, name=name)
+    return Enlarge(factor, dtype="float32", name=name)(head(tensor, config, name=f"coarse_{name}"))
 
 
 def _finish(tensor: Any, *, name: str, batch_norm: bool, activation: str | None) -> Any:

@@ -51,6 +51,21 @@ def test_layers_inside_an_encoder_are_counted() -> None:
     assert {layer.dilation for layer in found.dilated} == {2, 6, 12, 18}
 
 
+def test_a_plain_dilated_convolution_pads_its_input_too() -> None:
+    """Before, only depthwise ones did, because there were no others."""
+    options = {"network": "composed", "width": 2, "encoder": "mini_xception", "decoder": "deeplab"}
+    assert {layer.dilation for layer in counted(**options).dilated} == {6, 12, 18}
+    assert counted(**options, separable=True).dilated == counted(**options).dilated
+
+
+def test_positions_of_a_segnet_and_factors_of_a_gate_are_kept() -> None:
+    """Pooling keeps a number for each pixel and channel that it takes, beside the maxima."""
+    found = counted(network="segnet", width=4, depth=2, batch_norm=False)
+    down = (3 + 4 + 4) + (4 + 4 / 4) + (8 + 8) / 4 + (8 / 4 + 8 / 16)  # input and rectified; positions and maxima
+    up = (8 + 8) / 4 + 4 / 4 + (4 + 4)  # unpooled and rectified, twice
+    assert found.kept == pytest.approx(4 * (down + up))
+
+
 def test_a_dilated_layer_pads_its_input_to_whole_phases() -> None:
     layer = Dilated(stride=16, dilation=18, channel_bytes=4)
     assert layer.padded((128, 320)) == 4 * 18 * 36  # 8 -> 18; 20 -> 36
@@ -95,6 +110,9 @@ def test_an_estimate_builds_no_network_once_the_fit_has_begun(monkeypatch: pytes
                 "encoder_decoder",
                 "mobilenet_v2",
                 "deeplab_v3_plus, xception",
+                "segnet",
+                "fcn8s",
+                "composed",
             )
         ),
     ],

@@ -5,6 +5,10 @@ To add one, add ``<encoder>.py`` with ``features(image, output_stride) -> (low, 
 `output_stride`, a power of 2 from 8 to 32. Where the classifier would halve the sides further, the following
 convolutions are dilated instead (Chen et al. 2017, arXiv:1706.05587).
 
+``SKIPS`` of the file names the layers whose outputs decoders join: the stride of the features, that is the image's
+side divided by theirs -> the last layer with it, 2 (if there is one) to 16. Sums of residual blocks are better than
+what a block expands to: they have fewer channels.
+
 If weights are published for an encoder, ``WEIGHTS`` of its file describes them, as literal values: the fields of
 `segline.models.weights.catalogue.Published`. The layers of an encoder of Keras Applications have the same names as
 there, because weights are copied by name. Keras's own builders are not used, because they have no dilation.
@@ -33,6 +37,21 @@ def build(encoder: str, *, output_stride: int) -> keras.Model:
     """Build `encoder`: (N, H, W, 3) within -1..1 -> its low-level and its deep features."""
     image = keras.Input((None, None, 3), name="scaled")
     return keras.Model(image, list(_load_family(encoder).features(image, output_stride)), name=NAME)
+
+
+def build_pyramid(encoder: str, *, output_stride: int) -> keras.Model:
+    """Build `encoder` with the features of every stride: (N, H, W, 3) within -1..1 -> those of `list_strides`.
+
+    Layers, names and weights are those of `build`.
+    """
+    model, skips = build(encoder, output_stride=output_stride), _load_family(encoder).SKIPS
+    joined = [model.get_layer(skips[stride]).output for stride in list_strides(encoder, output_stride)[:-1]]
+    return keras.Model(model.input, [*joined, model.outputs[-1]], name=NAME)
+
+
+def list_strides(encoder: str, output_stride: int) -> tuple[int, ...]:
+    """List the strides of the features of `encoder`, in rising order; the last one is `output_stride`."""
+    return (*sorted(stride for stride in _load_family(encoder).SKIPS if stride < output_stride), output_stride)
 
 
 def _load_family(encoder: str) -> ModuleType:

@@ -10,6 +10,8 @@ from keras import layers
 
 from segline.models import blocks
 
+SKIPS = {2: "block1_add", 4: "block2_add", 8: "block3_add", 16: "block4_add"}
+
 _FILTERS = (32, 64, 128, 256, 512)
 
 

@@ -14,6 +14,7 @@ WEIGHTS = {
     "top_1": 71.3,
     "published": "https://keras.io/api/applications",
 }
+SKIPS = {2: "expanded_conv_project_BN", 4: "block_2_add", 8: "block_5_add", 16: "block_12_add"}
 
 _STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 """Filters, blocks and stride of each stage; the stem has stride 2 before them."""

@@ -18,6 +18,7 @@ WEIGHTS = {
     "top_1": 79.0,
     "published": "https://keras.io/api/applications",
 }
+SKIPS = {2: "block1_conv2_act", 4: "block2_add", 8: "block3_add", 16: "block12_add"}
 
 _MIDDLE_BLOCKS = 8
 

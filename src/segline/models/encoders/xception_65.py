@@ -11,6 +11,8 @@ from keras import layers
 
 from segline.models import blocks
 
+SKIPS = {2: "entry_conv2_relu", 4: "entry_block2_sepconv2_norm", 8: "entry_block2_add", 16: "middle_block16_add"}
+
 _MIDDLE_BLOCKS = 16
 
 

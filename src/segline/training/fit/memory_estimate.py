@@ -5,10 +5,11 @@ is highest when the backward pass begins. It then holds every tensor that a grad
 its largest layers:
 
 - a convolution needs its input; a separable convolution also needs the tensor between its depthwise and pointwise
-  parts; a dilated depthwise convolution also needs its input padded to a multiple of the dilation;
+  parts; a dilated convolution also needs its input padded to a multiple of the dilation;
 - batch normalisation, which Keras composes of simple operations, needs its input, in float32;
 - ReLU needs its output, pooling needs its input and output, dropout needs one byte for each element;
-- sums, concatenations and up-sampling need nothing.
+- products need their inputs, pooling with positions needs these;
+- sums, concatenations, means of regions and up-sampling need nothing.
 
 The estimate also includes the weights with their gradients, the optimizer's moments, averages and copies; the
 arrays of loss and metric for every pixel and class; and the runtime, which grows with every layer that it
@@ -45,15 +46,13 @@ _VALIDATION_FLOATS = 7.0  # for each pixel and class
 
 _KEEP_INPUT = {
     *("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Dense"),
-    *("BatchNormalization", "MaxPooling2D"),
+    *("BatchNormalization", "MaxPooling2D", "Multiply"),
 }
-_KEEP_OUTPUT = {"Activation", "ReLU", "MaxPooling2D"}
+_KEEP_OUTPUT = {"Activation", "ReLU", "MaxPooling2D", "PoolWithPositions"}
 _KEEP_NEITHER = {
-    *("Add", "Average", "Concatenate", "Dropout", "Enlarge", "GlobalAveragePooling2D", "InputLayer"),
-    *("Rescaling", "UpSampling2D"),
+    *("Add", "Average", "Concatenate", "Dropout", "Enlarge", "EnlargeLike", "GlobalAveragePooling2D", "InputLayer"),
+    *("RegionMeans", "Rescaling", "Unpool", "UpSampling2D"),
 }
-
-_DEPTHWISE = {"DepthwiseConv2D", "SeparableConv2D"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +87,7 @@ class Footprint:
 
 @dataclass(frozen=True, kw_only=True)
 class Dilated:
-    """A depthwise convolution with dilation.
+    """A convolution with dilation.
 
     Args:
         stride: sides of the image, divided by those of the layer's input.
@@ -177,7 +176,7 @@ class _Step:
         inputs: id of a tensor -> its number of elements.
         outputs: as `inputs`.
         between: elements of the tensor between the depthwise and the pointwise part.
-        dilated: set for a depthwise convolution with dilation.
+        dilated: set for a convolution with dilation.
     """
 
     kind: str
@@ -256,13 +255,12 @@ def _list_steps(model: keras.Model) -> Iterator[_Step]:
     for layer, (inputs, outputs) in ends.items():
         taken, given = ({id(tensor): math.prod(shapes[id(tensor)]) for tensor in side} for side in (inputs, outputs))
         kind, between, dilated = type(layer).__name__, 0, None
-        if kind in _DEPTHWISE:
-            before, after = shapes[id(inputs[0])], shapes[id(outputs[0])]
-            between = math.prod(after[:3]) * before[3] if kind == "SeparableConv2D" else 0
-            dilation = getattr(layer, "dilation", 1)
-            if dilation > 1:
-                channels = _FLOAT_BYTES * before[3]
-                dilated = Dilated(stride=_PROBE_SIDE // before[1], dilation=dilation, channel_bytes=channels)
+        if kind == "SeparableConv2D":
+            between = math.prod(shapes[id(outputs[0])][:3]) * shapes[id(inputs[0])][3]
+        if getattr(layer, "dilation", 1) > 1:
+            before = shapes[id(inputs[0])]
+            channels = _FLOAT_BYTES * before[3]
+            dilated = Dilated(stride=_PROBE_SIDE // before[1], dilation=layer.dilation, channel_bytes=channels)
         yield _Step(kind=kind, inputs=taken, outputs=given, between=between, dilated=dilated)
 
 

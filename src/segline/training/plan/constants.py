@@ -26,6 +26,7 @@ AUTO_ENCODERS = (
         ),
     ),
 )  # (least training pixels, order of preference for `search.weights: auto`); small ones learn from few images
+DECODERS = ("unet",)  # for networks with a choice: it decodes to full resolution, at a moderate price
 WIDTHS = (
     (0, (12,)),
     (20e6, (12, 16, 24)),

@@ -10,6 +10,7 @@ from segline.training.fit.memory_estimate import Footprint
 from segline.training.objective.optimizers import OPTIMIZERS
 from segline.training.plan.constants import (
     BATCH,
+    DECODERS,
     ENCODERS,
     FEW,
     LEARNING_RATE,
@@ -59,6 +60,9 @@ def settle_options(
             derived = derived[:1]
         encoders = draft.settle("search.encoders", derived, why)
         options["encoders"] = tuple(encoders)
+    if any(models.has_option(network, "decoder") for network in candidates):
+        decoders = draft.settle("search.decoders", DECODERS, "it decodes to full resolution, which keeps borders sharp")
+        options["decoders"] = tuple(decoders)
     return options
 
 

@@ -11,6 +11,7 @@ from segline.config import ModelConfig, Search, Training, network_names
 from segline.errors import ConfigError
 
 _LEAST_SIDE = 2  # of an encoder's deepest features, pixels
+_DEFAULTS = Search().offered
 
 
 def check_space(space: Search, training: Training, *, classes: int) -> None:
@@ -90,11 +91,7 @@ def _options(space: Search) -> dict[str, tuple[Any, ...]]:
         ConfigError: no network of `space` has one of them.
     """
     offered = space.offered
-    asked = {
-        name: values
-        for name, values in offered.items()
-        if name != "encoder" and values != (ModelConfig.model_fields[name].default,)
-    }
+    asked = {name: values for name, values in offered.items() if name != "encoder" and values != _DEFAULTS[name]}
     for name in (*asked, *(["weights"] if space.weights is not None else [])):
         if not _networks_with(space.networks, name):
             raise ConfigError(
@@ -103,7 +100,7 @@ def _options(space: Search) -> dict[str, tuple[Any, ...]]:
                 expected=f"a network that has it: {', '.join(_networks_with(network_names(), name))}",
                 remedy="add one of these to search.networks, or delete the line",
             )
-    return {"depth": space.depth, "encoder": space.encoders, **asked}
+    return {"depth": space.depth, "encoder": space.encoders, "decoder": space.decoders, **asked}
 
 
 def list_encoders(space: Search) -> tuple[str, ...]:
