@@ -23,7 +23,7 @@ def trained(prepared_project):
 def test_a_repeated_repro_finds_everything_up_to_date(prepared_project):
     answer = prepared_project.run("dvc", "repro")
     assert "Running stage" not in answer.stdout
-    assert len(re.findall("didn't change, skipping", answer.stdout)) == 5
+    assert len(re.findall("didn't change, skipping", answer.stdout)) == 6
 
 
 def test_the_run_ends_with_a_champion_and_its_table(trained):

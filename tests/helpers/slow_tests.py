@@ -22,8 +22,13 @@ SLOW = (
     "tests/e2e/test_faults.py::test_a_mirror_that_is_missing_or_wrong",
     "tests/e2e/test_faults.py::test_a_failing_stage_fails_its_task_and_those_after_it",
     "tests/e2e/test_faults.py::test_a_prefect_server_that_is_not_there_is_named_at_once",
+    "tests/e2e/test_faults.py::test_training_against_a_server_that_is_not_there",
+    "tests/e2e/test_faults.py::test_training_on_other_data_than_params_say",
     "tests/e2e/test_own_data.py::test_own_data_are_prepared_and_a_changed_file_is_noticed",
     "tests/data/batches/test_processes.py::test_it_works_in_a_prefect_task_with_tensorflow_in_the_parent",
+    "tests/infra/test_prepare.py",
+    "tests/pipeline/test_weights.py::test_imagenet_may_be_fetched_and_auto_may_not",
+    "tests/training/fit/test_memory_estimate.py::test_dropout_keeps_a_byte_an_element_and_heads_their_share_of_the_pixels",
     # Other devices and backends.
     "tests/training/test_devices.py::test_a_fit_on_two_devices_interrupted_and_taken_up_again_is_that_of_one",
     "tests/training/test_devices.py::test_gradients_are_added_up_before_they_are_clipped_and_judged",

@@ -103,9 +103,9 @@ def train(
         TrainingError: the same training is running already, or a fit cannot continue.
     """
     params = config.load(project.params, dataset=dataset)
+    prepared = Prepared(project.prepared(params.dataset))
     data = lineage.data_state(project, params, report=progress.report)
     params = short_side.settle(project, params)
-    prepared = Prepared(project.prepared(params.dataset))
     definition = load_definition(project, params)
     prepared.check(definition, short_side=params.prepare.pixels)
     plan = plan_asked_for(project, params)
