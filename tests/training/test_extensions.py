@@ -44,6 +44,8 @@ from typing import Any
 
 from segline.models import blocks
 
+SKIPS = {4: "low"}
+
 
 def features(image: Any, output_stride: int) -> tuple[Any, Any]:
     """Compute low features (N, H/4, W/4, 4) and deep features (N, H/s, W/s, 8)."""

@@ -45,6 +45,7 @@ CODE = (
     "models/__init__.py",
     "models/blocks.py",
     "models/classifier.py",
+    "models/decoders/__init__.py",
     "models/encoders/__init__.py",
     "models/weights",
     "pictures.py",
@@ -64,6 +65,9 @@ CODE = (
     "training/tracker.py",
 )
 """Files and folders of every training, below the package. `list_files` adds those of the dataset and the networks."""
+
+_COMPOSITIONS = {"composed", "deeplab_v3_plus"}
+"""Networks that `models/composed.py` builds; the second has the decoder ``deeplab``."""
 
 
 def digest(params: Params) -> str:
@@ -92,5 +96,8 @@ def list_files(params: Params, *, package: Path) -> Iterator[Path]:
 def _list_chosen(params: Params) -> Iterator[str]:
     yield f"datasets/{params.dataset}.py"
     yield from (f"models/{network}.py" for network in params.search.networks)
+    if _COMPOSITIONS & {*params.search.networks}:
+        yield "models/composed.py"
+        yield from (f"models/decoders/{decoder}.py" for decoder in ("deeplab", "unet", *params.search.decoders))
     if params.search.has_encoder:
         yield from (f"models/encoders/{encoder}.py" for encoder in params.search.encoders)

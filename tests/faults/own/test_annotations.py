@@ -195,7 +195,7 @@ COCO = {
     "another size than the image's: quarantined, or background": (
         _image(width=120, height=80), "an image of 120 x 80 (width x height), but s01.jpg is 60 x 40",
         "the picture was resized after labelling: put the picture of 120 x 80 back that the polygons were drawn on; "
-        "or multiply all coordinates by 0.5"),
+        "or multiply all coordinates of this image by 0.5"),
     "sides swapped": (
         _image(width=40, height=60), "an image of 40 x 60 (width x height), but s01.jpg is 60 x 40",
         "the picture was turned by 90 degrees after labelling, or lost its EXIF orientation"),
@@ -291,7 +291,7 @@ LABELME = {
     "another size than the image's": (
         lambda content: content.update(imageHeight=80, imageWidth=120),
         "an image of 120 x 80 (width x height), but s03.jpg is 60 x 40",
-        "multiply all coordinates by 0.5"),
+        "multiply all coordinates of this image by 0.5"),
 }  # fmt: skip
 
 

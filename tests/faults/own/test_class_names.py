@@ -33,7 +33,7 @@ def test_a_stale_class_table_stops(project, mine, tmp_path, command):
         "data validate": ("data", "validate", "folder"),
     }[command]
     said = project.run(*called, fails=True)
-    assert f"{other}/classes.yaml: other classes than in the copy" in said
+    assert f"{other}/classes.yaml: this project's data were read with other classes" in said
     assert "now 0 ground, 1 road, 2 car; then 0 sky, 1 roof, 2 tree" in said
     assert "run `dvc repro extract@folder`" in said
     project.stages("download", "extract")

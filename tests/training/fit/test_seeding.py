@@ -22,6 +22,10 @@ def built(network: str, seed: int) -> list[np.ndarray]:
     return [keras.ops.convert_to_numpy(variable) for variable in model.variables]
 
 
+BILINEAR = {"fcn8s": 2}
+"""Kernels that begin as bilinear interpolation, whatever the seed."""
+
+
 @pytest.mark.parametrize("network", config.network_names())
 def test_equal_seeds_give_equal_variables_and_other_seeds_others(network: str) -> None:
     first, second, other = built(network, 3), built(network, 3), built(network, 4)
@@ -29,7 +33,8 @@ def test_equal_seeds_give_equal_variables_and_other_seeds_others(network: str) -
         np.testing.assert_array_equal(one, two)
     random_ones = [place for place, value in enumerate(first) if value.ndim > 1]
     assert random_ones
-    assert all(not np.array_equal(first[place], other[place]) for place in random_ones)
+    alike = [place for place in random_ones if np.array_equal(first[place], other[place])]
+    assert len(alike) == BILINEAR.get(network, 0)
 
 
 @pytest.mark.lengthy
