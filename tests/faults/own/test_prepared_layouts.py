@@ -37,13 +37,17 @@ LAYOUTS = {
 
 
 def edit_table(folder):
-    """Rename the classes in the table as a person does, and put them in another order."""
+    """Rename the classes in the table as a person does, and put the rows in another order.
+
+    Returns:
+        The names by train id: train ids follow the ids, not the rows.
+    """
     path = folder / "classes.yaml"
     content = yaml.safe_load(path.read_text())
     named = {"class_1": "road", "class_2": "car"}
     rows = [row | {"name": named.get(row["name"], row["name"])} for row in content["classes"]]
     path.write_text(yaml.safe_dump(content | {"classes": rows[::-1]}))
-    return [row["name"] for row in rows[::-1]]
+    return [row["name"] for row in sorted(rows, key=lambda row: row["id"])]
 
 
 def shown_upright(layout, name, pixels):
