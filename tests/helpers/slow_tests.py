@@ -1,6 +1,6 @@
 """What `make test` leaves to `make test-all`, beside the tests that are marked `slow` themselves.
 
-`make test` is what one waits for before each commit: 12 minutes on two cores with the checks and the installation. It
+`make test` is what one waits for before each commit: 15 minutes on two cores with the checks and the installation. It
 keeps a fit and a search that are killed, one whole run, and each step's own tests. Listed here are further networks and
 options of what it keeps, and what it leaves out whole: other backends, several devices, presets, plans and pre-training
 from end to end. So run `make test-all` after a change of these.
