@@ -29,7 +29,9 @@ def claim(store):
 
     def run(own, *, created=False):
         tags = {Tags.DATA_ID: own.id} if created else {}
-        owner.claim(client, tracking.experiment(client, store, name, tags=tags), own)
+        experiment = tracking.experiment(client, store, name, tags=tags)
+        owner.claim(client, experiment, own)
+        return client.get_experiment(experiment).tags
 
     return run
 
@@ -46,4 +48,4 @@ def test_an_experiment_belongs_to_the_data_that_it_was_first_used_for(claim, cre
 
 def test_data_without_an_id_share_an_experiment_that_nobody_claimed(claim):
     claim(UNMARKED)
-    claim(UNMARKED)
+    assert Tags.DATA_ID not in claim(UNMARKED)

@@ -164,7 +164,7 @@ class LabelMap:
 
     @property
     def identity(self) -> "Identity":
-        """The part that says whether scores compare, as `same_classes` takes it."""
+        """Return the part that says whether scores compare, as `same_classes` takes it."""
         return Identity(digest=self.digest, unnamed=self.unnamed_digest, names=self.names)
 
 

@@ -4,7 +4,6 @@ Each row says what happened before.
 """
 
 import json
-import shutil
 import unicodedata
 
 import numpy as np
@@ -12,22 +11,11 @@ import pytest
 import yaml
 from drawing import draw_ids, draw_labelme, samples
 from own_layouts import draw_yolo
-from own_project import Project
 from places import PARAMS
 
 from segline.data.prepare.prepared import Prepared
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, capsys):
-    root = tmp_path / "project"
-    root.mkdir()
-    shutil.copy(PARAMS, root)
-    monkeypatch.setenv("SEGLINE_ROOT", str(root))
-    monkeypatch.setenv("SEGLINE_WORKERS", "1")
-    return Project(root, capsys)
 
 
 def answer(project, **options):

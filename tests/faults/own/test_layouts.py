@@ -308,7 +308,16 @@ def test_the_true_cause_is_named(project, tmp_path, cause):
 def test_json_that_says_its_encoding_is_read(project, tmp_path, encoding):
     root = rewritten(draw_coco, lambda data: data.decode().encode(encoding))(tmp_path / "mine")
     project.run("init", str(root))
-    project.stages("download")
+    project.stages("download", "extract")
+    table = classes.read(project.raw / definition.TABLE, encoding="coco", remedy="")
+    ids = np.array([table.ids()[name] for name in NAMES], np.uint8)
+    masks = {
+        pair.id: read_mask(project.raw / pair.mask)
+        for pair in definition.read_samples(project.raw / definition.SAMPLES)
+    }
+    assert len(masks) == 30
+    for name, _, mask in samples(30):
+        assert np.array_equal(masks[name], ids[mask])
 
 
 def test_a_mask_of_too_many_pixels_is_named(project, tmp_path, monkeypatch):

@@ -68,7 +68,8 @@ _JSON: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
             _first(lambda task: _has("data", "annotations")(task) or _has("annotation_id", "lead_time")(task))(content)
             or _has("task", "result")(content)
         ),
-        "in Label Studio, export `COCO` for polygons, or `Brush labels to PNG` for brushes",
+        "in Label Studio, export `COCO` for polygons; for brushes, export `Brush labels to PNG`, name each file after "
+        "its image, and put it into a folder with the name of its class (masks/car/1.png)",
     ),
     (
         "VGG Image Annotator",

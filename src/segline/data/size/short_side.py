@@ -68,14 +68,7 @@ def choose_short_side(fingerprint: Mapping[str, Any], *, memory: float) -> Short
     Raises:
         DataError: the training split is empty.
     """
-    train = fingerprint["splits"]["train"]
-    if not train["samples"]:
-        raise DataError(
-            f"{fingerprint['dataset']} fingerprint",
-            found="an empty training split",
-            expected="images, from which `prepare.short_side: auto` is derived",
-            remedy="check the manifest, or set prepare.short_side to a number",
-        )
+    train = take_training_figures(fingerprint)
     native = round(min(train["sizes"][side]["median"] for side in ("height", "width")))
     most = max(STEP, native // STEP * STEP)
     name, thickness = _find_thinnest(train["classes"], native)
@@ -91,6 +84,23 @@ def choose_short_side(fingerprint: Mapping[str, Any], *, memory: float) -> Short
     else:
         why = f"{seen}; the images have no more pixels ({native})"
     return ShortSide(pixels=pixels, why=why, larger=_describe_larger(pixels, most, name, thickness / native))
+
+
+def take_training_figures(fingerprint: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the figures of the training split of a fingerprint.
+
+    Raises:
+        DataError: the split is empty.
+    """
+    train: Mapping[str, Any] = fingerprint["splits"]["train"]
+    if not train["samples"]:
+        raise DataError(
+            f"{fingerprint['dataset']} fingerprint",
+            found="an empty training split",
+            expected="images to train on",
+            remedy="check the manifest, which lists the split of each sample, and whether it is left out",
+        )
+    return train
 
 
 def read_fingerprint(folder: Path, dataset: str) -> Mapping[str, Any]:

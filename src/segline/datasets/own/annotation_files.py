@@ -22,7 +22,8 @@ def read_json(path: Path) -> Any:
             path,
             found=f"{found}, as in Latin-1 or Windows-1252",
             expected="JSON in UTF-8 (UTF-16 and UTF-32 with a byte order mark are read too)",
-            remedy=f"convert it: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > new.json, then replace the file",
+            remedy="convert it from the encoding in which it was written (WINDOWS-1252 in Western Europe, GBK in "
+            f"China): iconv -f WINDOWS-1252 -t UTF-8 {path.name} > new.json, then replace the file",
         ) from error
     except (OSError, ValueError) as error:
         raise DataError(

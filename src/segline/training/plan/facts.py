@@ -13,6 +13,7 @@ from typing import Any
 
 from segline.config import Flip
 from segline.data.images.scale import scaled_size
+from segline.data.size.short_side import take_training_figures
 from segline.datasets.base import Dataset
 from segline.errors import ConfigError, DataError
 from segline.formats import strict_json
@@ -90,14 +91,7 @@ def facts(fingerprint: Mapping[str, Any], *, short_side: int | None) -> Facts:
     Raises:
         DataError: the training split is empty.
     """
-    train = fingerprint["splits"]["train"]
-    if not train["samples"]:
-        raise DataError(
-            f"{fingerprint['dataset']} fingerprint",
-            found="an empty training split",
-            expected="images to train on",
-            remedy="check the manifest, which lists the split of each sample, and whether it is left out",
-        )
+    train = take_training_figures(fingerprint)
     height, width = (round(train["sizes"][side]["median"]) for side in ("height", "width"))
     size = scaled_size(height, width, short_side=short_side)
     validation = fingerprint["splits"]["validation"]
