@@ -26,7 +26,8 @@ signal.signal(signal.SIGINT, lambda *_: sys.exit("interrupted"))
 from segline.parallel import forking
 forking.begin("segline.evaluation.folders.count_pairs")
 print("begun", flush=True)
-time.sleep(60)
+for _ in range(600):  # a signal that comes just before one long sleep would be handled only after it
+    time.sleep(0.1)
 """
 
 
