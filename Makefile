@@ -63,7 +63,7 @@ up: install  ## MLflow, Prefect and a worker on loopback, until Ctrl-C
 	@python -m infra.up
 
 .PHONY: test
-test: install  ## The tests, within 15 minutes on 2 cores
+test: install  ## The tests, within 12 minutes on 2 cores
 	@python -m pytest
 
 # What the data stages, networks, fits, servers and whole projects do is left to `make test`.
