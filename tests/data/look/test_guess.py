@@ -50,6 +50,16 @@ def test_other_csvs_are_said_not_to_be_used(project, tmp_path):
     assert project.params()["options"]["folder"]["pairs"] == "pairs.csv"
 
 
+def test_annotations_beside_a_csv_of_pairs_are_said_not_to_be_used(project, tmp_path):
+    """Before, the table decided without a word."""
+    root = with_csv(tmp_path / "mine")
+    draw_coco(tmp_path / "other")
+    (tmp_path / "other/annotations/instances.json").rename(root / "annotations.json")
+    said = " ".join(project.run("init", str(root)).split())
+    assert "annotations.json is not used, because pairs.csv lists the pairs" in said
+    assert project.params()["options"]["folder"]["pairs"] == "pairs.csv"
+
+
 def test_a_row_whose_file_is_missing_is_told_by_its_line(project, tmp_path):
     with_csv(tmp_path / "mine", ("masks/s03.png", "masks/999.png"))
     said = " ".join(project.run("init", str(tmp_path / "mine")).split())
