@@ -82,6 +82,15 @@ def test_a_file_that_the_server_refuses_is_a_tracking_error(refusing, tmp_path):
         )
 
 
+def test_a_server_that_is_lost_while_files_are_fetched_is_told_so(tmp_path):
+    """Before, the artifact store was to be restored, or the alias of the version to be removed."""
+    from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+
+    uri = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(TrackingError, match="no longer answers"), reporting_tracking(uri):
+        HttpArtifactRepository(f"{uri}/api/2.0/mlflow-artifacts/artifacts/0")._download_file("x", str(tmp_path / "x"))
+
+
 @pytest.mark.parametrize(
     "error",
     [

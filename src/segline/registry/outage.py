@@ -10,9 +10,13 @@ import re
 from typing import Any, Final
 
 import httpx
+import requests
 
 from segline.console import complain
 from segline.errors import TrackingError
+
+LOST: Final = (requests.ConnectionError, requests.Timeout)
+"""Errors of requests for artifacts, if the server is lost; MLflow converts those of its other requests."""
 
 _SETTINGS: Final = {
     # It is sent again after 0, 4, 8, 16 and 32 s: long enough for a server that is started again.
@@ -100,7 +104,7 @@ def explain(place: str, error: Exception) -> TrackingError:
             expected="free space where MLflow keeps its database and its artifacts",
             remedy=f"free some space, {_CONTINUES}",
         )
-    if text.startswith(_FAILED_REQUEST):
+    if isinstance(error, LOST) or text.startswith(_FAILED_REQUEST):
         cause = _CAUSE.search(text)
         return TrackingError(
             place,
