@@ -17,6 +17,8 @@ from prefect import runtime
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.client.schemas.filters import (
+    FlowFilter,
+    FlowFilterName,
     FlowRunFilter,
     FlowRunFilterDeploymentId,
     FlowRunFilterId,
@@ -39,6 +41,7 @@ _ACTIVE = [StateType.PENDING, StateType.RUNNING, StateType.CANCELLING]  # the st
 _START = timedelta(seconds=60)  # until a started run must hold its lock
 _FORGET = timedelta(days=1)  # age at which a lock file that nobody holds is deleted
 _REASON = "its process is gone"
+_FLOWS = ["data", "training"]  # names of the flows that hold locks
 _HELD: dict[str, FileLock] = {}
 """Locks of this process. It never releases one: a flow ends before its last state is reported."""
 
@@ -61,6 +64,7 @@ class AbandonedRuns:
     Args:
         own: the server belongs to this project alone. Then runs that were killed before they held a lock are ended too,
             and taken slots are counted. On any other server, a run without a lock file here is somebody else's.
+            Flows that the user wrote hold no locks: their runs are ended only if a worker had started the process.
     """
 
     def __init__(self, project: Project, *, own: bool) -> None:
@@ -78,7 +82,8 @@ class AbandonedRuns:
 
     def end(self, client: SyncPrefectClient) -> Iterator[str]:
         """Look once, and end what the look before found too; yield a line for each run that is ended and slot freed."""
-        found = [run for run in self._read_active(client) if self._is_abandoned(run)]
+        ours = self._read_own_flows(client)
+        found = [run for run in self._read_active(client) if self._is_abandoned(run, ours)]
         again = [run for run in found if run.state_id in self._runs]
         for run in again:
             if _end_run(client, run):
@@ -91,11 +96,17 @@ class AbandonedRuns:
     def _read_active(self, client: SyncPrefectClient) -> list[FlowRun]:
         return list(client.read_flow_runs(flow_run_filter=FlowRunFilter(state=_flow_states())))
 
-    def _is_abandoned(self, run: FlowRun) -> bool:
+    def _read_own_flows(self, client: SyncPrefectClient) -> set[UUID]:
+        """Return the flows whose runs hold locks, on a server of this project."""
+        wanted = FlowFilter(name=FlowFilterName(any_=_FLOWS))
+        return {found.id for found in client.read_flows(flow_filter=wanted)} if self._own else set()
+
+    def _is_abandoned(self, run: FlowRun, ours: set[UUID]) -> bool:
         lock = self._project.flow_lock(str(run.id))
         if lock.is_file():
             return not _is_held(lock)
-        return self._own and _is_older(run.state, _START) and not _is_starting(run)
+        is_known = run.flow_id in ours or run.infrastructure_pid is not None
+        return self._own and is_known and _is_older(run.state, _START) and not _is_starting(run)
 
     def _correct_slots(self, client: SyncPrefectClient) -> Iterator[str]:
         """Set the slots that are taken of each deployment to the number of its active runs."""

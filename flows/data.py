@@ -21,7 +21,6 @@ from typing import Any
 
 from dvc.repo import Repo
 from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
@@ -79,7 +78,7 @@ def data(dataset: str | None = None, force: bool = False) -> dict[str, str]:
         earlier = [futures[other] for other in needed]
         futures[name] = stage.submit(name, root=project.root, force=force, wait_for=earlier)
     outcome = {name: _wait_for_outcome(future) for name, future in futures.items()}
-    create_markdown_artifact(reporting.markdown(outcome.items(), head=("stage", "outcome")), key="data-stages")
+    reporting.publish(outcome.items(), key="data-stages", head=("stage", "outcome"))
     for name, future in futures.items():
         future.result()  # raises what the stage raised
         print(f"{name}: {outcome[name]}")

@@ -10,11 +10,12 @@ import logging
 import os
 import re
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import ParamSpec, TypeVar
 
 import httpx
 import psutil
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
 
@@ -75,6 +76,12 @@ def without_tracebacks() -> None:
         logging.getLogger(name).addFilter(_WITHOUT_TRACEBACKS)  # adding it again changes nothing
 
 
+def publish(rows: Iterable[tuple[str, str]], *, key: str, head: tuple[str, str] = ("", "")) -> None:
+    """Publish rows as the artifact `key` of the flow run that is executed here."""
+    with explaining_loss():
+        create_markdown_artifact(markdown(rows, head=head), key=key)
+
+
 def markdown(rows: Iterable[tuple[str, str]], *, head: tuple[str, str] = ("", "")) -> str:
     """Write rows as a Markdown table for an artifact; markup and HTML in their text are escaped."""
     lines = [f"| {_escape(name)} | {_escape(value)} |" for name, value in rows]
@@ -99,10 +106,30 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
             _end_orphans()
             temporary.start()
         _end_abandoned()
-        action(options)
+        with explaining_loss():
+            action(options)
 
     with temporary.ending_within_seconds():
         run_reporting(check_and_run, debug=options.debug)
+
+
+@contextlib.contextmanager
+def explaining_loss() -> Iterator[None]:
+    """Explain the error of a Prefect server that is lost while a flow runs; Prefect repeats requests for a minute.
+
+    Raises:
+        SeglineError: the server no longer answers.
+    """
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise SeglineError(
+            os.environ.get("PREFECT_API_URL", "Prefect's temporary server"),
+            found=f"the Prefect server no longer answers ({error})",
+            expected="a server that answers until the flow has ended",
+            remedy="start the server again (`make up` starts one), or unset PREFECT_API_URL: the flow then starts a "
+            "temporary one; then run the same command: it continues where it stopped",
+        ) from error
 
 
 def _end_abandoned() -> None:

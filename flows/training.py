@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 from prefect import flow, runtime, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows import abandoned, reporting
@@ -67,9 +66,7 @@ def training(dataset: str | None = None, retrain: bool = False, earlier_classes:
         flow_run=flow_run,
         steps=_TASKS,
     )
-    create_markdown_artifact(
-        reporting.markdown(run_summary.rows(result)), key=f"training-{result.dataset.replace('_', '-')}"
-    )
+    reporting.publish(run_summary.rows(result), key=f"training-{result.dataset.replace('_', '-')}")
     return result
 
 

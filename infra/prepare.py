@@ -9,6 +9,7 @@ from argparse import ArgumentParser
 
 from segline import config
 from segline.console import run_reporting, say
+from segline.data.recorded import lock
 from segline.project import Project
 
 
@@ -22,6 +23,7 @@ def main() -> None:
 
 def _reproduce(dataset: str | None) -> None:
     project = Project.load()
+    lock.read_stages(project.dvc_lock)  # DVC, killed while it writes, leaves a part of it, and then names no remedy
     command = ["dvc", "repro", f"prepare@{config.load(project.params, dataset=dataset).dataset}"]
     say(" ".join(command))
     os.chdir(project.root)

@@ -187,7 +187,7 @@ def prepared_project(tmp_path_factory, worker_id, prefect_api):
 def copy_state(source, root):
     """Copy a project and the state of its data, nothing that was trained."""
     excluded = shutil.ignore_patterns("mlflow.db*", "mlartifacts", ".segline", "tmp")
-    shutil.copytree(source, root, ignore=excluded, symlinks=True)
+    shutil.copytree(source, root, ignore=excluded, symlinks=True, dirs_exist_ok=True)
 
 
 @pytest.fixture
@@ -203,12 +203,12 @@ def bare_project(tmp_path):
 def make_project(tmp_path_factory):
     """Makes bare projects with further variables in their environment, or copies of a project with its data."""
 
-    def make(source=None, **environment):
-        root = tmp_path_factory.mktemp("made") / "project"
+    def make(source=None, root=None, **environment):
+        root = root or tmp_path_factory.mktemp("made") / "project"
         if source:
             copy_state(source.root, root)
         else:
-            root.mkdir()
+            root.mkdir(exist_ok=True)
             copy_project(root)
         return Project(root, environment_of(root, **environment))
 

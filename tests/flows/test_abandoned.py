@@ -25,6 +25,11 @@ def training() -> None:
     """A flow that these tests never run: they tell the server its states."""
 
 
+@flow
+def nightly() -> None:
+    """A flow that the user wrote: it may call the flows of Segline."""
+
+
 @task
 def step() -> None:
     """A task of it."""
@@ -123,6 +128,20 @@ def test_a_run_that_was_killed_before_it_held_its_lock_is_ended_on_an_own_server
     monkeypatch.setattr(abandoned, "_START", abandoned._START * 0)
     look(AbandonedRuns(project, own=True), client)
     assert state_of(client, run) == "CRASHED"
+
+
+def test_a_run_of_a_flow_that_the_user_wrote_is_left_alone_unless_a_worker_started_it(client, project, monkeypatch):
+    """Before, a healthy run of any other flow was ended as crashed after a minute: it holds no lock."""
+    monkeypatch.setattr(abandoned, "_START", abandoned._START * 0)
+    by_hand, by_worker = (client.create_flow_run(nightly, state=Pending()).id for _ in range(2))
+    for run in (by_hand, by_worker):
+        client.set_flow_run_state(run, Running())
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    client.update_flow_run(by_worker, infrastructure_pid=str(gone.pid))
+    look(AbandonedRuns(project, own=True), client)
+    assert [state_of(client, run) for run in (by_hand, by_worker)] == ["RUNNING", "CRASHED"]
+    client.set_flow_run_state(by_hand, Completed())
 
 
 def test_a_slot_that_no_run_holds_is_freed(client, project):

@@ -47,25 +47,48 @@ def prefect_server(home):
 @contextmanager
 def server(name, home, ports, *, health):
     """A process of `make up`, with its files in `home`; yields its environment."""
-    home.joinpath("prefect.toml").write_bytes((ROOT / "prefect.toml").read_bytes())
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    environment = kept | up.environment_of(home, ports) | {"PREFECT_HOME": str(home / ".prefect"), "DO_NOT_TRACK": "1"}
-    environment["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
-    with (home / "log").open("w") as log:
-        process = subprocess.Popen(
-            up.commands(ROOT)[name],
-            shell=True,
-            cwd=home,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    service = Service(name, home, ports, health=health)
+    service.start()
+    try:
+        yield service.environment
+    finally:
+        end(service.process)
+
+
+class Service:
+    """A process of `make up` that a test may kill and start again: same port, same files in `home`."""
+
+    def __init__(self, name, home, ports, *, health):
+        self.name, self.home, self.health, self.process = name, home, health, None
+        home.joinpath("prefect.toml").write_bytes((ROOT / "prefect.toml").read_bytes())
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        self.environment = kept | up.environment_of(home, ports)
+        self.environment |= {"PREFECT_HOME": str(home / ".prefect"), "DO_NOT_TRACK": "1"}
+        self.environment["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+
+    def start(self):
+        """Start the process in a process group of its own, and wait until it answers."""
+        said = self.home / "log"
+        with said.open("a") as log:
+            self.process = subprocess.Popen(
+                up.commands(ROOT)[self.name],
+                shell=True,
+                cwd=self.home,
+                env=self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         try:
-            wait_for(health, said=home / "log")
-            yield environment
-        finally:
-            end(process)
+            wait_for(self.health, said=said)
+        except AssertionError:
+            end(self.process)
+            raise
+
+    def kill(self):
+        """Kill the whole process group, as a crash of its machine would."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
 
 def wait_for(address, *, said, seconds=120):

@@ -19,10 +19,10 @@ def run(tmp_path):
     dvc.write_text('#!/bin/sh\necho "asked for: $*"\n')
     dvc.chmod(dvc.stat().st_mode | stat.S_IXUSR)
 
-    def start(*arguments):
+    def start(*arguments, root=ROOT):
         environment = os.environ | {
             "PATH": f"{dvc.parent}:{os.environ['PATH']}",
-            "SEGLINE_ROOT": str(ROOT),
+            "SEGLINE_ROOT": str(root),
             "PYTHONPATH": f"{ROOT / 'src'}",
         }
         command = [sys.executable, "-m", "infra.prepare", *arguments]
@@ -43,3 +43,13 @@ def test_a_dataset_that_params_do_not_list_is_refused_before_dvc_runs(run):
     assert answer.returncode == 1
     assert "asked for" not in answer.stdout
     assert "camvid in this list" in answer.stderr
+
+
+def test_a_lock_file_that_a_killed_dvc_left_in_part_is_told_with_its_remedy(run, tmp_path):
+    """Before, DVC said that the structure is corrupted, and not what to do."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n  prepare@ki")
+    answer = run(root=tmp_path)
+    assert answer.returncode == 1
+    assert "asked for" not in answer.stdout
+    assert "git checkout -- dvc.lock" in answer.stderr

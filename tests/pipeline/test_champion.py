@@ -42,7 +42,14 @@ class Registry:
         )
         version = versions.resolve(self.client, f"{self.name}/{made.version}")
         decision = Decision(
-            promote=promoted, reason="", challenger=0.5, bar=0.1, version=version.version, label_map="", champion=None
+            promote=promoted,
+            reason="",
+            challenger=0.5,
+            bar=0.1,
+            compared=False,
+            version=version.version,
+            label_map="",
+            champion=None,
         )
         versions.tag(self.client, version, {Tags.DECISION: decision.as_tag()})
         if promoted:

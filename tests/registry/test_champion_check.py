@@ -21,7 +21,7 @@ class Model:
         self._experiment = tracking.experiment(client, settings, name)
         client.create_registered_model(name)
 
-    def train(self, *, promote, stop="", label_map="one"):
+    def train(self, *, promote, stop="", label_map="one", compared=True):
         """Register and judge a version; `stop` is where the training is killed."""
         run = tracking.open_parent(self.client, self._experiment, key="k", name="n")
         version = self.client.create_model_version(self.name, "file:///nowhere", run.info.run_id)
@@ -34,6 +34,7 @@ class Model:
             reason="r",
             challenger=0.5,
             bar=0.1,
+            compared=compared and present is not None,
             version=version.version,
             label_map=label_map,
             champion=present.version if present else None,
@@ -189,9 +190,20 @@ def test_deleted_runs_leave_the_decisions_of_their_versions(model):
 
 def test_a_version_with_other_classes_replaces_none(model):
     model.train(promote=True)
-    model.train(promote=True, label_map="two")
+    model.train(promote=True, label_map="two", compared=False)
     model.move(1)  # going back to the classes of an earlier champion is another command's decision
     assert model.champion() == "1"
+
+
+def test_a_version_whose_classes_were_renamed_replaces_the_champion(model):
+    """Before, the alias could be moved back by hand: other names have another digest."""
+    model.train(promote=True)
+    model.train(promote=True, label_map="renamed")
+    model.train(promote=True, label_map="renamed again")
+    assert model.champion() == "3"
+    for earlier in (1, 2):
+        model.move(earlier)
+        assert f"moved back to version {earlier}" in model.refusal()
 
 
 def test_a_version_that_was_never_judged_may_have_the_alias_where_none_was(model):

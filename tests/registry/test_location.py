@@ -83,6 +83,26 @@ def test_a_project_at_its_place_changes_nothing(old):
     assert (old / "mlflow.db").read_bytes() == before
 
 
+def test_a_project_reached_through_a_link_was_not_moved(old, trained, tmp_path):
+    """Before: "this project was moved", and all addresses changed, at each change between the link and the folder."""
+    link = tmp_path / "link"
+    link.symlink_to(old)
+    for root in (link, old):
+        assert location.follow_move(project_at(root)) is None
+        assert read(project_at(root), trained[1])[0] == "0.5"
+
+
+def test_a_project_below_a_folder_mlartifacts_can_be_moved(old, trained, tmp_path):
+    """Before, `mlartifacts` in the path of the project itself was taken for its store, and no artifact was found."""
+    outer = tmp_path / "mlartifacts"
+    outer.mkdir()
+    inner = old.rename(outer / "project")
+    location.follow_move(project_at(inner))
+    new = inner.rename(tmp_path / "new")
+    outer.rmdir()
+    assert read(project_at(new), trained[1])[0] == "0.5"
+
+
 def test_a_store_of_several_projects_is_not_changed(old):
     new = old.rename(old.with_name("new"))
     shared = Project(root=new, tracking_uri=f"sqlite:///{old.parent / 'shared.db'}", workers=1)

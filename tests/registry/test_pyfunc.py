@@ -49,6 +49,13 @@ def decoded(text):
     return cv2.imdecode(np.frombuffer(base64.b64decode(text), np.uint8), cv2.IMREAD_UNCHANGED)
 
 
+def test_registering_and_loading_ask_for_no_type_hint(client, settings, bundle, recwarn):
+    """Before, both printed MLflow's warning "Add type hints to the `predict` method"."""
+    version, _ = register(client, settings, bundle, name="segline-unhinted")
+    mlflow.pyfunc.load_model(f"models:/segline-unhinted/{version.version}")
+    assert [str(said.message) for said in recwarn if "type hint" in str(said.message)] == []
+
+
 @pytest.mark.parametrize(
     "given",
     [IMAGE, IMAGE.tolist(), IMAGE[..., 0], np.dstack([IMAGE, IMAGE[..., 0]]), png(), {"images": IMAGE}, {"b64": png()}],

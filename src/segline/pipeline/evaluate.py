@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from segline import config
 from segline.data.prepare.prepared import Prepared
-from segline.data.recorded import content
+from segline.data.recorded import content, lock
 from segline.errors import DataError
 from segline.pipeline.choose_model import Chosen, chosen_model
 from segline.pipeline.definition import load_definition
@@ -133,19 +133,35 @@ def evaluate(work: Work) -> None:
 
 
 def _refuse_changed_data(work: Work) -> None:
-    """Check again that the data are those of ``dvc.lock``; they may have changed while the network was trained.
+    """Check again that the data are those on which the run began; they may have changed while the network was trained.
 
     What was trained on other data must not be continued: the run loses its key and its scratch folder.
 
     Raises:
-        DataError: they have changed.
+        DataError: they have changed. Or ``dvc.lock`` has no record of them, which leaves the run as it is.
     """
+    dataset = work.params.dataset
+    lock.read_current(work.project, work.params)
     try:
-        content.check_prepared(work.project, work.params.dataset, report=work.report)
+        _refuse_other_record(work, dataset)
+        content.check_prepared(work.project, dataset, report=work.report)
     except DataError:
         work.tracker.set_tags({Tags.RUN_KEY: "none: the data changed during the training"})
         shutil.rmtree(work.scratch, ignore_errors=True)
         raise
+
+
+def _refuse_other_record(work: Work, dataset: str) -> None:
+    """Refuse data that a stage prepared anew during the training: they are those of ``dvc.lock``, but not the run's."""
+    digest = lock.output_digest(work.project, "prepare", dataset, folder=work.project.prepared(dataset))
+    began_with = work.tags[Tags.PREPARED_MD5]
+    if digest != began_with:
+        raise DataError(
+            work.project.prepared(dataset),
+            found=f"data with the digest {digest}, which were prepared during the training",
+            expected=f"{began_with}, on which the training began",
+            remedy="start the training again: it uses the new data",
+        )
 
 
 def _take_names(project: Project, network: "Bundle", prepared: Prepared) -> "Bundle":

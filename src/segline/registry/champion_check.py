@@ -6,7 +6,6 @@ recorded decisions tell the two apart.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from mlflow import MlflowClient
@@ -19,18 +18,6 @@ from segline.registry.gate.rules import Decision
 CHAMPION: Final = "champion"
 _MAX_RUNS = 50_000  # MLflow's own limit
 _MISSING = "RESOURCE_DOES_NOT_EXIST"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """A decision of the gate that was carried out.
-
-    Args:
-        label_map: digest of the classes of the version that was judged.
-    """
-
-    decision: Decision
-    label_map: str
 
 
 def find_holder(client: MlflowClient, name: str, *, challenger: str | None = None) -> str | None:
@@ -69,20 +56,20 @@ def find_holder(client: MlflowClient, name: str, *, challenger: str | None = Non
 
 
 def find_fault(
-    name: str, *, holder: str | None, existing: Sequence[str], records: Iterable[Recorded]
+    name: str, *, holder: str | None, existing: Sequence[str], records: Iterable[Decision]
 ) -> TrackingError | None:
     """Return the error about an alias that is not where the gate put it; None if there is no fault.
 
     Args:
         holder: version that the alias names; None if there is no alias.
         existing: versions that exist, without those that are still being judged.
-        records: decisions about these versions, and about versions that were deleted.
+        records: decisions that were carried out, about these versions and about versions that were deleted.
     """
     records = list(records)
-    judged = {record.decision.version for record in records}
-    promoted = {record.decision.version for record in records if record.decision.promote}
-    promoted |= {record.decision.champion for record in records if record.decision.champion}
-    valid = _find_latest([record for record in records if record.decision.version in existing], promoted & {*existing})
+    judged = {record.version for record in records}
+    promoted = {record.version for record in records if record.promote}
+    promoted |= {record.champion for record in records if record.champion}
+    valid = _find_latest([record for record in records if record.version in existing], promoted & {*existing})
     if holder is None:
         return _explain_missing(name, existing, valid, promoted, _find_latest(records, promoted))
     if holder in valid or (holder in existing and not promoted and holder not in judged):
@@ -113,18 +100,15 @@ def _explain_missing(
     )
 
 
-def _find_latest(records: Iterable[Recorded], promoted: set[str]) -> list[str]:
+def _find_latest(records: Iterable[Decision], promoted: set[str]) -> list[str]:
     """List the versions in `promoted` that no other one replaced, in ascending order.
 
-    A version with other classes begins a line of its own; it replaces none.
+    A version with other classes begins a line of its own; it replaces none. One whose classes were only renamed does.
     """
-    of = {record.decision.version: record.label_map for record in records}
     replaced = {
-        record.decision.champion
+        record.champion
         for record in records
-        if record.decision.promote
-        and record.decision.champion != record.decision.version
-        and of.get(record.decision.champion or "", record.label_map) == record.label_map
+        if record.promote and record.compared and record.champion != record.version
     }
     return sorted(promoted - replaced or promoted, key=int)
 
@@ -177,10 +161,9 @@ def _is_settled(client: MlflowClient, run_id: str | None, finished: Mapping[str,
     return run.info.lifecycle_stage == "deleted" or Tags.DECISION in run.data.tags
 
 
-def _read(tags: Mapping[str, Any]) -> Recorded | None:
+def _read(tags: Mapping[str, Any]) -> Decision | None:
     """Read the decision in the tags of a version or run; None if there is none, or one in another format."""
     try:
-        decision = Decision.from_tag(tags.get(Tags.DECISION, ""))
+        return Decision.from_tag(tags.get(Tags.DECISION, ""))
     except ValueError:
         return None
-    return Recorded(decision=decision, label_map=str(tags.get(Tags.LABEL_MAP, "")))

@@ -22,7 +22,9 @@ _COLUMNS = (
 )
 """Tables and columns of MLflow's store that hold addresses of artifacts."""
 
-_ANY_PREFIX = re.compile(r"(file:(?://)?/.*?/mlartifacts)(?=/|$)")
+_ANY_PREFIX = re.compile(
+    r"(file:(?://)?/.*/mlartifacts)(?=/|$)"
+)  # up to the last one: the project may lie below another
 _WAIT_SECONDS = 60.0
 
 
@@ -80,8 +82,11 @@ def _read_values(database: sqlite3.Connection, table: str, column: str) -> list[
 
 def _is_moved(prefix: str, stored: set[str], own: Path) -> bool:
     """Return whether files with addresses below `prefix` belong to the project's own folder."""
-    if not _to_path(prefix).is_dir():
+    stored_at = _to_path(prefix)
+    if not stored_at.is_dir():
         return True
+    if own.is_dir() and stored_at.samefile(own):  # one folder under two paths, such as a link to the project
+        return False
     below = [unquote(value.removeprefix(f"{prefix}/")) for value in stored if value.startswith(f"{prefix}/")]
     return any((own / name).exists() for name in below)
 

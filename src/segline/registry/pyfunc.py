@@ -47,8 +47,14 @@ class SegmentationModel(PythonModel):
         # The server calls `predict` in many threads; Keras does not state that a model may be called from several.
         self._alone = threading.Lock()
 
-    # No type hint for `model_input`: MLflow would read it as a schema, and cast the input to it.
-    def predict(self, context, model_input, params=None) -> Any:  # type: ignore[no-untyped-def]  # noqa: ANN001, ARG002
+    # MLflow warns about an input without a type hint, and reads most hints as a schema, to which it casts the input. It
+    # reads none from that of a table, and hands on lists, dicts and arrays too.
+    def predict(
+        self,
+        context: PythonModelContext,  # noqa: ARG002
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> Any:
         """Predict one image or a batch.
 
         Args:

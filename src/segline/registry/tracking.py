@@ -9,6 +9,7 @@ import logging
 import os
 import posixpath
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -24,19 +25,19 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.exceptions import MlflowException
 from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from requests import RequestException
 from sqlalchemy.exc import SQLAlchemyError
 
 from segline.console import complain
 from segline.errors import ConfigError, TrackingError, shown
 from segline.masking import masked
 from segline.project import Files, Project, Tags, tracking_address
-from segline.registry import location
+from segline.registry import location, outage
 from segline.storage import NO_RIGHT, reporting_storage
 
 Client = MlflowClient
 """MLflow's client, under a name that other packages can use without importing MLflow."""
 
-_HEALTH_CHECK_SECONDS = 5.0
 _SAMPLING_SECONDS = 10.0  # MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL sets another
 _SYSTEM_PREFIX = "system/"  # of the metrics that MLflow's monitor logs
 _MAX_PARAM_CHARACTERS = 6000  # MLflow refuses longer values
@@ -51,14 +52,8 @@ def reporting_tracking(place: str) -> Iterator[None]:
     """Convert errors of MLflow and its database to a `TrackingError` at `place`."""
     try:
         yield
-    except (MlflowException, SQLAlchemyError) as error:
-        raise TrackingError(
-            place,
-            found=str(error).strip().splitlines()[0],
-            expected="a working MLflow store",
-            remedy="check the store (disk full? server down? database of another MLflow release?), then run the same "
-            "command: it continues where it stopped",
-        ) from error
+    except (MlflowException, SQLAlchemyError, RequestException) as error:
+        raise outage.explain(place, error) from error
 
 
 def connect(project: Project) -> MlflowClient:
@@ -112,8 +107,9 @@ def _open(uri: str, creating: AbstractContextManager[None]) -> MlflowClient:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a progress bar for two files is useless
     for chatty in ("alembic", "mlflow.system_metrics"):  # they log every table, and success messages
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    if uri.startswith(("http://", "https://")):
+    if outage.is_server(uri):
         check_server(uri)
+        outage.expect(uri)
     with reporting_tracking(uri), _converting_address_errors(uri), creating:
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
@@ -134,15 +130,6 @@ def _converting_address_errors(uri: str) -> Iterator[None]:
             expected="the address of an MLflow server, or of a database whose driver is installed",
             remedy="correct MLFLOW_TRACKING_URI, or install that driver, or unset it for the embedded store",
         ) from error
-
-
-def _read_login() -> dict[str, Any]:
-    """Read the login for the tracking server from the variables that MLflow itself reads."""
-    names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
-    user, password, token = (os.environ.get(name) for name in names)
-    if user and password:
-        return {"auth": (user, password)}
-    return {"headers": {"Authorization": f"Bearer {token}"}} if token else {}
 
 
 @contextmanager
@@ -174,7 +161,7 @@ def check_server(uri: str) -> None:
     """
     try:
         with _converting_address_errors(uri):
-            httpx.get(f"{uri.rstrip('/')}/health", timeout=_HEALTH_CHECK_SECONDS, **_read_login()).raise_for_status()
+            outage.ask_health(uri)
     except httpx.HTTPError as error:
         raise TrackingError(
             uri,
@@ -287,15 +274,24 @@ def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
         yield tracker
     except BaseException as error:
         status = "FAILED" if isinstance(error, Exception) else "KILLED"  # by Ctrl-C, or another signal
-        try:
-            client.set_terminated(run_id, status)
-        except (MlflowException, SQLAlchemyError) as second:
-            error.add_note(
-                f"run {run_id} could not be marked {status}: {second}"
-            )  # the first error is the important one
+        _mark_as_ended(client, run_id, status, error)
         raise
     with reporting_tracking(place):
         client.set_terminated(run_id, "FINISHED")
+
+
+def _mark_as_ended(client: MlflowClient, run_id: str, status: str, error: BaseException) -> None:
+    """Set the status of a run that `error` ended. If that fails, `error` is still the important one.
+
+    A server that is lost is not asked, because that would take a minute more. The next training ends the run.
+    """
+    if outage.is_lost(str(client.tracking_uri)):
+        error.add_note(f"run {run_id} could not be marked {status}: the server does not answer")
+        return
+    try:
+        client.set_terminated(run_id, status)
+    except (MlflowException, SQLAlchemyError) as second:
+        error.add_note(f"run {run_id} could not be marked {status}: {second}")
 
 
 @contextmanager
@@ -303,7 +299,8 @@ def watching_machine(tracker: MlflowTracker) -> Iterator[None]:
     """Log the load of the machine during the block, as MLflow's own ``system/`` metrics.
 
     These are CPU, memory, disk, network, and each NVIDIA GPU if ``nvidia-ml-py`` is installed. MLflow's thread ends
-    with the block, also on an error. The curves of a resumed run continue after their last point.
+    with the block, also on an error; where MLflow's server is lost it is not waited for. The curves of a resumed run
+    continue after their last point.
     """
     monitor = SystemMetricsMonitor(
         tracker.run_id, sampling_interval=_SAMPLING_SECONDS, resume_logging=True, tracking_uri=tracker.place
@@ -312,7 +309,9 @@ def watching_machine(tracker: MlflowTracker) -> Iterator[None]:
     try:
         yield
     finally:
-        monitor.finish()
+        ending = threading.Thread(target=monitor.finish, daemon=True)
+        ending.start()
+        ending.join(timeout=_SAMPLING_SECONDS)
 
 
 def end_abandoned(client: MlflowClient, experiment_id: str, project: Project) -> None:

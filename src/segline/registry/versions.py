@@ -22,7 +22,7 @@ import segline
 from segline.errors import TrackingError, shown
 from segline.inference.description import Description
 from segline.project import Files, Tags
-from segline.registry import model_card
+from segline.registry import model_card, outage
 from segline.registry.champion_check import CHAMPION, find_holder
 from segline.registry.gate.rules import Decision
 from segline.registry.tracking import reporting_tracking
@@ -96,7 +96,7 @@ def register(client: MlflowClient, *, run_id: str, name: str, bundle: Path, tags
     # Only MLflow's fluent interface logs models. It needs an active run, and ends it as FINISHED.
     with mlflow.start_run(run_id=run_id), warnings.catch_warnings():
         # MLflow would run an example input through the network only to check the signature, which is given above.
-        warnings.filterwarnings("ignore", message=".*(input example was not provided|Add type hints)")
+        warnings.filterwarnings("ignore", message=".*input example was not provided")
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name("pyfunc.py")),
@@ -164,8 +164,8 @@ def download(version: Version, folder: Path) -> Path:
                 artifact_uri=f"models:/{version.name}/{version.version}", dst_path=str(folder)
             )
         except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise
+            if error.errno == errno.ENOSPC or isinstance(error, outage.LOST):
+                raise  # a full disk here, or a server that is lost: the files may be all right
             raise TrackingError(
                 place,
                 found=f"its files cannot be fetched: {error}",

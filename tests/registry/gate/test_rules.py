@@ -19,6 +19,7 @@ def test_decision(challenger, champion, floor, promote):
     decision = decide(challenger, champion=champion, floor=floor)
     assert decision.promote is promote
     assert decision.bar == (floor if champion is None else champion)
+    assert decision.compared is (champion is not None)
     assert f"{decision.bar:.4f}" in decision.reason
 
 

@@ -1,5 +1,6 @@
 """The search without training: what is drawn, what is told, what is done about failing trials."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -261,9 +262,12 @@ def test_where_no_trial_completes_the_first_traceback_is_shown(monkeypatch: pyte
     assert len(fits.calls) == 3
 
 
-def test_a_full_disk_is_no_failed_trial(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    full = StorageError("disk", found="full", remedy="free some")
-    with pytest.raises(StorageError) as caught:
+@pytest.mark.parametrize(
+    "full", [StorageError("disk", found="full", remedy="free some"), OSError(errno.ENOSPC, "No space left on device")]
+)
+def test_a_full_disk_is_no_failed_trial(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, full: Exception) -> None:
+    """Before, an error of the operating system itself failed the trial for good, and a rerun chose without it."""
+    with pytest.raises(type(full)) as caught:
         run(monkeypatch, tmp_path, Fits({1: full}), trials=3)
     assert caught.value is full
     fits = Fits()

@@ -1,5 +1,8 @@
 """Read ``dvc.lock``: what each data stage of a dataset ran with, and what it wrote."""
 
+import fcntl
+import os
+import time
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +17,12 @@ from segline.project import Files, Project
 STAGES = ("download", "extract", "validate", "prepare")
 """The stages whose records identify the data of a training."""
 
+_DVC_LOCK = Path(".dvc", "tmp", "lock")
+"""The file that a DVC command locks while it works, below the project's folder."""
+
+_WRITING_SECONDS = 5.0  # a change is this recent while DVC still writes the file
+_WAIT_SECONDS = 30.0  # for DVC to finish; then the file is read as it is
+_PAUSE_SECONDS = 0.05
 _RESTORE_LOCK = "restore it: git checkout -- dvc.lock, then run dvc repro"
 
 
@@ -21,13 +30,57 @@ def read_stages(lock: Path) -> Mapping[str, Any]:
     """Read the stages in ``dvc.lock``; empty if there is no such file.
 
     Raises:
-        DataError: the file is damaged.
+        ConfigError: the file is damaged.
+        DataError: it has no stages, or is no text.
     """
     try:
-        text = lock.read_text("utf-8") if lock.is_file() else ""
+        text = _read_whole(lock).decode("utf-8")
     except UnicodeDecodeError as error:
         raise _make_lock_error(lock, f"not a text file ({error})") from error
     return _parse(text, lock)
+
+
+def _read_whole(lock: Path) -> bytes:
+    """Read the file at a moment when DVC does not write it; b"" if there is none.
+
+    DVC empties the file and writes it in parts, after each stage. Stages of one dataset can run while another is
+    trained on.
+    """
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        before = _stat(lock)
+        content = b"" if before is None else lock.read_bytes()
+        is_written = before is not None and _is_fresh(before) and _is_dvc_working(lock.parent)
+        if (not is_written and _stat(lock) == before) or time.monotonic() > deadline:
+            return content
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _stat(path: Path) -> tuple[int, int] | None:
+    """Return size and mtime (nanoseconds) of a file; None if there is none."""
+    if not path.is_file():
+        return None
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns
+
+
+def _is_fresh(state: tuple[int, int]) -> bool:
+    return abs(time.time_ns() - state[1]) < _WRITING_SECONDS * 1e9
+
+
+def _is_dvc_working(root: Path) -> bool:
+    """Return whether a DVC command holds the lock of the project at `root`."""
+    try:
+        place = os.open(root / _DVC_LOCK, os.O_RDONLY)
+    except OSError:  # DVC never ran here
+        return False
+    try:
+        fcntl.flock(place, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(place)  # releases the lock
+    return False
 
 
 @lru_cache(maxsize=1)  # strict parsing of a thousand lines takes a quarter of a second, and each check reads the file

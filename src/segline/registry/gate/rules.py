@@ -12,6 +12,7 @@ class Verdict(BaseModel):
     Args:
         challenger: test mIoU of the new model, 0..1.
         bar: score that it had to beat: the champion's test mIoU, or the floor if there is no champion.
+        compared: whether there was a champion with the same classes, perhaps under other names.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -20,6 +21,7 @@ class Verdict(BaseModel):
     reason: str
     challenger: float
     bar: float
+    compared: bool
 
 
 class Decision(Verdict):
@@ -77,10 +79,10 @@ def decide(
         apart = f"; not compared with {other_classes}" if other_classes else ""
         outcome = "beats" if better else "does not beat"
         reason = f"{first}: mIoU {challenger:.4f} {outcome} the floor {floor:.4f}{apart}"
-        return Verdict(promote=better, reason=reason, challenger=challenger, bar=floor)
+        return Verdict(promote=better, reason=reason, challenger=challenger, bar=floor, compared=False)
     better = challenger > champion
     reason = (
         f"challenger mIoU {challenger:.4f} {'beats' if better else 'does not beat'} the champion's {champion:.4f} "
         f"on the same test split (difference {challenger - champion:+.4f})"
     )
-    return Verdict(promote=better, reason=reason, challenger=challenger, bar=champion)
+    return Verdict(promote=better, reason=reason, challenger=challenger, bar=champion, compared=True)

@@ -61,7 +61,10 @@ class ResumableOracle(RandomSearchOracle):
 
 
 class Tuner(BaseTuner):
-    """Keras Tuner's loop over trials. An error ends one trial; a `SeglineError` that is no `TrainingError` ends all.
+    """Keras Tuner's loop over trials. An error ends one trial; one that every trial would meet ends all.
+
+    These are the errors of the operating system, such as a full disk, and each `SeglineError` but `TrainingError`. A
+    trial that ended as failed would not be run again, and another network could be chosen.
 
     Args:
         run: runs a trial and returns its score.
@@ -74,12 +77,12 @@ class Tuner(BaseTuner):
         super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
 
     def run_trial(self, trial: Trial, *_: Any, **__: Any) -> dict[str, float]:
-        """Run one trial. A `SeglineError` other than `TrainingError` ends the search."""
+        """Run one trial. Errors that every trial would meet end the search."""
         try:
             return {OBJECTIVE: self._run(trial)}
         except TrainingError:
             raise
-        except SeglineError as error:
+        except (SeglineError, OSError) as error:
             raise FatalError(str(error)) from error
         finally:
             _free_memory()
