@@ -121,3 +121,42 @@ def test_a_wrong_name_in_params_is_refused_with_its_line(project, tmp_path):
     (project.root / "params.yaml").write_text(text.replace("mine: own/mine.yaml", "My fields: own/My fields.yaml"))
     said = project.run("data", "look", "mine", fails=True)
     assert "datasets.My fields: 'My fields', expected a lower-case letter" in said
+
+
+def test_a_question_about_the_second_data_set_names_its_own_file(project, tmp_path):
+    draw_ids(tmp_path / "mine")
+    project.run("init", str(tmp_path / "mine"))
+    other = draw_ids(tmp_path / "other")
+    for path in other.glob("masks/*.png"):
+        path.rename(other / f"{path.stem}_b.png")
+    project.answer("leaves", images="images/*.jpg")
+    said = project.run("init", str(other), "--name", "leaves", fails=True)
+    assert "own/leaves.yaml masks: nothing, but `images: images/*.jpg`" in said
+    project.answer("leaves", masks="*_b.png")
+    project.run("init", str(other), "--name", "leaves")
+    assert project.entry("leaves")["masks"] == "*_b.png"
+    (other / "images").rename(other / "pictures")
+    said = project.run("data", "download", "leaves", fails=True)
+    assert "correct `images` in own/leaves.yaml" in said
+    assert "own/NAME" not in said
+
+
+def test_an_init_that_was_killed_before_params_yaml_was_written_is_completed(project, tmp_path):
+    draw_ids(tmp_path / "mine")
+    before = (project.root / "params.yaml").read_bytes()
+    project.run("init", str(tmp_path / "mine"))
+    after, entry = project.params(), project.entry()
+    (project.root / "params.yaml").write_bytes(before)
+    project.run("init", str(tmp_path / "mine"))
+    assert (project.params(), project.entry("mine")) == (after, entry)
+
+
+def test_commands_take_the_name_and_refuse_others(project, tmp_path):
+    draw_ids(tmp_path / "mine")
+    project.run("init", str(tmp_path / "mine"))
+    assert "'mime', expected 'mine'?" in project.run("data", "look", "mime", fails=True)
+    said = project.run("data", "look", "kitti", fails=True)
+    assert "no kitti, because it is public" in said
+    masks = str(tmp_path / "mine/masks")
+    said = project.run("score", "--prediction", masks, "--truth", masks, "--dataset", "mime", fails=True)
+    assert "--dataset: 'mime', expected 'mine'?" in said
