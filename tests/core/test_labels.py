@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from segline import config, datasets
 from segline.core.labels import VOID, Identity, LabelClass, LabelMap, label_map, same_classes
 
-MAPS = {name: datasets.load(name).label_map for name in config.dataset_names() if name != "folder"}  # the user's own
+MAPS = {name: datasets.load(name).label_map for name in config.dataset_names()}
 
 
 @pytest.mark.parametrize("name", MAPS)

@@ -13,12 +13,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from listed_datasets import listed
 from module_imports import ROOT, SOURCE, file_of, imports_of, tree_of
 
 from segline import config
 
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-OWN = "folder"
+STAGES = {
+    name: stage.get("do", stage) for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items()
+}
+OWN = "fields"
+DATASETS = [*config.dataset_names(), OWN]
 
 NAMED_BY_NO_STAGE = {
     "config": "which values a stage reads stands under its params",
@@ -53,7 +57,7 @@ def _next(module: str, dataset: str) -> set[str]:
     assert file is not None
     found = {name for _, name in imports_of(tree_of(file))}
     if module == "segline.datasets":
-        found.add(f"segline.datasets.{dataset}")  # `load`, by name
+        found |= {f"segline.datasets.{dataset}"} - {f"segline.datasets.{OWN}"}  # `load`, by name
     if module == f"segline.datasets.{dataset}":
         found -= _drawing(dataset)  # `draw`, which only the module `sample` calls
     if module == "segline.datasets.sample":
@@ -65,7 +69,8 @@ def _next(module: str, dataset: str) -> set[str]:
 def _drawing(dataset: str) -> set[str]:
     """Modules of `datasets.drawing` that a dataset's file imports to draw itself."""
     file = file_of(f"segline.datasets.{dataset}")
-    assert file is not None
+    if file is None:
+        return set()  # own data
     return {name for _, name in imports_of(tree_of(file)) if name.startswith("segline.datasets.drawing.")}
 
 
@@ -121,13 +126,13 @@ def _is_empty(file: Path) -> bool:
 
 
 def _sources(stage: str, dataset: str) -> list[str]:
-    deps = [dep.replace("${item.dataset}", dataset) for dep in STAGES[stage].get("deps", ())]
+    deps = [dep.replace("${item}", config.defining_file(dataset)) for dep in STAGES[stage].get("deps", ())]
     return [dep for dep in deps if dep.startswith("src/")]
 
 
 def _outs(stage: str, dataset: str) -> list[str]:
     outs = [out if isinstance(out, str) else next(iter(out)) for out in STAGES[stage]["outs"]]
-    return [out.replace("${item.dataset}", dataset) for out in outs]
+    return [out.replace("${key}", dataset) for out in outs]
 
 
 def _covers(dep: str, file: str) -> bool:
@@ -143,7 +148,7 @@ def test_every_stage_but_look_is_compared() -> None:
     assert [*STAGES] == ["look", "pick", *COMPARED] == stages
 
 
-@pytest.mark.parametrize("dataset", config.dataset_names())
+@pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("stage", COMPARED)
 def test_a_stage_names_the_code_it_runs(stage: str, dataset: str) -> None:
     deps = _sources(stage, dataset)
@@ -152,18 +157,21 @@ def test_a_stage_names_the_code_it_runs(stage: str, dataset: str) -> None:
 
 @pytest.mark.parametrize("stage", COMPARED)
 def test_no_stage_names_code_that_no_dataset_runs(stage: str) -> None:
-    for place, dep in enumerate(_sources(stage, "{}")):
-        if "{}" not in dep:
-            assert any(
-                _covers(_sources(stage, dataset)[place], file)
-                for dataset in config.dataset_names()
-                for file in _needed(stage, dataset)
-            ), f"{dep} is named for nothing"
+    named = [dep for dep in STAGES[stage].get("deps", ()) if dep.startswith("src/")]
+    needed = {file for dataset in DATASETS for file in _needed(stage, dataset)}
+    assert [dep for dep in named if not any(_covers(dep, file) for file in needed)] == []
+
+
+@pytest.mark.parametrize("stage", [stage for stage in COMPARED if stage != "size"])
+def test_a_stage_names_the_file_that_defines_its_dataset_and_no_other(stage: str) -> None:
+    """Before, the options of own data were an entry of params.yaml, and all own data were called `folder`."""
+    assert "${item}" in STAGES[stage]["deps"]
+    assert not [dep for dep in STAGES[stage]["deps"] if dep.startswith("own")]
 
 
 @pytest.mark.parametrize("stage", COMPARED)
 def test_named_code_is_there(stage: str) -> None:
-    for dataset in config.dataset_names():
+    for dataset in DATASETS:
         assert [name for name in _sources(stage, dataset) if not (ROOT / name).exists()] == []
 
 
@@ -175,7 +183,7 @@ def test_lazy_imports_and_templates_are_seen() -> None:
 
 
 def test_modules_are_imported_by_name_in_one_place() -> None:
-    files = {file for stage in COMPARED for dataset in config.dataset_names() for file in _needed(stage, dataset)}
+    files = {file for stage in COMPARED for dataset in DATASETS for file in _needed(stage, dataset)}
     dynamic = {file for file in files if "import_module" in (ROOT / file).read_text("utf-8")}
     assert dynamic == {"src/segline/datasets/__init__.py"}
 
@@ -199,9 +207,9 @@ def test_a_new_dataset_metric_or_page_runs_nothing_again(stage: str) -> None:
 
 def test_a_new_fingerprint_prepares_nothing_again() -> None:
     deps = STAGES["prepare"]["deps"]
-    assert "data/manifest/${item.dataset}/manifest.parquet" in deps
-    assert "data/manifest/${item.dataset}" not in deps
-    assert "data/size/${item.dataset}.json" in deps  # what the fingerprint says about it, and nothing else of it
+    assert "data/manifest/${key}/manifest.parquet" in deps
+    assert "data/manifest/${key}" not in deps
+    assert "data/size/${key}.json" in deps  # what the fingerprint says about it, and nothing else of it
 
 
 @pytest.mark.slow
@@ -213,7 +221,7 @@ def test_dvc_sees_nothing_new_in_a_new_dataset_or_metric(tmp_path: Path) -> None
     shutil.copytree(SOURCE, tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, tmp_path / name)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"datasets": ["kitti"], "own": []}
+    params = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"datasets": listed("kitti"), "own": []}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     dvc("init", "--no-scm")
     for name in ("own/README.md", *_outs("pick", "kitti"), *_outs("size", "kitti")):

@@ -12,6 +12,7 @@ import tomllib
 
 import pytest
 import yaml
+from listed_datasets import listed
 from places import PARAMS, ROOT
 
 from segline import config, datasets
@@ -61,7 +62,11 @@ class Added:
         (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/architecture.md").read_text(), flags=re.DOTALL)
         (folder / "src/segline/datasets/penn_fudan.py").write_text(example + MORE)
         params = yaml.safe_load(PARAMS.read_text())
-        params |= {"datasets": ["penn_fudan"], "dataset": "penn_fudan", "source": str(folder / "mirror")}
+        params |= {
+            "datasets": listed("penn_fudan"),
+            "dataset": "penn_fudan",
+            "source": str(folder / "mirror"),
+        }
         params["options"]["penn_fudan"] = {}
         params["promotion"]["floor"]["penn_fudan"] = 0.1
         (folder / "params.yaml").write_text(yaml.safe_dump(params))

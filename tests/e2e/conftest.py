@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from listed_datasets import listed
 from serving import end
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
-    "datasets": ["oxford_pets"],
+    "datasets": listed("oxford_pets"),
     "prepare": {"short_side": 48, "validation_share": 0.2},
     "training": {
         "crop": [32, 64],

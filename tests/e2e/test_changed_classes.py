@@ -6,6 +6,7 @@ Before, each training after the first ran to its end and then failed at the gate
 import pytest
 import yaml
 from drawing import draw_ids
+from listed_datasets import listed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -15,10 +16,10 @@ def test_a_renamed_class_compares_exchanged_names_begin_anew_and_going_back_is_a
     bare_project.run("segline", "init", str(mine))
     params = yaml.safe_load((bare_project.root / "params.yaml").read_text())
     bare_project.set(
-        datasets=["folder"],
+        datasets=listed("fields"),
         training=params["training"] | {"steps": 1, "epochs": 1},
         search=params["search"] | {"trials": 1, "networks": ["xception_unet"], "width": [4]},
-        promotion={"floor": {"folder": 0.01}},
+        promotion={"floor": {"fields": 0.01}},
     )
     table = mine / "classes.yaml"
     first = table.read_text()

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from listed_datasets import listed
 
 from segline.core.metrics.confusion import mean_iou
 
@@ -152,7 +153,7 @@ def test_a_committed_readme_and_a_new_dataset_train_nothing_again(trained):
     (project.root / "README.md").write_text("changed")
     content = yaml.safe_load((project.root / "params.yaml").read_text())
     content["promotion"]["floor"]["kitti"] = 0.9
-    project.set(datasets=["oxford_pets", "kitti"], promotion=content["promotion"])
+    project.set(datasets=listed("oxford_pets", "kitti"), promotion=content["promotion"])
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
     project.run(*git, "commit", "-q", "-a", "-m", "README and kitti")
     before = len(project.parents())

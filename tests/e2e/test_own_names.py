@@ -1,12 +1,16 @@
-"""Two projects with own data on one MLflow server, and a third that takes the name of the first.
+"""Several own data sets: in one project, in two projects on one MLflow server, and a third of the first one's name.
 
-Before, both were `segline-folder`: the second was registered into the first one's model, and its gate failed.
+Before, a project had one, and all were `segline-folder`: the second was registered into the first one's model, and its
+gate failed.
 """
+
+import json
 
 import numpy as np
 import pytest
 import yaml
 from drawing import draw_ids
+from listed_datasets import listed
 from mlflow import MlflowClient
 from serving import free_port, server
 
@@ -30,10 +34,10 @@ def prepare(make_project, address):
         project.run("segline", "init", str(draw_ids(project.root.parent / folder, change=change)), *options)
         params = yaml.safe_load((project.root / "params.yaml").read_text())
         project.set(
-            datasets=["folder"],
+            datasets=listed(params["dataset"]),
             training=params["training"] | {"steps": 1, "epochs": 1},
             search=params["search"] | {"trials": 1, "networks": ["xception_unet"], "width": [4]},
-            promotion={"floor": {"folder": 0.01}},
+            promotion={"floor": {params["dataset"]: 0.01}},
         )
         project.run("git", "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "-qam", "own data")
         project.run("dvc", "repro")
@@ -76,3 +80,35 @@ def test_two_projects_train_in_turn_and_each_has_its_own_model(prepare, make_pro
 
     clone = make_project(projects["fields"], MLFLOW_TRACKING_URI=address)  # a colleague's checkout of the same project
     assert "reused" in train(clone).stdout
+
+
+def test_two_own_data_sets_of_one_project_are_trained_into_two_models(bare_project, tmp_path):
+    """Before, all own data were the dataset `folder`: a second folder needed a project of its own."""
+    project = bare_project
+    changes = {"fields": lambda mask: mask, "leaves": lambda mask: np.minimum(mask, 1)}
+    for name, change in changes.items():
+        project.run("segline", "init", str(draw_ids(tmp_path / f"{name} 2024", change=change)), "--name", name)
+    params = yaml.safe_load((project.root / "params.yaml").read_text())
+    project.set(
+        datasets=listed(*changes),
+        training=params["training"] | {"steps": 1, "epochs": 1},
+        search=params["search"] | {"trials": 1, "networks": ["xception_unet"], "width": [4]},
+        promotion={"floor": dict.fromkeys(changes, 0.01)},
+    )
+    project.run("dvc", "repro")
+    for name in changes:
+        assert "first version: mIoU" in train(project, "--dataset", name).stdout
+        assert "reused" in train(project, "--dataset", name).stdout
+    client = project.client()
+    assert sorted(model.name for model in client.search_registered_models()) == ["segline-fields", "segline-leaves"]
+    for name, classes in {"fields": 3, "leaves": 2}.items():
+        (version,) = client.search_model_versions(f"name = 'segline-{name}'")
+        assert version.tags["segline.dataset"] == name
+        assert version.tags["segline.protocol"] == "own/1"
+        options = json.loads(version.tags["segline.params"])["options"]
+        assert list(options) == [name]
+        assert options[name]["path"] == str(tmp_path / f"{name} 2024")
+        table = yaml.safe_load((project.root / f"data/raw/{name}/_segline/classes.yaml").read_text())
+        assert len(table["classes"]) == classes
+    said = project.run("segline", "evaluate", "--model", "segline-leaves@champion", "--dataset", "leaves").stdout
+    assert "mIoU" in said

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from listed_datasets import listed
 
 
 @pytest.mark.parametrize(
@@ -17,7 +18,7 @@ def test_a_preset_runs_from_download_to_a_decision(bare_project, prefect_api, na
     params = yaml.safe_load(path.read_text())
     params["training"] |= {"batch": 2, "steps": 1, "epochs": 1}
     params["search"] |= {"width": [2]}
-    path.write_text(yaml.safe_dump(params | {"datasets": [dataset]}))
+    path.write_text(yaml.safe_dump(params | {"datasets": listed(dataset)}))
     bare_project.run("dvc", "repro")
     assert "first version: mIoU" in bare_project.train().stdout
     client = bare_project.client()

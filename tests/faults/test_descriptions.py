@@ -19,8 +19,7 @@ from segline.config import Source
 from segline.config.edit import Document
 from segline.data.download import pins
 from segline.data.prepare.prepared import Prepared
-from segline.datasets import folder
-from segline.datasets.own import classes
+from segline.datasets.own import classes, definition
 from segline.datasets.own.annotation_files import read_json
 from segline.datasets.own.class_names import find_names
 from segline.errors import ConfigError, DataError
@@ -163,7 +162,7 @@ JSON_FAULTS = {
 
 
 @pytest.mark.parametrize("text", JSON_FAULTS.values(), ids=JSON_FAULTS)
-@pytest.mark.parametrize("read", [read_json, Prepared, published_splits._read_protocol, folder.read_samples])
+@pytest.mark.parametrize("read", [read_json, Prepared, published_splits._read_protocol, definition.read_samples])
 def test_json_with_this_is_told(tmp_path, read, text):
     path = tmp_path / "meta.json"
     path.write_bytes(text)
@@ -179,7 +178,7 @@ def test_json_that_lists_something_else_is_told(tmp_path):
     for text in ("3", "[3]", '[{"image": "a.jpg"}]', "{}x"):
         path.write_text(text)
         with pytest.raises(DataError, match="samples"):
-            folder.read_samples(path)
+            definition.read_samples(path)
 
 
 def _npy(shape: str, dtype: str = "<f4") -> bytes:

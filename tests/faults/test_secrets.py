@@ -290,9 +290,9 @@ def test_a_source_of_another_shape_is_refused_without_showing_it(tmp_path: Path,
 @pytest.mark.parametrize(
     ("section", "change"),
     [
-        ("options", {"folder": {"path": "http://ann:{}@h/x"}}),
+        ("options", {"kitti": {"path": "http://ann:{}@h/x"}}),
         ("search", {"weights": "https://h/weights.h5?sig={}"}),
-        ("datasets", ["http://ann:{}@h/x"]),
+        ("datasets", {"kitti": "http://ann:{}@h/x"}),
     ],
 )
 def test_a_secret_in_any_other_key_is_refused_too(tmp_path: Path, section: str, change: object) -> None:

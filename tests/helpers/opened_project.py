@@ -6,6 +6,7 @@ import numpy as np
 import yaml
 
 from segline.cli import main
+from segline.config import own_file
 from segline.data.images.decode import write_png
 
 HEIGHT, WIDTH, SAMPLES = 24, 36, 6
@@ -25,7 +26,7 @@ class Project:
     """A project whose commands run in this process, and a folder of images and masks."""
 
     def __init__(self, root, data, capsys):
-        self.root, self.data, self.raw, self._capsys = root, data, root / "data/raw/folder", capsys
+        self.root, self.data, self.raw, self._capsys = root, data, root / "data/raw" / data.name, capsys
 
     def run(self, *command, fails=False):
         """What a command says, on both streams."""
@@ -44,7 +45,7 @@ class Project:
 
     def stages(self, *names):
         for name in names or ("look", "download", "extract"):
-            self.run("data", name, "folder")
+            self.run("data", name, self.data.name)
 
     def options(self):
-        return yaml.safe_load((self.root / "params.yaml").read_text())["options"]["folder"]
+        return yaml.safe_load((self.root / own_file(self.data.name)).read_text())

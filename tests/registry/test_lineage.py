@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from listed_datasets import listed
 
 from segline import config, datasets
 from segline.config import Prepare
@@ -121,41 +122,43 @@ def test_the_key_follows_data_code_and_parameters(places):
     assert run_key(replace(state, prepared="new.dir"), "code", {}) != run_key(state, "code", {})
 
 
-def with_another_dataset(content):
+def with_another_dataset(content, _):
     """Before: a dataset that was added to params.yaml trained every other one again."""
-    content["datasets"].append("camvid")
+    content["datasets"] |= listed("camvid")
     content["options"]["camvid"] = {}
     content["promotion"]["floor"]["camvid"] = 0.5
 
 
-def with_the_floor_of_another(content):
+def with_the_floor_of_another(content, _):
     content["promotion"]["floor"]["oxford_pets"] = 0.99
 
 
-def with_options_of_another(content):
+def with_options_of_another(content, _):
     content["options"]["oxford_pets"] = {"split": "shuffled_1337"}
 
 
-def with_own_data(content):
-    content["datasets"].append("folder")
-    content["own"] = ["folder"]
-    content["options"]["folder"] = {"path": "elsewhere", "images": "*.jpg", "masks": "*.png"}
-    content["promotion"]["floor"]["folder"] = 0.5
+def with_own_data(content, root):
+    content["datasets"] |= listed("fields")
+    content["own"] = ["fields"]
+    content["options"]["fields"] = {}
+    content["promotion"]["floor"]["fields"] = 0.5
+    (root / "own").mkdir()
+    (root / "own/fields.yaml").write_text("{path: elsewhere, images: '*.jpg', masks: '*.png'}")
 
 
-def with_another_source(content):
+def with_another_source(content, _):
     content["source"] = "official"
 
 
-def with_another_classification(content):
+def with_another_classification(content, _):
     content["classification"]["epochs"] = 99  # nothing is trained by it: `search.weights` is null
 
 
-def with_another_quarantine(content):
+def with_another_quarantine(content, _):
     content["validation"]["quarantine_share"] = 0.5  # the prepared data say what it did
 
 
-def with_another_default(content):
+def with_another_default(content, _):
     content["dataset"] = "cityscapes"
 
 
@@ -173,7 +176,7 @@ def with_another_default(content):
     ],
 )
 def test_what_the_training_does_not_read_is_not_in_the_key(tmp_path, change):
-    assert key_with(tmp_path, change) == key_with(tmp_path, lambda content: None)
+    assert key_with(tmp_path, change) == key_with(tmp_path, lambda content, _: None)
 
 
 @pytest.mark.parametrize(
@@ -189,15 +192,15 @@ def test_what_the_training_does_not_read_is_not_in_the_key(tmp_path, change):
     ],
 )
 def test_what_the_training_reads_is_in_the_key(tmp_path, section, value):
-    def change(content):
+    def change(content, _):
         content[section] = config.merged(content[section], value)
 
-    assert key_with(tmp_path, change) != key_with(tmp_path, lambda content: None)
+    assert key_with(tmp_path, change) != key_with(tmp_path, lambda content, _: None)
 
 
 def key_with(folder, change):
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    change(content)
+    change(content, folder)
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(content))
     params = config.load(path, dataset="kitti")

@@ -109,7 +109,7 @@ app = typer.Typer(
 DatasetArgument = Annotated[
     str,
     typer.Argument(
-        metavar="DATASET", help="A name from `datasets` in params.yaml (docs/datasets.md); folder for your own data."
+        metavar="DATASET", help="A name from `datasets` in params.yaml (docs/datasets.md), or of your own data."
     ),
 ]
 

@@ -59,8 +59,10 @@ def _check_source(project: "Project", params: "Params", name: str) -> str:  # ty
     """Check where the data `name` come from, and return it."""
     if name in params.own:
         from segline.data.look import own
+        from segline.datasets.own.naming import naming
 
-        return str(own.locate(params.options[name], root=project.root))
+        with naming(name):
+            return str(own.locate(params.options[name], root=project.root))
     from segline.data.download.download import check_source
 
     check_source(params.source, datasets=[name], root=project.root, archives=project.archives)
@@ -98,23 +100,23 @@ def init(
         str | None,
         typer.Option(
             "--name",
-            help="Name of your data: the model is registered as segline-NAME. Default: the folder's name.",
+            help="Name of your data; the model is registered as segline-NAME. Default: the folder's name.",
             show_default=False,
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Overwrite an existing class table and params.yaml entry.")
+        bool, typer.Option("--force", help="Overwrite an existing class table and own/NAME.yaml.")
     ] = False,
     follow_links: Annotated[
         bool | None,
         typer.Option(
             "--follow-links/--no-follow-links",
-            help="Allow links that lead out of FOLDER, such as links into DVC's cache; saved in params.yaml.",
+            help="Allow links that lead out of FOLDER, such as links into DVC's cache; saved in own/NAME.yaml.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Set up your own data: guess what FOLDER contains, and write a class table and a params.yaml entry.
+    """Set up your own data: guess what FOLDER contains, and write a class table, own/NAME.yaml and params.yaml.
 
     FOLDER can contain image and mask files paired by name (`images/1.jpg` with `masks/1.png`, or `1.jpg` with
     `1_mask.png`, at any depth), a CSV with the columns image and mask (and optionally split and group), COCO,
@@ -123,9 +125,10 @@ def init(
     annotations. Splits come from folders or lists called train, val and test, or from the CSV; otherwise a fixed
     share is held out.
 
-    Only `classes.yaml` is written into FOLDER, for you to edit. You can run this again at any time: existing
-    entries are kept unless you give --force. Links that lead out of FOLDER are refused unless you give
-    --follow-links. If params.yaml already says where images and masks are, only the classes are guessed.
+    A project can hold several data sets of your own: run this for each folder, with another --name. Only
+    `classes.yaml` is written into FOLDER, for you to edit. You can run this again at any time: existing files are kept
+    unless you give --force. Links that lead out of FOLDER are refused unless you give --follow-links. If own/NAME.yaml
+    already says where images and masks are, only the classes are guessed.
     """
     from segline.data.look.setup import set_up
     from segline.project import Project
@@ -148,7 +151,7 @@ def _show_guess(written: "Written") -> None:  # type: ignore[name-defined]  # no
         say(f"doubt: {doubt}")
     for change in written.changes:
         say(change)
-    say("next: check the class table, then run dvc repro validate@folder, then make run")
+    say(f"next: check the class table, then run dvc repro validate@{written.name}, then make run")
 
 
 @app.command()

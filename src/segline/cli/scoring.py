@@ -40,7 +40,7 @@ _Page = Annotated[
 
 @app.command()
 def score(
-    dataset: Annotated[str, typer.Option(help="Dataset of the labels (docs/datasets.md); folder for your own data.")],
+    dataset: Annotated[str, typer.Option(help="Dataset of the labels (docs/datasets.md), or your own data's name.")],
     truth: Annotated[Path, typer.Option(metavar="DIR", help="The dataset's labels, at any depth.")],
     prediction: Annotated[Path, typer.Option(metavar="DIR", help="Label maps to score, from any tool, at any depth.")],
     task: Annotated[str | None, typer.Option(help="One of the dataset's tasks, if not its default.")] = None,

@@ -5,6 +5,7 @@ an unknown key or name it suggests the nearest known one.
 """
 
 from segline.config.data_sections import Options, Prepare, Validation
+from segline.config.definitions import defining_file, own_file, read_own
 from segline.config.fields import MULTIPLE, Encoding, Flip, Strict
 from segline.config.known_names import (
     AUTO,
@@ -49,11 +50,14 @@ __all__ = [
     "completed",
     "dataset_names",
     "decoder_names",
+    "defining_file",
     "encoder_names",
     "largest_crop",
     "load",
     "merged",
     "network_names",
+    "own_file",
     "published_weights",
+    "read_own",
     "refuse_unknown",
 ]

@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from segline.config.fields import Encoding, Levels, OwnName, Relative, Share, Strict, as_short_side
+from segline.config.fields import Encoding, Levels, Relative, Share, Strict, as_short_side
 
 
 class Options(Strict):
-    """The options of one dataset. From `path` on, they are for the user's own data (``folder``) only."""
+    """The options of one dataset: `task` and `split` of a public one; from `path` on, ``own/NAME.yaml`` of own data."""
 
     task: str | None = None
     """One of the dataset's tasks; None for its default."""
@@ -16,8 +16,6 @@ class Options(Strict):
     """One of the dataset's published splits; None for its default."""
     path: Annotated[str, Field(min_length=1)] | None = None
     """Folder of the user's own data; a relative path starts at the project's folder."""
-    name: OwnName | None = None
-    """Name of the user's own data; their experiment and their model are called ``segline-<name>``."""
     id: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] | None = None
     """Tells these data from others of the same name on one MLflow server; `segline init` draws it once."""
     classes: Relative = "classes.yaml"

@@ -1,6 +1,7 @@
-"""Change ``params.yaml`` and keep its comments and its order."""
+"""Change ``params.yaml``, or a file ``own/NAME.yaml``, and keep its comments and its order."""
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,25 @@ _Representer.add_representer(type(None), _Representer.represent_none)
 class Document:
     """The file at `path`. Change `content`, then `save`.
 
+    Args:
+        check: reads the file, and raises a `ConfigError` if it is not valid.
+        new: whether a missing file is empty; it is created by `save`.
+
     Raises:
         ConfigError: the file is not valid.
     """
 
-    def __init__(self, path: Path) -> None:
-        config.load(path)
-        self._path, self._yaml = path, YAML()
+    def __init__(self, path: Path, *, check: Callable[[Path], object] = config.load, new: bool = False) -> None:
+        self._path, self._check, self._yaml = path, check, YAML()
         self._yaml.Representer = _Representer
         self._yaml.preserve_quotes = True
         self._yaml.width = 4096
+        self.content = CommentedMap()
+        if new and not path.exists():
+            return
+        check(path)
         try:
-            self.content: CommentedMap = self._yaml.load(path.read_text("utf-8-sig"))
+            self.content = self._yaml.load(path.read_text("utf-8-sig"))
         except YAMLError as error:
             raise ConfigError(
                 path,
@@ -56,11 +64,11 @@ class Document:
         """
         text = io.StringIO()
         self._yaml.dump(self.content, text)
-        if text.getvalue() == self._path.read_text("utf-8"):
+        if self._path.exists() and text.getvalue() == self._path.read_text("utf-8"):
             return
         with atomic_file(self._path) as partial:
             partial.write_text(text.getvalue(), "utf-8")
-            config.load(partial)
+            self._check(partial)
 
 
 def plain(value: Any) -> Any:

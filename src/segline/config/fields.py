@@ -4,7 +4,8 @@ import re
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from segline.config.known_names import CLASSIFIER, dataset_names, decoder_names, encoder_names, known_one, network_names
@@ -76,13 +77,20 @@ MAX_OWN_NAME = 40
 
 
 def own_name(name: str) -> str:
-    """Refuse a name that own data must not have: it is part of the names of an experiment and of a model."""
+    """Refuse a name that own data must not have: it names a file, an experiment and a model, and is a key in YAML."""
     if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{MAX_OWN_NAME - 1}}}", name):
         wanted = f"a lower-case letter, then up to {MAX_OWN_NAME - 1} lower-case letters, digits or underscores"
         raise PydanticCustomError("own_name", "{wanted}", {"wanted": wanted})
     if name in dataset_names():
         raise PydanticCustomError("own_name", "a name that no public dataset has", {})
+    if yaml.safe_load(name) != name:
+        raise PydanticCustomError("own_name", "a name that YAML reads as text, not as true, false or nothing", {})
     return name
+
+
+def dataset_name(name: str, info: ValidationInfo) -> str:
+    """Refuse a name that is neither a public dataset's nor, as the validation's context says, that of own data."""
+    return known_one(name, [*dataset_names(), *(info.context or ())])
 
 
 Item = TypeVar("Item")
@@ -94,9 +102,8 @@ Levels = Annotated[tuple[_Word, _Word], BeforeValidator(sequence), AfterValidato
 """Values of 16-bit images that become 0 and 255."""
 Name = Annotated[str, AfterValidator(showable)]
 Byte = Annotated[int, Field(ge=0, le=255)]
-OwnName = Annotated[str, AfterValidator(own_name)]
 Relative = Annotated[str, Field(min_length=1), AfterValidator(inside)]
-DatasetName = Annotated[str, AfterValidator(lambda name: known_one(name, dataset_names()))]
+DatasetName = Annotated[str, AfterValidator(dataset_name)]
 NetworkName = Annotated[str, AfterValidator(lambda name: known_one(name, network_names()))]
 FamilyName = Annotated[str, AfterValidator(lambda name: known_one(name, [*network_names(), CLASSIFIER]))]
 EncoderName = Annotated[str, AfterValidator(lambda name: known_one(name, encoder_names()))]

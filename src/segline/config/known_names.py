@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from segline.errors import ConfigError
 
 _PACKAGE = Path(__file__).parents[1]
-_DEFINES_DATASET = re.compile(r"^(DATASET =|def define\()", re.MULTILINE)
+_DEFINES_DATASET = re.compile(r"^DATASET =", re.MULTILINE)
 _NOT_NETWORKS = {"__init__", "blocks", "classifier"}  # the classifier is for whole images, not for pixels
 
 CLASSIFIER = "classifier"
@@ -24,7 +24,7 @@ weights trained on the dataset's classification task."""
 
 
 def dataset_names() -> list[str]:
-    """List the datasets: the names of the files in ``segline/datasets`` that define one."""
+    """List the public datasets: the names of the files in ``segline/datasets`` that define one."""
     return list(_find_datasets())
 
 

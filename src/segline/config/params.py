@@ -7,13 +7,13 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from segline.config import definitions
 from segline.config.data_sections import Options, Prepare, Validation
 from segline.config.fields import MULTIPLE, DatasetName, Share, Strict, sequence, without_secret
 from segline.config.known_names import CLASSIFICATION, dataset_names, refuse_unknown
 from segline.config.source import Source
 from segline.config.training_sections import Classification, Search, Training
 from segline.errors import ConfigError
-from segline.masking import masked_addresses
 
 
 class EvaluationRules(Strict):
@@ -36,11 +36,13 @@ class Params(Strict):
     """The whole of ``params.yaml``."""
 
     source: Annotated[str, Field(min_length=1), AfterValidator(without_secret)]
-    datasets: Annotated[tuple[DatasetName, ...], BeforeValidator(sequence), Field(min_length=1)]
+    datasets: Annotated[dict[DatasetName, str], Field(min_length=1)]
+    """Dataset -> the file that defines it (`segline.config.definitions`)."""
     own: Annotated[tuple[DatasetName, ...], BeforeValidator(sequence)] = ()
     """Those of `datasets` that are the user's own. Every run checks whether their files have changed."""
     dataset: DatasetName
     options: dict[DatasetName, Options] = Field(default_factory=dict)
+    """Dataset -> its options. Those of own data come from the files that define them."""
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     validation: Validation
     prepare: Prepare
@@ -59,8 +61,6 @@ class Params(Strict):
 
     def _check_datasets(self) -> None:
         """Check that the sections name the same datasets."""
-        if len(set(self.datasets)) < len(self.datasets):
-            raise PydanticCustomError("twice", "each dataset once in `datasets`", {})
         if self.dataset not in self.datasets:
             raise PydanticCustomError(
                 "not_prepared", "`dataset` ({name}) to be one of `datasets`", {"name": self.dataset}
@@ -70,11 +70,11 @@ class Params(Strict):
             raise PydanticCustomError(
                 "options", "an `options` entry for {name}, such as `{name}: {}`", {"name": without[0]}
             )
-        own = tuple(name for name in self.datasets if self.options[name].path is not None)
-        if set(own) != set(self.own):
+        own = [name for name, file in self.datasets.items() if definitions.is_own(file)]
+        if sorted(own) != sorted(self.own):
             raise PydanticCustomError(
                 "own",
-                "`own` to be {own}: those of `datasets` whose `options` have a path",
+                "`own` to be {own}: those of `datasets` that a file own/NAME.yaml defines",
                 {"own": f"[{', '.join(own)}]"},
             )
         if self.dataset not in self.promotion.floor:
@@ -222,51 +222,34 @@ def completed(kind: type[Section], derived: Mapping[str, Any], given: Mapping[st
 
 
 def load(path: Path, *, dataset: str | None = None) -> Params:
-    """Read and check ``params.yaml``.
+    """Read and check ``params.yaml``, and the files ``own/NAME.yaml`` of the own data that it lists.
 
     Args:
         path: the file.
         dataset: replaces the ``dataset`` of the file.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or holds an invalid value.
+        ConfigError: a file is missing, is not YAML, or holds an invalid value.
     """
     source = Source(path, remedy="restore it: git checkout -- params.yaml")
-    _refuse_secrets(source, source.content)
+    source.refuse_secrets(but="source")
+    own = definitions.read_listed(source)
     if dataset is not None:
-        refuse_unknown("dataset", dataset, dataset_names())
+        refuse_unknown("dataset", dataset, [*dataset_names(), *own])
         _refuse_unprepared(source, dataset)
         source.content["dataset"] = dataset
-    return source.parse(Params)
-
-
-def _refuse_secrets(source: Source, value: Any, *location: int | str) -> None:
-    """Refuse an address with a login in any key, because every run would record it. `source` has its own rule."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            _refuse_secrets(source, inner, *location, str(key))
-    elif isinstance(value, list):
-        for place, inner in enumerate(value):
-            _refuse_secrets(source, inner, *location, place)
-    elif isinstance(value, str) and location != ("source",) and masked_addresses(value) != value:
-        raise ConfigError(
-            source.place(*location),
-            found="an address with a secret in it",
-            expected="no secret in params.yaml, because git and every run record it",
-            remedy="copy the file to this machine, and give its path here",
-        )
+    params = source.parse(Params, context=tuple(own))
+    return params.model_copy(update={"options": params.options | own})
 
 
 def _refuse_unprepared(source: Source, dataset: str) -> None:
     """Refuse a dataset that params.yaml does not list."""
     listed = source.content.get("datasets")
-    if not isinstance(listed, list) or dataset in listed:
-        return  # the model reports a wrong list, with its line
+    if not isinstance(listed, Mapping) or dataset in listed:
+        return  # the model reports a wrong mapping, with its line
     raise ConfigError(
         source.place("datasets"),
         found=f"{', '.join(map(str, listed)) or 'nothing'}, without {dataset}",
-        expected=f"{dataset} in this list, because you asked for it",
-        remedy="run `segline init FOLDER`, which looks at your data and writes the entry"
-        if dataset == "folder"
-        else f"add {dataset} to the list",
+        expected=f"{dataset} among these, because you asked for it",
+        remedy=f"add the line `{dataset}: {definitions.defining_file(dataset)}`",
     )

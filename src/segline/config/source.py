@@ -1,6 +1,6 @@
 """Read a YAML file strictly. Each mistake is reported with its line, its key, what was found and what was expected."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -12,6 +12,7 @@ from segline.config.fields import Strict
 from segline.config.known_names import nearest
 from segline.errors import ConfigError, shortened
 from segline.formats import strict_yaml
+from segline.masking import masked_addresses
 from segline.reading import read_text
 
 Model = TypeVar("Model", bound=Strict)
@@ -37,24 +38,54 @@ class Source:
         self._node = document.node
         self.content: dict[str, Any] = document.content
 
-    def parse(self, model: type[Model]) -> Model:
+    def parse(self, model: type[Model], *, context: Any = None) -> Model:
         """Return the content as a `model`.
+
+        Args:
+            context: what the model's validators know beside the content.
 
         Raises:
             ConfigError: it holds an invalid value.
         """
         try:
-            return model.model_validate(self.content)
+            return model.model_validate(self.content, context=context)
         except ValidationError as error:
             # A misspelt key gives two errors: unknown and missing. "Unknown" is more helpful.
             details = sorted(error.errors(), key=lambda detail: detail["type"] != "extra_forbidden")
             more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
             raise _explain(self, model, details[0], more) from error
 
+    def refuse_secrets(self, *, but: str = "") -> None:
+        """Refuse an address with a login in any key, because git and every run would record it.
+
+        Args:
+            but: a key with a rule of its own.
+        """
+        for location, text in _list_texts(self.content):
+            if location != (but,) and masked_addresses(text) != text:
+                raise ConfigError(
+                    self.place(*location),
+                    found="an address with a secret in it",
+                    expected=f"no secret in {self.path.name}, because git and every run record it",
+                    remedy="copy the file to this machine, and give its path here",
+                )
+
     def place(self, *location: int | str) -> str:
         """Format the place of a key for an error: ``params.yaml:12 training.batch``."""
         key = ".".join(str(part) for part in location)
         return f"{self.path}:{_find_line(self._node, location)}" + (f" {key}" if key else "")
+
+
+def _list_texts(value: Any, *location: int | str) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Yield the place and the text of each text in `value`, also inside mappings and lists."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _list_texts(inner, *location, str(key))
+    elif isinstance(value, list):
+        for place, inner in enumerate(value):
+            yield from _list_texts(inner, *location, place)
+    elif isinstance(value, str):
+        yield location, value
 
 
 def _read(path: Path, remedy: str) -> str:
@@ -114,7 +145,7 @@ def _explain(source: Source, model: type[BaseModel], detail: ErrorDetails, more:
                 expected="this key",
                 remedy="add it (README shows the file), or let `training.plan: auto` derive it",
             )
-        case "twice" | "own" | "not_prepared" | "crop" | "images" | "freeze" | "one_encoder":
+        case "own" | "not_prepared" | "crop" | "images" | "freeze" | "one_encoder":
             return ConfigError(
                 source.path,
                 found="two values that contradict each other" + more,

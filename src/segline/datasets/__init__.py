@@ -1,6 +1,6 @@
-"""Define the datasets, one file each: archives, layout, label map, splits and protocol.
+"""Define the public datasets, one file each: archives, layout, label map, splits and protocol.
 
-``folder`` is the user's own data; the other datasets are public.
+The user's own data are defined in `segline.datasets.own`.
 """
 
 import importlib
@@ -9,23 +9,25 @@ from pathlib import Path
 
 from segline.config import Options, dataset_names
 from segline.datasets.base import Dataset
+from segline.datasets.own import definition
 
 
 def load(name: str, options: Options | None = None, *, raw: Path | None = None) -> Dataset:
-    """Load the definition in ``segline/datasets/<name>.py``, for the task and the split of `options`.
+    """Load the definition in ``segline/datasets/<name>.py``, for the task and the split of `options`; or own data.
 
     Args:
-        name: the file's name, without ``.py``.
-        options: the dataset's entry under ``options`` in ``params.yaml``; None for its defaults.
-        raw: the folder of the extracted archives; only the user's own data (``folder``) need it.
+        name: the file's name, without ``.py``, or the name of own data.
+        options: the dataset's options; None for the defaults of a public one.
+        raw: the folder of the extracted archives; only the user's own data need it.
 
     Raises:
         ConfigError: the dataset has no such task or split, or its options are invalid.
         DataError: the user's own data are not extracted yet.
     """
-    module = importlib.import_module(f"segline.datasets.{name}")
     chosen = options or Options()
-    dataset = module.define(chosen, raw) if hasattr(module, "define") else module.DATASET
+    if name not in dataset_names():
+        return definition.define(name, chosen, raw)
+    dataset = importlib.import_module(f"segline.datasets.{name}").DATASET
     assert isinstance(dataset, Dataset)
     return dataset.chosen(task=chosen.task, split=chosen.split)
 
@@ -34,4 +36,4 @@ def load(name: str, options: Options | None = None, *, raw: Path | None = None) 
 def public() -> tuple[Dataset, ...]:
     """Load every public dataset with its default task and split, sorted by name."""
     modules = (importlib.import_module(f"segline.datasets.{name}") for name in dataset_names())
-    return tuple(module.DATASET for module in modules if hasattr(module, "DATASET"))
+    return tuple(module.DATASET for module in modules)

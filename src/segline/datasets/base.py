@@ -138,17 +138,17 @@ class Own:
     """Where the user's own data are. Findings of the validation name these places.
 
     Args:
-        path: the folder, as ``params.yaml`` names it.
+        path: the folder, as the definition names it.
         table: the path of the class table.
         indices: whether the stored numbers of masks are ids, whatever colours their palettes have.
-        name: the name of their experiment and model; None for the dataset's name.
-        id: tells them from other data of the same name; None if `segline init` did not write the entry.
+        definition: the file that defines them, ``own/NAME.yaml``.
+        id: tells them from other data of the same name; None if `segline init` did not write the definition.
     """
 
     path: str
     table: str
+    definition: str
     indices: bool = False
-    name: str | None = None
     id: str | None = None
 
 
@@ -200,11 +200,8 @@ class Dataset:
 
     @property
     def model(self) -> str:
-        """Name of its models in the registry, with a suffix if the task is not the default one.
-
-        It is the name that the user gave to own data, or the dataset's name.
-        """
-        return ((self.own and self.own.name) or self.name) + self.suffix
+        """Name of its models in the registry, with a suffix if the task is not the default one."""
+        return self.name + self.suffix
 
     def chosen(self, *, task: str | None, split: str | None) -> Self:
         """Return the dataset with another task or split; None keeps the default.

@@ -4,6 +4,8 @@ Each function reads ``params.yaml``, finds the paths and calls its stage. `segli
 """
 
 from segline import config
+from segline.datasets.own.naming import naming
+from segline.errors import ConfigError
 from segline.pipeline.definition import load_definition
 from segline.progress import Report
 from segline.project import Project
@@ -14,7 +16,15 @@ def look(project: Project, dataset: str, *, report: Report) -> None:
     from segline.data.look import own
 
     params = config.load(project.params, dataset=dataset)
-    own.look(params.options[dataset], root=project.root, path=project.own(dataset), report=report)
+    if dataset not in params.own:
+        raise ConfigError(
+            f"{project.params} own",
+            found=f"no {dataset}, because it is public",
+            expected="the name of your own data",
+            remedy=f"run `segline data download {dataset}`: public data need no look",
+        )
+    with naming(dataset):
+        own.look(params.options[dataset], root=project.root, path=project.own(dataset), report=report)
 
 
 def download(project: Project, dataset: str, *, report: Report) -> None:
@@ -24,7 +34,8 @@ def download(project: Project, dataset: str, *, report: Report) -> None:
     if dataset in params.own:
         from segline.data.download import own
 
-        own.download(params.options[dataset], root=project.root, folder=folder, report=report)
+        with naming(dataset):
+            own.download(dataset, params.options[dataset], root=project.root, folder=folder, report=report)
         return
     from segline.data.download.download import download as run
 
@@ -39,14 +50,16 @@ def extract(project: Project, dataset: str, *, report: Report) -> None:
     if dataset in params.own:
         from segline.data.extract import own
 
-        own.extract(
-            params.options[dataset],
-            root=project.root,
-            archives=archives,
-            folder=folder,
-            workers=project.workers,
-            report=report,
-        )
+        with naming(dataset):
+            own.extract(
+                dataset,
+                params.options[dataset],
+                root=project.root,
+                archives=archives,
+                folder=folder,
+                workers=project.workers,
+                report=report,
+            )
         return
     from segline.data.extract.archives import extract as run
 

@@ -125,8 +125,8 @@ def _score(
     from segline.evaluation.folders import published_splits, score
     from segline.evaluation.folders.document import document
 
-    config.refuse_unknown("--dataset", dataset, config.dataset_names())
     params = config.load(project.params) if project else None
+    config.refuse_unknown("--dataset", dataset, [*config.dataset_names(), *(params.own if params else ())])
     definition = load_definition(project, params, dataset, task=task)
     rules = params.evaluation if params else _WITHOUT_PROJECT
     if project and project.manifest(dataset).is_dir():

@@ -25,8 +25,8 @@ def claim(client: MlflowClient, experiment_id: str, own: Own) -> None:
         stated = f"id {own.id}" if own.id else "no id"
         raise TrackingError(
             f"{client.tracking_uri} experiment {experiment.name}",
-            found=f"it belongs to data with the id {owner}, and options.folder in params.yaml has {stated}",
+            found=f"it belongs to data with the id {owner}, and {own.definition} has {stated}",
             expected="one set of data under each name, so that models of different data never replace each other",
             remedy=f"give these data another name: segline init {own.path} --name NAME; if they are the same data as "
-            "in the other project, copy `id` from its params.yaml",
+            f"in the other project, copy `id` from its {own.definition}",
         )

@@ -31,6 +31,8 @@ CODE = (
     "datasets/__init__.py",
     "datasets/base.py",
     "datasets/own/classes.py",
+    "datasets/own/definition.py",
+    "datasets/own/naming.py",
     "datasets/own/stale.py",
     "datasets/street_labels.py",
     "evaluation/bundles",
@@ -89,12 +91,13 @@ def list_files(params: Params, *, package: Path) -> Iterator[Path]:
         path = package / name
         if path.is_dir():
             yield from path.rglob("*.py")
-        elif path.is_file():  # own data have no file of their own
+        else:
             yield path
 
 
 def _list_chosen(params: Params) -> Iterator[str]:
-    yield f"datasets/{params.dataset}.py"
+    if params.dataset not in params.own:
+        yield f"datasets/{params.dataset}.py"
     yield from (f"models/{network}.py" for network in params.search.networks)
     if _COMPOSITIONS & {*params.search.networks}:
         yield "models/composed.py"

@@ -25,13 +25,13 @@ def test_what_init_writes_simply_works(project, tmp_path, form):
     FORMS[form](tmp_path / "my data")
     said = project.run("init", str(tmp_path / "my data"))
     assert "30 of 30 samples have image and mask" in " ".join(said.split())
-    assert "dvc repro validate@folder" in said
+    assert f"dvc repro validate@{project.name}" in said
     project.stages("download", "extract", "validate", "prepare")
 
-    prepared = Prepared(project.root / "data/prepared/folder")
+    prepared = Prepared(project.root / "data/prepared" / project.name)
     sizes = tuple(len(prepared.split(name)) for name in ("train", "validation", "test"))
     assert sizes == SPLITS.get(form, (19, 5, 6))
-    verdict = json.loads((project.root / "data/manifest/folder/validation.json").read_text())
+    verdict = json.loads((project.root / "data/manifest" / project.name / "validation.json").read_text())
     names = list(verdict["pixels"])
     expected = CLASSES.get(form, list(NAMES))
     assert names == (["background", "class_1", "class_2"] if form in NAMELESS else expected)
@@ -57,7 +57,7 @@ def test_groups_of_a_csv_stay_together(project, tmp_path):
     project.stages("download", "extract", "validate")
     import pyarrow.parquet as pq
 
-    rows = pq.read_table(project.root / "data/manifest/folder/manifest.parquet").to_pylist()
+    rows = pq.read_table(project.root / "data/manifest" / project.name / "manifest.parquet").to_pylist()
     assert {row["split"] for row in rows} == {"train", "validation", "test"}
     for group in {row["group"] for row in rows}:
         assert len({row["split"] for row in rows if row["group"] == group}) == 1

@@ -47,7 +47,7 @@ def test_other_csvs_are_said_not_to_be_used(project, tmp_path):
     assert "camera.csv is not used: columns frame, exposure, expected image, mask" in said
     assert "pairs_old.csv is not used, because pairs.csv lists the pairs" in said
     assert "class_dict.csv is not used" not in said
-    assert project.params()["options"]["folder"]["pairs"] == "pairs.csv"
+    assert project.entry()["pairs"] == "pairs.csv"
 
 
 def test_annotations_beside_a_csv_of_pairs_are_said_not_to_be_used(project, tmp_path):
@@ -106,7 +106,7 @@ def test_of_two_folders_of_masks_the_customary_one_is_taken_and_the_other_told(p
     said = " ".join(project.run("init", str(root)).split())
     assert "10 of 10 samples have image and mask" in said
     assert "masks are taken from masks, not from masks_old" in said
-    assert project.params()["options"]["folder"]["masks"] == "masks/*.png"
+    assert project.entry()["masks"] == "masks/*.png"
 
 
 @pytest.mark.parametrize("split", ["", "train/"])

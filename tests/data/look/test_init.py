@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from drawing import COLOURS, as_colours, as_palette, draw_coco, draw_ids, draw_labelme, samples, save
+from listed_datasets import listed
 
 
 def table(folder):
@@ -26,17 +27,20 @@ def test_params_keep_their_comments_and_order_and_a_second_run_changes_nothing(p
         assert comment in first
     assert list(yaml.safe_load(first)) == list(yaml.safe_load(before))
     params = project.params()
-    assert params["datasets"] == ["kitti", "oxford_pets", "cityscapes", "folder"]
-    assert (params["own"], params["dataset"], params["promotion"]["floor"]["folder"]) == (["folder"], "folder", 0.1)
-    entry = params["options"]["folder"]
+    assert params["datasets"] == listed("kitti", "oxford_pets", "cityscapes", "mine")
+    assert (params["own"], params["dataset"], params["promotion"]["floor"]["mine"]) == (["mine"], "mine", 0.1)
+    assert params["options"]["mine"] == {}
+    entry = project.entry()
+    definition = (project.root / "own/mine.yaml").read_text()
     assert re.fullmatch("[0-9a-f]{16}", entry.pop("id"))
     assert entry == {
-        "path": str(tmp_path / "mine"), "images": "images/*.jpg", "masks": "masks/*.png", "name": "mine",
+        "path": str(tmp_path / "mine"), "images": "images/*.jpg", "masks": "masks/*.png",
     }  # fmt: skip
     written = (tmp_path / "mine/classes.yaml").read_text()
     said = project.run("init", str(tmp_path / "mine"))
     assert "kept" in said
     assert (project.root / "params.yaml").read_text() == first
+    assert (project.root / "own/mine.yaml").read_text() == definition
     assert (tmp_path / "mine/classes.yaml").read_text() == written
 
 
@@ -45,7 +49,7 @@ def test_nothing_heavy_is_imported(project, tmp_path):
     script = (
         "import sys\n"
         "from segline.cli import main\n"
-        "for command in (['init', sys.argv[1]], *(['data', n, 'folder'] for n in ('look', 'download', 'extract'))):\n"
+        "for command in (['init', sys.argv[1]], *(['data', n, 'mine'] for n in ('look', 'download', 'extract'))):\n"
         "    try:\n        main(command)\n    except SystemExit as end:\n        assert not end.code\n"
         "print(sorted({name.split('.')[0] for name in sys.modules}))\n"
     )
@@ -60,7 +64,7 @@ def test_nothing_heavy_is_imported(project, tmp_path):
 def test_doctor_says_where_own_data_are_and_where_they_are_not(project, tmp_path):
     draw_ids(tmp_path / "mine")
     project.run("init", str(tmp_path / "mine"))
-    assert f"folder        ok: {tmp_path / 'mine'}" in project.run("doctor", fails=True)  # no git here
+    assert f"mine          ok: {tmp_path / 'mine'}" in project.run("doctor", fails=True)  # no git here
     (tmp_path / "mine").rename(tmp_path / "away")
     assert "no such folder" in project.run("doctor", fails=True)
 
@@ -68,7 +72,7 @@ def test_doctor_says_where_own_data_are_and_where_they_are_not(project, tmp_path
 def test_a_folder_in_the_project_is_named_from_there(project):
     draw_ids(project.root / "mine")
     project.run("init", str(project.root / "mine"))
-    assert project.params()["options"]["folder"]["path"] == "mine"
+    assert project.entry()["path"] == "mine"
     assert "contains the project itself" in project.run("init", str(project.root), fails=True)
 
 
@@ -87,11 +91,15 @@ def test_a_second_folder_is_not_taken_for_the_first(project, tmp_path):
     draw_ids(tmp_path / "mine")
     draw_ids(tmp_path / "other")
     project.run("init", str(tmp_path / "mine"))
-    said = project.run("init", str(tmp_path / "other"), fails=True)
-    assert "SEGLINE_ROOT" in said
+    first = project.entry()
+    said = project.run("init", str(tmp_path / "other"), "--name", "mine", fails=True)
+    assert "own/mine.yaml path" in said
+    assert "use --name to give these data another name" in said
     assert not (tmp_path / "other/classes.yaml").exists()
-    project.run("init", str(tmp_path / "other"), "--force")
-    assert project.params()["options"]["folder"]["path"] == str(tmp_path / "other")
+    assert project.entry() == first
+    project.run("init", str(tmp_path / "other"), "--name", "mine", "--force")
+    assert project.entry()["path"] == str(tmp_path / "other")
+    assert project.entry()["id"] != first["id"]
 
 
 @pytest.mark.parametrize(
@@ -114,14 +122,15 @@ def test_where_a_guess_is_impossible_it_says_what_was_seen_and_what_is_understoo
     assert "remedy:" in told
     if "no such" not in said:
         assert "images/1.jpg  masks/1.png" in told
-    assert "folder" not in project.params()["datasets"]
+    assert project.params()["datasets"] == listed("kitti", "oxford_pets", "cityscapes")
+    assert not (project.root / "own").exists()
 
 
 def test_folders_whose_names_are_exchanged_are_told_by_their_pixels(project, tmp_path):
     draw_ids(tmp_path / "mine", image="masks/{}.jpg", mask="images/{}.png")
     said = " ".join(project.run("init", str(tmp_path / "mine")).split())
     assert "which contradict the names" in said
-    assert project.params()["options"]["folder"]["images"] == "masks/*.jpg"
+    assert project.entry()["images"] == "masks/*.jpg"
 
 
 def test_of_several_kinds_of_masks_the_ids_are_taken(project, tmp_path):
@@ -129,7 +138,7 @@ def test_of_several_kinds_of_masks_the_ids_are_taken(project, tmp_path):
     for name, _, mask in samples():
         save(root / f"gtFine/a/{name}_gtFine_color.png", as_colours(mask))
     said = " ".join(project.run("init", str(root)).split())
-    assert project.params()["options"]["folder"]["masks"] == "gtFine/a/*_gtFine_labelIds.png"
+    assert project.entry()["masks"] == "gtFine/a/*_gtFine_labelIds.png"
     assert "_gtFine_color" in said
 
 
@@ -144,7 +153,7 @@ def test_255_is_taken_for_void_and_a_palette_gives_colours(project, tmp_path):
     assert "is treated as void" in said
     assert table(tmp_path / "mine")["void"] == [{"id": 255, "name": "void", "colour": [0, 0, 0]}]
     assert table(tmp_path / "mine")["classes"][1]["colour"] == list(COLOURS[1])
-    assert project.params()["options"]["folder"]["encoding"] == "palette"
+    assert project.entry()["encoding"] == "palette"
 
 
 @pytest.mark.parametrize(
@@ -209,9 +218,7 @@ def test_polygons_that_leave_the_image_and_lines_are_told_where_they_are_allowed
         {"label": "car", "points": [[1, 1], [9, 9]], "shape_type": "line"},
     ]
     path.write_text(json.dumps(content))
-    params = project.params()
-    params["options"]["folder"] |= {"beyond_image": "clip", "without_area": "leave_out"}
-    (project.root / "params.yaml").write_text(yaml.safe_dump(params))
+    project.answer(beyond_image="clip", without_area="leave_out")
     said = project.stages("download", "extract")
     assert "s00.json: 1 outlines extend beyond the image and are clipped" in said
     assert "s00.json: a line of 'car' has no area" in said
@@ -240,7 +247,7 @@ def test_a_link_that_leads_nowhere_is_named(project, tmp_path):
 def test_look_changes_with_the_data_and_keeps_what_is_out_of_reach(project, tmp_path):
     draw_ids(tmp_path / "mine")
     project.run("init", str(tmp_path / "mine"))
-    seen = project.root / "own/folder.txt"
+    seen = project.root / "own/mine.txt"
     states = []
     for change in (lambda: None, lambda: None, lambda: (tmp_path / "mine/images/s00.jpg").unlink()):
         change()
@@ -261,5 +268,5 @@ def test_the_class_table_is_read_from_the_copy_later_on(project, tmp_path):
     from segline import config, datasets
 
     params = config.load(project.root / "params.yaml")
-    dataset = datasets.load("folder", params.options["folder"], raw=project.raw)
-    assert (dataset.model, dataset.protocol, len(dataset.pairs(project.raw))) == ("mine", "folder/1", 30)
+    dataset = datasets.load("mine", params.options["mine"], raw=project.raw)
+    assert (dataset.model, dataset.protocol, len(dataset.pairs(project.raw))) == ("mine", "own/1", 30)

@@ -29,7 +29,7 @@ def validated(project, tmp_path):
         params = project.params() | {"validation": {"quarantine_share": quarantine_share}}
         (project.root / "params.yaml").write_text(yaml.safe_dump(params))
         said = project.stages("download", "extract", "validate", fails=fails)
-        return said, project.root / "reports/data/folder"
+        return said, project.root / "reports/data" / project.name
 
     return run
 
@@ -65,7 +65,7 @@ def test_a_rule_is_one_row(validated, monkeypatch, severity):
 
     monkeypatch.setattr(manifest_rules, "RULES", (*manifest_rules.RULES, list_new_rules))
     said, pages = validated(fails=severity == "stop", quarantine_share=SHARES[severity])
-    words = "images/s03.jpg: is the third of folder"
+    words = "images/s03.jpg: is the third of mine"
     assert words in said
     verdict = json.loads((pages / "validation.json").read_text())
     failed = [(check["name"], check["severity"], check["unexpected"]) for check in _failed(verdict)]
@@ -104,7 +104,7 @@ def test_a_pattern_is_one_row(validated, monkeypatch):
 
     monkeypatch.setattr(mask_checks, "PAIRING_PATTERNS", (*mask_checks.PAIRING_PATTERNS, find_roads))
     said, pages = validated(fails=True, quarantine_share=0.0)
-    assert "folder: every mask holds a road, expected other things too; remedy: look" in said
+    assert "mine: every mask holds a road, expected other things too; remedy: look" in said
     verdict = json.loads((pages / "validation.json").read_text())
     assert [check["name"] for check in _failed(verdict)] == ["masks_are_roads"]
     assert "every mask holds a road" in (pages / "index.html").read_text()

@@ -41,7 +41,7 @@ def test_folders_that_are_exchanged_are_called_so(judged, tmp_path, kind, colour
     encoding = "rgb" if coloured else "ids"
     said = judged(table, images="masks/*.png", masks=f"images/*.{kind}", encoding=encoding)
     assert "images and masks are swapped" in said
-    assert "swap `images` and `masks` under options.folder in params.yaml" in said
+    assert "swap `images` and `masks` in own/mine.yaml" in said
     assert "1 blocking" in said or "2 blocking" in said
     judged(table, fails=False, images=f"images/*.{kind}", masks="masks/*.png", encoding=encoding)
 

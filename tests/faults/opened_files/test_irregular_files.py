@@ -14,8 +14,8 @@ from segline.data.images.decode import read_image, read_mask
 from segline.data.look.survey import survey
 from segline.data.validate.build_manifest import build_manifest
 from segline.datasets.base import Dataset, Pair
-from segline.datasets.folder import read_samples
 from segline.datasets.own.annotation_files import read_json
+from segline.datasets.own.definition import read_samples
 from segline.errors import ArchiveError, DataError, SourceError
 
 pytestmark = pytest.mark.timeout(60)  # what waits for a FIFO fails, and does not keep the others waiting
@@ -94,7 +94,7 @@ def test_a_fifo_that_came_later_stops_each_stage(project):
     (project.data / "masks/0.png").unlink()
     os.mkfifo(project.data / "masks/0.png")
     for stage in ("look", "download", "extract"):
-        assert "masks/0.png: a FIFO" in project.run("data", stage, "folder", fails=True)
+        assert "masks/0.png: a FIFO" in project.run("data", stage, project.data.name, fails=True)
     assert {path: path.read_bytes() for path in project.raw.rglob("*") if path.is_file()} == before
 
 

@@ -95,7 +95,7 @@ def test_a_link_that_came_later_is_refused_by_the_stages(project, make):
     project.init()
     make(project)
     for stage in ("look", "download")[make is _hidden :]:
-        assert "a link that leads out of the folder" in project.run("data", stage, "folder", fails=True)
+        assert "a link that leads out of the folder" in project.run("data", stage, project.data.name, fails=True)
     assert not project.raw.exists()
 
 
@@ -104,7 +104,7 @@ def test_a_link_that_came_between_two_stages_is_refused(project):
     project.stages("look", "download")
     shutil.copy(project.data / "images/0.png", project.root.parent / "same.png")  # whose digest would be right
     _replace(project.data / "images/0.png", project.root.parent / "same.png")
-    said = project.run("data", "extract", "folder", fails=True)
+    said = project.run("data", "extract", project.data.name, fails=True)
     assert "images/0.png: a link that leads out of the folder" in said
     assert not project.raw.exists()
 
@@ -128,7 +128,7 @@ def test_links_that_stay_in_the_folder_are_followed(project):
     (project.data / "images/round").symlink_to("..")
     shutil.move(project.data, project.data.parent / "elsewhere")
     project.data.symlink_to("elsewhere")
-    project.init()
+    project.init("--name", "mine")  # the folder's own name is `elsewhere`
     project.stages()
     assert (project.raw / "images/0.png").read_bytes() == (project.data / "images/1.png").read_bytes()
     assert not (project.raw / "images/0.png").is_symlink()
@@ -140,7 +140,7 @@ def test_a_link_to_itself_is_told(project):
     (project.data / "images/0.png").unlink()
     (project.data / "images/0.png").symlink_to("0.png")
     project.init()
-    said = project.run("data", "download", "folder", fails=True)
+    said = project.run("data", "download", project.data.name, fails=True)
     assert "images/0.png: cannot be read: Too many levels of symbolic links" in said
 
 
@@ -168,20 +168,20 @@ def test_a_folder_of_links_is_taken_with_follow_links_which_is_remembered(projec
     project.stages()
     assert (project.raw / "images/0.png").read_bytes() == (cache / f"{0:032x}").read_bytes()
     assert not (project.raw / "images/0.png").is_symlink()
-    seen = (project.root / "own/folder.txt").read_text()
+    seen = (project.root / "own/mine.txt").read_text()
     project.stages("look")
-    assert (project.root / "own/folder.txt").read_text() == seen
+    assert (project.root / "own/mine.txt").read_text() == seen
     shutil.copy(cache / f"{1:032x}", cache / f"{0:032x}")  # the target changes, and the link does not
     project.stages("look")
-    assert (project.root / "own/folder.txt").read_text() != seen
+    assert (project.root / "own/mine.txt").read_text() != seen
     project.init("--no-follow-links", fails=True)
     assert project.options()["follow_links"] is True  # nothing is written where init fails
 
 
 def test_follow_links_is_added_to_an_entry_that_a_person_wrote(project):
     project.init()
-    params = project.root / "params.yaml"
-    params.write_text(params.read_text().replace("encoding: ids", "encoding: ids  # mine"))
+    definition = project.root / "own/mine.yaml"
+    definition.write_text(definition.read_text().replace("encoding: ids", "encoding: ids  # mine"))
     shutil.move(project.data / "images/0.png", project.data.parent / "0.png")
     (project.data / "images/0.png").symlink_to(project.data.parent / "0.png")
     before = project.options()

@@ -206,7 +206,7 @@ COCO = {
     "beyond the image: clipped, with a note": (
         _entry(segmentation=[[0, 0, 75, 0, 75, 39]], bbox=None),
         "an outline at x 0..75, y 0..39, which reaches beyond the image",
-        "set `beyond_image: clip` under options.folder"),
+        "set `beyond_image: clip` in own/NAME.yaml"),
     "wholly outside: vanished, with a note": (
         _entry(segmentation=[[70, 0, 75, 0, 75, 39]], bbox=None), "wholly outside the image", "delete this one"),
     "x and y swapped, seen by the bbox: painted elsewhere": (
@@ -307,12 +307,12 @@ def test_what_reaches_beyond_is_clipped_where_the_user_says_so(project, mine):
     refused(project, mine, "beyond_image: clip")
     project.answer(beyond_image="clip")
     project.run("init", str(mine))
-    assert project.params()["options"]["folder"]["beyond_image"] == "clip"
+    assert project.entry()["beyond_image"] == "clip"
     said = project.stages("download", "extract")
     assert "s03.json: 1 outlines extend beyond the image and are clipped" in said
     assert (masks(project)["s03"][:, 10:] > 0).all()
     project.run("init", str(mine), "--force")  # replaces guesses, not answers
-    assert project.params()["options"]["folder"]["beyond_image"] == "clip"
+    assert project.entry()["beyond_image"] == "clip"
 
 
 def test_what_has_no_area_is_left_out_where_the_user_says_so(project, mine):
@@ -343,21 +343,21 @@ def test_masks_beside_an_annotation_file_are_named_and_one_of_both_is_asked_for(
     for name, mask in truth().items():
         save(mine / "masks" / f"{name}.png", mask)
     encoding = "coco" if draw is draw_coco else "labelme"
-    refused(project, mine, "s00.jpg has the mask masks/s00.png, and polygons in", f"folder: {{encoding: {encoding}}}")
+    refused(project, mine, "s00.jpg has the mask masks/s00.png, and polygons in", f"`encoding: {encoding}`")
     project.answer(encoding=encoding)
     project.run("init", str(mine))
-    assert project.params()["options"]["folder"]["encoding"] == encoding
+    assert project.entry()["encoding"] == encoding
     (mine / "classes.yaml").unlink()
     project.answer(encoding="ids")
     project.run("init", str(mine), "--force")
-    assert project.params()["options"]["folder"]["masks"] == "masks/*.png"
+    assert project.entry()["masks"] == "masks/*.png"
 
 
 def test_coco_and_labelme_files_in_one_folder_are_named(project, mine):
     """COCO was taken, LabelMe ignored: another member of the kind."""
     draw_labelme(mine)
     (mine / "all.json").write_text(json.dumps(coco_content()))
-    refused_by_guess(mine, "COCO in all.json, LabelMe in s00.json", "`folder: {encoding: labelme}` for LabelMe")
+    refused_by_guess(mine, "COCO in all.json, LabelMe in s00.json", "`encoding: labelme` for LabelMe")
     assert guess(mine, answers=Answers(labels="labelme")).options.encoding == "labelme"
     assert guess(mine, answers=Answers(labels="coco")).options.encoding == "coco"
 
@@ -387,7 +387,7 @@ def test_masks_of_fewer_than_two_classes_stop(project, mine, table, value):
     project.options(path=str(mine), images="images", masks="masks")
     said = project.stages("download", "extract", "validate", fails=True)
     assert "every pixel is void" in said or "ever occurs in 8 masks, expected at least two classes" in said
-    assert "options.folder in params.yaml" in said or "label it" in said
+    assert "own/mine.yaml" in said or "label it" in said
 
 
 # 3. Void.

@@ -50,7 +50,7 @@ def test_an_encoding_that_the_folder_does_not_have_stops(project, mine, what):
     project.answer(encoding=encoding)
     said = project.run("init", str(mine), fails=True)
     assert words in said
-    assert "params.yaml options.folder.encoding" in said
+    assert "own/mine.yaml encoding" in said
     assert not (mine / "classes.yaml").exists()
 
 
@@ -59,7 +59,7 @@ def test_patterns_without_a_path_are_an_answer(project, mine):
     coloured(mine)
     project.answer(images="images/*.jpg", masks="masks/*.png")
     project.run("init", str(mine))
-    assert project.params()["options"]["folder"]["encoding"] == "rgb"
+    assert project.entry()["encoding"] == "rgb"
     project.stages("download")
 
 
@@ -69,7 +69,7 @@ def test_half_a_layout_stops(project, mine, key, missing):
     plain(mine)
     project.answer(**{key: f"{key}/*.png"})
     said = project.run("init", str(mine), fails=True)
-    assert f"params.yaml options.folder.{missing}: nothing, but `{key}: {key}/*.png`" in said
+    assert f"own/mine.yaml {missing}: nothing, but `{key}: {key}/*.png`" in said
 
 
 def test_force_keeps_the_answer_about_shared_pixels(project, mine):
@@ -78,7 +78,7 @@ def test_force_keeps_the_answer_about_shared_pixels(project, mine):
     project.answer(overlap="later")
     project.run("init", str(mine))
     project.run("init", str(mine), "--force")
-    assert project.params()["options"]["folder"]["overlap"] == "later"
+    assert project.entry()["overlap"] == "later"
 
 
 @pytest.mark.parametrize("encoding", ["rgb", pytest.param("indices", marks=pytest.mark.slow)])
@@ -92,8 +92,8 @@ def test_force_keeps_the_answer_about_palettes(project, mine, encoding):
     project.answer(encoding=encoding)
     project.run("init", str(mine))
     said = project.run("init", str(mine), "--force")
-    assert f"`encoding: {encoding}` in params.yaml decides" in " ".join(said.split())
-    assert project.params()["options"]["folder"]["encoding"] == encoding
+    assert f"`encoding: {encoding}` in own/mine.yaml decides" in " ".join(said.split())
+    assert project.entry()["encoding"] == encoding
 
 
 def beside(root, draw):
@@ -129,10 +129,10 @@ def test_labels_of_two_formats_are_named_and_one_is_asked_for(project, mine, kin
     said = project.run("init", str(mine), fails=True)
     assert "labels in two formats" in said
     for encoding in encodings:
-        assert f"`folder: {{encoding: {encoding}}}`" in said
+        assert f"`encoding: {encoding}`" in said
     project.answer(encoding=encodings[1])
     project.run("init", str(mine))
-    assert project.params()["options"]["folder"]["encoding"] == encodings[1]
+    assert project.entry()["encoding"] == encodings[1]
 
 
 @pytest.mark.parametrize("file", ["data.yaml", "train/data.yaml"])

@@ -26,18 +26,18 @@ def test_a_stale_class_table_stops(project, mine, tmp_path, command):
     project.stages("download", "extract")
     other = draw_ids(tmp_path / "other", count=COUNT)
     (other / "classes.txt").write_text("ground\nroad\ncar\n")
-    project.run("init", str(other), "--force")
+    project.run("init", str(other), "--name", "mine", "--force")
     masks = str(other / "masks")
     called = {
-        "score": ("score", "--prediction", masks, "--truth", masks, "--dataset", "folder"),
-        "data validate": ("data", "validate", "folder"),
+        "score": ("score", "--prediction", masks, "--truth", masks, "--dataset", project.name),
+        "data validate": ("data", "validate", project.name),
     }[command]
     said = project.run(*called, fails=True)
     assert f"{other}/classes.yaml: this project's data were read with other classes" in said
     assert "now 0 ground, 1 road, 2 car; then 0 sky, 1 roof, 2 tree" in said
-    assert "run `dvc repro extract@folder`" in said
+    assert "run `dvc repro extract@mine`" in said
     project.stages("download", "extract")
-    project.run("score", "--prediction", masks, "--truth", masks, "--dataset", "folder")
+    project.run("score", "--prediction", masks, "--truth", masks, "--dataset", project.name)
 
 
 def test_roboflows_classes_are_read(project, mine):
@@ -172,5 +172,5 @@ def test_what_is_merged_into_two_classes_is_refused(project, mine, row, said):
         f"  - {{id: 1, name: road, colour: {list(COLOURS[1])}, {row}}}\n"
     )
     project.options(path=str(mine), images="images", masks="masks", encoding="rgb")
-    told = project.run("data", "download", "folder", fails=True)
+    told = project.run("data", "download", project.name, fails=True)
     assert said in told

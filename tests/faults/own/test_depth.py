@@ -65,14 +65,14 @@ def test_a_stated_range_is_used_by_every_stage(project, mine):
     draw_deep(mine)
     project.answer(levels=[0, 4095])
     project.run("init", str(mine))
-    assert project.params()["options"]["folder"]["levels"] == [0, 4095]
+    assert project.entry()["levels"] == [0, 4095]
     said = project.stages(*STAGES)
     assert "16 bits reduced to 8: 0..4095 became 0..255" in said
     prepared = project.prepared()
     assert prepared.meta["levels"] == [0, 4095]
     split = prepared.split("test")
     assert len(np.unique(split.image(0))) > 64
-    scaled = split.rescaled(raw=project.raw, manifest_folder=project.root / "data/manifest/folder", short_side=None)
+    scaled = split.rescaled(raw=project.raw, manifest_folder=project.root / "data/manifest/mine", short_side=None)
     assert np.array_equal(scaled.image(0), split.image(0))
 
 
@@ -84,7 +84,7 @@ def test_validate_asks_where_init_was_not_run(project, mine):
     project.options(path=str(mine), images="images", masks="masks")
     said = project.stages("download", "extract", "validate", fails=True)
     assert "images hold 16-bit values that reach only" in said
-    assert "set `levels` under options.folder in params.yaml" in said
+    assert "set `levels` in own/mine.yaml" in said
     assert "image_range_unknown explains its findings" in said
 
 
@@ -93,7 +93,7 @@ def test_validate_asks_where_init_was_not_run(project, mine):
 )
 def test_a_range_that_is_none_is_refused(project, mine, levels):
     project.options(path=str(mine), images="images", masks="masks", levels=levels)
-    assert "levels" in project.run("data", "download", "folder", fails=True)
+    assert "levels" in project.run("data", "download", project.name, fails=True)
 
 
 def test_values_beyond_the_range_are_named(tmp_path):
@@ -118,7 +118,7 @@ def test_predict_asks_for_the_range_or_takes_that_of_the_training(tmp_path):
     network = keras.Model(shape, keras.layers.Conv2D(2, 1)(shape))
     labels = label_map([(0, "dark", (0, 0, 0)), (1, "light", (255, 255, 255))])
     kept = bundles.Bundle(
-        network=network, dataset="folder", family="unet", labels=labels, short_side=None, stride=1, levels=(0, 4095)
+        network=network, dataset="mine", family="unet", labels=labels, short_side=None, stride=1, levels=(0, 4095)
     )
     (tmp_path / "in").mkdir()
     cv2.imwrite(str(tmp_path / "in/a.png"), np.tile(np.arange(0, 4096, 64, dtype=np.uint16), (8, 1)))

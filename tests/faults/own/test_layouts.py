@@ -4,6 +4,7 @@ Each row says what happened before issue 17.
 """
 
 import json
+import re
 import shutil
 import zlib
 
@@ -27,8 +28,7 @@ from PIL import Image as Pillow
 from places import REAL
 
 from segline.data.images.decode import read_image, read_mask
-from segline.datasets import folder as definition
-from segline.datasets.own import classes
+from segline.datasets.own import classes, definition
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning"
 def check_masks(project, names, count=COUNT):
     """Compare every extracted mask with the truth of its image, pixel by pixel."""
     pairs = definition.read_samples(project.raw / definition.SAMPLES)
-    encoding = project.params()["options"]["folder"].get("encoding", "ids")
+    encoding = project.entry().get("encoding", "ids")
     table = classes.read(project.raw / definition.TABLE, encoding=encoding, remedy="")
     ids = [table.ids()[name] for name in names]
     whole = [pair for pair in pairs if pair.image and pair.mask]
@@ -138,15 +138,15 @@ def test_of_two_folders_that_pair_equally_well_one_is_asked_for(project, tmp_pat
     assert not (root / "classes.yaml").exists()
     answer_as_shown(project, said)
     project.run("init", str(root))
-    chosen = project.params()["options"]["folder"]
+    chosen = project.entry()
     assert patterns[0] in (chosen["images"], chosen["masks"])
     project.stages("download")
 
 
 def answer_as_shown(project, said):
-    """Write the entry that an error shows into params.yaml, as a person would."""
-    shown = yaml.safe_load(said[said.index("\n  options:\n") :].split("\n  Two versions")[0])
-    project.answer(**shown["options"]["folder"])
+    """Write what an error shows into own/mine.yaml, as a person would."""
+    shown = re.search(r"^    path: .*\n(    \w+: .*\n)*", said, re.MULTILINE)
+    project.answer(**yaml.safe_load(shown[0]))
 
 
 def test_names_that_differ_in_a_word_are_paired_with_the_pattern_that_the_error_shows(project, tmp_path):
@@ -160,7 +160,7 @@ def test_names_that_differ_in_a_word_are_paired_with_the_pattern_that_the_error_
         assert layout in said
     answer_as_shown(project, said)
     project.run("init", str(root))
-    assert project.params()["options"]["folder"]["encoding"] == "rgb"
+    assert project.entry()["encoding"] == "rgb"
     project.stages("download", "extract")
     check_masks(project, ("background", "colour_804080", "colour_00008e"))
 
@@ -426,5 +426,5 @@ def test_real_archives_are_guessed_as_before(project, tmp_path):
     with zipfile.ZipFile(next(REAL.rglob("data_semantics.zip"))) as archive:
         archive.extractall(tmp_path / "kitti", [name for name in archive.namelist() if "/00000" in name])
     project.run("init", str(tmp_path / "kitti"))
-    chosen = project.params()["options"]["folder"]
+    chosen = project.entry()
     assert (chosen["images"], chosen["masks"]) == ("training/image_2/*.png", "training/semantic/*.png")

@@ -11,8 +11,7 @@ from own_layouts import draw_layers
 from PIL import Image as Pillow
 
 from segline.data.images.decode import read_mask
-from segline.datasets import folder as definition
-from segline.datasets.own import classes
+from segline.datasets.own import classes, definition
 
 COUNT = 6
 
@@ -26,7 +25,7 @@ def turn_photos(root, orientation):
 
 def extracted(project):
     table = classes.read(project.raw / definition.TABLE, encoding="ids", remedy="")
-    encoding = project.params()["options"]["folder"].get("encoding", "ids")
+    encoding = project.entry().get("encoding", "ids")
     colours = table.colours() if encoding == "rgb" else None
     pairs = definition.read_samples(project.raw / definition.SAMPLES)
     names = {table.ids()[row.name]: row.name for row in table.classes}

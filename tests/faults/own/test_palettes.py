@@ -68,7 +68,7 @@ def test_init_stops_where_palettes_contradict_each_other(project, mine, kind):
     assert "masks contradict each other: masks/s00." in said
     assert "has the colour (" in said
     assert "at index" in said
-    assert "`folder: {encoding: rgb}` if the colours are" in said
+    assert "`encoding: rgb` if the colours are" in said
     assert not (mine / "classes.yaml").exists()
 
 
@@ -93,7 +93,7 @@ def test_the_answer_that_numbers_are_right_gives_the_indices(project, mine):
     draw_palettes(mine, ([0, 1, 2], [0, 2, 1]))
     project.answer(encoding="indices")
     project.run("init", str(mine))
-    assert project.params()["options"]["folder"]["encoding"] == "indices"
+    assert project.entry()["encoding"] == "indices"
     project.stages(*STAGES)
     for name, label in project.labels().items():
         assert np.array_equal(label, read_mask(mine / f"masks/{name}.png"))
@@ -243,7 +243,7 @@ def scored(project, mine, tmp_path):
     def score(*options, fails=False):
         answer = tmp_path / "score.json"
         said = project.run(
-            "score", "--prediction", str(tmp_path / "predicted"), "--dataset", "folder", "--truth", str(mine / "masks"),
+            "score", "--prediction", str(tmp_path / "predicted"), "--dataset", "mine", "--truth", str(mine / "masks"),
             "--json", str(answer), *options, fails=fails,
         )  # fmt: skip
         return said if fails else (json.loads(answer.read_text())["miou"], said)

@@ -47,7 +47,7 @@ def apply(name: str, params: Path) -> list[str]:
     for section, model in _RESET_SECTIONS.items():
         changes += _reset(document.content[section], wanted[section], section, model)
     if wanted["dataset"] not in document.content["datasets"]:
-        document.content["datasets"].append(wanted["dataset"])
+        document.content["datasets"][wanted["dataset"]] = config.defining_file(wanted["dataset"])
         changes.append(f"datasets: {wanted['dataset']} added")
     document.save()
     return changes

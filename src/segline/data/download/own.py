@@ -14,11 +14,11 @@ from segline.config import Options
 from segline.config.fields import PAINTED
 from segline.data.extract.list_jobs import Recipe, check_jobs, list_jobs
 from segline.data.look.own import digest_source, fence, locate
-from segline.datasets import folder as definition
-from segline.datasets.folder import LIST_AGAIN
-from segline.datasets.own import classes
+from segline.datasets.own import classes, definition
 from segline.datasets.own.collect import collect, count_splits
+from segline.datasets.own.definition import LIST_AGAIN
 from segline.datasets.own.mask_views import find_turned
+from segline.datasets.own.naming import UNNAMED
 from segline.parallel.pool import stream_files
 from segline.progress import Report, silent
 from segline.project import Files
@@ -26,11 +26,13 @@ from segline.reading import TEXT_BYTES, read_bytes
 from segline.storage import atomic_folder, size_text
 
 
-def download(options: Options, *, root: Path, folder: Path, report: Report = silent) -> None:
-    """Write the list of samples and the digests of the user's files into `folder`. Copies only the class table.
+def download(dataset: str, options: Options, *, root: Path, folder: Path, report: Report = silent) -> None:
+    """Write the list of samples and the digests of the files of the own data `dataset` into `folder`.
+
+    Of the files, only the class table is copied.
 
     Raises:
-        ConfigError: ``params.yaml`` or the class table contains an invalid value.
+        ConfigError: the definition or the class table contains an invalid value.
         DataError: the user's folder is missing, its files contradict each other, or a polygon file is wrong.
         StorageError: the disk is full, or writing is not permitted.
     """
@@ -52,7 +54,7 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
     else:
         recipe = replace(recipe, turns=find_turned(pairs, source, rules=recipe.polygons))
     names = sorted({pair.image for pair in pairs if pair.image is not None} | set(recipe.files(pairs)))
-    sums = _hash_files(source, names, within, report)
+    sums = _hash_files(dataset, source, names, within, report)
     with atomic_folder(folder) as partial_folder:
         definition.write_samples(partial_folder / Files.SAMPLES, pairs)
         (partial_folder / Files.CLASSES).write_bytes(table)
@@ -63,7 +65,7 @@ def download(options: Options, *, root: Path, folder: Path, report: Report = sil
         lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
         (partial_folder / Files.SUMS).write_text(lines, "utf-8")
     size = sum((source / name).stat().st_size for name in names)
-    report(f"{definition.NAME}: {len(pairs)} samples in {source} ({count_splits(pairs)}), {size_text(size)}")
+    report(f"{dataset}: {len(pairs)} samples in {source} ({count_splits(pairs)}), {size_text(size)}")
 
 
 def _read_class_table(options: Options, source: Path, within: Path | None) -> bytes:
@@ -71,14 +73,16 @@ def _read_class_table(options: Options, source: Path, within: Path | None) -> by
     classes.read(
         path,
         encoding=options.encoding,
-        remedy=f"create it with `segline init {definition.source_of(options)}`, or correct `classes` in params.yaml",
+        remedy=f"create it with `segline init {definition.source_of(options)}`, or correct `classes` in {UNNAMED}",
     )
     return read_bytes(path, limit=TEXT_BYTES, within=within)
 
 
-def _hash_files(source: Path, names: Sequence[str], within: Path | None, report: Report) -> dict[str, str]:
+def _hash_files(
+    dataset: str, source: Path, names: Sequence[str], within: Path | None, report: Report
+) -> dict[str, str]:
     paths = [source / name for name in names]
     digests = stream_files(
-        partial(digest_source, within=within), paths, description=f"digests of {definition.NAME}", report=report
+        partial(digest_source, within=within), paths, description=f"digests of {dataset}", report=report
     )
     return dict(zip(names, digests, strict=True))

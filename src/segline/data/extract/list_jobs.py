@@ -48,7 +48,7 @@ class Recipe:
         """
         if options.encoding == "run_lengths" and options.run_lengths is None:
             raise ConfigError(
-                "params.yaml options.folder.run_lengths",
+                "own/NAME.yaml run_lengths",
                 found="nothing",
                 expected="columns or rows, because run lengths do not say how they number the pixels of an image, and "
                 "the other order gives wrong masks",

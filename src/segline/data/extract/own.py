@@ -17,9 +17,8 @@ from segline.data.extract import paint_polygons
 from segline.data.extract.list_jobs import Recipe, list_jobs
 from segline.data.extract.turn_masks import turn_masks
 from segline.data.look.own import digest_source, fence, locate, open_source
-from segline.datasets import folder as definition
-from segline.datasets.folder import LIST_AGAIN
-from segline.datasets.own import classes
+from segline.datasets.own import classes, definition
+from segline.datasets.own.definition import LIST_AGAIN
 from segline.errors import ChecksumError, DataError
 from segline.formats import strict_json
 from segline.parallel.pool import stream_files
@@ -34,9 +33,9 @@ _FICLONE = 0x40049409
 
 
 def extract(
-    options: Options, *, root: Path, archives: Path, folder: Path, workers: int, report: Report = silent
+    dataset: str, options: Options, *, root: Path, archives: Path, folder: Path, workers: int, report: Report = silent
 ) -> None:
-    """Copy the files that the download stage listed in `archives` to `folder`, completely or not at all.
+    """Copy the files of `dataset` that the download stage listed in `archives` to `folder`, all or none.
 
     Raises:
         ChecksumError: a file has changed since it was listed.
@@ -53,7 +52,7 @@ def extract(
     copied = sorted({path for pair in pairs for path in (pair.image, None if pair.id in made else pair.mask) if path})
     with atomic_folder(folder) as partial_folder:
         (partial_folder / Files.OWN).mkdir()
-        _copy_all(source, partial_folder, copied, sums, within, report)
+        _copy_all(dataset, source, partial_folder, copied, sums, within, report)
         (partial_folder / definition.TABLE).write_bytes(read_bytes(archives / Files.CLASSES, limit=TEXT_BYTES))
         if made:
             for name in recipe.files([pair for pair in pairs if pair.id in made]):
@@ -73,7 +72,7 @@ def extract(
             for pair in pairs
         ]
         definition.write_samples(partial_folder / definition.SAMPLES, pairs)
-    report(f"{definition.NAME}: {len(copied)} files copied" + (", masks painted" if painted else ""))
+    report(f"{dataset}: {len(copied)} files copied" + (", masks painted" if painted else ""))
 
 
 def _read_sums(path: Path) -> dict[str, str]:
@@ -87,7 +86,13 @@ def _read_sums(path: Path) -> dict[str, str]:
 
 
 def _copy_all(
-    source: Path, folder: Path, names: Sequence[str], sums: dict[str, str], within: Path | None, report: Report
+    dataset: str,
+    source: Path,
+    folder: Path,
+    names: Sequence[str],
+    sums: dict[str, str],
+    within: Path | None,
+    report: Report,
 ) -> None:
     if names and not _can_share_blocks(source / names[0], folder, within):
         size = sum((source / name).stat().st_size for name in names if (source / name).exists())
@@ -95,7 +100,7 @@ def _copy_all(
     for parent in sorted({(folder / name).parent for name in names}):
         parent.mkdir(parents=True, exist_ok=True)
     copy = partial(_copy, source=source, folder=folder, within=within)
-    digests = stream_files(copy, names, description=f"copy {definition.NAME}", report=report)
+    digests = stream_files(copy, names, description=f"copy {dataset}", report=report)
     for name, digest in zip(names, digests, strict=True):
         _check_digest(source / name, digest, sums[name])
 

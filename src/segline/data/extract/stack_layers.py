@@ -58,7 +58,7 @@ def refuse_overlap(drawing: Drawing, ids: Mapping[str, int]) -> None:
                     drawing.place,
                     found=f"{shared} pixels that belong to both {names[other]!r} and {names[shape.raw]!r}",
                     expected="each pixel in one class",
-                    remedy="correct the masks; or set `overlap: later` under options.folder in params.yaml, which "
+                    remedy="correct the masks; or set `overlap: later` in own/NAME.yaml, which "
                     "gives such a pixel to the class that comes later in the class table",
                 )
         held[shape.raw] = held[shape.raw] | area if shape.raw in held else area

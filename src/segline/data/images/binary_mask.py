@@ -32,7 +32,6 @@ def read_binary_mask(path: Path) -> npt.NDArray[np.bool_]:
             path,
             found=f"{len(held)} values: {some}",
             expected="0 outside the class and one other value inside, because there is one mask for each class",
-            remedy="export the mask without smoothing (two values); or correct `masks` and `encoding` under "
-            "options.folder in params.yaml",
+            remedy="export the mask without smoothing (two values); or correct `masks` and `encoding` in own/NAME.yaml",
         )
     return np.asarray(values > 0)

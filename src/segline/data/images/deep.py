@@ -50,7 +50,7 @@ def _report_unstated(low: int, high: int, place: Path) -> DataError:
         place,
         found=f"{UNSTATED} {low}..{high} ({bits} bits): in 8 bits, only {kept} of 256 grey levels would be left",
         expected="values that use all 16 bits, or a stated range",
-        remedy=f"state the range of all images, under options.folder in params.yaml: `levels: [0, {2**bits - 1}]` if "
+        remedy=f"state the range of all images, in own/NAME.yaml: `levels: [0, {2**bits - 1}]` if "
         f"the camera has {bits} bits, `levels: [0, {FULL[1]}]` if the images are dark and have 16 bits "
         "(`segline predict` has an option --levels instead)",
     )

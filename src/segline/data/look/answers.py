@@ -1,4 +1,4 @@
-"""Answers to the questions of `segline init`, which the user gives in ``params.yaml`` and in the class table."""
+"""Answers to the questions of `segline init`, which the user gives in ``own/NAME.yaml`` and in the class table."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,14 +41,14 @@ class Answers:
 
 
 def read_answers(options: Options | None, table: Path, *, force: bool) -> Answers:
-    """Read the answers from the entry of the folder in ``params.yaml`` and from its class table.
+    """Read the answers from the definition of the folder and from its class table.
 
     Args:
-        options: the entry; None if there is none for this folder.
-        force: the class table is replaced, and so are the guesses in a complete entry.
+        options: the definition; None if there is none for this folder.
+        force: the class table is replaced, and so are the guesses in a complete definition.
 
     Raises:
-        ConfigError: the entry names images without masks, or masks without images.
+        ConfigError: the definition names images without masks, or masks without images.
     """
     options = options or Options()
     stated = options.encoding if "encoding" in options.model_fields_set else None
@@ -76,7 +76,7 @@ def _refuse_half(options: Options) -> None:
     missing = "masks" if options.masks is None else "images"
     if options.pairs is None and (options.images is None) != (options.masks is None):
         raise ConfigError(
-            f"params.yaml options.folder.{missing}",
+            f"own/NAME.yaml {missing}",
             found=f"nothing, but `{named}: {getattr(options, named)}`",
             expected="both `images` and `masks`, or none of them, to have them guessed",
             remedy=f"add `{missing}`, such as `{missing}: {missing}/*.png`, or delete `{named}`",

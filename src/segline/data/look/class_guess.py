@@ -29,12 +29,12 @@ _MAX_MASKS_READ = 300
 # Pixels of all masks together; a tenth of it for coloured masks, because counting colours takes longer.
 _MAX_PIXELS_READ = 200_000_000
 _ASK_WHICH_IS_RIGHT = (
-    "say which is right, in the entry `folder` of `options` in params.yaml: `folder: {encoding: rgb}` if the colours "
-    "are, `folder: {encoding: indices}` if the stored numbers are; then run segline init again"
+    "say which is right, in own/NAME.yaml: write `encoding: rgb` if the colours are, `encoding: indices` if the stored "
+    "numbers are; then run segline init again"
 )
 _ASK_WHAT_255_IS = (
-    "write `folder: {encoding: indices}` under `options` in params.yaml, and run segline init again; if 255 is the "
-    "class of 1, then write `merged: [255]` in the row of id 1 of the class table, and take 255 out of its `void`"
+    "write `encoding: indices` in own/NAME.yaml, and run segline init again; if 255 is the class of 1, then "
+    "write `merged: [255]` in the row of id 1 of the class table, and take 255 out of its `void`"
 )
 
 
@@ -91,7 +91,7 @@ def guess_classes(
 
 def _report_coloured(labels: str, example: Path) -> DataError:
     return DataError(
-        "params.yaml options.folder.encoding",
+        "own/NAME.yaml encoding",
         found=f"{labels}, but most masks are coloured pictures, such as {example}",
         expected="`encoding: rgb`, where each colour is a class, or masks of one channel",
         remedy="write `encoding: rgb`, or delete `encoding`, to have it guessed; then run segline init again",
@@ -175,7 +175,7 @@ def _settle_palettes(
     if compared.differ and answers.colours is None and compared.holds_grey:
         found = compared.difference  # masks without a palette have no colours to go by
     if found and not answers.firm and answers.labels in ("rgb", "indices"):
-        reason = f"masks contradict each other, and `encoding: {answers.labels}` in params.yaml decides: {found}"
+        reason = f"masks contradict each other, and `encoding: {answers.labels}` in own/NAME.yaml decides: {found}"
         return answers.labels, reason
     if found:
         raise DataError(

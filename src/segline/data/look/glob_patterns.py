@@ -1,4 +1,4 @@
-"""Write glob patterns for groups of files, as ``params.yaml`` names them."""
+"""Write glob patterns for groups of files, as ``own/NAME.yaml`` names them."""
 
 import re
 from collections.abc import Collection, Sequence

@@ -44,7 +44,7 @@ class Guess:
     """The whole guess.
 
     Args:
-        options: the entry for ``params.yaml``, still without the path.
+        options: the content of ``own/NAME.yaml``, still without the path.
         doubts: what a person should check.
     """
 
@@ -74,7 +74,7 @@ def guess(
     else:
         options, why, unused = (
             answers.layout.model_copy(update={"follow_links": follow_links}),
-            "as params.yaml says",
+            "as own/NAME.yaml says",
             [],
         )
         collection = collect_stated(options, folder)

@@ -71,7 +71,7 @@ def guess_from_ids(
         encoding=encoding or ("palette" if palette else "ids"),
         entries=tuple(entries),
         what="a palette, whose indices are ids" if palette else "ids, one channel",
-        why="as params.yaml says" if encoding else f"stored in the files ({kind}); {len(held)} ids occur",
+        why="as own/NAME.yaml says" if encoding else f"stored in the files ({kind}); {len(held)} ids occur",
         doubts=tuple(doubts),
         named_by=names.source if names and named else "",
     )
@@ -129,7 +129,7 @@ def _match_colours(held: Sequence[int], palette: Mapping[int, Colour], names: Na
             found=f"no class with the colour {palette[strange[0]]}, which palettes have at index {strange[0]}",
             expected="every colour of the palettes",
             remedy=f"correct {names.source}, or remove it; or, if the palettes are wrong and the lines of the file are "
-            "in the order of the stored numbers, set `folder: {encoding: indices}` under `options` in params.yaml, "
+            "in the order of the stored numbers, write `encoding: indices` in own/NAME.yaml, "
             "then run segline init again",
         )
     return {value: names.colours[colour] for value, colour in palette.items() if colour in names.colours}

@@ -1,4 +1,4 @@
-"""Say why images and masks were not found, which layouts are known, and what to write into ``params.yaml``."""
+"""Say why images and masks were not found, which layouts are known, and what to write into ``own/NAME.yaml``."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,7 +29,7 @@ def make_error(seen: Survey, found: str, *, remedy: str = "", expected: str = _L
     """Make the error about a folder whose images and masks were not found; by default it shows the known layouts.
 
     Args:
-        remedy: what to do; if empty, an entry of ``params.yaml`` is shown, for the user to correct.
+        remedy: what to do; if empty, a file ``own/NAME.yaml`` is shown, for the user to correct.
     """
     images = next((group for group in seen.groups if not group.masklike), None)
     example = f"{images.folder or '.'}/*{images.ending}{images.suffix}" if images is not None else "images/*.jpg"
@@ -39,17 +39,17 @@ def make_error(seen: Survey, found: str, *, remedy: str = "", expected: str = _L
         found=found if "the folder holds" in found else f"{found}; the folder holds {overview(seen.paths)}",
         expected=expected,
         remedy=remedy
-        or "arrange the files in one of these layouts, or list them in a CSV with the columns image,mask; or say in "
-        "params.yaml where they are (correct the patterns), then run segline init again:\n"
+        or "arrange the files in one of these layouts, or list them in a CSV with the columns image,mask; or write "
+        "into own/NAME.yaml where they are (correct the patterns), then run segline init again:\n"
         f"{describe_entry(patterns, seen.folder)}",
     )
 
 
 def describe_entry(options: Options, folder: Path) -> str:
-    """Write the entry of ``params.yaml`` for `options`, to be shown in an error."""
+    """Write the content of ``own/NAME.yaml`` for `options`, to be shown in an error."""
     given = options.model_dump(exclude_defaults=True)
-    lines = [f"      {name}: {value!r}" for name, value in given.items() if isinstance(value, str)]
-    return "\n".join(["  options:", "    folder:", f"      path: {str(folder.absolute())!r}", *lines])
+    lines = [f"    {name}: {value!r}" for name, value in given.items() if isinstance(value, str)]
+    return "\n".join([f"    path: {str(folder.absolute())!r}", *lines])
 
 
 def refuse_causes(seen: Survey) -> None:
@@ -100,6 +100,6 @@ def explain_unpaired(options: Options, collection: Collection, seen: Survey) -> 
     raise make_error(
         seen,
         found,
-        remedy="rename the files; or, if these patterns pair the right files, write them into params.yaml and run "
+        remedy="rename the files; or, if these patterns pair the right files, write them into own/NAME.yaml and run "
         f"segline init again (`*` stands for the part that both names share):\n{describe_entry(written, seen.folder)}",
     )

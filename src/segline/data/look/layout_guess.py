@@ -47,7 +47,7 @@ def find_options(seen: Survey, answers: Answers) -> tuple[Options, str, list[str
     """Find where images and masks are; return it with the reason and with doubts.
 
     Raises:
-        DataError: they were not found, there are labels of several kinds, or none of the kind in ``params.yaml``.
+        DataError: they were not found, there are labels of several kinds, or none of the kind in ``own/NAME.yaml``.
     """
     if not seen.groups:
         refuse_unread(seen)
@@ -67,9 +67,9 @@ def find_options(seen: Survey, answers: Answers) -> tuple[Options, str, list[str
 
 
 def _report_none(seen: Survey, labels: Encoding) -> DataError:
-    """Report that there are no labels of the encoding in ``params.yaml``."""
+    """Report that there are no labels of the encoding in ``own/NAME.yaml``."""
     return DataError(
-        "params.yaml options.folder.encoding",
+        "own/NAME.yaml encoding",
         found=f"{labels}, but {seen.folder} holds no {_FORMATS.get(labels, 'pictures of masks')}: "
         f"{overview(seen.paths)}",
         expected="the encoding of labels that are there",
@@ -78,7 +78,7 @@ def _report_none(seen: Survey, labels: Encoding) -> DataError:
 
 
 def collect_stated(options: Options, folder: Path) -> Collection:
-    """Collect the samples that ``params.yaml`` describes.
+    """Collect the samples that ``own/NAME.yaml`` describes.
 
     Raises:
         DataError: no image has a mask.
@@ -88,7 +88,7 @@ def collect_stated(options: Options, folder: Path) -> Collection:
         return collection
     names = [next((pair.id for pair in collection.pairs if getattr(pair, kind)), "") for kind in ("image", "mask")]
     raise DataError(
-        "params.yaml options.folder",
+        "own/NAME.yaml",
         found=f"images {options.images!r} and masks {options.masks!r}, which pair no files: one image is named "
         f"{names[0]!r}, and one mask {names[1]!r}",
         expected="patterns whose wildcards match the same text in the names of image and mask",
@@ -122,7 +122,7 @@ def _find_source(seen: Survey, tables: Sequence[str], answers: Answers) -> tuple
 
     Args:
         tables: CSVs with run lengths.
-        answers: the encoding in ``params.yaml`` decides if there are several kinds of labels.
+        answers: the encoding in ``own/NAME.yaml`` decides if there are several kinds of labels.
     """
     _refuse_broken_sibling(seen)
     labels = answers.labels
@@ -179,7 +179,7 @@ def _ask_source(seen: Survey, found: Mapping[str, Options], *, painted: bool) ->
         seen,
         f"{' and '.join(names)}: both may be the masks",
         expected="labels of one kind",
-        remedy="move what is not meant out of the folder; or say it under options.folder in params.yaml, then run "
+        remedy="move what is not meant out of the folder; or say it in own/NAME.yaml, then run "
         f"segline init again. For {names[0]}:\n{describe_entry(next(iter(found.values())), seen.folder)}",
     )
 

@@ -195,7 +195,7 @@ def _ask(best: Choice, other: Choice, seen: Survey, fail: Fail) -> NoReturn:
     trees = [_tree((choice.images if same_masks else choice.masks)[0]) for choice in (best, other)]
     fail(
         found,
-        remedy=f"move {trees[0]!r} or {trees[1]!r} out of the folder; or say which one you mean under options.folder "
-        f"in params.yaml, here `{kind}: {names[0]}` or `{kind}: {names[1]}`, then run segline init again:",
+        remedy=f"move {trees[0]!r} or {trees[1]!r} out of the folder; or say which one you mean in own/NAME.yaml, "
+        f"here `{kind}: {names[0]}` or `{kind}: {names[1]}`, then run segline init again:",
         options=options[0],
     )

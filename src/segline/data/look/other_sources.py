@@ -217,7 +217,7 @@ def _refuse_shared(folder: Path, layers: dict[str, str], options: Options) -> No
                 found=f"{first_path} and {path} share {int((one & other).sum())} pixels: are {first!r} and {name!r} "
                 "two classes, or two versions of the masks?",
                 expected="one mask for each class without shared pixels, or one folder of masks",
-                remedy="say it in params.yaml, then run segline init again. Two classes, where the later one wins:\n"
+                remedy="say it in own/NAME.yaml, then run segline init again. Two classes, where the later one wins:\n"
                 + describe_entry(options.model_copy(update={"overlap": "later"}), folder)
                 + f"\n  Two versions: set `masks` there to that of one version, such as {folder_of(path)}/*"
                 + f"{PurePosixPath(path).suffix}, without `encoding` and `overlap`",

@@ -9,8 +9,9 @@ from io import BufferedReader
 from pathlib import Path
 
 from segline.config import Options
-from segline.datasets import folder as definition
+from segline.datasets.own import definition
 from segline.datasets.own.files import walk
+from segline.datasets.own.naming import UNNAMED
 from segline.errors import ConfigError, DataError
 from segline.progress import Report, silent
 from segline.project import image_bytes
@@ -47,7 +48,7 @@ def locate(options: Options, *, root: Path) -> Path:
     """Find the user's folder.
 
     Raises:
-        ConfigError: ``params.yaml`` names no folder, or a folder that contains the project itself.
+        ConfigError: the definition names no folder, or a folder that contains the project itself.
         DataError: the folder does not exist, or is not a folder.
     """
     stated = definition.source_of(options)
@@ -57,12 +58,12 @@ def locate(options: Options, *, root: Path) -> Path:
         raise DataError(
             folder,
             found="no such folder" if kind == NOTHING else kind,
-            expected="the folder that `options.folder.path` in params.yaml names",
-            remedy="correct the path, or restore the folder; `segline init FOLDER --force` sets another path",
+            expected=f"the folder that `path` in {UNNAMED} names",
+            remedy="correct the path, or restore the folder",
         )
     if root.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(
-            "params.yaml options.folder.path",
+            f"{UNNAMED} path",
             found=f"{stated!r}, which contains the project itself",
             expected="a folder that contains only the data",
             remedy="move the data into a separate folder, beside the project or inside it",

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pydantic_core import PydanticCustomError
 
-from segline.config import dataset_names
 from segline.config.fields import MAX_OWN_NAME, own_name
 from segline.errors import ConfigError
 
@@ -35,4 +34,7 @@ def derive_name(folder: Path) -> str:
     if not name[:1].isalpha():
         name = f"data_{name}".rstrip("_")
     name = name[:MAX_OWN_NAME].rstrip("_")
-    return f"{name}_own" if name in dataset_names() else name
+    try:
+        return own_name(name)
+    except PydanticCustomError:  # a public dataset's name, or a word that YAML does not read as text
+        return f"{name}_own"

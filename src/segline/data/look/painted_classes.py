@@ -68,7 +68,7 @@ def _guess_run_lengths(options: Options, folder: Path, collection: Collection) -
     order = {
         "columns": "pixels are numbered down the columns, because the run lengths continue from column to column",
         "rows": "pixels are numbered along the rows, because the run lengths continue from row to row",
-        None: "it is not known how pixels are numbered: set `run_lengths` under options.folder in params.yaml to "
+        None: "it is not known how pixels are numbered: set `run_lengths` in own/NAME.yaml to "
         "columns (usual on Kaggle) or rows, otherwise the next stage stops",
     }[options.run_lengths]
     return replace(guessed, doubts=(*guessed.doubts, order))

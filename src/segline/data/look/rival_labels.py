@@ -64,11 +64,11 @@ def _match(images: Sequence[Group], masks: str, seen: Survey) -> dict[str, str]:
 
 
 def _ask(folder: Path, found: str, choices: dict[str, str]) -> DataError:
-    answers = " or ".join(f"`folder: {{encoding: {encoding}}}` for {what}" for encoding, what in choices.items())
+    answers = " or ".join(f"`encoding: {encoding}` for {what}" for encoding, what in choices.items())
     return DataError(
         folder,
         found=found,
         expected="labels of one kind",
-        remedy=f"say which of them are right: write {answers} under `options` in params.yaml, then run segline init "
-        "again; or move the others out of the folder",
+        remedy=f"say which of them are right: write {answers} in own/NAME.yaml, then run segline init again; "
+        "or move the others out of the folder",
     )

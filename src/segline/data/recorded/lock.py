@@ -1,6 +1,7 @@
 """Read ``dvc.lock``: what each data stage of a dataset ran with, and what it wrote."""
 
 import fcntl
+import hashlib
 import os
 import time
 from collections.abc import Mapping
@@ -114,6 +115,7 @@ def read_current(project: Project, params: Params) -> Mapping[str, Any]:
         )
     try:
         _check_params(lock, own, params)
+        _check_definition(project, own, params)
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise _make_stages_error(lock, dataset, error) from error
     return own
@@ -144,6 +146,8 @@ def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
     wanted = params.model_dump(mode="json")
     for name, stage in own.items():
         for key, found in stage.get("params", {}).get(Files.PARAMS, {}).items():
+            if key.startswith("options.") and params.dataset in params.own:
+                continue  # always empty: `_check_definition` compares the file that holds them
             expected: Any = wanted
             for part in key.split("."):
                 expected = expected[part]
@@ -156,6 +160,22 @@ def _check_params(lock: Path, own: Mapping[str, Any], params: Params) -> None:
                     expected=f"{expected}, as in params.yaml",
                     remedy=f"run dvc repro prepare@{params.dataset}",
                 )
+
+
+def _check_definition(project: Project, own: Mapping[str, Any], params: Params) -> None:
+    """Refuse stages of own data that ran with another file ``own/NAME.yaml`` than the present one."""
+    if params.dataset not in params.own:
+        return
+    file = params.datasets[params.dataset]
+    present = hashlib.md5((project.root / file).read_bytes(), usedforsecurity=False).hexdigest()  # as DVC does
+    for name, stage in own.items():
+        if any(dep["path"] == file and dep["md5"] != present for dep in stage["deps"]):
+            raise DataError(
+                project.dvc_lock,
+                found=f"stage {name}@{params.dataset} ran with another {file}",
+                expected=f"md5 {present}, as the file is now",
+                remedy=f"run dvc repro prepare@{params.dataset}",
+            )
 
 
 def _make_stages_error(lock: Path, dataset: str, error: Exception) -> DataError:

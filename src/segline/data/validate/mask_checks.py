@@ -117,7 +117,7 @@ def find_too_few_classes(rows: Sequence[SampleRow], dataset: Dataset) -> list[Fi
     remedy = "use masks in which several classes occur"
     if dataset.own is not None:
         remedy = (
-            "check that `masks` under options.folder in params.yaml names the right files, and that they label "
+            f"check that `masks` in {dataset.own.definition} names the right files, and that they label "
             f"something; if void pixels are a class of their own, list their id under `classes` in {dataset.own.table}"
         )
     return [
@@ -177,7 +177,7 @@ def _find_exchanged(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | No
         expected="photographs as images, and masks that hold the class of each pixel",
         remedy="swap the two folders"
         if dataset.own is None
-        else "swap `images` and `masks` under options.folder in params.yaml, then run `dvc repro`",
+        else f"swap `images` and `masks` in {dataset.own.definition}, then run `dvc repro`",
         explains=_ID_RULES | {"mask_readable", "image_usual"},
     )
 
@@ -210,11 +210,11 @@ def _ask_about_palettes(dataset: Dataset, table: object, *, of_scales: bool) -> 
         return "use the publisher's own masks: these were changed by another program"
     if of_scales:
         return (
-            "set `encoding: indices` under options.folder in params.yaml; if 255 is the class of 1, write "
+            f"set `encoding: indices` in {dataset.own.definition}; if 255 is the class of 1, write "
             f"`merged: [255]` in the row of id 1 of {table}, and take 255 out of its `void`; then run `dvc repro`"
         )
     return (
-        "say which is right, under options.folder in params.yaml: `encoding: rgb` if the colours are (give each class "
+        f"say which is right, in {dataset.own.definition}: `encoding: rgb` if the colours are (give each class "
         f"its colour in {table}), `encoding: indices` if the stored numbers are; then run `dvc repro`"
     )
 
@@ -232,7 +232,7 @@ def _find_deep(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | None:
         expected="values that use all 16 bits, or a stated range",
         remedy="convert the images to 8 bits"
         if dataset.own is None
-        else "set `levels` under options.folder in params.yaml to the range of the camera, then run `dvc repro`",
+        else f"set `levels` in {dataset.own.definition} to the range of the camera, then run `dvc repro`",
         explains=frozenset({"image_readable"}),
     )
 
@@ -250,7 +250,7 @@ def _find_coloured(rows: Sequence[SampleRow], dataset: Dataset) -> Pattern | Non
         expected=f"one channel with the ids {format_ranges(dataset.label_map)}",
         remedy="use masks that hold ids; for your own data set `encoding: rgb` and give each class its colour"
         if dataset.own is None
-        else "set `encoding: rgb` under options.folder in params.yaml and give each class its colour in "
+        else f"set `encoding: rgb` in {dataset.own.definition} and give each class its colour in "
         f"{dataset.own.table}; `segline init {dataset.own.path} --force` does both",
         explains=frozenset({"mask_readable"}),
     )
@@ -405,7 +405,7 @@ def _make_shift(some: Sequence[SampleRow], of: Sequence[SampleRow], dataset: Dat
         remedy="pair files by name, not by their position in a list; look for an extra image or a missing mask"
         if dataset.own is None
         else f"check the names in {dataset.own.path}: the files were renumbered, or written in another order; "
-        "give each mask the name of its image, or list the pairs in a CSV (`pairs` in params.yaml)",
+        f"give each mask the name of its image, or list the pairs in a CSV (`pairs` in {dataset.own.definition})",
         explains=frozenset({"sizes_equal"}),
         step=step,
     )

@@ -76,7 +76,7 @@ def _read_coco(path: Path) -> tuple[Any, dict[Any, str]]:
             path,
             found=f"keys {', '.join(map(str, content))[:120]}" if isinstance(content, dict) else "no mapping",
             expected="images, annotations and categories, as in COCO",
-            remedy="correct `encoding` under options.folder in params.yaml, or export COCO segmentation",
+            remedy="correct `encoding` in own/NAME.yaml, or export COCO segmentation",
         )
     with reporting(f"{path} categories"):
         ordered = sorted(content["categories"], key=lambda entry: int(entry["id"]))

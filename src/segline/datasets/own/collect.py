@@ -1,4 +1,4 @@
-"""Collect the samples of a user's folder, as ``options.folder`` in ``params.yaml`` describes them."""
+"""Collect the samples of a user's folder, as ``own/NAME.yaml`` describes them."""
 
 import unicodedata
 from collections import Counter
@@ -92,7 +92,7 @@ def _read_listed_pairs(options: Options, table: str, root: Path) -> tuple[list[P
     """Read the pairs of the CSV `table`, and a note for each pair that has a missing file."""
     if options.encoding in _SELF_NAMING:
         raise ConfigError(
-            "params.yaml options.folder",
+            "own/NAME.yaml",
             found=f"`pairs` with `encoding: {options.encoding}`",
             expected=f"`images` and `masks`, because {_SELF_NAMING[options.encoding]}",
             remedy="delete `pairs`, and let `images` and `masks` name the files",
@@ -107,7 +107,7 @@ def _match_patterns(options: Options, root: Path) -> Collection:
     """Pair the files that the patterns match."""
     if options.images is None or options.masks is None or options.images == options.masks:
         raise ConfigError(
-            "params.yaml options.folder",
+            "own/NAME.yaml",
             found=f"images {options.images!r}, masks {options.masks!r}",
             expected="two patterns, such as images/*.jpg and masks/*.png, or `pairs`, a CSV",
             remedy="add them, or let `segline init FOLDER --force` guess them",
@@ -196,7 +196,7 @@ def _pair_described(
                     root / file,
                     found=f"image {entry!r}, which {mask_of[found]} describes too",
                     expected="each image in one annotation file",
-                    remedy="change `masks` under options.folder in params.yaml so that it matches only one of them",
+                    remedy="change `masks` in own/NAME.yaml so that it matches only one of them",
                 )
             mask_of[found], entries[found] = file, entry
     pairs = [Pair(id=name, image=path, mask=mask_of.get(name), split=None) for name, path in images]
@@ -234,7 +234,7 @@ def _find_image(
                 place,
                 found=f"image {entry!r}, which matches several files: {_list_some([path for _, path in found])}",
                 expected="a name that only one image's path ends with",
-                remedy="change `images` under options.folder in params.yaml so that it matches only one of them",
+                remedy="change `images` in own/NAME.yaml so that it matches only one of them",
             )
         if found:
             return found[0][0]
@@ -274,7 +274,7 @@ def _report_no_files(root: Path, kind: str, pattern: str, paths: Sequence[str]) 
         root / pattern,
         found=f"no {kind}; the folder holds {overview(paths)}",
         expected=f"at least one {kind}",
-        remedy=f"correct `{kind}s` under options.folder in params.yaml, or let `segline init FOLDER --force` guess it",
+        remedy=f"correct `{kind}s` in own/NAME.yaml, or let `segline init FOLDER --force` guess it",
     )
 
 

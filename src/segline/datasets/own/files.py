@@ -187,7 +187,7 @@ def _index_unique(entries: Iterable[tuple[str, str]], kind: str) -> dict[str, st
                 path,
                 found=f"belongs to {name!r}, and so does {found[name]}",
                 expected=f"only one of the {kind} for each name",
-                remedy=f"change the pattern `{kind}` under options.folder in params.yaml so that it matches only one "
+                remedy=f"change the pattern `{kind}` in own/NAME.yaml so that it matches only one "
                 "of them, or list the pairs in a CSV (`pairs`)",
             )
         found[name] = path

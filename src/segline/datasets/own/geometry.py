@@ -8,7 +8,7 @@ from segline.core.vision.polygons import Points, Shape
 from segline.datasets.own.polygon_rules import PolygonRules
 from segline.datasets.own.shapes import FaultError
 
-LEAVE_OUT = "set `without_area: leave_out` under options.folder in params.yaml"
+LEAVE_OUT = "set `without_area: leave_out` in own/NAME.yaml"
 _TOLERANCE = 1.0
 """Pixels by which a corner may lie beyond the image, because programs round."""
 
@@ -43,7 +43,7 @@ def check_points(points: Points, *, height: int, width: int, rules: PolygonRules
             f"an outline {_describe_span(low, high)}, which reaches beyond the image",
             f"x from 0 to {width}, y from 0 to {height}",
             "check that the polygons were drawn on this image at this size; if they were, and may reach beyond its "
-            "border, set `beyond_image: clip` under options.folder in params.yaml",
+            "border, set `beyond_image: clip` in own/NAME.yaml",
         )
 
 

@@ -39,7 +39,7 @@ def read_labelme(
             path,
             found="no keys `shapes` and `imagePath`",
             expected="a LabelMe file",
-            remedy="correct `encoding` under options.folder in params.yaml",
+            remedy="correct `encoding` in own/NAME.yaml",
         )
     with reporting(str(path)):
         height, width = content.get("imageHeight"), content.get("imageWidth")

@@ -22,7 +22,7 @@ def class_names(pattern: str) -> list[str]:
     found = _CLASSES.search(pattern)
     if found is None:
         raise ConfigError(
-            "params.yaml options.folder.masks",
+            "own/NAME.yaml masks",
             found=repr(pattern),
             expected="the classes in braces, such as masks/{road,car}/*.png, because `encoding: layers` says that "
             "there is one mask for each class",

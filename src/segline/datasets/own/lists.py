@@ -175,7 +175,7 @@ def _read_utf8(path: Path) -> str:
             path,
             found=f"cannot be read ({error})",
             expected="a UTF-8 text file",
-            remedy="correct its name under options.folder in params.yaml, or save it as UTF-8",
+            remedy="correct its name in own/NAME.yaml, or save it as UTF-8",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""How polygon files are read where the files alone do not say it: ``options.folder`` in ``params.yaml`` does."""
+"""How polygon files are read where the files alone do not say it: ``own/NAME.yaml`` does."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -1,7 +1,7 @@
 """Read Kaggle's run lengths: a CSV with a row for each area: image, class and ``start length start length ...``.
 
 Pixels are counted from 1, down the columns in most competitions and along the rows in a few; ``run_lengths`` of
-``params.yaml`` says which. The class is in a column of its own, or follows the image's name in its column
+``own/NAME.yaml`` says which. The class is in a column of its own, or follows the image's name in its column
 (``0002cc93b.jpg_1`` in ``ImageId_ClassId``). A row without runs is an image without this class.
 """
 
@@ -74,7 +74,7 @@ def read_table(path: Path) -> dict[str, list[Area]]:
             path,
             found=f"cannot be read ({error})",
             expected="a CSV with columns such as ImageId, ClassId and EncodedPixels",
-            remedy="correct `masks` under options.folder in params.yaml, or rename the columns",
+            remedy="correct `masks` in own/NAME.yaml, or rename the columns",
         ) from error
     found: defaultdict[str, list[Area]] = defaultdict(list)
     for line, cells in rows:

@@ -26,8 +26,8 @@ def refuse_stale(dataset: Dataset, *, encoding: Encoding, root: Path, raw: Path)
         return
     copied = raw / Files.OWN / Files.CLASSES
     remedy = (
-        f"if {table} is right, run `dvc repro extract@{dataset.name}`, which reads its folder again; if you meant "
-        "other data, prepare these in a project of their own"
+        f"if {table} is right, run `dvc repro extract@{dataset.name}`, which reads its folder again; if these are "
+        "other data, give them a name of their own: `segline init FOLDER --name NAME`"
     )
     now = classes.read(table, encoding=encoding, remedy="correct it")
     copy = classes.read(copied, encoding=encoding, remedy=remedy)

@@ -166,7 +166,7 @@ def _ask(place: str, image: Path, stored: Stored, why: str, *, what: str = "an a
         found=f"{what} of {image.name}, whose stored pixels are not upright: it has {_describe(stored)}; {why}",
         expected="to know whether it was drawn on the upright photo or on the pixels as they are stored",
         remedy=f"open {image.name} in the program in which it was drawn: if the photo stands upright there, set "
-        "`drawn_on: upright` under options.folder in params.yaml, otherwise `drawn_on: stored`; this holds for all "
+        "`drawn_on: upright` in own/NAME.yaml, otherwise `drawn_on: stored`; this holds for all "
         "photos of the folder; then start again",
     )
 

@@ -36,7 +36,7 @@ class Palettes:
         ignored = dataset.own is not None and dataset.own.indices
         coloured = dataset.colours is not None and not dataset.colours.indexed
         known = palettes_of(dataset)
-        self._own = dataset.own is not None
+        self._own = dataset.own
         self._truth = None if truth_stated or ignored or coloured else Comparison(None if named == "train" else known)
         self._other = None if stated or ignored else Comparison(known)
         self._moved = 0
@@ -59,7 +59,7 @@ class Palettes:
     def problems(self) -> Iterator[tuple[str, str]]:
         """Yield kind and description of each contradiction that the colours of the classes do not solve."""
         answers = " or ".join(
-            [*(["encoding: indices under options.folder in params.yaml"] if self._own else []), "--truth-ids raw"]
+            [*([f"encoding: indices in {self._own.definition}"] if self._own else []), "--truth-ids raw"]
         )
         for compared, what, answer in (
             (self._truth, "labels", answers),

@@ -1,7 +1,7 @@
 """The user's own data: image and mask folders or a CSV, and a class table.
 
-``options.folder`` in ``params.yaml`` says where they are (see `segline.config.Options`); `segline init`
-writes it. A project has one such dataset. For a second one, make another project (``SEGLINE_ROOT``).
+``own/NAME.yaml`` says where they are (see `segline.config.Options`); `segline init` writes it. A project can have
+several such datasets, each with a name and a file.
 
 The download stage (`segline.data.download.own`) lists the files and their digests. The extract stage
 (`segline.data.extract.own`) copies them and paints masks from polygons. This definition describes the copy:
@@ -11,37 +11,37 @@ its class table and its samples.
 import json
 from pathlib import Path
 
-from segline.config import Encoding, Options
+from segline.config import Encoding, Options, own_file
 from segline.core.coding import Colours
 from segline.datasets.base import Dataset, Own, Pair
 from segline.datasets.own import classes
+from segline.datasets.own.naming import UNNAMED, naming
 from segline.errors import ConfigError, DataError
 from segline.formats import strict_json
 from segline.project import Files
 
-NAME = "folder"
 TABLE = f"{Files.OWN}/{Files.CLASSES}"
 SAMPLES = f"{Files.OWN}/{Files.SAMPLES}"
 MASKS = f"{Files.OWN}/{Files.MASKS}"
 """The folder of masks that were painted from polygons."""
 
-LIST_AGAIN = f"run `dvc repro` again, or `segline data download {NAME}` and then extract"
-_RELIST_COMMANDS = f"segline data download {NAME}, then dvc repro"
+LIST_AGAIN = "run `segline data download` with the name of these data, then dvc repro"
 
 
-def define(options: Options, raw: Path | None) -> Dataset:
-    """Define the dataset from its extracted copy `raw`.
+def define(name: str, options: Options, raw: Path | None) -> Dataset:
+    """Define the dataset `name` from its extracted copy `raw`.
 
     Raises:
         ConfigError: `options` have no `path`.
         DataError: the data are not extracted yet.
     """
-    path = source_of(options)
+    with naming(name):
+        path = source_of(options)
     own = Own(
         path=path,
         table=f"{path.rstrip('/')}/{options.classes}",
         indices=options.encoding == "indices",
-        name=options.name,
+        definition=own_file(name),
         id=options.id,
     )
     if raw is None or not (raw / TABLE).is_file():
@@ -49,16 +49,16 @@ def define(options: Options, raw: Path | None) -> Dataset:
             raw or path,
             found="your own data are not here yet",
             expected="the copy that the stages download and extract make",
-            remedy=f"run `dvc repro extract@{NAME}`",
+            remedy=f"run `dvc repro extract@{name}`",
         )
-    table = classes.read(raw / TABLE, encoding=options.encoding, remedy=f"run `dvc repro extract@{NAME}`")
+    table = classes.read(raw / TABLE, encoding=options.encoding, remedy=f"run `dvc repro extract@{name}`")
     return Dataset(
-        name=NAME,
+        name=name,
         title=f"Your own data ({path})",
         terms="your own data: Segline knows no terms",
         archives=(),
         label_map=table.label_map(),
-        protocol="folder/1",
+        protocol="own/1",
         pairs=_pairs,
         colours=_choose_colours(table, options.encoding),
         levels=options.levels,
@@ -75,17 +75,17 @@ def _choose_colours(table: classes.ClassTable, encoding: Encoding) -> Colours | 
 
 
 def source_of(options: Options) -> str:
-    """Return the user's folder, as ``params.yaml`` names it.
+    """Return the user's folder, as ``own/NAME.yaml`` names it.
 
     Raises:
         ConfigError: it names none.
     """
     if options.path is None:
         raise ConfigError(
-            f"params.yaml options.{NAME}",
+            UNNAMED,
             found="no `path`",
             expected="the folder of your own data",
-            remedy="run `segline init FOLDER`, which writes this entry",
+            remedy="run `segline init FOLDER --name NAME` with the name of this file, which completes it",
         )
     return options.path
 
@@ -107,7 +107,7 @@ def read_samples(path: Path) -> list[Pair]:
     Raises:
         DataError: the file cannot be read, or holds something else.
     """
-    rows = strict_json.read(path, remedy=_RELIST_COMMANDS)
+    rows = strict_json.read(path, remedy=LIST_AGAIN)
     try:
         return [Pair(**row) for row in rows]
     except TypeError as error:
@@ -115,5 +115,5 @@ def read_samples(path: Path) -> list[Pair]:
             path,
             found=f"not a list of samples ({error})",
             expected="the list that the download stage writes",
-            remedy=_RELIST_COMMANDS,
+            remedy=LIST_AGAIN,
         ) from error
