@@ -179,7 +179,8 @@ def test_the_kept_weights_are_the_average_over_the_steps(monkeypatch: pytest.Mon
         assert np.abs(kept - trained).max() > 1e-5
 
 
-NARROW = {"deeplab_v3_plus": {"encoder": "mini_xception", "width": 1}}
+NARROW = {network: {"encoder": "mini_xception", "width": 1} for network in ("deeplab_v3_plus", "composed")}
+NARROW["fcn8s"] = {"width": 2}
 
 
 @pytest.mark.parametrize("network", network_names())
@@ -192,7 +193,8 @@ def test_every_network_is_trained_in_half_precision(network: str) -> None:
     model.compile(optimizer, loss=SegmentationLoss(), jit_compile=False, auto_scale_loss=False)
     before = values(model.trainable_variables)
     image, mask = Train().batch(0)
-    losses = [float(model.train_on_batch(image[:, :, :32], mask[:, :, :32])) for _ in range(2)]
+    # The first steps may only lower the scale of the loss, at which FCN-8s's gradients overflow.
+    losses = [float(model.train_on_batch(image[:, :, :32], mask[:, :, :32])) for _ in range(6)]
     assert np.isfinite(losses).all()
     moved = [np.abs(new - old).max() for new, old in zip(values(model.trainable_variables), before, strict=True)]
     assert np.isfinite(moved).all()
