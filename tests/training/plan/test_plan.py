@@ -182,7 +182,30 @@ def test_the_context_of_objects_comes_before_the_batch() -> None:
     small, large = (values(make(replace(FACTS, thing=thing), memory=2.0)) for thing in ((60, 80), (240, 320)))
     assert prod(small["training.crop"]) < 480 * 640
     assert large["training.crop"] == [480, 640]
-    assert large["training.batch"] < small["training.batch"]
+    assert small["training.accumulate"] == 1 < large["training.accumulate"]
+
+
+def test_a_batch_that_memory_does_not_hold_is_computed_in_equal_parts() -> None:
+    """Before, it was made smaller, down to 2."""
+    found = values(make(replace(FACTS, thing=(240, 320)), memory=2.0))
+    assert found["training.batch"] == constants.BATCH[2]
+    assert found["training.batch"] % found["training.accumulate"] == 0
+    half = values(make(replace(FACTS, thing=(240, 320)), memory=2.0, precision="mixed_float16"))
+    assert half["training.accumulate"] == 1
+    assert found["training.batch"] > half["training.batch"]
+
+
+def test_a_pretrained_encoder_is_tuned_with_care_and_no_other() -> None:
+    search = {"networks": ["composed"], "encoders": ["mini_xception"]}
+    plain, tuned, frozen = (
+        values(make(memory=4.0, batch=4, search={**search, **more}))
+        for more in ({}, {"weights": "classification"}, {"weights": "classification", "freeze": True})
+    )
+    assert tuned["search.encoder_rate"] == list(constants.ENCODER_RATES)
+    assert tuned["training.fine_tuning.frozen_epochs"] == constants.FROZEN_EPOCHS
+    assert tuned["training.fine_tuning.norms"] == "frozen"  # 4 images
+    for other in (plain, frozen):
+        assert not any("fine_tuning" in key or "encoder_rate" in key for key in other)
 
 
 def test_a_batch_sees_little_of_a_small_dataset_but_two_crops() -> None:

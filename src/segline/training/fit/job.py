@@ -36,10 +36,26 @@ class Job:
         """Count the batches of all epochs."""
         return self.epochs * self.training.steps
 
-    def schedule(self) -> WarmUpDecay:
-        """Make the schedule of the learning rate."""
-        warm_up = round(self.training.warm_up * self.steps)
-        return WarmUpDecay(self.learning_rate, steps=self.steps, warm_up=warm_up, decay=self.training.schedule)
+    @property
+    def fine_tunes(self) -> bool:
+        """True if the encoder has initial weights, and is to be trained."""
+        return self.model_config.weights is not None and not self.model_config.freeze
+
+    @property
+    def frozen_epochs(self) -> int:
+        """Count the epochs at the start in which the encoder is not trained; at most half of all."""
+        return min(self.training.fine_tuning.frozen_epochs, self.epochs // 2) if self.fine_tunes else 0
+
+    def schedule(self, *, first: int = 0) -> WarmUpDecay:
+        """Make the schedule of the learning rate, for an optimizer whose first step is `first`."""
+        return WarmUpDecay(
+            self.learning_rate,
+            steps=self.steps,
+            warm_up=round(self.training.warm_up * self.steps),
+            decay=self.training.schedule,
+            thaw=self.frozen_epochs * self.training.steps,
+            first=first,
+        )
 
     def identity(self) -> dict[str, object]:
         """Describe the job in JSON values. A checkpoint with another description is refused."""

@@ -8,9 +8,9 @@ from segline.training.fit.memory_estimate import GIBIBYTE
 from segline.training.plan.constants import EDGE, FIXED
 from segline.training.plan.crops import (
     check_given,
-    choose_batch,
     choose_crop,
     find_certain,
+    settle_batch,
     settle_drawing,
     settle_validation_batch,
 )
@@ -23,6 +23,7 @@ from segline.training.plan.search_space import (
     choose_widths,
     settle_augmentation,
     settle_candidates,
+    settle_fine_tuning,
     settle_learning_rate,
     settle_options,
     settle_weights,
@@ -67,20 +68,24 @@ def make(
         depths=draft.given("search.depth"),
     )
     certain = find_certain(memory, candidates, widths or choose_widths(facts)[:1], given=networks is not None)
-    derived = choose_crop(facts, certain, short_side, given=draft.given("training.batch"))
+    given = draft.given("training.batch")
+    derived = choose_crop(facts, certain, short_side, given=given and given // draft.given("training.accumulate", 1))
     crop = tuple(draft.settle("training.crop", *derived))
-    batch = draft.settle("training.batch", *choose_batch(facts, certain, crop))
-    check_given(certain, crop, batch)
+    batch, parts = settle_batch(draft, facts, certain, crop)
+    check_given(certain, crop, batch // parts)
+    settle_fine_tuning(draft, candidates, images=batch // parts)
     images = settle_images(draft, crop=crop)
-    peaks = settle_candidates(draft, memory, candidates, widths or choose_widths(facts), crop=crop, batch=batch)
-    settle_validation_batch(draft, facts, memory, peaks.values(), batch=batch)
+    peaks = settle_candidates(
+        draft, memory, candidates, widths or choose_widths(facts), crop=crop, batch=batch // parts
+    )
+    settle_validation_batch(draft, facts, memory, peaks.values(), batch=batch // parts)
     settle_epochs(draft, facts, images=images, batch=batch)
     settle_learning_rate(draft, batch=batch)
     return Plan(
         dataset=facts.dataset,
         fingerprint=facts.digest,
         lines=draft.lines,
-        memory={network: peak.of_training(crop=crop, batch=batch) for network, peak in peaks.items()},
+        memory={network: peak.of_training(crop=crop, batch=batch // parts) for network, peak in peaks.items()},
     )
 
 

@@ -11,11 +11,14 @@ from segline.training.objective.optimizers import OPTIMIZERS
 from segline.training.plan.constants import (
     BATCH,
     DECODERS,
+    ENCODER_RATES,
     ENCODERS,
     FEW,
+    FROZEN_EPOCHS,
     LEARNING_RATE,
     MANY,
     NETWORKS,
+    NORM_IMAGES,
     PRETRAINED,
     PRETRAINED_RATE,
     SPREAD,
@@ -64,6 +67,30 @@ def settle_options(
         decoders = draft.settle("search.decoders", DECODERS, "it decodes to full resolution, which keeps borders sharp")
         options["decoders"] = tuple(decoders)
     return options
+
+
+def settle_fine_tuning(draft: Draft, candidates: Sequence[str], *, images: int) -> None:
+    """Settle how a pretrained encoder is trained further; nothing without initial weights, or with frozen encoders.
+
+    Args:
+        draft: the plan so far.
+        candidates: networks to choose from.
+        images: number of images that pass batch norm together.
+    """
+    has_encoder = any(models.has_option(network, "encoder_rate") for network in candidates)
+    if draft.given("search.weights") is None or draft.given("search.freeze") or not has_encoder:
+        return
+    draft.settle("search.encoder_rate", ENCODER_RATES, "the encoder has learned already: smaller steps keep that")
+    draft.settle(
+        "training.fine_tuning.frozen_epochs",
+        FROZEN_EPOCHS,
+        "at first the rest of the network is random, and its gradients would spoil the encoder",
+    )
+    draft.settle(
+        "training.fine_tuning.norms",
+        "frozen" if images < NORM_IMAGES else "trained",
+        f"{images} images at a time; statistics of fewer than {NORM_IMAGES} are poor (Wu & He 2018)",
+    )
 
 
 def choose_widths(facts: Facts) -> tuple[int, ...]:
