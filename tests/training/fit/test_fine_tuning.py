@@ -94,7 +94,7 @@ def test_an_encoder_is_frozen_first_then_thawed(weights: str) -> None:
     assert "epoch 2: the encoder is trained from here on" in lines
 
 
-@pytest.mark.parametrize("stop", [pytest.param(2, marks=pytest.mark.slow), 3, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stop", [2, 3, 4])
 def test_a_killed_fine_tuning_resumes_to_the_same_weights(weights: str, tmp_path: Path, stop: int) -> None:
     """Killed in the first phase, between the two (after epoch 2 is kept), and in the second phase."""
     wanted = job(weights, training=tuned(frozen_epochs=2), encoder_rate=0.1)
