@@ -51,6 +51,7 @@ SLOW = (
     "tests/training/fit/test_fine_tuning.py::test_frozen_norms_keep_statistics_scales_and_shifts",
     "tests/training/fit/test_fine_tuning.py::test_parts_of_a_batch_add_up_to_its_gradient",
     "tests/training/fit/test_fine_tuning.py::test_a_fit_in_parts_resumes_to_the_same_weights",
+    "tests/training/search/test_halving.py::test_a_trial_in_three_parts_is_one_that_never_paused",
     "tests/training/fit/test_seeding.py::test_equal_seeds_give_equal_variables_and_other_seeds_others[deeplab_v3_plus]",
     "tests/training/fit/test_memory_estimate.py::test_a_real_fit_takes_what_was_estimated_within_a_quarter",
     "tests/training/classification/test_pretrain.py::test_killed_after_an_epoch_it_ends_with_the_same_weights",

@@ -165,6 +165,11 @@ class Search(Strict):
 
     trials: Positive = 4
     epochs: Positive = 3
+    """Epochs of each trial; with `halving`, of the trials that are trained longest."""
+    halving: Annotated[int, Field(ge=2)] | None = None
+    """Successive halving: all trials are trained for a part of `epochs`. The best one in so many of them goes on, for
+    so many times the epochs. The first trials have different compositions of network, encoder and decoder. None: all
+    trials are trained for `epochs`."""
     networks: Offered[NetworkName] = ("unet",)
     width: Offered[Positive] = (16,)
     depth: Offered[Depth] = (4,)

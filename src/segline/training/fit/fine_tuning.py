@@ -4,7 +4,7 @@ A fit has one phase, or two: in the first the encoder is frozen. Each phase has 
 optimizer's moments are those of the weights that it trains (https://keras.io/guides/transfer_learning).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 
@@ -27,8 +27,13 @@ class Phase:
     frozen: bool
 
 
-def list_phases(job: Job, *, done: int = 0) -> list[Phase]:
+def list_phases(job: Job, *, done: int = 0, until: int | None = None) -> list[Phase]:
     """List the phases of `job` from the one that the epoch `done` belongs to; 0: all of them.
+
+    Args:
+        job: a fit.
+        done: number of epochs that are complete.
+        until: number of epochs after which the fit pauses; None for all.
 
     The last epoch of a phase belongs to it even if the next phase begins after it: the checkpoint has the state of its
     optimizer.
@@ -36,7 +41,10 @@ def list_phases(job: Job, *, done: int = 0) -> list[Phase]:
     thaw = job.frozen_epochs
     phases = [Phase(first=0, last=thaw, frozen=True)] if thaw else []
     phases.append(Phase(first=thaw, last=job.epochs, frozen=False))
-    return [phase for phase in phases if phase.last >= done or phase is phases[-1]]
+    left = [phase for phase in phases if phase.last >= done or phase is phases[-1]]
+    if until is None:
+        return left
+    return [replace(phase, last=min(phase.last, until)) for phase in left if phase.first < until or phase is left[0]]
 
 
 def set_trainable(model: keras.Model, job: Job, phase: Phase) -> None:

@@ -62,6 +62,7 @@ def fit(
     budget: float | None = None,
     devices: Sequence[str] | None = None,
     xla: bool | None = None,
+    until: int | None = None,
 ) -> FitResult:
     """Train the network of `job` on `train`; choose the best epoch on `validation`.
 
@@ -83,6 +84,8 @@ def fit(
         budget: bytes that the fit may take, for the same message.
         devices: devices that share every batch, which changes only the last digits; default: all GPUs that can.
         xla: whether to compile with XLA; default: only if it is faster.
+        until: number of epochs after which the fit pauses. Call it again with the same `checkpoint` to go on: the
+            weights are those of a fit without a pause. The schedule spans all epochs of `job`.
 
     Raises:
         ConfigError: the crop does not suit the network.
@@ -106,7 +109,7 @@ def fit(
     ):
         metric = MeanIoU(classes)
         model = _initialise(job, devices=len(shared))
-        phases = list_phases(job, done=keeper.count_epochs() if keeper else 0)
+        phases = list_phases(job, done=keeper.count_epochs() if keeper else 0, until=until)
         _compile(model, job, phases[0], metric, xla=xla)
         epoch_end = EpochEnd(
             job,

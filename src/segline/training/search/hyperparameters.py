@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import keras_tuner
@@ -12,6 +13,8 @@ from segline.errors import ConfigError
 
 _LEAST_SIDE = 2  # of an encoder's deepest features, pixels
 _DEFAULTS = Search().offered
+_PARTS = ("encoder", "decoder")  # of a composition
+_ALL: Mapping[str, Any] = MappingProxyType({})
 
 
 def check_space(space: Search, training: Training, *, classes: int) -> None:
@@ -64,16 +67,21 @@ def configure_network(space: Search, training: Training, *, classes: int, values
     )
 
 
-def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
-    """Make the hyperparameters that trials draw. Another order of them would draw other values."""
+def make_hyperparameters(space: Search, only: Mapping[str, Any] = _ALL) -> keras_tuner.HyperParameters:
+    """Make the hyperparameters that trials draw. Another order of them would draw other values.
+
+    Args:
+        only: hyperparameter -> the one value that it has, of those of `space`.
+    """
     parameters, options = keras_tuner.HyperParameters(), _options(space)
+    options |= {name: (value,) for name, value in only.items() if name in options}
 
     def offer(name: str) -> None:
         if takers := _networks_with(space.networks, name):
             with parameters.conditional_scope("network", takers):
                 parameters.Choice(name, list(options[name]))
 
-    parameters.Choice("network", list(space.networks))
+    parameters.Choice("network", [only["network"]] if "network" in only else list(space.networks))
     parameters.Choice("width", list(space.width))
     offer("depth")  # not with the other options: at another place other values would be drawn
     parameters.Float("learning_rate", *space.learning_rate, sampling="log")
@@ -82,6 +90,18 @@ def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
         if name != "depth":
             offer(name)
     return parameters
+
+
+def list_compositions(space: Search) -> list[dict[str, str]]:
+    """List the networks of `space`, each with each encoder and decoder that it can have: hyperparameter -> value."""
+    found = []
+    for network in space.networks:
+        options = {name: values for name, values in _options(space).items() if name in _PARTS}
+        parts = {"network": (network,)} | {
+            name: values for name, values in options.items() if models.has_option(network, name)
+        }
+        found += [dict(zip(parts, drawn, strict=True)) for drawn in itertools.product(*parts.values())]
+    return found
 
 
 def _options(space: Search) -> dict[str, tuple[Any, ...]]:
