@@ -54,3 +54,8 @@ def _show_plan(made: "Plan") -> None:  # type: ignore[name-defined]  # noqa: F82
     console().print(table)
     needs = (f"{network} {size_text(taken, unit='GiB')}" for network, taken in made.memory.items())
     say(f"memory: {', '.join(needs)}")
+    for each in made.compositions:
+        say(
+            f"{each.encoder} under {each.decoder}: {each.parameters / 1e6:.2f} M parameters, "
+            f"{each.multiply_adds / 1e3:.1f} thousand multiply-adds a pixel, {size_text(each.bytes, unit='GiB')} of memory"
+        )

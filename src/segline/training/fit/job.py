@@ -1,6 +1,7 @@
 """The description of a fit: all that its result depends on, apart from the data."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -9,6 +10,8 @@ from segline import models
 from segline.config import ModelConfig, Training
 from segline.errors import ConfigError
 from segline.training.objective.schedule import WarmUpDecay
+
+_LEAST_SIDE = 2  # of an encoder's deepest features, pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,4 +97,21 @@ class Job:
             found=f"{list(crop)}",
             expected=f"multiples of {stride}, the stride of {self.model_config.network}",
             remedy="take a height of {} and a width of {}".format(*(" or ".join(map(str, sides)) for sides in nearest)),
+        )
+
+
+def check_depth(crop: tuple[int, int], *, encoders: Sequence[str], output_stride: int) -> None:
+    """Refuse a crop of which encoders would keep features with a side of one pixel, without neighbours.
+
+    Raises:
+        ConfigError: a side of the crop is too short.
+    """
+    least = _LEAST_SIDE * output_stride
+    if min(crop) < least:
+        raise ConfigError(
+            "training.crop",
+            found=f"{list(crop)}, of which {' and '.join(encoders)} would keep only one pixel",
+            expected=f"sides of at least {least} with search.output_stride {output_stride}",
+            remedy="take a larger crop (prepare.short_side and training.memory may limit it), or a lower "
+            "search.output_stride",
         )

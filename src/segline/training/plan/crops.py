@@ -77,7 +77,7 @@ def choose_crop(facts: Facts, certain: Certain, short_side: int | None, *, given
     Returns:
         The crop, and the reason in words.
     """
-    whole = _find_largest(facts, short_side)
+    whole = find_largest(facts, short_side)
     context = _find_context(facts, whole)
     enough = [crop for crop in shrink_crop(whole) if crop[0] >= context[0] and crop[1] >= context[1]]
     for crop in enough:
@@ -93,7 +93,7 @@ def choose_crop(facts: Facts, certain: Certain, short_side: int | None, *, given
     return (MULTIPLE, MULTIPLE), "the smallest"
 
 
-def _find_largest(facts: Facts, short_side: int | None) -> Size:
+def find_largest(facts: Facts, short_side: int | None) -> Size:
     """Round the sides of the median prepared image down to legal crop sides, within the largest allowed crop."""
     cap = largest_crop(short_side) or (SIDE, SIDE)
     height, width = (min(round_down(side), most, SIDE) for side, most in zip(facts.size, cap, strict=True))

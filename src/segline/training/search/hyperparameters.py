@@ -10,8 +10,8 @@ import keras_tuner
 from segline import models
 from segline.config import ModelConfig, Search, Training, network_names
 from segline.errors import ConfigError
+from segline.training.fit.job import check_depth
 
-_LEAST_SIDE = 2  # of an encoder's deepest features, pixels
 _DEFAULTS = Search().offered
 _PARTS = ("encoder", "decoder")  # of a composition
 _ALL: Mapping[str, Any] = MappingProxyType({})
@@ -36,19 +36,7 @@ def check_space(space: Search, training: Training, *, classes: int) -> None:
                 remedy="change the crop, or remove that network",
             )
         if config.encoder is not None:
-            _check_depth(config, training.crop)
-
-
-def _check_depth(config: ModelConfig, crop: tuple[int, int]) -> None:
-    """Refuse an encoder whose deepest features would have a side of one pixel, without neighbours."""
-    least = _LEAST_SIDE * config.output_stride
-    if min(crop) < least:
-        raise ConfigError(
-            "training.crop",
-            found=f"{list(crop)}, of which {config.encoder} would keep only one pixel",
-            expected=f"sides of at least {least} with search.output_stride {config.output_stride}",
-            remedy="take a larger crop (prepare.short_side may limit it), or a lower search.output_stride",
-        )
+            check_depth(training.crop, encoders=[config.encoder], output_stride=config.output_stride)
 
 
 def configure_network(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
