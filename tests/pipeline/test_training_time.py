@@ -1,7 +1,7 @@
 """The time of a planned training: measured once for each network, crop, batch, precision, backend and machine."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ def project(tmp_path: Path) -> Project:
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """The calls of `measure`, which takes long; it has its own test."""
+    """Record the calls of `measure`, which takes long and has its own test."""
     calls: list[dict[str, Any]] = []
 
     def measure(job: Job, **options: Any) -> Speed:
@@ -41,8 +41,6 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def estimate(
     project: Project, *, measure: bool = True, images: int = 20, lines: list[str] | None = None, **search: Any
 ) -> training_time.TrainingTime | None:
-    from dataclasses import replace
-
     facts = replace(FACTS, validated_images=images)
     training = Training(plan="auto", memory=2.0, crop=(32, 64), batch=4, steps=10, epochs=30, threads=1)
     space = Search.model_validate(

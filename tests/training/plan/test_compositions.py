@@ -43,17 +43,17 @@ def test_compositions_are_priced_and_chosen_by_successive_halving() -> None:
 
 
 def test_values_of_params_decide() -> None:
-    found = values(make(decoders=["linknet"], trials=3))
-    assert (found["search.decoders"], found["search.trials"]) == (["linknet"], 3)
+    found = values(make(decoders=["unet"], trials=3))
+    assert (found["search.decoders"], found["search.trials"]) == (["unet"], 3)
     assert "search.halving" not in found  # one composition alone: nothing to choose but its rates
 
 
 def test_fine_tuning_is_planned_for_compositions() -> None:
-    found = values(make(decoders=["linknet"]))
+    found = values(make(decoders=["unet"]))
     assert found["search.encoder_rate"] == list(constants.ENCODER_RATES)
     assert found["training.fine_tuning.frozen_epochs"] == constants.FROZEN_EPOCHS
     assert found["training.fine_tuning.norms"] == "trained"  # 8 images at a time
-    few = values(make(decoders=["linknet"], training={"batch": 4}))
+    few = values(make(decoders=["unet"], training={"batch": 4}))
     assert few["training.fine_tuning.norms"] == "frozen"
 
 
@@ -92,10 +92,16 @@ def test_a_budget_that_no_composition_meets_names_each() -> None:
 
 def test_an_encoder_too_deep_for_the_crop_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"training\.crop: \[32, 64\], of which mini_xception would keep only one"):
-        make(training={"crop": [32, 64]}, output_stride=[32], decoders=["linknet"])
+        make(training={"crop": [32, 64]}, output_stride=[32], decoders=["unet"])
 
 
 def test_the_output_stride_follows_the_crop() -> None:
     """Before, it was 16 for every crop; at 64 pixels, 32 would leave features of two pixels."""
-    assert values(make(decoders=["linknet"]))["search.output_stride"] == [32]
-    assert values(make(decoders=["linknet"], training={"crop": [64, 64]}))["search.output_stride"] == [16]
+    assert values(make(decoders=["unet"]))["search.output_stride"] == [32]
+    assert values(make(decoders=["unet"], training={"crop": [64, 64]}))["search.output_stride"] == [16]
+
+
+def test_networks_that_are_given_beside_compositions_get_a_trial_too() -> None:
+    found = values(make(networks=["unet", "composed"], width=[4], depth=[2], training={"crop": [64, 64]}))
+    assert (found["search.trials"], found["search.halving"]) == (3, constants.HALVING)
+    assert values(make(networks=["unet"], width=[4], weights=None))["search.trials"] == constants.TRIALS

@@ -24,6 +24,7 @@ from segline.training.plan.memory_budget import MemoryBudget
 from segline.training.plan.plan import Draft, Plan
 from segline.training.plan.search_space import (
     choose_widths,
+    count_others,
     price_compositions,
     settle_augmentation,
     settle_candidates,
@@ -89,7 +90,9 @@ def make(
     peaks = settle_candidates(draft, memory, candidates, widths, crop=crop, batch=batch // parts)
     compositions = price_compositions(memory, candidates, width=max(widths), crop=crop, batch=batch // parts)
     settle_validation_batch(draft, facts, memory, peaks.values(), batch=batch // parts)
-    settle_epochs(draft, facts, images=images, batch=batch, compositions=len(compositions))
+    others = count_others(list(peaks), memory.search.encoders)
+    choices = len(compositions) + others if compositions else 0
+    settle_epochs(draft, facts, images=images, batch=batch, choices=choices)
     settle_learning_rate(draft, batch=batch)
     return Plan(
         dataset=facts.dataset,

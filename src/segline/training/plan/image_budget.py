@@ -24,7 +24,7 @@ def settle_images(draft: Draft, *, crop: Size) -> int:
     return int(draft.settle("training.images", amount, why))
 
 
-def settle_epochs(draft: Draft, facts: Facts, *, images: int, batch: int, compositions: int = 0) -> None:
+def settle_epochs(draft: Draft, facts: Facts, *, images: int, batch: int, choices: int = 0) -> None:
     """Divide `images` into epochs and steps, and settle the trials of the search and their epochs.
 
     Args:
@@ -32,7 +32,7 @@ def settle_epochs(draft: Draft, facts: Facts, *, images: int, batch: int, compos
         facts: of the dataset.
         images: crops of the final fit.
         batch: crops in a batch.
-        compositions: number of compositions to choose from; 0 if the plan knows none.
+        choices: number of networks to choose from, if some are compositions; else 0.
     """
     passes = images / facts.samples
     epochs = draft.settle(
@@ -41,8 +41,8 @@ def settle_epochs(draft: Draft, facts: Facts, *, images: int, batch: int, compos
         f"{passes:.3g} passes over {facts.samples} images, in {EPOCHS[0]} to {EPOCHS[1]} epochs",
     )
     draft.settle("training.steps", max(1, round(images / (epochs * batch))), f"{images} crops in {epochs} epochs")
-    if compositions > 1:
-        _settle_halving(draft, epochs=epochs, compositions=compositions)
+    if choices > 1:
+        _settle_halving(draft, epochs=epochs, choices=choices)
         return
     trials = draft.settle("search.trials", TRIALS, "random search; the ranges are narrow already")
     draft.settle(
@@ -52,9 +52,10 @@ def settle_epochs(draft: Draft, facts: Facts, *, images: int, batch: int, compos
     )
 
 
-def _settle_halving(draft: Draft, *, epochs: int, compositions: int) -> None:
-    """Settle a search by successive halving over the epochs, in which each composition has a trial."""
-    trials = draft.settle("search.trials", min(compositions, COMPOSED_TRIALS), "one for each composition")
+def _settle_halving(draft: Draft, *, epochs: int, choices: int) -> None:
+    """Settle a search by successive halving over the epochs, in which each network has a trial."""
+    why = f"one for each network, at most {COMPOSED_TRIALS}"
+    trials = draft.settle("search.trials", min(choices, COMPOSED_TRIALS), why)
     halving = draft.settle(
         "search.halving", HALVING, f"the best one in {HALVING} goes on; so bad compositions cost few epochs"
     )

@@ -69,8 +69,11 @@ class KnownWeights:
     def describe_offer(self, pixels: int) -> str:
         """Say what `search.weights: auto` would start from."""
         ordered = _order(pixels)
-        found = next((encoder for encoder in ordered if encoder in self.here), None)
-        return self._offer(ordered[0]) if found is None else f"`auto` starts from {self.describe(found, pixels)}"
+        found = [encoder for encoder in ordered if encoder in self.here][:OFFERED_ENCODERS]
+        if not found:
+            return self._offer(ordered[0])
+        others = "".join(f"{encoder} or " for encoder in found[1:])
+        return f"`auto` starts from {others}{self.describe(found[0], pixels)}"
 
     def _offer(self, encoder: str) -> str:
         return f"`auto` would start from {encoder} after `{self.commands.get(encoder, 'segline weights list')}`"

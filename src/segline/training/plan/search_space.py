@@ -132,6 +132,12 @@ def price_compositions(
     return tuple(price(memory, *pair, width=width, crop=crop, batch=batch) for pair in pairs)
 
 
+def count_others(networks: Sequence[str], encoders: Sequence[str]) -> int:
+    """Count the networks that are no compositions, each with each encoder that it can have."""
+    others = [network for network in networks if not models.has_option(network, "decoder")]
+    return sum(len(encoders) if models.has_option(network, "encoder") else 1 for network in others)
+
+
 def settle_fine_tuning(draft: Draft, candidates: Sequence[str], *, images: int) -> None:
     """Settle how a pretrained encoder is trained further; nothing without initial weights, or with frozen encoders.
 
