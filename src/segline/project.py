@@ -241,6 +241,11 @@ class Project:
         return Path(stated) if stated else self.root / ".segline" / "weights"
 
     @property
+    def speeds(self) -> Path:
+        """Return the path of this machine's measured times of training steps."""
+        return self.root / ".segline" / "speed.json"
+
+    @property
     def chosen_weights(self) -> Path:
         """Return the path of the record of the encoder weights that `search.weights: auto` chose."""
         return self.root / Files.WEIGHTS

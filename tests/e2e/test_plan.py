@@ -19,6 +19,7 @@ def test_a_run_is_trained_as_planned_and_keeps_its_plan(project_copy):
     assert "training.crop" in told.stdout
     assert "3 (from params.yaml)" in told.stdout
     assert "twice the memory:" in told.stdout
+    assert "time on this machine: about" in told.stdout
     plan = json.loads((project.root / "plan.json").read_text())
     planned = {line["key"]: line["value"] for line in plan["lines"]}
     (project.root / "plan.json").unlink()

@@ -50,6 +50,18 @@ SLOW = (
     f"{OPTIONS}[ema]",
     f"{OPTIONS}[rmsprop]",
     f"{OPTIONS}[sgd]",
+    # Whole fits with a pre-trained encoder, or in parts; what they are made of is kept.
+    "tests/training/fit/test_fine_tuning.py::test_an_encoder_is_frozen_first_then_thawed",
+    "tests/training/fit/test_fine_tuning.py::test_a_killed_fine_tuning_resumes_to_the_same_weights",
+    "tests/training/fit/test_fine_tuning.py::test_frozen_norms_keep_statistics_scales_and_shifts",
+    "tests/training/fit/test_fine_tuning.py::test_parts_of_a_batch_add_up_to_its_gradient",
+    "tests/training/fit/test_fine_tuning.py::test_a_fit_in_parts_resumes_to_the_same_weights",
+    # Plans with encoders that take long to build.
+    "tests/training/plan/test_plan.py::test_first_weights_make_networks_with_an_encoder_the_candidates",
+    "tests/training/plan/test_compositions.py::test_networks_that_are_given_beside_compositions_get_a_trial_too",
+    "tests/training/plan/test_compositions.py::test_the_output_stride_follows_the_crop",
+    "tests/training/plan/test_plan.py::test_auto_starts_from_weights_that_are_here_and_says_what_others_would_bring",
+    "tests/training/search/test_halving.py::test_a_trial_in_three_parts_is_one_that_never_paused",
     "tests/training/fit/test_seeding.py::test_equal_seeds_give_equal_variables_and_other_seeds_others[deeplab_v3_plus]",
     "tests/training/fit/test_memory_estimate.py::test_a_real_fit_takes_what_was_estimated_within_a_quarter",
     "tests/training/classification/test_pretrain.py::test_killed_after_an_epoch_it_ends_with_the_same_weights",

@@ -1,6 +1,7 @@
 """The steps of a training, as plain functions on a real registry."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,9 +10,9 @@ from mlflow import MlflowClient
 
 from segline import config
 from segline.core.labels import label_map
-from segline.errors import TrainingError
+from segline.errors import ConfigError, TrainingError
 from segline.inference.bundle import Bundle
-from segline.pipeline import fit, promote, search
+from segline.pipeline import fit, promote, search, train
 from segline.pipeline.train import alone
 from segline.pipeline.work import Work
 from segline.progress import FlowLines
@@ -120,6 +121,40 @@ def test_an_encoder_is_trained_with_the_steps_of_one_pass(tmp_path, monkeypatch)
     )
     search.pretrain(work)
     assert [(encoder, training.steps) for encoder, training in given] == [("mini_xception", 3)]
+
+
+def test_an_encoder_too_deep_for_the_crop_is_refused_before_it_is_pretrained(tmp_path, monkeypatch):
+    """Before, the search refused it, after the pre-training had taken its time."""
+    from segline.training import backend
+
+    monkeypatch.setattr(backend, "make_deterministic", lambda **options: None)
+    params = config.Params.model_construct(
+        seed=1,
+        training=config.Training(crop=(32, 64), batch=4, threads=1),
+        search=config.Search(
+            networks=("composed",), encoders=("mini_xception",), output_stride=(32,), weights="classification"
+        ),
+    )
+
+    class ThreeClasses(Work):
+        dataset = SimpleNamespace(label_map=range(3))
+
+    work = ThreeClasses(
+        project=Project(root=tmp_path, tracking_uri="sqlite://", workers=1),
+        params=params,
+        prepared=SimpleNamespace(split=lambda name: SplitOfNine()),
+        tracker=None,
+        client=None,
+        scratch=tmp_path,
+        tags={},
+        progress=FlowLines(print),
+    )
+    calls = []
+    steps = replace(train.PLAIN, begin=lambda work: None, pretrain=lambda work: calls.append("pretrain"))
+    monkeypatch.setattr(train.tracking, "watching_machine", lambda tracker: nullcontext())
+    with pytest.raises(ConfigError, match=r"at least 64 with search\.output_stride 32"):
+        train._run(work, steps)
+    assert calls == []
 
 
 class SplitOfNine:

@@ -16,22 +16,31 @@ def show_plan(
         float | None,
         typer.Option(min=0.01, help="Memory that a fit may take, GiB; default: `training.memory` of params.yaml."),
     ] = None,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            help="Measure how long the training takes on this machine, by a few steps on noise. It takes about a "
+            "minute, once for each network, crop, batch and precision; without it, only a stored time is shown."
+        ),
+    ] = True,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write the plan to this file.")] = None,
 ) -> None:
     """Derive crop, batch, depth, epochs and more from the dataset's fingerprint and a memory budget.
 
     With `training.plan: auto` in params.yaml, training uses this plan. Values that params.yaml sets take precedence
-    and are marked. The dataset must be validated (`dvc repro validate@DATASET`). Nothing is trained.
+    and are marked. The dataset must be validated (`dvc repro validate@DATASET`). The plan is the same on every machine;
+    the time that it takes is measured on this one, and decides nothing.
     """
     from segline.pipeline.plan import plan
     from segline.project import Project
 
-    planned = plan(Project.load(), dataset, memory=memory)
+    planned = plan(Project.load(), dataset, memory=memory, measure=measure, report=say)
     if planned.scale is not None:
         say(f"prepare.short_side {planned.scale.pixels}: {planned.scale.why}")
         if planned.scale.larger:
             say(f"prepare.short_side larger: {planned.scale.larger}")
     _show_plan(planned.plan)
+    _show_time(planned.time)
     for name, other in planned.neighbours:
         say(f"{name}: {other}")
     if not planned.in_use:
@@ -54,3 +63,21 @@ def _show_plan(made: "Plan") -> None:  # type: ignore[name-defined]  # noqa: F82
     console().print(table)
     needs = (f"{network} {size_text(taken, unit='GiB')}" for network, taken in made.memory.items())
     say(f"memory: {', '.join(needs)}")
+    for each in made.compositions:
+        taken = size_text(each.bytes, unit="GiB")
+        say(
+            f"{each.encoder} under {each.decoder}: {each.parameters / 1e6:.2f} M parameters, "
+            f"{each.multiply_adds / 1e3:.1f} thousand multiply-adds a pixel, {taken} of memory"
+        )
+
+
+def _show_time(time: "TrainingTime | None") -> None:  # type: ignore[name-defined]  # noqa: F821
+    from segline.progress import duration
+
+    if time is None:
+        say("time: not measured on this machine (--measure)")
+        return
+    say(
+        f"time on this machine: about {duration(time.search + time.fit)}, of which the search takes "
+        f"{duration(time.search)} (with {time.network}, the dearest candidate; measured {time.measured})"
+    )

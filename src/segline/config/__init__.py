@@ -22,7 +22,15 @@ from segline.config.known_names import (
 from segline.config.network import ModelConfig
 from segline.config.params import EvaluationRules, Params, Promotion, completed, largest_crop, load, merged
 from segline.config.source import Source
-from segline.config.training_sections import DEFAULT_MEMORY, Augmentation, Classification, Loss, Search, Training
+from segline.config.training_sections import (
+    DEFAULT_MEMORY,
+    Augmentation,
+    Classification,
+    FineTuning,
+    Loss,
+    Search,
+    Training,
+)
 
 __all__ = [
     "AUTO",
@@ -35,6 +43,7 @@ __all__ = [
     "Classification",
     "Encoding",
     "EvaluationRules",
+    "FineTuning",
     "Flip",
     "Loss",
     "ModelConfig",

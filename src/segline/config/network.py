@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from segline.config.fields import DecoderName, Depth, EncoderName, FamilyName, Positive, Strict, Stride
+from segline.config.fields import DecoderName, Depth, EncoderName, FamilyName, Positive, Rate, Strict, Stride
 
 
 class ModelConfig(Strict):
@@ -42,6 +42,8 @@ class ModelConfig(Strict):
     """Initial weights of the encoder: a file that Segline wrote, or None for random ones."""
     freeze: bool = False
     """Do not train the encoder, nor update its batch-norm statistics."""
+    encoder_rate: Rate = 1.0
+    """Learning rate of the encoder, divided by that of the rest of the network."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

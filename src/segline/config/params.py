@@ -12,7 +12,7 @@ from segline.config.data_sections import Options, Prepare, Validation
 from segline.config.fields import MULTIPLE, DatasetName, Share, Strict, sequence, without_secret
 from segline.config.known_names import CLASSIFICATION, dataset_names, refuse_unknown
 from segline.config.source import Source
-from segline.config.training_sections import Classification, Search, Training
+from segline.config.training_sections import Classification, FineTuning, Search, Training
 from segline.errors import ConfigError
 
 
@@ -57,6 +57,7 @@ class Params(Strict):
         self._check_datasets()
         self._check_without_plan()
         self._check_crop()
+        self._check_fine_tuning()
         return self
 
     def _check_datasets(self) -> None:
@@ -100,6 +101,19 @@ class Params(Strict):
                 "crop",
                 "`training.crop` {crop} to fit images scaled to `prepare.short_side` {side}",
                 {"crop": list(crop), "side": self.prepare.short_side},
+            )
+
+    def _check_fine_tuning(self) -> None:
+        """Check that there are initial weights to fine-tune, if `training.fine_tuning` asks for that."""
+        if self.training.fine_tuning == FineTuning():
+            return
+        if self.search.weights is None:
+            raise PydanticCustomError(
+                "fine_tuning", "`search.weights` with `training.fine_tuning`: there is nothing to tune without them", {}
+            )
+        if self.search.freeze:
+            raise PydanticCustomError(
+                "fine_tuning", "`search.freeze` or `training.fine_tuning`, not both: frozen encoders are not tuned", {}
             )
 
     def _check_without_plan(self) -> None:

@@ -77,6 +77,16 @@ DEFAULT_MEMORY = 4.0
 """GiB that a fit may use, where ``training.memory`` is not given."""
 
 
+class FineTuning(Strict):
+    """How an encoder with initial weights is trained further. Without such weights nothing of this is done."""
+
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs at the start in which only the rest of the network is trained, because the gradients of random weights
+    would spoil the encoder; at most half of a fit. Then the learning rate rises again, for all weights."""
+    norms: Literal["trained", "frozen"] = "trained"
+    """``frozen``: the encoder's batch norms keep their statistics, scales and shifts."""
+
+
 class Training(Strict):
     """How one network is trained.
 
@@ -92,6 +102,9 @@ class Training(Strict):
     crop: Annotated[tuple[Side, Side], BeforeValidator(sequence)] = (128, 128)
     """Height and width of the crops that the network trains on, pixels."""
     batch: Positive = 8
+    accumulate: Positive = 1
+    """Number of equal parts of a batch whose gradients are computed one after the other, then averaged. It takes the
+    memory of one part; batch norm and Dice see one part at a time."""
     validation_batch: Positive | None = None
     """Number of whole images in a validation batch; None: `batch`."""
     rare: Share = 0.0
@@ -117,6 +130,7 @@ class Training(Strict):
     steps have a lower momentum (`training.objective.optimizers`)."""
     patience: Positive | None = None
     """The fit ends after this many epochs without a better validation score."""
+    fine_tuning: FineTuning = FineTuning()
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     threshold: Annotated[Literal["validation"] | float, BeforeValidator(as_threshold)] = "validation"
     """Binary tasks only: a pixel is foreground above this probability; ``validation``: the best one on validation."""
@@ -131,6 +145,14 @@ class Training(Strict):
     def _check(self) -> Self:
         if self.rare and self.augmentation.kind == "none":
             raise PydanticCustomError("rare", "`rare` 0, because without augmentation no crops are drawn", {})
+        if self.batch % self.accumulate:
+            raise PydanticCustomError(
+                "accumulate", "`accumulate` to divide `batch` {batch} into equal parts", {"batch": self.batch}
+            )
+        if self.accumulate > 1 and self.precision == "mixed_float16":
+            raise PydanticCustomError(
+                "accumulate", "`accumulate` 1, or another precision: float16 leaves out parts that overflow", {}
+            )
         return self
 
     def over(self, samples: int) -> "Training":
@@ -143,6 +165,11 @@ class Search(Strict):
 
     trials: Positive = 4
     epochs: Positive = 3
+    """Epochs of each trial; with `halving`, of the trials that are trained longest."""
+    halving: Annotated[int, Field(ge=2)] | None = None
+    """Successive halving: all trials are trained for a part of `epochs`. The best one in so many of them goes on, for
+    so many times the epochs. The first trials have different compositions of network, encoder and decoder. None: all
+    trials are trained for `epochs`."""
     networks: Offered[NetworkName] = ("unet",)
     width: Offered[Positive] = (16,)
     depth: Offered[Depth] = (4,)
@@ -166,6 +193,8 @@ class Search(Strict):
     whole images); a file that Segline wrote; or None for random ones."""
     freeze: bool = False
     """Do not train the encoders: keep their initial weights."""
+    encoder_rate: Offered[Rate] = (1.0,)
+    """Learning rate of the encoder, divided by that of the rest of the network."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -184,7 +213,7 @@ class Search(Strict):
     @property
     def offered(self) -> dict[str, tuple[Any, ...]]:
         """The choices of each field of `ModelConfig` that only some networks have: name -> choices."""
-        same = ("output_stride", "batch_norm", "penultimate", "residual", "separable", "skips", "heads")
+        same = ("output_stride", "batch_norm", "penultimate", "residual", "separable", "skips", "heads", "encoder_rate")
         return {"encoder": self.encoders, "decoder": self.decoders, **{name: getattr(self, name) for name in same}}
 
     @property

@@ -10,7 +10,7 @@ from segline.config import ModelConfig
 from segline.errors import ConfigError
 from segline.models import blocks, decoders, encoders
 
-OPTIONS = frozenset({"encoder", "decoder", "output_stride", "weights", "freeze", "separable", "heads"})
+OPTIONS = frozenset({"encoder", "decoder", "output_stride", "weights", "freeze", "encoder_rate", "separable", "heads"})
 
 
 def build(config: ModelConfig) -> keras.Model:

@@ -10,7 +10,7 @@ import keras
 from segline.config import ModelConfig
 from segline.models import composed
 
-OPTIONS = frozenset({"encoder", "output_stride", "weights", "freeze"})
+OPTIONS = frozenset({"encoder", "output_stride", "weights", "freeze", "encoder_rate"})
 
 
 def build(config: ModelConfig) -> keras.Model:

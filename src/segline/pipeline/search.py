@@ -37,6 +37,19 @@ def pretrain(work: Work) -> None:
                 )
 
 
+def check(work: Work) -> None:
+    """Check that every candidate of the search can be built and suits the crops, before time is spent.
+
+    Raises:
+        ConfigError: a candidate cannot be built, or the crops do not suit it.
+    """
+    from segline.training.backend import make_deterministic
+    from segline.training.search.hyperparameters import check_space
+
+    make_deterministic(seed=work.params.seed, threads=work.params.training.threads)
+    check_space(work.params.search, work.training, classes=len(work.dataset.label_map))
+
+
 def search(work: Work) -> Choice:
     """Choose network, sizes, learning rate and augmentation strength on validation, with Keras Tuner."""
     from segline.data.batches import loader

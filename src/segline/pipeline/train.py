@@ -172,6 +172,7 @@ def _run(work: Work, steps: Steps) -> None:
     _report_unused_gpus(work)
     with tracking.watching_machine(work.tracker):
         if work.params.search.weights == config.CLASSIFICATION:
+            search.check(work)  # else the pre-training would be in vain
             steps.pretrain(work)
         choice = steps.search(work)
         steps.train(work, choice)

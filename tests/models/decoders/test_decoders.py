@@ -62,6 +62,16 @@ def test_logits_have_the_images_size_at_any_stride(decoder: str, stride: int, fi
     assert bool(kinds & {"SeparableConv2D", "DepthwiseConv2D"}) == separable
 
 
+@pytest.mark.parametrize("decoder", config.decoder_names())
+def test_two_strides_are_enough(decoder: str) -> None:
+    """An encoder whose file names no layers to join gives its low and its deep features alone."""
+    inputs = {stride: keras.Input((None, None, CHANNELS[stride])) for stride in (4, 32)}
+    model = keras.Model(list(inputs.values()), decoders.decode(inputs, tiny(decoder, output_stride=32))[0])
+    given = [np.ones((1, 64 // stride, 96 // stride, CHANNELS[stride]), np.float32) for stride in inputs]
+    logits = model(given)
+    assert tuple(logits.shape) == (1, 64, 96, 5)
+
+
 @pytest.mark.parametrize("decoder", sorted({*config.decoder_names()} - {"psp", "deeplab"}))
 def test_heads_are_as_many_as_a_decoder_has_levels_and_no_more(decoder: str) -> None:
     strides = (2, 4, 8, 16)

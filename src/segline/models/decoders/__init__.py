@@ -2,8 +2,8 @@
 
 To add one, add ``<decoder>.py`` with ``decode(features, config) -> list`` to this folder:
 
-- ``features``: stride -> (N, H / stride, W / stride, channels). The strides are powers of 2 from 2 or 4 on. The
-  largest is ``config.output_stride``; its features have the most channels.
+- ``features``: stride -> (N, H / stride, W / stride, channels). The strides are powers of 2 from 2 or 4 on, of
+  which some may be missing. The largest is ``config.output_stride``; its features have the most channels.
 - the result: logits as `segline.models` describes them, the most important first. The first has the image's size.
 - ``config.width``: filters at full resolution. A level of stride s has ``s * width`` filters, like a U-Net.
 - ``config.separable``: whether 3x3 convolutions are depthwise-separable. ``config.dropout`` acts once.

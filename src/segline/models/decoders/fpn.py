@@ -35,15 +35,16 @@ def count_heads(strides: Sequence[int]) -> int:
 def _go_down(features: Mapping[int, Any], filters: int) -> dict[int, Any]:
     """Compute the pyramid, from the coarsest level to the finest: stride -> (N, H / stride, W / stride, filters)."""
     pyramid: dict[int, Any] = {}
-    above = None
+    above, coarser = None, 0
     for stride in sorted((stride for stride in features if stride >= _FINEST), reverse=True):
         level = layers.Conv2D(filters, 1, kernel_initializer=blocks.INITIALIZER, name=f"lateral_{stride}")(
             features[stride]
         )
         if above is not None:
-            raised = layers.UpSampling2D(2, name=f"pyramid_{stride}_upsample")(above)
+            raised = layers.UpSampling2D(coarser // stride, name=f"pyramid_{stride}_upsample")(above)
             level = layers.Add(name=f"pyramid_{stride}_add")([level, raised])
         pyramid[stride] = above = level
+        coarser = stride
     return pyramid
 
 

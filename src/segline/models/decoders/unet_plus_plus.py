@@ -24,7 +24,7 @@ def decode(features: Mapping[int, Any], config: ModelConfig) -> list[Any]:
     nodes[last, 0] = blocks.dropout(nodes[last, 0], config.dropout, name="bottom_dropout")
     for step in range(1, last + 1):
         for level in range(last + 1 - step):
-            nodes[level, step] = _join_nodes(nodes, level, step, strides[level], config)
+            nodes[level, step] = _join_nodes(nodes, level, step, strides, config)
     steps = range(last, last - config.heads, -1)
     if config.heads == 1:
         return [blocks.enlarged_head(nodes[0, last], config, factor=strides[0])]
@@ -37,9 +37,12 @@ def count_heads(strides: Sequence[int]) -> int:
     return len(strides) - 1
 
 
-def _join_nodes(nodes: Mapping[tuple[int, int], Any], level: int, step: int, stride: int, config: ModelConfig) -> Any:
+def _join_nodes(
+    nodes: Mapping[tuple[int, int], Any], level: int, step: int, strides: Sequence[int], config: ModelConfig
+) -> Any:
     """Convolve the earlier nodes of the level together with the up-sampled node below."""
     name = f"node_{level}_{step}"
-    raised = layers.UpSampling2D(2, name=f"{name}_upsample")(nodes[level + 1, step - 1])
+    stride, coarser = strides[level : level + 2]
+    raised = layers.UpSampling2D(coarser // stride, name=f"{name}_upsample")(nodes[level + 1, step - 1])
     joined = layers.Concatenate(name=f"{name}_join")([*(nodes[level, earlier] for earlier in range(step)), raised])
     return blocks.pair(joined, config.width * stride, config, name=name)

@@ -7,7 +7,7 @@ convolutions are dilated instead (Chen et al. 2017, arXiv:1706.05587).
 
 ``SKIPS`` of the file names the layers whose outputs decoders join: the stride of the features, that is the image's
 side divided by theirs -> the last layer with it, 2 (if there is one) to 16. Sums of residual blocks are better than
-what a block expands to: they have fewer channels.
+what a block expands to: they have fewer channels. Without ``SKIPS``, decoders get ``low`` and ``deep`` alone.
 
 If weights are published for an encoder, ``WEIGHTS`` of its file describes them, as literal values: the fields of
 `segline.models.weights.catalogue.Published`. The layers of an encoder of Keras Applications have the same names as
@@ -32,6 +32,8 @@ NAME = "encoder"
 
 DEFAULT = "mobilenet_v2"
 
+_LOW_STRIDE = 4  # of the low features
+
 
 def build(encoder: str, *, output_stride: int) -> keras.Model:
     """Build `encoder`: (N, H, W, 3) within -1..1 -> its low-level and its deep features."""
@@ -44,14 +46,21 @@ def build_pyramid(encoder: str, *, output_stride: int) -> keras.Model:
 
     Layers, names and weights are those of `build`.
     """
-    model, skips = build(encoder, output_stride=output_stride), _load_family(encoder).SKIPS
+    model, skips = build(encoder, output_stride=output_stride), _find_skips(encoder)
+    if not skips:
+        return model
     joined = [model.get_layer(skips[stride]).output for stride in list_strides(encoder, output_stride)[:-1]]
     return keras.Model(model.input, [*joined, model.outputs[-1]], name=NAME)
 
 
 def list_strides(encoder: str, output_stride: int) -> tuple[int, ...]:
     """List the strides of the features of `encoder`, in rising order; the last one is `output_stride`."""
-    return (*sorted(stride for stride in _load_family(encoder).SKIPS if stride < output_stride), output_stride)
+    skips = _find_skips(encoder) or (_LOW_STRIDE,)
+    return (*sorted(stride for stride in skips if stride < output_stride), output_stride)
+
+
+def _find_skips(encoder: str) -> dict[int, str]:
+    return getattr(_load_family(encoder), "SKIPS", {})
 
 
 def _load_family(encoder: str) -> ModuleType:

@@ -51,29 +51,28 @@ class Sequence(keras.utils.PyDataset):
         last: number of the last batch plus 1.
         classes: number of classes of the network. A mask with another id is an error, because the loss would
             silently treat it as void. None: masks are not checked.
+        parts: number of equal parts in which Keras gets each batch.
     """
 
-    def __init__(self, batches: Batches, *, first: int, last: int, classes: int | None = None) -> None:
+    def __init__(self, batches: Batches, *, first: int, last: int, classes: int | None = None, parts: int = 1) -> None:
         super().__init__()
         self._batches, self._first, self._last, self._classes = batches, first, last, classes
+        self._parts = parts
+        self._made: tuple[int, Batch] | None = None  # the last batch that was divided, with its number
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
         self._pending: dict[int, Future[Batch]] = {}
         self._lock = threading.Lock()  # Keras may still read from one pass while it begins another
         self.error: Exception | None = None
         """The error that a batch raised. The caller of Keras gets an error of TensorFlow instead of this one."""
 
-    def skip(self, steps: int) -> None:
-        """Skip the first `steps` batches: those of epochs already done. Call it before any batch is read."""
-        self._first += steps
-
     def __len__(self) -> int:
-        return self._last - self._first
+        return self._parts * (self._last - self._first)
 
     def __getitem__(self, index: int) -> Batch:
         with self._lock:
             for ahead in range(index, min(index + _PREFETCHED_BATCHES + 1, len(self))):
                 if ahead not in self._pending:
-                    self._pending[ahead] = self._thread.submit(self._make, self._first + ahead)
+                    self._pending[ahead] = self._thread.submit(self._make, ahead)
             future = self._pending.pop(index)
         try:
             return future.result()
@@ -81,7 +80,19 @@ class Sequence(keras.utils.PyDataset):
             self.error = error
             raise
 
-    def _make(self, number: int) -> Batch:
+    def _make(self, index: int) -> Batch:
+        """Make the part with the number `index` of all parts. The batch is made once for its parts."""
+        batch, part = divmod(index, self._parts)
+        if self._parts == 1:
+            return self._make_batch(self._first + batch)
+        if self._made is None or self._made[0] != batch:
+            self._made = batch, self._make_batch(self._first + batch)
+        images, masks = self._made[1]
+        size = len(images) // self._parts
+        share = slice(part * size, (part + 1) * size)
+        return images[share], masks[share]
+
+    def _make_batch(self, number: int) -> Batch:
         images, masks = self._batches.batch(number)
         if self._classes is not None:
             foreign = masks[(masks >= self._classes) & (masks != VOID)]

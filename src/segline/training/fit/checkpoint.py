@@ -87,6 +87,15 @@ class Checkpoint:
         with atomic_file(self.path) as partial, partial.open("wb") as handle:
             np.savez(handle, **content)
 
+    def count_epochs(self) -> int:
+        """Count the epochs that the file has; 0 without a file, or with one that `restore` will refuse."""
+        try:
+            arrays.shapes(self.path)
+            with np.load(self.path, allow_pickle=False) as content:
+                return len(_Header(**json.loads(str(content["header"]))).history)
+        except (OSError, *_ERRORS_OF_DAMAGED_FILES):
+            return 0
+
     def restore(self, model: keras.Model) -> Progress:
         """Restore `model` and its optimizer from the file; change nothing if there is no file.
 

@@ -66,10 +66,11 @@ class EpochEnd(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Remember the loss so far, and end the epoch at once if it is not finite."""
-        self._losses[batch] = logs["loss"]  # the running mean: it never becomes finite again
+        step = batch // self._job.training.accumulate
+        self._losses[step] = logs["loss"]  # the running mean: it never becomes finite again
         if not math.isfinite(logs["loss"]):
             self.model.stop_training = True
-        self._bars.step(batch + 1, logs)
+        self._bars.step(step + 1, logs)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         """Check the numbers, validate, compare with the best epoch; then track, save and report."""

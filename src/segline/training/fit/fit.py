@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 
 from segline import models
+from segline.errors import ConfigError
 from segline.training import backend
 from segline.training.fit import batch_sequence
 from segline.training.fit.bar import EpochBars
@@ -19,6 +20,7 @@ from segline.training.fit.batch_sequence import Batches, ValidationBatches
 from segline.training.fit.checkpoint import Checkpoint, History, Progress, assign
 from segline.training.fit.epochs import EpochEnd
 from segline.training.fit.failures import Memory, explain_failures
+from segline.training.fit.fine_tuning import Phase, list_phases, set_trainable
 from segline.training.fit.job import Job
 from segline.training.fit.seeding import reseed
 from segline.training.fit.validation_score import OBJECTIVE, validate
@@ -60,6 +62,7 @@ def fit(
     budget: float | None = None,
     devices: Sequence[str] | None = None,
     xla: bool | None = None,
+    until: int | None = None,
 ) -> FitResult:
     """Train the network of `job` on `train`; choose the best epoch on `validation`.
 
@@ -81,6 +84,8 @@ def fit(
         budget: bytes that the fit may take, for the same message.
         devices: devices that share every batch, which changes only the last digits; default: all GPUs that can.
         xla: whether to compile with XLA; default: only if it is faster.
+        until: number of epochs after which the fit pauses. Call it again with the same `checkpoint` to go on: the
+            weights are those of a fit without a pause. The schedule spans all epochs of `job`.
 
     Raises:
         ConfigError: the crop does not suit the network.
@@ -90,18 +95,22 @@ def fit(
         StorageError: `checkpoint` cannot be written.
     """
     job.check()
-    shared = backend.list_accelerators(job.training.batch) if devices is None else list(devices)
+    part = job.training.batch // job.training.accumulate
+    shared = backend.list_accelerators(part) if devices is None else list(devices)
+    _check_devices(job, len(shared))
     classes = job.model_config.classes
-    training_batches = batch_sequence.Sequence(train, first=0, last=job.steps, classes=classes)
     validation_batches = batch_sequence.Sequence(validation, first=0, last=len(validation), classes=classes)
     keeper = None if checkpoint is None else Checkpoint(path=checkpoint, identity=job.identity())
+    sources = [validation_batches]
     with (
-        explain_failures(job.training, memory=memory, budget=budget, sources=(training_batches, validation_batches)),
+        explain_failures(job.training, memory=memory, budget=budget, sources=sources),
         backend.spread(shared),
         EpochBars(steps=job.training.steps, batch=job.training.batch) as bars,
     ):
         metric = MeanIoU(classes)
-        model = _compile(job, metric, devices=len(shared), xla=xla)
+        model = _initialise(job, devices=len(shared))
+        phases = list_phases(job, done=keeper.count_epochs() if keeper else 0, until=until)
+        _compile(model, job, phases[0], metric, xla=xla)
         epoch_end = EpochEnd(
             job,
             keeper.restore(model) if keeper else Progress(),
@@ -113,9 +122,27 @@ def fit(
             diverged=diverged or (checkpoint and checkpoint.with_suffix(".diverged.json")),
             report=report,
         )
-        _run_epochs(model, training_batches, job, epoch_end, report=report)
+        if epoch_end.progress.epochs:
+            report(f"resuming after epoch {epoch_end.progress.epochs} of {job.epochs}")
+        for phase in phases:
+            if phase is not phases[0]:
+                report(f"epoch {phase.first + 1}: the encoder is trained from here on")
+                _compile(model, job, phase, metric, xla=xla)
+            sources.append(_make_training_batches(train, job, phase, done=epoch_end.progress.epochs))
+            _run_epochs(model, sources[-1], job, phase, epoch_end)
     # A model that was built for several devices stays bound to them.
     return _make_result(epoch_end.progress, model=model if len(shared) < 2 else _build(job))
+
+
+def _check_devices(job: Job, count: int) -> None:
+    """Refuse parts of batches on several devices, which Keras cannot average over both."""
+    if count > 1 and job.training.accumulate > 1:
+        raise ConfigError(
+            "training.accumulate",
+            found=f"{job.training.accumulate}, with {count} devices that share every batch",
+            expected="1 with several devices",
+            remedy="set training.accumulate to 1: each device already takes a part of the batch",
+        )
 
 
 def _build(job: Job) -> keras.Model:
@@ -123,43 +150,51 @@ def _build(job: Job) -> keras.Model:
         return supervise(models.build(job.model_config))
 
 
-def _compile(job: Job, metric: MeanIoU, *, devices: int, xla: bool | None) -> keras.Model:
-    """Build the network with its initial weights, optimizer, loss and metric."""
+def _initialise(job: Job, *, devices: int) -> keras.Model:
+    """Build the network with its initial weights."""
     keras.utils.set_random_seed(job.seed)
     model = _build(job)
     backend.synchronise(model, devices=devices)
     reseed(model, job.seed)
     models.load_encoder(model, job.model_config)
+    return model
+
+
+def _compile(model: keras.Model, job: Job, phase: Phase, metric: MeanIoU, *, xla: bool | None) -> None:
+    """Give the network what trains it in `phase`: trainable weights, optimizer, loss and metric."""
+    set_trainable(model, job, phase)
+    metric.reset_state()  # Keras does not reset it before it has seen a batch of this phase
+    schedule = job.schedule(first=phase.first * job.training.steps)
+    rate = 1.0 if phase.frozen else job.model_config.encoder_rate
     model.compile(
-        optimizers.build(job.training, job.schedule(), model),
+        optimizers.build(job.training, schedule, model, encoder_rate=rate),
         loss=SegmentationLoss(job.training.loss, class_weights=job.class_weights),
         metrics=[metric],
         jit_compile=backend.jit_compile(xla),
         auto_scale_loss=False,  # `optimizers.build` scales it
     )
-    return model
+
+
+def _make_training_batches(train: Batches, job: Job, phase: Phase, *, done: int) -> batch_sequence.Sequence:
+    """Make the batches of `phase` that are left after `done` epochs."""
+    steps, parts = job.training.steps, job.training.accumulate
+    classes = job.model_config.classes
+    first, last = done * steps, max(done, phase.last) * steps
+    return batch_sequence.Sequence(train, first=first, last=last, classes=classes, parts=parts)
 
 
 def _run_epochs(
-    model: keras.Model,
-    training_batches: batch_sequence.Sequence,
-    job: Job,
-    epoch_end: EpochEnd,
-    *,
-    report: Callable[[str], None],
+    model: keras.Model, training_batches: batch_sequence.Sequence, job: Job, phase: Phase, epoch_end: EpochEnd
 ) -> None:
-    """Train from the progress of `epoch_end` to the last epoch, if any is left."""
+    """Train from the progress of `epoch_end` to the last epoch of `phase`, if any is left."""
     progress = epoch_end.progress
-    if progress.epochs:
-        report(f"resuming after epoch {progress.epochs} of {job.epochs}")
-    if progress.epochs >= job.epochs or progress.is_stale(job.training.patience):
+    if progress.epochs >= phase.last or progress.is_stale(job.training.patience):
         return
-    training_batches.skip(progress.epochs * job.training.steps)
     model.fit(
         training_batches,
         initial_epoch=progress.epochs,
-        epochs=job.epochs,
-        steps_per_epoch=job.training.steps,
+        epochs=phase.last,
+        steps_per_epoch=job.training.steps * job.training.accumulate,
         shuffle=False,
         verbose=0,
         callbacks=[epoch_end],

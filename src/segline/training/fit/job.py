@@ -1,6 +1,7 @@
 """The description of a fit: all that its result depends on, apart from the data."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -9,6 +10,8 @@ from segline import models
 from segline.config import ModelConfig, Training
 from segline.errors import ConfigError
 from segline.training.objective.schedule import WarmUpDecay
+
+_LEAST_SIDE = 2  # of an encoder's deepest features, pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +39,26 @@ class Job:
         """Count the batches of all epochs."""
         return self.epochs * self.training.steps
 
-    def schedule(self) -> WarmUpDecay:
-        """Make the schedule of the learning rate."""
-        warm_up = round(self.training.warm_up * self.steps)
-        return WarmUpDecay(self.learning_rate, steps=self.steps, warm_up=warm_up, decay=self.training.schedule)
+    @property
+    def fine_tunes(self) -> bool:
+        """True if the encoder has initial weights, and is to be trained."""
+        return self.model_config.weights is not None and not self.model_config.freeze
+
+    @property
+    def frozen_epochs(self) -> int:
+        """Count the epochs at the start in which the encoder is not trained; at most half of all."""
+        return min(self.training.fine_tuning.frozen_epochs, self.epochs // 2) if self.fine_tunes else 0
+
+    def schedule(self, *, first: int = 0) -> WarmUpDecay:
+        """Make the schedule of the learning rate, for an optimizer whose first step is `first`."""
+        return WarmUpDecay(
+            self.learning_rate,
+            steps=self.steps,
+            warm_up=round(self.training.warm_up * self.steps),
+            decay=self.training.schedule,
+            thaw=self.frozen_epochs * self.training.steps,
+            first=first,
+        )
 
     def identity(self) -> dict[str, object]:
         """Describe the job in JSON values. A checkpoint with another description is refused."""
@@ -78,4 +97,21 @@ class Job:
             found=f"{list(crop)}",
             expected=f"multiples of {stride}, the stride of {self.model_config.network}",
             remedy="take a height of {} and a width of {}".format(*(" or ".join(map(str, sides)) for sides in nearest)),
+        )
+
+
+def check_depth(crop: tuple[int, int], *, encoders: Sequence[str], output_stride: int) -> None:
+    """Refuse a crop of which encoders would keep features with a side of one pixel, without neighbours.
+
+    Raises:
+        ConfigError: a side of the crop is too short.
+    """
+    least = _LEAST_SIDE * output_stride
+    if min(crop) < least:
+        raise ConfigError(
+            "training.crop",
+            found=f"{list(crop)}, of which {' and '.join(encoders)} would keep only one pixel",
+            expected=f"sides of at least {least} with search.output_stride {output_stride}",
+            remedy="take a larger crop (prepare.short_side and training.memory may limit it), or a lower "
+            "search.output_stride",
         )

@@ -110,9 +110,11 @@ def footprint(model_config: ModelConfig, training: Training) -> Footprint:
 
     The network is built, which takes up to a few seconds at the first call of the process; nothing is computed with it.
     """
-    counted = _count_network(model_config, half=training.precision != "float32")
+    alike = model_config.model_copy(update={"encoder_rate": 1.0})  # it changes no size
+    counted = _count_network(alike, half=training.precision != "float32")
     averaged = counted.trainable * (training.ema is not None)
-    state = counted.trainable * OPTIMIZERS[training.optimizer].moments + averaged
+    summed = counted.trainable * (training.accumulate > 1)
+    state = counted.trainable * OPTIMIZERS[training.optimizer].moments + averaged + summed
     # The weights exist twice: the current ones and the best ones so far.
     held = 2 * counted.weights + state + round(_UNRETURNED_WEIGHTS * counted.weights)
     floats = _LOSS_FLOATS + sum(term.floats for name, term in TERMS.items() if getattr(training.loss, name))
@@ -133,8 +135,8 @@ def by_batch(job: Job) -> Callable[[int], float]:
 
     The network is built now, because after memory has run out it could not be built.
     """
-    counted, crop = footprint(job.model_config, job.training), job.training.crop
-    return lambda batch: counted.of_training(crop=crop, batch=batch)
+    counted, training = footprint(job.model_config, job.training), job.training
+    return lambda batch: counted.of_training(crop=training.crop, batch=math.ceil(batch / training.accumulate))
 
 
 def budget(training: Training) -> float | None:

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from segline.config import Training
+from segline.models import encoders
 from segline.training.backend import sum_over_devices
 from segline.training.objective.schedule import WarmUpDecay
 
@@ -51,12 +52,20 @@ used here, a rate of 0.1 moves the weights equally far.
 """
 
 
-def build(training: Training, schedule: WarmUpDecay, model: keras.Model) -> keras.optimizers.Optimizer:
+def build(
+    training: Training, schedule: WarmUpDecay, model: keras.Model, *, encoder_rate: float = 1.0
+) -> keras.optimizers.Optimizer:
     """Build the optimizer that `training` names, and its variables for `model`, which a checkpoint can then restore.
 
     Weight decay is decoupled from the gradient for every optimizer (Loshchilov & Hutter 2019,
     arXiv:1711.05101), and does not act on biases and normalisation. In float16 the loss is scaled, because
     small gradients would become 0.
+
+    Args:
+        training: names the optimizer.
+        schedule: of the learning rate.
+        model: its trainable variables are optimized.
+        encoder_rate: learning rate of the encoder, divided by that of the rest.
     """
     kind = OPTIMIZERS[training.optimizer]
     averaging = {} if training.ema is None else {"use_ema": True, "ema_momentum": training.ema}
@@ -66,9 +75,15 @@ def build(training: Training, schedule: WarmUpDecay, model: keras.Model) -> kera
         global_clipnorm=training.clip,
         **averaging,
         **kind.options,
+        **({"gradient_accumulation_steps": training.accumulate} if training.accumulate > 1 else {}),
     )
-    if training.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    optimizer.first = schedule.first
+    if encoder_rate != 1.0:
+        optimizer.slow = {id(variable) for variable in model.get_layer(encoders.NAME).trainable_variables}
+        optimizer.slow_rate = encoder_rate
+    if training.weight_decay:  # vectors are biases, scales and shifts, whatever a layer calls them
+        vectors = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+        optimizer.exclude_from_weight_decay(var_list=vectors)
     if training.precision == "mixed_float16":
         optimizer.outermost = False
         optimizer = _LossScale(optimizer)
@@ -87,8 +102,9 @@ def find_bad_step(optimizer: keras.optimizers.Optimizer) -> int | None:
 
     In float16 it is always None, because such gradients only change the loss scale, not the weights.
     """
-    step = int(ops.convert_to_numpy(_unwrap(optimizer).bad_step))
-    return step - 1 if step else None
+    inner = _unwrap(optimizer)
+    step = int(ops.convert_to_numpy(inner.bad_step))
+    return inner.first + step - 1 if step else None
 
 
 def _unwrap(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
@@ -99,9 +115,14 @@ class _WatchingGradients(keras.optimizers.Optimizer):
     """Mixin for Keras's optimizers that remembers the first step with a gradient that is not finite.
 
     The number stays on the device until it is read: reading it at every step would stall a GPU.
+    The mixin also trains some variables at a lower rate, which Keras has no option for.
     """
 
     outermost = True
+    first = 0  # step of the fit at which this optimizer begins
+    slow: frozenset[int] | set[int] = frozenset()  # ids of the variables with a lower rate
+    slow_rate = 1.0
+    weight_decay: float | None
 
     def build(self, variables: Any) -> None:
         super().build(variables)
@@ -112,6 +133,10 @@ class _WatchingGradients(keras.optimizers.Optimizer):
             grads = sum_over_devices(list(grads))
         self._remember_bad_step(grads)
         super().apply(grads, trainable_variables)
+
+    def _get_current_learning_rate(self) -> Any:
+        """Compute the rate from the number of updates. Keras counts the parts of batches here."""
+        return self._learning_rate(self.iterations)
 
     def _remember_bad_step(self, grads: Any) -> None:
         sums = [ops.sum(ops.cast(grad, "float32")) for grad in grads if grad is not None]
@@ -129,8 +154,36 @@ class _WatchingGradients(keras.optimizers.Optimizer):
             return
         step = ops.cast(self.iterations, "float32")
         momentum = ops.minimum(self.ema_momentum, step / (9 + step))
+        if self.gradient_accumulation_steps:  # Keras calls this after every part of a batch
+            is_last = ops.equal((self._iterations + 1) % self.gradient_accumulation_steps, 0)
+            momentum = ops.where(is_last, momentum, 1.0)
         for variable, average in zip(trainable_variables, self._model_variables_moving_average, strict=True):
             average.assign(momentum * average + (1 - momentum) * variable)
+
+    def _backend_update_step(self, grads: Any, trainable_variables: Any, learning_rate: Any) -> None:
+        for rate, places in self._group(trainable_variables):
+            variables = [trainable_variables[place] for place in places]
+            scaled = learning_rate if rate == 1.0 else learning_rate * rate
+            super()._backend_update_step([grads[place] for place in places], variables, scaled)
+
+    def _apply_weight_decay(self, variables: Any) -> None:
+        decay = self.weight_decay
+        for rate, places in self._group(variables):
+            self.weight_decay = decay if decay is None else decay * rate
+            super()._apply_weight_decay([variables[place] for place in places])
+        self.weight_decay = decay
+
+    def _group(self, variables: Any) -> list[tuple[float, list[int]]]:
+        """Divide the places of `variables` by rate: rate -> places. There is one group if all have the same rate."""
+        if not self.slow:
+            return [(1.0, list(range(len(variables))))]
+        groups: dict[float, list[int]] = {1.0: [], self.slow_rate: []}
+        for place, variable in enumerate(variables):
+            groups[self.slow_rate if id(variable) in self.slow else 1.0].append(place)
+        return [(rate, places) for rate, places in groups.items() if places]
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Do nothing. Keras would replace the weights by their averages, and a second phase would begin with these."""
 
     def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
         """Do nothing, because `apply` sums over devices. Keras 3.15 sums here, after it clipped each device's part."""

@@ -18,6 +18,8 @@ Polynomial is DeepLab's "poly" policy (Chen et al. 2017, arXiv:1606.00915). Cosi
 Hutter 2017 (arXiv:1608.03983), without restarts. `segline.config` reads the names from this file.
 """
 
+_ARGUMENTS = ("peak", "steps", "warm_up", "decay", "power", "thaw", "first")
+
 
 @keras.saving.register_keras_serializable(package="segline")
 class WarmUpDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -31,23 +33,38 @@ class WarmUpDecay(keras.optimizers.schedules.LearningRateSchedule):
         warm_up: number of steps during which the rate rises.
         decay: how the rate falls, one of `DECAYS`.
         power: exponent of the polynomial.
+        thaw: step at which a frozen encoder begins to be trained; the rate rises again over `warm_up` steps from there.
+        first: number of the first step, for an optimizer that begins in the middle of the fit.
     """
 
     def __init__(
-        self, peak: float, *, steps: int, warm_up: int = 0, decay: str = "polynomial", power: float = 0.9
+        self,
+        peak: float,
+        *,
+        steps: int,
+        warm_up: int = 0,
+        decay: str = "polynomial",
+        power: float = 0.9,
+        thaw: int = 0,
+        first: int = 0,
     ) -> None:
         if not 0 <= warm_up <= steps:
             raise ValueError(f"warm_up must be within 0..steps, but is {warm_up} of {steps}")
         super().__init__()
         self.peak, self.steps, self.warm_up, self.decay, self.power = peak, steps, warm_up, decay, power
+        self.thaw, self.first = thaw, first
 
     def __call__(self, step: Any) -> Any:
-        """Compute the learning rate of `step`, counted from 0; float32."""
-        step = ops.cast(step, "float32")
+        """Compute the learning rate of `step`, counted from 0 and from `first` on; float32."""
+        step = ops.cast(step, "float32") + self.first
         rising = (step + 1) / max(self.warm_up, 1)
         remaining = ops.clip((self.steps - step) / max(self.steps - self.warm_up, 1), 0.0, 1.0)
-        return self.peak * ops.where(step < self.warm_up, rising, DECAYS[self.decay](remaining, self.power))
+        rate = self.peak * ops.where(step < self.warm_up, rising, DECAYS[self.decay](remaining, self.power))
+        if not self.thaw:
+            return rate
+        rising_again = ops.clip((step - self.thaw + 1) / max(self.warm_up, 1), 0.0, 1.0)
+        return rate * ops.where(step < self.thaw, 1.0, rising_again)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {name: getattr(self, name) for name in ("peak", "steps", "warm_up", "decay", "power")}
+        return {name: getattr(self, name) for name in _ARGUMENTS}

@@ -5,7 +5,7 @@ from typing import Any
 
 PIXELS = 4e8  # pixels of all crops of the final fit together; the default amount of training
 NETWORKS = ("unet",)  # candidates, the most promising first; crops are chosen so that the first one fits into memory
-PRETRAINED = ("deeplab_v3_plus",)  # candidates if initial weights are given: networks with an encoder
+PRETRAINED = ("composed",)  # candidates if initial weights are given: an encoder under a decoder
 ENCODERS = (
     (0, ("mobilenet_v2",)),
     (400e6, ("mobilenet_v2", "xception")),
@@ -26,7 +26,11 @@ AUTO_ENCODERS = (
         ),
     ),
 )  # (least training pixels, order of preference for `search.weights: auto`); small ones learn from few images
-DECODERS = ("unet",)  # for networks with a choice: it decodes to full resolution, at a moderate price
+DECODERS = ("unet", "fpn")  # the first decodes to full resolution, the second sums features of all sizes
+OFFERED_ENCODERS = 2  # with published weights; as many compositions as these times the decoders
+DEAREST = 4.0  # multiply-adds of a composition, divided by those of the cheapest; dearer ones are left out
+COMPOSED_WIDTHS = (16,)  # with it, U-Net's decoder has the filters of the usual one: 256 to 16
+STRIDES = (32, 16, 8)  # of a composition's encoder; the largest that leaves the deepest features an edge of EDGE
 WIDTHS = (
     (0, (12,)),
     (20e6, (12, 16, 24)),
@@ -45,8 +49,14 @@ STRENGTH = (0.85, 0.2)  # middle of the range of the augmentation strength at FE
 SPREAD = 0.15  # half the width of that range
 LEARNING_RATE = (3e-3, 6e-3)  # range for the target batch; the best full fits had 4.6e-3 (Pets) and 5e-3 (KITTI)
 PRETRAINED_RATE = (5e-4, 4e-3)  # lower, so that a pretrained encoder keeps what it has learned
+ENCODER_RATES = (0.1, 0.3)  # choices of the encoder's share of that rate; a measured fit on Pets did best with 0.15
+FROZEN_EPOCHS = 2  # epochs in which a pretrained encoder waits for the rest of the network
+NORM_IMAGES = 8  # batch norms of a pretrained encoder are frozen if fewer images pass them together
 TRIALS = 2
 SEARCH_SHARE = 0.1  # crops of all trials together, divided by those of the final fit
+COMPOSED_TRIALS = 4  # at most, one for each composition
+COMPOSED_SHARE = 0.2  # as SEARCH_SHARE, if the trials also choose the network
+HALVING = 2  # of such a search: trials of a rung, divided by those of the next
 FIXED: Mapping[str, tuple[Any, str]] = {
     "optimizer": ("adamw", "converges at any width without tuning"),
     "weight_decay": (0.01, "AdamW's default"),

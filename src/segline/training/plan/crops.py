@@ -77,7 +77,7 @@ def choose_crop(facts: Facts, certain: Certain, short_side: int | None, *, given
     Returns:
         The crop, and the reason in words.
     """
-    whole = _find_largest(facts, short_side)
+    whole = find_largest(facts, short_side)
     context = _find_context(facts, whole)
     enough = [crop for crop in shrink_crop(whole) if crop[0] >= context[0] and crop[1] >= context[1]]
     for crop in enough:
@@ -93,7 +93,7 @@ def choose_crop(facts: Facts, certain: Certain, short_side: int | None, *, given
     return (MULTIPLE, MULTIPLE), "the smallest"
 
 
-def _find_largest(facts: Facts, short_side: int | None) -> Size:
+def find_largest(facts: Facts, short_side: int | None) -> Size:
     """Round the sides of the median prepared image down to legal crop sides, within the largest allowed crop."""
     cap = largest_crop(short_side) or (SIDE, SIDE)
     height, width = (min(round_down(side), most, SIDE) for side, most in zip(facts.size, cap, strict=True))
@@ -113,23 +113,43 @@ def _limit_batch(facts: Facts, crop: Size) -> int:
     return max(BATCH[0], int(BATCH_SHARE * facts.pixels / math.prod(crop)))
 
 
-def choose_batch(facts: Facts, certain: Certain, crop: Size) -> tuple[int, str]:
-    """Put as many crops into a batch as fit, up to the limits of `BATCH` and `BATCH_SHARE`.
+def settle_batch(draft: Draft, facts: Facts, certain: Certain, crop: Size) -> tuple[int, int]:
+    """Settle the crops in a batch, up to the limits of `BATCH` and `BATCH_SHARE`, and the parts that fit into memory.
 
     Returns:
-        The batch, and the reason in words.
+        The batch, and the number of its parts.
     """
     cap = min(BATCH[2], _limit_batch(facts, crop))
-    fitting = next((number for number in range(cap, BATCH[0], -1) if certain.fits(crop, number)), BATCH[0])
-    if fitting < cap:
-        return fitting, f"as many as fit into memory: {certain.describe(crop, fitting)}"
-    if cap == BATCH[2]:
-        return cap, "enough for a stable gradient"
-    return cap, f"at most {BATCH_SHARE:.0%} of the training pixels, at least {BATCH[0]} crops"
+    fitting = next((number for number in range(cap, BATCH[0], -1) if certain.fits(crop, number)), min(cap, BATCH[0]))
+    divided = draft.given("training.precision") != "mixed_float16"  # which cannot add up parts
+    parts = -(-cap // fitting) if divided else 1
+    derived = parts * (cap // parts) if divided else fitting
+    why = "enough for a stable gradient"
+    if derived < BATCH[2]:
+        why = f"at most {BATCH_SHARE:.0%} of the training pixels, at least {BATCH[0]} crops, in equal parts"
+    if not divided and fitting < cap:
+        why = f"as many as fit into memory: {certain.describe(crop, fitting)}"
+    batch = draft.settle("training.batch", derived, why)
+    parts = _choose_parts(certain, crop, batch) if divided else 1
+    described = certain.describe(crop, batch // parts)
+    return batch, draft.settle(
+        "training.accumulate", parts, f"the fewest equal parts that fit into memory: {described}"
+    )
+
+
+def _choose_parts(certain: Certain, crop: Size, batch: int) -> int:
+    """Find the smallest number of equal parts of `batch` that fit into memory; 1 if none does."""
+    divisors = [number for number in range(1, batch + 1) if batch % number == 0 and batch // number >= BATCH[0]]
+    return next((number for number in divisors if certain.fits(crop, batch // number)), 1)
 
 
 def check_given(certain: Certain, crop: Size, batch: int) -> None:
     """Check that a crop or batch of ``params.yaml`` keeps to the memory budget.
+
+    Args:
+        certain: the candidates.
+        crop: height and width.
+        batch: number of crops whose gradients are computed together.
 
     Raises:
         ConfigError: it exceeds the budget.

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 
+from segline import models
 from segline.config import DEFAULT_MEMORY, Params, Search, Training
 from segline.errors import ConfigError
+from segline.training.fit.job import check_depth
 from segline.training.fit.memory_estimate import GIBIBYTE
 from segline.training.plan.constants import EDGE, FIXED
 from segline.training.plan.crops import (
     check_given,
-    choose_batch,
     choose_crop,
     find_certain,
+    find_largest,
+    settle_batch,
     settle_drawing,
     settle_validation_batch,
 )
@@ -21,8 +24,12 @@ from segline.training.plan.memory_budget import MemoryBudget
 from segline.training.plan.plan import Draft, Plan
 from segline.training.plan.search_space import (
     choose_widths,
+    count_others,
+    price_compositions,
     settle_augmentation,
     settle_candidates,
+    settle_compositions,
+    settle_fine_tuning,
     settle_learning_rate,
     settle_options,
     settle_weights,
@@ -57,7 +64,8 @@ def make(
     settle_augmentation(draft, facts)
     networks, widths = draft.given("search.networks"), draft.given("search.width")
     candidates = networks or settle_weights(draft, facts, weights)
-    search = search.model_copy(update=settle_options(draft, facts, candidates, weights))
+    largest = draft.given("training.crop") or find_largest(facts, short_side)
+    search = search.model_copy(update=settle_options(draft, facts, candidates, weights, largest=largest))
     memory = MemoryBudget(
         limit=round(budget * GIBIBYTE),
         classes=facts.classes,
@@ -66,21 +74,32 @@ def make(
         edge=EDGE,
         depths=draft.given("search.depth"),
     )
-    certain = find_certain(memory, candidates, widths or choose_widths(facts)[:1], given=networks is not None)
-    derived = choose_crop(facts, certain, short_side, given=draft.given("training.batch"))
+    widths = widths or choose_widths(facts, candidates)
+    least = widths if draft.given("search.width") else widths[:1]
+    memory = settle_compositions(draft, memory, weights, candidates, width=max(least))
+    certain = find_certain(memory, candidates, least, given=networks is not None)
+    given = draft.given("training.batch")
+    derived = choose_crop(facts, certain, short_side, given=given and given // draft.given("training.accumulate", 1))
     crop = tuple(draft.settle("training.crop", *derived))
-    batch = draft.settle("training.batch", *choose_batch(facts, certain, crop))
-    check_given(certain, crop, batch)
+    batch, parts = settle_batch(draft, facts, certain, crop)
+    check_given(certain, crop, batch // parts)
+    if any(models.has_option(network, "encoder") for network in candidates):
+        check_depth(crop, encoders=memory.search.encoders, output_stride=max(memory.search.output_stride))
+    settle_fine_tuning(draft, candidates, images=batch // parts)
     images = settle_images(draft, crop=crop)
-    peaks = settle_candidates(draft, memory, candidates, widths or choose_widths(facts), crop=crop, batch=batch)
-    settle_validation_batch(draft, facts, memory, peaks.values(), batch=batch)
-    settle_epochs(draft, facts, images=images, batch=batch)
+    peaks = settle_candidates(draft, memory, candidates, widths, crop=crop, batch=batch // parts)
+    compositions = price_compositions(memory, candidates, width=max(widths), crop=crop, batch=batch // parts)
+    settle_validation_batch(draft, facts, memory, peaks.values(), batch=batch // parts)
+    others = count_others(list(peaks), memory.search.encoders)
+    choices = len(compositions) + others if compositions else 0
+    settle_epochs(draft, facts, images=images, batch=batch, choices=choices)
     settle_learning_rate(draft, batch=batch)
     return Plan(
         dataset=facts.dataset,
         fingerprint=facts.digest,
         lines=draft.lines,
-        memory={network: peak.of_training(crop=crop, batch=batch) for network, peak in peaks.items()},
+        memory={network: peak.of_training(crop=crop, batch=batch // parts) for network, peak in peaks.items()},
+        compositions=compositions,
     )
 
 

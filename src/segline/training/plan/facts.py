@@ -36,6 +36,7 @@ class Facts:
         samples: number of training images.
         size: of the median training image.
         validated: a size with at least as many pixels as any image of the validation split.
+        validated_images: number of images of the validation split, as far as the dataset names one.
         thing: height and width of an object of the median class; None if nothing is labelled.
         shares: each class that occurs -> its share of the labelled training pixels.
         flips: flip -> whether a flipped image is still plausible, and the reason.
@@ -50,6 +51,7 @@ class Facts:
     thing: Size | None
     shares: Mapping[str, float]
     flips: Mapping[Flip, tuple[bool, str]]
+    validated_images: int = 0
 
     @property
     def pixels(self) -> int:
@@ -102,6 +104,7 @@ def facts(fingerprint: Mapping[str, Any], *, short_side: int | None) -> Facts:
         samples=train["samples"],
         size=size,
         validated=_bound_size((validation if validation["samples"] else train)["sizes"], short_side),
+        validated_images=validation["samples"],
         thing=_measure_object(train["classes"], size),
         shares={name: each["share"] for name, each in train["classes"].items() if each["share"]},
         flips={

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from segline.errors import ConfigError
-from segline.training.plan.constants import AUTO_ENCODERS
+from segline.training.plan.constants import AUTO_ENCODERS, OFFERED_ENCODERS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class KnownWeights:
     chosen: tuple[str, ...] = ()
 
     def choose(self, pixels: int) -> tuple[str, ...]:
-        """Choose encoders for `search.weights: auto`: an earlier run's, or else the first one whose weights are here.
+        """Choose encoders for `search.weights: auto`: an earlier run's, or else the first ones whose weights are here.
 
         Args:
             pixels: of the training split.
@@ -33,7 +33,9 @@ class KnownWeights:
             ConfigError: no weights are here; or those that would be chosen cannot be used, or are no longer here.
         """
         ordered = _order(pixels)
-        found = self.chosen or tuple(encoder for encoder in ordered if encoder in {**self.here, **self.faults})[:1]
+        first = tuple(encoder for encoder in ordered if encoder in {**self.here, **self.faults})[:1]
+        others = tuple(encoder for encoder in ordered if encoder in self.here and encoder not in first)
+        found = self.chosen or (first + others)[:OFFERED_ENCODERS]
         for encoder in found:
             if encoder in self.faults:
                 raise self.faults[encoder]
@@ -67,8 +69,11 @@ class KnownWeights:
     def describe_offer(self, pixels: int) -> str:
         """Say what `search.weights: auto` would start from."""
         ordered = _order(pixels)
-        found = next((encoder for encoder in ordered if encoder in self.here), None)
-        return self._offer(ordered[0]) if found is None else f"`auto` starts from {self.describe(found, pixels)}"
+        found = [encoder for encoder in ordered if encoder in self.here][:OFFERED_ENCODERS]
+        if not found:
+            return self._offer(ordered[0])
+        others = "".join(f"{encoder} or " for encoder in found[1:])
+        return f"`auto` starts from {others}{self.describe(found[0], pixels)}"
 
     def _offer(self, encoder: str) -> str:
         return f"`auto` would start from {encoder} after `{self.commands.get(encoder, 'segline weights list')}`"

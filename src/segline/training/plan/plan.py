@@ -32,6 +32,25 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Composition:
+    """An encoder under a decoder, and what training it takes.
+
+    Args:
+        encoder: its name.
+        decoder: its name.
+        parameters: number of weights.
+        multiply_adds: of a prediction, for each pixel of the image.
+        bytes: of memory, with the crops and the batch of the plan.
+    """
+
+    encoder: str
+    decoder: str
+    parameters: int
+    multiply_adds: int
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A training that was derived from a dataset.
 
@@ -40,12 +59,14 @@ class Plan:
         fingerprint: digest of the dataset's fingerprint.
         lines: the values, in the order in which they were decided.
         memory: network -> estimated bytes of fitting its largest candidate.
+        compositions: encoders under decoders that the search chooses from, with their price.
     """
 
     dataset: str
     fingerprint: str
     lines: tuple[Line, ...]
     memory: Mapping[str, int]
+    compositions: tuple[Composition, ...] = ()
 
     def section(self, name: str) -> dict[str, Any]:
         """Collect the values under ``training`` or ``search``, as ``params.yaml`` would contain them."""

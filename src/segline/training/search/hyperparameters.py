@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import keras_tuner
@@ -9,9 +10,11 @@ import keras_tuner
 from segline import models
 from segline.config import ModelConfig, Search, Training, network_names
 from segline.errors import ConfigError
+from segline.training.fit.job import check_depth
 
-_LEAST_SIDE = 2  # of an encoder's deepest features, pixels
 _DEFAULTS = Search().offered
+_PARTS = ("encoder", "decoder")  # of a composition
+_ALL: Mapping[str, Any] = MappingProxyType({})
 
 
 def check_space(space: Search, training: Training, *, classes: int) -> None:
@@ -33,19 +36,7 @@ def check_space(space: Search, training: Training, *, classes: int) -> None:
                 remedy="change the crop, or remove that network",
             )
         if config.encoder is not None:
-            _check_depth(config, training.crop)
-
-
-def _check_depth(config: ModelConfig, crop: tuple[int, int]) -> None:
-    """Refuse an encoder whose deepest features would have a side of one pixel, without neighbours."""
-    least = _LEAST_SIDE * config.output_stride
-    if min(crop) < least:
-        raise ConfigError(
-            "training.crop",
-            found=f"{list(crop)}, of which {config.encoder} would keep only one pixel",
-            expected=f"sides of at least {least} with search.output_stride {config.output_stride}",
-            remedy="take a larger crop (prepare.short_side may limit it), or a lower search.output_stride",
-        )
+            check_depth(training.crop, encoders=[config.encoder], output_stride=config.output_stride)
 
 
 def configure_network(space: Search, training: Training, *, classes: int, values: Mapping[str, Any]) -> ModelConfig:
@@ -64,16 +55,21 @@ def configure_network(space: Search, training: Training, *, classes: int, values
     )
 
 
-def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
-    """Make the hyperparameters that trials draw. Another order of them would draw other values."""
+def make_hyperparameters(space: Search, only: Mapping[str, Any] = _ALL) -> keras_tuner.HyperParameters:
+    """Make the hyperparameters that trials draw. Another order of them would draw other values.
+
+    Args:
+        only: hyperparameter -> the one value that it has, of those of `space`.
+    """
     parameters, options = keras_tuner.HyperParameters(), _options(space)
+    options |= {name: (value,) for name, value in only.items() if name in options}
 
     def offer(name: str) -> None:
         if takers := _networks_with(space.networks, name):
             with parameters.conditional_scope("network", takers):
                 parameters.Choice(name, list(options[name]))
 
-    parameters.Choice("network", list(space.networks))
+    parameters.Choice("network", [only["network"]] if "network" in only else list(space.networks))
     parameters.Choice("width", list(space.width))
     offer("depth")  # not with the other options: at another place other values would be drawn
     parameters.Float("learning_rate", *space.learning_rate, sampling="log")
@@ -82,6 +78,18 @@ def make_hyperparameters(space: Search) -> keras_tuner.HyperParameters:
         if name != "depth":
             offer(name)
     return parameters
+
+
+def list_compositions(space: Search) -> list[dict[str, str]]:
+    """List the networks of `space`, each with each encoder and decoder that it can have: hyperparameter -> value."""
+    found = []
+    for network in space.networks:
+        options = {name: values for name, values in _options(space).items() if name in _PARTS}
+        parts = {"network": (network,)} | {
+            name: values for name, values in options.items() if models.has_option(network, name)
+        }
+        found += [dict(zip(parts, drawn, strict=True)) for drawn in itertools.product(*parts.values())]
+    return found
 
 
 def _options(space: Search) -> dict[str, tuple[Any, ...]]:

@@ -15,13 +15,16 @@ from segline.errors import SeglineError, TrainingError
 from segline.storage import write_json
 from segline.training.fit.validation_score import OBJECTIVE
 
-_ENDED = {TrialStatus.COMPLETED, TrialStatus.FAILED}
+ENDED = {TrialStatus.COMPLETED, TrialStatus.FAILED}
+"""States of trials that will not be run again."""
+
 _MAX_FAILURES = 3  # failures before the first success that end the search: more trials would probably fail too
 
 
 class ResumableOracle(RandomSearchOracle):
     """Random search whose files are complete after a kill at any moment, and which resumes exactly."""
 
+    hyperparameters: keras_tuner.HyperParameters
     trials: dict[str, Trial]
     start_order: list[str]
     end_order: list[str]
@@ -52,7 +55,7 @@ class ResumableOracle(RandomSearchOracle):
         the oracle's file does not know a trial, it is drawn again, with the same values.
         """
         super().reload()
-        ended = {key for key, trial in self.trials.items() if trial.status in _ENDED}
+        ended = {key for key, trial in self.trials.items() if trial.status in ENDED}
         self.end_order.extend(key for key in self._retry_queue if key in ended and key not in self.end_order)
         self._retry_queue = [key for key in self._retry_queue if key not in ended]
         self.trials = {key: self.trials[key] for key in self.start_order}
