@@ -56,8 +56,8 @@ def find_options(seen: Survey, answers: Answers) -> tuple[Options, str, list[str
     others = (path for path in seen.paths if not names_classes(path) and path not in tables)
     table, unused = lists.choose_pairs(others, root=seen.folder)
     if table is not None:
-        labels = (*seen.coco, *seen.labelme[:1], *tables)
-        unused = [*unused, *(f"{path} is not used, because {table} lists the pairs" for path in labels)]
+        annotations = (*seen.coco, *seen.labelme[:1], *tables)
+        unused = [*unused, *(f"{path} is not used, because {table} lists the pairs" for path in annotations)]
         return Options(pairs=table, follow_links=seen.follow_links), "it has the columns image and mask", unused
     options, why, unsure = _find_source(seen, tables, answers)
     labels = answers.labels if answers.firm else None
