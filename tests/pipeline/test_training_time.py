@@ -35,6 +35,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         return Speed(step=0.25, validation=2.0)
 
     monkeypatch.setattr(speed, "measure", measure)
+    set_load(monkeypatch, others=0.0)
     return calls
 
 
@@ -79,6 +80,28 @@ def test_another_network_or_machine_is_measured_again(
     monkeypatch.setattr(machine, "describe", lambda threads: type(here)(**{**asdict(here), "processor": "another"}))
     estimate(project)
     assert len(measured) == 3
+
+
+def test_a_time_that_other_programs_disturbed_is_told_and_measured_again(
+    project: Project, measured: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_load(monkeypatch, others=9.0)
+    disturbed = estimate(project)
+    assert disturbed is not None
+    assert disturbed.disturbed
+    assert estimate(project, measure=False) == disturbed
+    assert len(measured) == 1
+    set_load(monkeypatch, others=0.0)
+    again = estimate(project)
+    assert again is not None
+    assert not again.disturbed
+    assert len(measured) == 2
+
+
+def set_load(monkeypatch: pytest.MonkeyPatch, *, others: float) -> None:
+    """Set the number of cores that other processes keep busy."""
+    load = machine.Load(average=1.0, cores=2, used=2, others=others)
+    monkeypatch.setattr(machine, "compute_load", lambda *_, **__: load)
 
 
 def test_without_measuring_only_a_stored_time_is_told(project: Project, measured: list[dict[str, Any]]) -> None:

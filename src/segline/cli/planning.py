@@ -81,3 +81,5 @@ def _show_time(time: "TrainingTime | None") -> None:  # type: ignore[name-define
         f"time on this machine: about {duration(time.search + time.fit)}, of which the search takes "
         f"{duration(time.search)} (with {time.network}, the dearest candidate; measured {time.measured})"
     )
+    if time.disturbed:
+        say("time: other programs needed the same cores meanwhile, so this is too long; it is measured again next time")

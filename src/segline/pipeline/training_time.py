@@ -13,7 +13,6 @@ from segline.project import Project
 from segline.storage import read_json, write_json
 
 if TYPE_CHECKING:
-    from segline.training.fit.speed import Speed
     from segline.training.plan import Plan
     from segline.training.plan.facts import Facts
 
@@ -29,12 +28,24 @@ class TrainingTime:
         search: seconds of the search.
         fit: seconds of the final fit.
         measured: day of the measurement.
+        disturbed: whether other programs needed the same cores meanwhile, so that the times are too long.
     """
 
     network: str
     search: float
     fit: float
     measured: str
+    disturbed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    """A measurement, as it is stored."""
+
+    step: float
+    validation: float
+    day: str
+    disturbed: bool
 
 
 def estimate(
@@ -43,7 +54,7 @@ def estimate(
     """Estimate the time of the training that `made` plans, for the dearest network that its search may choose.
 
     Nothing of a training depends on these times. They are stored in the project's ``.segline``, for each network,
-    crop, batch, precision, backend and machine.
+    crop, batch, precision, backend and machine. One that other programs disturbed is measured again at the next call.
 
     Args:
         project: keeps the measurements.
@@ -64,21 +75,21 @@ def estimate(
     key = _describe(network, training, size=size, images=images)
     name = " ".join(filter(None, (network.network, network.encoder, network.decoder, f"width {network.width}")))
     stored = _read(project, key)
-    if stored is None:
-        if not measure:
-            return None
+    if measure and (stored is None or stored.disturbed):
         report(f"measuring how long {name} takes on this machine; this is stored (--no-measure leaves it out)")
-        stored = _measure(network, training, size=size, images=images), datetime.now(UTC).date().isoformat()
-        _write(project, key, *stored)
-    speed, measured = stored
-    epoch = training.steps * speed.step + -(-facts.validated_images // images) * speed.validation
+        stored = _measure(network, training, size=size, images=images)
+        _write(project, key, stored)
+    if stored is None:
+        return None
+    epoch = training.steps * stored.step + -(-facts.validated_images // images) * stored.validation
     from segline.training.rungs import count_epochs, list_rungs
 
     return TrainingTime(
         network=name,
         search=count_epochs(list_rungs(search)) * epoch,
         fit=training.epochs * epoch,
-        measured=measured,
+        measured=stored.day,
+        disturbed=stored.disturbed,
     )
 
 
@@ -98,13 +109,20 @@ def _choose_dearest(made: "Plan", search: config.Search, training: config.Traini
     )
 
 
-def _measure(network: config.ModelConfig, training: config.Training, *, size: tuple[int, ...], images: int) -> "Speed":
+def _measure(
+    network: config.ModelConfig, training: config.Training, *, size: tuple[int, ...], images: int
+) -> _Measured:
+    from segline.evaluation.cost import machine
     from segline.training.fit.job import Job
     from segline.training.fit.speed import measure
 
     height, width = size
     job = Job(model_config=network, training=training, learning_rate=1e-4, epochs=1, seed=1)
-    return measure(job, size=(height, width), images=images)
+    place, begun = machine.describe(threads=training.threads), machine.read_times()
+    speed = measure(job, size=(height, width), images=images)
+    load = machine.compute_load(begun, machine.read_times(), machine=place)
+    day = datetime.now(UTC).date().isoformat()
+    return _Measured(**asdict(speed), day=day, disturbed=load.disturbed)
 
 
 def _describe(
@@ -126,20 +144,17 @@ def _digest(key: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
 
 
-def _read(project: Project, key: dict[str, Any]) -> "tuple[Speed, str] | None":
-    from segline.training.fit.speed import Speed
-
+def _read(project: Project, key: dict[str, Any]) -> _Measured | None:
     with suppress(*_DAMAGED):
-        found = read_json(project.speeds)[_digest(key)]
-        return Speed(**found["seconds"]), str(found["measured"])
+        return _Measured(**read_json(project.speeds)[_digest(key)]["measured"])
     return None
 
 
-def _write(project: Project, key: dict[str, Any], speed: "Speed", measured: str) -> None:
+def _write(project: Project, key: dict[str, Any], measured: _Measured) -> None:
     """Add a measurement to the file. If two processes write at once, one of them is lost and measured again."""
     content: dict[str, Any] = {}
     with suppress(*_DAMAGED):
         content = dict(read_json(project.speeds))
-    entry = {"seconds": asdict(speed), "measured": measured, "of": key}
+    entry = {"measured": asdict(measured), "of": key}
     project.speeds.parent.mkdir(parents=True, exist_ok=True)
     write_json(project.speeds, {**content, _digest(key): entry})

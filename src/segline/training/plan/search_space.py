@@ -182,7 +182,8 @@ def settle_candidates(
     dropped = ", ".join(name for name in networks if name not in kept)
     draft.settle("search.networks", kept, f"{dropped} would not fit" if dropped else "all candidates fit")
     every_width = len(wide) == len(widths)
-    draft.settle("search.width", wide, "more filters for more pixels" + ("" if every_width else ", those that fit"))
+    why = "the usual filters of decoders" if tuple(networks) == PRETRAINED else "more filters for more pixels"
+    draft.settle("search.width", wide, why + ("" if every_width else ", those that fit"))
     depths = memory.choose_depths(crop)
     edges = " or ".join(str(min(crop) // 2**depth) for depth in depths)
     halving = [name for name in draft.given("search.networks", kept) if models.has_option(name, "depth")]
