@@ -63,6 +63,7 @@ CODE = (
     "training/classification",
     "training/fit",
     "training/objective",
+    "training/rungs.py",
     "training/search",
     "training/tracker.py",
 )
