@@ -57,7 +57,7 @@ def test_annotations_beside_a_csv_of_pairs_are_said_not_to_be_used(project, tmp_
     (tmp_path / "other/annotations/instances.json").rename(root / "annotations.json")
     said = " ".join(project.run("init", str(root)).split())
     assert "annotations.json is not used, because pairs.csv lists the pairs" in said
-    assert project.params()["options"]["folder"]["pairs"] == "pairs.csv"
+    assert project.entry()["pairs"] == "pairs.csv"
 
 
 def test_a_row_whose_file_is_missing_is_told_by_its_line(project, tmp_path):
