@@ -14,7 +14,7 @@ import pytest
 import yaml
 from filelock import FileLock
 from listed_datasets import listed
-from serving import end
+from serving import end, read_until
 
 ROOT = Path(__file__).parent.parent.parent
 SMALL = {
@@ -85,14 +85,9 @@ class Project:
     def kill_when(self, sight, *command):
         """Start a command, and kill its whole process group once it says `sight`."""
         with self.start(*command) as process:
-            said = []
-            for line in process.stdout:
-                said.append(line)
-                if sight in line:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-                    return
-            raise AssertionError(f"never said {sight!r}:\n{''.join(said)}")
+            read_until(process, sight)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def kill_after(self, seconds, *command):
         """Start a command, and kill its whole process group so many seconds later."""
@@ -187,7 +182,7 @@ def prepared_project(tmp_path_factory, worker_id, prefect_api):
 
 def copy_state(source, root):
     """Copy a project and the state of its data, nothing that was trained."""
-    excluded = shutil.ignore_patterns("mlflow.db*", "mlartifacts", ".segline", "tmp")
+    excluded = shutil.ignore_patterns("mlflow.db*", "mlartifacts", ".segline", ".prefect", "tmp")
     shutil.copytree(source, root, ignore=excluded, symlinks=True, dirs_exist_ok=True)
 
 

@@ -49,14 +49,14 @@ def test_a_run_killed_at_every_step_ends_like_an_undisturbed_one(prepared_projec
 
 
 @pytest.fixture(scope="module")
-def undisturbed(prepared_project):
-    """What `WHOLE` leaves behind, and its seconds."""
+def undisturbed(prepared_project, make_project):
+    """What `WHOLE` leaves behind, and its seconds; in a project of its own, because none may be trained already."""
+    project = make_project(prepared_project)
+    forget_data(project)
     start = time.monotonic()
-    forget_data(prepared_project)
-    prepared_project.forget_server()
-    prepared_project.run(*WHOLE, timeout=900)
+    project.run(*WHOLE, timeout=900)
     took = time.monotonic() - start
-    return state(prepared_project, prepared_project.parents()[0]), read_lock(prepared_project), took
+    return state(project, project.parents()[0]), read_lock(project), took
 
 
 def forget_data(project):
@@ -79,17 +79,22 @@ def test_a_whole_run_killed_at_a_random_moment_ends_like_an_undisturbed_one(undi
     LOG.info("kill %d after %.1f of %.1f s", number, moment, took)
     project_copy.kill_after(moment, *WHOLE)
     project_copy.run(*WHOLE, timeout=900)
-    found = state(project_copy, project_copy.parents()[-1])
+    check_end(project_copy, expected, lock, moment)
+
+
+def check_end(project, expected, lock, moment):
+    """Check that all is as after an undisturbed run, and that nothing runs or holds a slot in MLflow and Prefect."""
+    found = state(project, project.parents()[-1])
     for name, value in expected.items():
         assert found[name] == value, (name, moment)
-    assert read_lock(project_copy) == lock
-    assert len(project_copy.parents()) == 1
-    client = project_copy.client()
+    assert read_lock(project) == lock
+    assert len(project.parents()) == 1
+    client = project.client()
     everywhere = [experiment.experiment_id for experiment in client.search_experiments()]
     assert {run.info.status for run in client.search_runs(everywhere)} == {"FINISHED"}
-    with contextlib.closing(sqlite3.connect(project_copy.root / ".prefect" / "prefect.db")) as database:
+    with contextlib.closing(sqlite3.connect(project.root / ".prefect" / "prefect.db")) as database:
         states = [name for (name,) in database.execute("select state_type from flow_run")]
         assert set(states) <= {"COMPLETED", "CRASHED"}
-        assert states.count("COMPLETED") == 1
+        assert "COMPLETED" in states  # twice, if the first command ended before its kill
         assert not database.execute("select id from task_run where state_type in ('RUNNING', 'PENDING')").fetchall()
         assert not database.execute("select id from concurrency_limit_v2 where active_slots > 0").fetchall()

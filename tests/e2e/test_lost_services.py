@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from end_state import state
-from serving import Service, end, free_port
+from serving import Service, end, free_port, read_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -73,16 +73,6 @@ def disturb(project, command, moment, strike):
         process.wait()
         ended = time.monotonic()
     return Answer(said, process.returncode, ended - struck, max(longest, ended - last))
-
-
-def read_until(process, sight):
-    """What a process prints until a line has `sight`."""
-    said = ""
-    for line in process.stdout:
-        said += line
-        if sight in line:
-            return said
-    raise AssertionError(f"never said {sight!r}:\n{said}")
 
 
 def kill(service, *, back):

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 from filelock import FileLock
-from serving import free_port
+from serving import free_port, read_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -90,14 +90,39 @@ def test_a_run_that_the_end_of_make_up_interrupted_is_ended_by_the_next_one(proj
         assert database.execute("select active_slots from concurrency_limit_v2").fetchall() == [(0,)]
 
 
-def read_until(process, sight):
-    """What a process prints until a line has `sight`."""
-    said = ""
-    for line in process.stdout:
-        said += line
-        if sight in line:
-            return said
-    raise AssertionError(f"never said {sight!r}:\n{said}")
+def test_two_deployments_at_once_say_nothing_of_a_locked_database(project_copy, ports):
+    """Both write to Prefect's SQLite file; the second worker lets them run at the same moment."""
+    project_copy.forget_server()
+    project_copy.environment |= {"MLFLOW_PORT": str(ports[0]), "PREFECT_PORT": str(ports[1])}
+    prefect = (sys.executable, "-m", "prefect")
+    with project_copy.start(sys.executable, "-m", "infra.up") as up:
+        said = [read_until(up, "started!")]
+        project_copy.environment["PREFECT_API_URL"] = f"http://127.0.0.1:{ports[1]}/api"
+        reader = threading.Thread(target=lambda: said.extend(up.stdout))
+        reader.start()
+        with project_copy.start(*prefect, "worker", "start", "--pool", "segline", "--type", "process") as second:
+            said.append(read_until(second, "started!"))
+            other = threading.Thread(target=lambda: said.extend(second.stdout))
+            other.start()
+            runs = [
+                subprocess.Popen(
+                    [*prefect, "deployment", "run", name, "--watch"],
+                    cwd=project_copy.root,
+                    env=project_copy.environment,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                )
+                for name in ("data/local", "training/local")
+            ]
+            said += [run.communicate(timeout=400)[0] for run in runs]
+        os.killpg(up.pid, signal.SIGINT)
+        for thread in (reader, other):
+            thread.join(timeout=60)
+    text = "".join(said)
+    assert [run.returncode for run in runs] == [0, 0], text[-4000:]
+    assert "database is locked" not in text
+    assert "Traceback" not in text
 
 
 def test_a_second_make_up_of_a_project_is_refused(project_copy, ports):

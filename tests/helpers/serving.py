@@ -91,6 +91,16 @@ class Service:
         self.process.wait()
 
 
+def read_until(process, sight):
+    """What a process prints until a line has `sight`."""
+    said = ""
+    for line in process.stdout:
+        said += line
+        if sight in line:
+            return said
+    raise AssertionError(f"never said {sight!r}:\n{said}")
+
+
 def wait_for(address, *, said, seconds=120):
     """Wait until a server answers 200; fail with what it `said`."""
     deadline = time.monotonic() + seconds
