@@ -61,6 +61,7 @@ CODE = (
     "training/classification",
     "training/fit",
     "training/objective",
+    "training/rungs.py",
     "training/search",
     "training/tracker.py",
 )
