@@ -108,6 +108,7 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
         _end_abandoned()
         with explaining_loss():
             action(options)
+            _end_abandoned()  # again: a run that was killed just before this one, without a lock yet, was too young
 
     with temporary.ending_within_seconds():
         run_reporting(check_and_run, debug=options.debug)
