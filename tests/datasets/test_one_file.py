@@ -12,7 +12,6 @@ import tomllib
 
 import pytest
 import yaml
-from listed_datasets import listed
 from places import PARAMS, ROOT
 
 from segline import config, datasets
@@ -63,7 +62,7 @@ class Added:
         (folder / "src/segline/datasets/penn_fudan.py").write_text(example + MORE)
         params = yaml.safe_load(PARAMS.read_text())
         params |= {
-            "datasets": listed("penn_fudan"),
+            "datasets": {"penn_fudan": "src/segline/datasets/penn_fudan.py"},
             "dataset": "penn_fudan",
             "source": str(folder / "mirror"),
         }

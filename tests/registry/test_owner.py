@@ -13,7 +13,9 @@ from segline.project import Project, Tags
 from segline.registry import owner, tracking
 
 _NUMBERS = count()
-MINE, OTHER, UNMARKED = (Own(path="/data/x", table="", name="x", id=value) for value in ("1" * 16, "2" * 16, None))
+MINE, OTHER, UNMARKED = (
+    Own(path="/data/x", table="", definition="own/x.yaml", id=value) for value in ("1" * 16, "2" * 16, None)
+)
 
 
 @pytest.fixture(scope="module")

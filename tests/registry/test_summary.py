@@ -49,7 +49,14 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
     for name, value in logged.items():
         client.log_metric(run.info.run_id, name, value)
     decision = Decision(
-        promote=True, reason="first", challenger=0.5, bar=0.1, version="1", label_map="1" * 16, champion=None
+        promote=True,
+        reason="first",
+        challenger=0.5,
+        bar=0.1,
+        compared=False,
+        version="1",
+        label_map="1" * 16,
+        champion=None,
     )
     for name, value in {
         Tags.DECISION: decision.as_tag(),
@@ -71,7 +78,14 @@ def test_one_decision_that_cannot_be_read_hides_no_other_version(tmp_path):
     client = MlflowClient(address, address)
     client.create_registered_model("segline-x")
     good = Decision(
-        promote=True, reason="first version", challenger=0.5, bar=0.1, version="1", label_map="1" * 16, champion=None
+        promote=True,
+        reason="first version",
+        challenger=0.5,
+        bar=0.1,
+        compared=False,
+        version="1",
+        label_map="1" * 16,
+        champion=None,
     )
     for text in (good.as_tag(), '{"promote": true}', None):
         version = client.create_model_version("segline-x", source="file:///nowhere")
