@@ -111,6 +111,9 @@ SLOW = (
     "tests/e2e/test_own_data.py::test_polygons_are_painted_the_same_each_time",
     "tests/e2e/test_main_job.py::test_evaluating_a_version_again_counts_the_same_and_keeps_the_page_with_its_run",
     "tests/datasets/test_definitions.py::test_splits_are_the_published_ones[kitti-blocks-the drawn sample",
+    "tests/datasets/test_definitions.py::test_splits_are_the_published_ones[kitti-last_30-the drawn sample",
+    f"{FITS}test_fine_tuning.py::test_the_encoder_moves_by_its_share_of_the_rate[sgd]",
+    "tests/training/plan/test_plan.py::test_more_memory_and_more_pixels_give_wider_networks",
     # Drawings of the other data sets.
     f"{SEEDS}[camvid]",
     f"{SEEDS}[cityscapes]",
