@@ -44,6 +44,15 @@ SMALL = {
 }
 
 
+def is_group_listed(group):
+    """Return whether a process of the group is there, ended or not."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 class Project:
     """A checkout with its own git history, environment and data."""
 
@@ -90,12 +99,19 @@ class Project:
             process.wait()
 
     def kill_after(self, seconds, *command):
-        """Start a command, and kill its whole process group so many seconds later."""
+        """Start a command, and kill its whole process group so many seconds later.
+
+        Killed processes stay in the list of processes until init removes them. DVC takes one for alive so long.
+        """
         with self.start(*command) as process:
             time.sleep(seconds)
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        deadline = time.monotonic() + 60
+        while is_group_listed(process.pid):
+            assert time.monotonic() < deadline, f"processes of group {process.pid} were killed and are still listed"
+            time.sleep(0.2)
 
     def train(self, *arguments, check=True):
         """Run the training flow."""
