@@ -5,11 +5,10 @@
     .venv/bin/python benchmarks/learning.py --dataset kitti --row "the same, longer" --output /tmp/learning
 
 Each row is trained for `--minutes` of processor time, with one thread, the last one also for three times as long.
-Processor time includes drawing crops, tracing and validating. With one thread it depends little on other load; threads
-of a busy machine wait for each other, which takes processor time too (at load 6 a crop of 224x224 took 0.25 s with one
-thread, about 0.5 s with two). The rows take turns: each is trained for half of its epochs, then each for the other
-half. Validation chooses the best epoch, mirror images and threshold; the test split is scored once, with a single
-network.
+Processor time includes drawing crops, tracing and validating. With one thread it depends less on other load; threads
+of a busy machine wait for each other, which takes processor time too. The rows take turns: each is trained for half
+of its epochs, then each for the other half. Validation chooses the best epoch, mirror images and threshold; the test
+split is scored once, with a single network.
 
 A second call with the same `--output` goes on after the last complete epoch of each row. ``results.json`` there keeps
 the results, which are printed as a table in Markdown.

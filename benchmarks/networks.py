@@ -31,7 +31,7 @@ CLASSES, BATCH, SIDE, WIDE = 3, 8, 128, 416
 STREET = (256, 512)  # height and width of the image of `processor_cost`
 RATE, SEED = 1e-3, 1
 _WARM_UP_STEPS, _STEPS = 3, 15  # a step of the largest network takes seconds
-_PROCESSOR_STEPS = 5  # their processor time varies little
+_PROCESSOR_STEPS = 5  # of `processor_cost`
 
 
 class SilentTracker:
@@ -86,7 +86,9 @@ def cost(name: str, *, xla: bool) -> dict[str, float]:
 
 
 def processor_cost(name: str) -> dict[str, float]:
-    """Measure a training step and the prediction of one image in processor time, which other load does not change.
+    """Measure a training step and the prediction of one image in processor time, each the least of a few.
+
+    Other load on the machine does not count, but it makes processor time longer, because caches and cores are shared.
 
     Returns:
         Parameters, images per core-second in training, peak resident bytes, and the core-seconds of one image of
@@ -98,14 +100,16 @@ def processor_cost(name: str) -> dict[str, float]:
 
     model = bare(name)
     generator = np.random.default_rng(SEED)
-    step = _time(_make_step(model, generator), steps=_PROCESSOR_STEPS, clock=time.process_time)
+    step = min(_list_times(_make_step(model, generator), steps=_PROCESSOR_STEPS, clock=time.process_time))
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     street = generator.integers(0, 256, (1, *STREET, 3), dtype=np.uint8)
     return {
         "parameters": model.count_params(),
         "speed": BATCH / step,
         "memory": memory,
-        "latency": _time(lambda: model.predict_on_batch(street), steps=_PROCESSOR_STEPS, clock=time.process_time),
+        "latency": min(
+            _list_times(lambda: model.predict_on_batch(street), steps=_PROCESSOR_STEPS, clock=time.process_time)
+        ),
     }
 
 
@@ -116,8 +120,13 @@ def _make_step(model: Any, generator: Any) -> Callable[[], Any]:
     return lambda: model.train_on_batch(images, masks)
 
 
-def _time(action: Callable[[], Any], *, steps: int = _STEPS, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Return the median of a few calls; the first ones, which trace the network, do not count."""
+def _time(action: Callable[[], Any]) -> float:
+    """Return the median of a few calls."""
+    return statistics.median(_list_times(action, steps=_STEPS, clock=time.perf_counter))
+
+
+def _list_times(action: Callable[[], Any], *, steps: int, clock: Callable[[], float]) -> list[float]:
+    """Time some calls by `clock`; the first ones, which trace the network, do not count."""
     taken = []
     for _ in range(_WARM_UP_STEPS + steps):
         started = clock()
@@ -125,7 +134,7 @@ def _time(action: Callable[[], Any], *, steps: int = _STEPS, clock: Callable[[],
         taken.append(clock() - started)
         if sum(taken) > 120 and len(taken) > _WARM_UP_STEPS:
             break
-    return statistics.median(taken[_WARM_UP_STEPS:])
+    return taken[_WARM_UP_STEPS:]
 
 
 def main() -> None:
