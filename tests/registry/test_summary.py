@@ -31,6 +31,18 @@ def evaluated(groups):
     return summarise(evaluation, resamples=100, confidence=0.95, baseline=0.1)
 
 
+FIRST = Decision(
+    promote=True,
+    reason="first version",
+    challenger=0.5,
+    bar=0.1,
+    compared=False,
+    version="1",
+    label_map="1" * 16,
+    champion=None,
+)
+
+
 @pytest.mark.parametrize(
     ("groups", "drawn", "caution"),
     [
@@ -48,18 +60,8 @@ def test_a_finished_run_tells_its_groups_and_one_from_before_there_were_any_none
         assert logged[f"test_{name}_low"] < logged[f"test_{name}"] < logged[f"test_{name}_high"]
     for name, value in logged.items():
         client.log_metric(run.info.run_id, name, value)
-    decision = Decision(
-        promote=True,
-        reason="first",
-        challenger=0.5,
-        bar=0.1,
-        compared=False,
-        version="1",
-        label_map="1" * 16,
-        champion=None,
-    )
     for name, value in {
-        Tags.DECISION: decision.as_tag(),
+        Tags.DECISION: FIRST.as_tag(),
         "segline.dataset": "x",
         "segline.network": "unet",
     }.items():
@@ -77,17 +79,7 @@ def test_one_decision_that_cannot_be_read_hides_no_other_version(tmp_path):
     address = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = MlflowClient(address, address)
     client.create_registered_model("segline-x")
-    good = Decision(
-        promote=True,
-        reason="first version",
-        challenger=0.5,
-        bar=0.1,
-        compared=False,
-        version="1",
-        label_map="1" * 16,
-        champion=None,
-    )
-    for text in (good.as_tag(), '{"promote": true}', None):
+    for text in (FIRST.as_tag(), '{"promote": true}', None):
         version = client.create_model_version("segline-x", source="file:///nowhere")
         if text is not None:
             client.set_model_version_tag("segline-x", version.version, Tags.DECISION, text)
@@ -95,5 +87,5 @@ def test_one_decision_that_cannot_be_read_hides_no_other_version(tmp_path):
     console.print(versions.table(client))
     told = console.export_text()
     assert "0.5000" in told
-    for reason in ("first version", "not readable", "not judged yet"):
+    for reason in (FIRST.reason, "not readable", "not judged yet"):
         assert told.count(reason) == 1
