@@ -1,6 +1,7 @@
 """MLflow's server is lost: how long is waited, and what is said."""
 
 import http.server
+import logging
 import os
 import sqlite3
 import threading
@@ -21,6 +22,7 @@ def _limits(monkeypatch):
     """Forget the limits after the test; one repetition, so that it is short."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    monkeypatch.setattr(outage._NOTES, "_last", -outage._QUIET_SECONDS)
 
 
 @pytest.fixture
@@ -55,13 +57,22 @@ def test_a_repeated_request_is_told_and_its_failure_has_a_remedy(capfd):
     assert "no longer answers" in caught.value.found
     assert "HTTPConnectionPool" not in caught.value.found
     said = capfd.readouterr().err
-    assert said == f"note: {uri}: the MLflow server does not answer; trying again, for about a minute in all\n"
+    assert said == f"note: {uri}: the MLflow server does not answer; trying again, for about two minutes in all\n"
+
+
+def test_threads_that_meet_the_loss_together_are_told_once(capfd):
+    """Before, each thread wrote the same note."""
+    uri = f"http://127.0.0.1:{free_port()}"
+    outage.expect(uri)
+    record = logging.LogRecord("urllib3", logging.WARNING, "", 0, "Retrying (Retry(total=1))", None, None)
+    assert [outage._NOTES.filter(record) for _ in range(3)] == [False] * 3
+    assert capfd.readouterr().err.count("does not answer") == 1
 
 
 def test_limits_of_the_environment_are_kept(monkeypatch):
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
     outage.expect("http://127.0.0.1:9")
-    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "5"
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "6"
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "5"
 
 

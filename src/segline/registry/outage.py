@@ -1,12 +1,13 @@
 """What happens while MLflow's server does not answer: how long a request is repeated, and what the person is told.
 
-MLflow itself repeats a request for four minutes without a word. It then does so again for each of the requests that end
-the runs. Here it takes about a minute, the person is told of each repetition, and a lost server is asked nothing more.
+MLflow itself repeats a request for four minutes without a word. It then does so again for each of the requests that
+end the runs. Here it takes about two minutes, the person is told of it, and a lost server is asked nothing more.
 """
 
 import logging
 import os
 import re
+import time
 from typing import Any, Final
 
 import httpx
@@ -19,12 +20,14 @@ LOST: Final = (requests.ConnectionError, requests.Timeout)
 """Errors of requests for artifacts, if the server is lost; MLflow converts those of its other requests."""
 
 _SETTINGS: Final = {
-    # It is sent again after 0, 4, 8, 16 and 32 s: long enough for a server that is started again.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "5",
+    # It is sent again after 0, 4, 8, 16, 32 and 64 s: long enough for a server that is started again on a busy machine.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "6",
     # Of one attempt, for a server that accepts a request but never answers. MLflow's own limit is two minutes.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
 }
 _HEALTH_CHECK_SECONDS = 5.0
+_QUIET_SECONDS = 3.0
+"""Several threads meet the loss at the same moment; one note is enough."""
 _RETRYING_LOGGER = "urllib3.connectionpool"
 _RETRYING = "Retrying ("  # how its message starts
 _FAILED_REQUEST = "API request to "  # how MLflow's message starts once it gives up
@@ -37,12 +40,16 @@ class _RetryNotes(logging.Filter):
     """Tell the person that a request is repeated, in place of the log record, which names Python objects."""
 
     uri = ""
+    _last = -_QUIET_SECONDS
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Drop the record of a repetition, after telling the person; keep all others."""
         if not record.getMessage().startswith(_RETRYING):
             return True
-        complain(f"note: {self.uri}: the MLflow server does not answer; trying again, for about a minute in all")
+        now = time.monotonic()
+        if now - self._last >= _QUIET_SECONDS:
+            self._last = now
+            complain(f"note: {self.uri}: the MLflow server does not answer; trying again, for about two minutes in all")
         return False
 
 

@@ -283,7 +283,7 @@ def closing(client: MlflowClient, run: Run) -> Iterator[MlflowTracker]:
 def _mark_as_ended(client: MlflowClient, run_id: str, status: str, error: BaseException) -> None:
     """Set the status of a run that `error` ended. If that fails, `error` is still the important one.
 
-    A server that is lost is not asked, because that would take a minute more. The next training ends the run.
+    A server that is lost is not asked, because that would take two minutes more. The next training ends the run.
     """
     if outage.is_lost(str(client.tracking_uri)):
         error.add_note(f"run {run_id} could not be marked {status}: the server does not answer")
