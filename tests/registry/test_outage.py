@@ -112,3 +112,23 @@ def test_a_server_that_is_lost_while_files_are_fetched_is_told_so(tmp_path):
 def test_a_full_disk_is_named(error):
     with pytest.raises(TrackingError, match="the disk is full"), reporting_tracking("MLflow"):
         raise error
+
+
+def test_a_failing_database_is_logged_without_traceback_and_statement(tmp_path, capfd):
+    """Before, MLflow logged two tracebacks and the whole statement for each error that it then raised."""
+    database = tmp_path / "mlflow.db"
+    uri = f"sqlite:///{database}"
+    client = MlflowClient(tracking_uri=uri)
+    run = client.create_run("0")
+    with sqlite3.connect(database) as connection:
+        connection.execute("drop table metrics")
+    capfd.readouterr()
+    outage.shorten_logs()
+    with pytest.raises(MlflowException) as caught:
+        client.log_metric(run.info.run_id, "loss", 1.0)
+    logging.getLogger("mlflow.system_metrics.system_metrics_monitor").warning(f"Failed to log: {caught.value}")
+    said = capfd.readouterr().err.strip()
+    assert "no such table" in said
+    assert "INSERT" not in said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) == 1

@@ -33,6 +33,7 @@ _RETRYING = "Retrying ("  # how its message starts
 _FAILED_REQUEST = "API request to "  # how MLflow's message starts once it gives up
 _CAUSE = re.compile(r"\(Caused by \w+\((.*)\)\)$")
 _FULL = re.compile(r"disk is full|No space left on device", re.IGNORECASE)
+_STATEMENT = ("[", "(Background on this error", "(raised as a result")  # SQLAlchemy's further lines
 _CONTINUES = "then run the same command: it continues where it stopped"
 
 
@@ -54,6 +55,28 @@ class _RetryNotes(logging.Filter):
 
 
 _NOTES = _RetryNotes()
+
+
+class _OneLine(logging.Filter):
+    """Shorten a record that quotes an error of the database to one line, without the statement and its values."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep what the lines of the error say, in one line."""
+        lines = record.getMessage().splitlines()
+        if len(lines) > 1:
+            said = (line for line in lines if not line.startswith(_STATEMENT))
+            record.msg, record.args = " ".join(said), ()
+        return True
+
+
+_ONE_LINE = _OneLine()
+
+
+def shorten_logs() -> None:
+    """Let MLflow log no traceback and no SQL when its database fails, for example on a full disk."""
+    # It logs the whole error and then raises it: `explain` tells the person what it means.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    logging.getLogger("mlflow.system_metrics.system_metrics_monitor").addFilter(_ONE_LINE)
 
 
 def expect(uri: str) -> None:

@@ -107,6 +107,7 @@ def _open(uri: str, creating: AbstractContextManager[None]) -> MlflowClient:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a progress bar for two files is useless
     for chatty in ("alembic", "mlflow.system_metrics"):  # they log every table, and success messages
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    outage.shorten_logs()
     if outage.is_server(uri):
         check_server(uri)
         outage.expect(uri)

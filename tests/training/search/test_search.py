@@ -275,6 +275,28 @@ def test_a_full_disk_is_no_failed_trial(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert len(fits.calls) == 2
 
 
+def test_a_full_disk_while_a_score_is_written_is_no_failed_trial(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Before, the trial failed for good, with a traceback, although it had a score."""
+    full = StorageError("disk", found="full", remedy="free some")
+    write_json, filled = tuner.write_json, []
+
+    def fill_disk_once(path: Path, content: Any) -> None:
+        if path.name == "trial.json" and content["metrics"]["metrics"] and not filled:
+            filled.append(path)
+            raise full
+        write_json(path, content)
+
+    monkeypatch.setattr(tuner, "write_json", fill_disk_once)
+    with pytest.raises(StorageError) as caught:
+        run(monkeypatch, tmp_path, Fits(), trials=3)
+    assert caught.value is full
+    fits = Fits()
+    run(monkeypatch, tmp_path, fits, trials=3)
+    assert len(fits.calls) == 3  # the first one again: its score was not kept
+
+
 @pytest.mark.parametrize("moment", ["trial drawn", "trial ended"])
 def test_a_kill_between_two_files_loses_no_trial(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, moment: str) -> None:
     """The trial's own file is written first, then the oracle's: here only the first was."""

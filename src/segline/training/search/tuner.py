@@ -80,15 +80,20 @@ class Tuner(BaseTuner):
         super().__init__(oracle, directory=str(folder.parent), project_name=folder.name)
 
     def run_trial(self, trial: Trial, *_: Any, **__: Any) -> dict[str, float]:
-        """Run one trial. Errors that every trial would meet end the search."""
+        """Run one trial."""
         try:
             return {OBJECTIVE: self._run(trial)}
+        finally:
+            _free_memory()
+
+    def _run_and_update_trial(self, trial: Trial, *arguments: Any, **options: Any) -> None:
+        """Run one trial and write its score. Errors that every trial would meet, in either, end the search."""
+        try:
+            super()._run_and_update_trial(trial, *arguments, **options)
         except TrainingError:
             raise
         except (SeglineError, OSError) as error:
             raise FatalError(str(error)) from error
-        finally:
-            _free_memory()
 
     def on_trial_end(self, trial: Trial) -> None:
         """Write the trial; end the search if all of the first few have failed."""
