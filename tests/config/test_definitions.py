@@ -45,7 +45,17 @@ def test_several_own_data_have_options_of_their_own(project):
     assert params.datasets["kitti"] == "src/segline/datasets/kitti.py"
     assert (params.options["fields"].path, params.options["fields"].encoding) == ("a", "ids")
     assert (params.options["leaves"].path, params.options["leaves"].encoding) == ("b", "rgb")
-    assert params.resolved()["options"] == {"leaves": params.options["leaves"].model_dump(mode="json")}
+    read = params.options["leaves"].model_dump(mode="json") | {"path": None}
+    assert params.resolved()["options"] == {"leaves": read}
+
+
+def test_own_data_in_another_folder_are_the_same_training(project):
+    """Before, a folder that was moved trained again, although its digests were the same."""
+    here = config.load(project(), dataset="leaves").resolved()
+    moved = config.load(project(files={"leaves": "{path: moved/b, encoding: rgb}"}), dataset="leaves").resolved()
+    other = config.load(project(files={"leaves": "{path: b, encoding: ids}"}), dataset="leaves").resolved()
+    assert here == moved
+    assert here != other
 
 
 def test_a_list_of_datasets_is_refused_with_the_mapping_to_write(tmp_path):

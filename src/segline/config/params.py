@@ -173,7 +173,7 @@ class Params(Strict):
     def resolved(self) -> dict[str, Any]:
         """Return the values that a training run depends on.
 
-        Left out are the entries of other datasets, the source of the data, because digests identify them, and the
+        Left out are the entries of other datasets; where the data came from, because digests identify them; and the
         section `classification` where no encoder is trained by it.
 
         Raises:
@@ -185,7 +185,7 @@ class Params(Strict):
         if self.search.weights != CLASSIFICATION:
             unread.add("classification")
         values = self.model_dump(mode="json", exclude=unread)
-        values["options"] = {self.dataset: values["options"][self.dataset]}
+        values["options"] = {self.dataset: values["options"][self.dataset] | {"path": None}}
         values["promotion"]["floor"] = {self.dataset: values["promotion"]["floor"][self.dataset]}
         return values
 
