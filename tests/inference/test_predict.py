@@ -16,9 +16,11 @@ from segline.datasets.kitti import ROAD
 from segline.errors import ConfigError, DataError
 from segline.inference import bundle as bundles
 from segline.inference.bundle import Bundle
-from segline.inference.image_files import find_images
+from segline.inference.folder import Wanted, predict_files
+from segline.inference.outputs import Style
 from segline.inference.overlay import colourise, overlay, with_legend
-from segline.inference.predict import logits_of, mask_of, predict, predict_files
+from segline.inference.predict import logits_of, mask_of, predict
+from segline.inference.sources import find_images
 from segline.project import Files
 
 
@@ -157,7 +159,7 @@ def test_files_are_written_in_raw_ids_with_a_legend_beside_the_overlay(bundle, s
     labels = cv2.imread(str(tmp_path / "out" / "a_labels.png"), cv2.IMREAD_UNCHANGED)
     assert labels.shape == (80, 120)
     assert (labels == bundle.labels.decode(expected)).mean() > 0.9
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_labels.png", "a_overlay.png"]
+    assert sorted(path.name for path in (tmp_path / "out").glob("[!.]*")) == ["a_labels.png", "a_overlay.png"]
 
 
 def test_an_unreadable_image_is_named_and_the_others_are_done(bundle, stripes, tmp_path):
@@ -242,7 +244,8 @@ def test_an_opacity_is_within_0_and_1(bundle, stripes, opacity):
 def test_files_are_tinted_as_strongly_as_asked(bundle, stripes, tmp_path):
     image, mask = stripes(40, 60)
     write_png(tmp_path / "a.png", image)
-    list(predict_files(bundle, tmp_path / "a.png", output=tmp_path / "out", report=print, opacity=1.0))
+    wanted = Wanted(style=Style(opacity=1.0))
+    list(predict_files(bundle, tmp_path / "a.png", output=tmp_path / "out", report=print, wanted=wanted))
     drawn = read_image(tmp_path / "out" / "a_overlay.png")[:40, :60]
     np.testing.assert_array_equal(drawn, bundle.labels.colours[mask])
 
@@ -250,8 +253,8 @@ def test_files_are_tinted_as_strongly_as_asked(bundle, stripes, tmp_path):
 def test_classes_that_are_not_shown_keep_the_image_and_are_in_no_legend(bundle, stripes, tmp_path):
     image, mask = stripes(40, 60)
     write_png(tmp_path / "a.png", image)
-    options = {"output": tmp_path / "out", "report": print, "opacity": 1.0}
-    list(predict_files(bundle, tmp_path / "a.png", shown={1}, **options))
+    wanted = Wanted(style=Style(opacity=1.0, shown={1}))
+    list(predict_files(bundle, tmp_path / "a.png", output=tmp_path / "out", report=print, wanted=wanted))
     drawn = read_image(tmp_path / "out" / "a_overlay.png")
     expected = np.where((mask == 1)[..., None], bundle.labels.colours[mask], image)
     np.testing.assert_array_equal(drawn[:40, :60], expected)

@@ -10,7 +10,7 @@ from segline.cli import main
 from segline.data.images.decode import decode_mask, write_png
 from segline.errors import DataError
 from segline.inference import bundle as bundles
-from segline.inference.image_files import find_images
+from segline.inference.sources import find_images
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +58,17 @@ def test_files_that_are_no_images_are_counted_and_fail_nothing(predict, folder):
     ]
 
 
-def test_sub_folders_are_named(predict, folder, tmp_path):
+def test_sub_folders_are_searched_and_their_results_lie_in_sub_folders(predict, folder, stripes, tmp_path):
     """Before, they were passed over without a word, and one named like an image could not be read."""
-    for name in ("b", "c.png"):
+    for name in ("b", "c.png", ".hidden"):
         (folder / name).mkdir()
-    code, lines = predict()
-    assert code == 0
-    assert lines == [
-        f"{folder}: 2 sub-folders (b, c.png) not searched; remedy: predict each by itself, with an --output of its own"
-    ]
+        write_png(folder / name / "a.png", stripes(20, 30)[0])
+    assert predict() == (0, [])
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*_labels.png"))
+    assert found == ["a_labels.png", "b/a_labels.png", "c.png/a_labels.png"]
 
 
-def test_the_output_folder_is_not_a_forgotten_sub_folder(predict, folder):
+def test_the_output_folder_is_not_searched(predict, folder):
     assert predict(output=folder / "out") == (0, [])
     assert predict(output=folder / "out") == (0, [])
 
@@ -116,15 +115,13 @@ def test_unreadable_files_have_a_line_each_and_the_command_fails(predict, folder
     assert (tmp_path / "out" / "a_labels.png").is_file()
 
 
-def test_a_folder_of_folders_or_of_other_files_says_so(tmp_path):
-    for name in ("empty", "nested/b", "texts"):
+def test_a_folder_of_other_files_or_of_nothing_says_so(tmp_path):
+    for name in ("empty", "texts/b"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "texts" / "a.txt").touch()
-    with pytest.raises(DataError, match=r"but 1 sub-folder \(b\)(?s:.*)name a sub-folder"):
-        find_images(tmp_path / "nested")
-    with pytest.raises(DataError, match=r"but 1 other file \(a\.txt\)"):
+    (tmp_path / "texts" / "b" / "a.dat").touch()
+    with pytest.raises(DataError, match=r"but 1 other file \(a\.dat\)"):
         find_images(tmp_path / "texts")
-    with pytest.raises(DataError, match="no image in this folder, expected"):
+    with pytest.raises(DataError, match="no image in this folder and its sub-folders, expected"):
         find_images(tmp_path / "empty")
 
 

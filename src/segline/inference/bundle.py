@@ -5,6 +5,7 @@ output (the label map, the threshold of a binary task, the mirror images to aver
 confidences) and the training data.
 """
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -103,6 +104,21 @@ def save(bundle: Bundle, folder: Path) -> None:
         # A new model of the same layers has no optimizer, whose state would double or triple the file for nothing.
         keras.Model(bundle.network.input, bundle.network.output).save(partial / Files.NETWORK)
         write_json(partial / Files.DESCRIPTION, content)
+
+
+def digest(folder: Path) -> str:
+    """Return the SHA-256 of a bundle's files, in hex digits: bundles of one digest give the same answers.
+
+    Raises:
+        DataError: a file is missing.
+    """
+    found = hashlib.sha256()
+    for name in (Files.DESCRIPTION, Files.NETWORK):
+        if not (folder / name).is_file():
+            raise _report_missing(name, folder)
+        with (folder / name).open("rb") as handle:
+            found.update(hashlib.file_digest(handle, "sha256").digest())
+    return found.hexdigest()
 
 
 def load(folder: Path) -> Bundle:

@@ -41,11 +41,15 @@ def read_photo(path: Path, *, levels: Levels | None) -> Photo:
     Raises:
         DataError: as `read_image`, with a remedy for a user's own file.
     """
+    return decode_photo(read_file(path), place=path, levels=levels)
+
+
+def read_file(path: Path) -> bytes:
+    """Return the content of an image file, with an error for a user's own file if it cannot be read."""
     try:
-        data = read_bytes(path)
+        return read_bytes(path)
     except DataError as error:
         raise _for_users(error) from error
-    return decode_photo(data, place=path, levels=levels)
 
 
 def decode_photo(data: bytes, *, place: Path, levels: Levels | None) -> Photo:

@@ -109,7 +109,7 @@ def test_what_predict_writes_scores_as_evaluate_does(project, tmp_path):
 
     from segline.evaluation.bundles.evaluate import evaluate
     from segline.inference.bundle import Bundle
-    from segline.inference.predict import predict_files
+    from segline.inference.folder import predict_files
 
     image = keras.Input((None, None, 3))
     head = keras.layers.Conv2D(4, 1)

@@ -169,7 +169,7 @@ def test_an_archive_that_became_a_fifo_is_not_extracted(tmp_path):
 )
 def test_predict_and_init_tell_what_their_source_is(tmp_path, make, said):
     """`predict` said "no such file or folder" of all of them, and `init` "a file"."""
-    from segline.inference.image_files import find_images
+    from segline.inference.sources import find_images
 
     source = make(tmp_path / "a.png")
     for read in (find_images, survey):  # of `segline init`
@@ -183,7 +183,7 @@ def test_predict_names_devices_in_a_folder_and_does_the_links(tmp_path):
     import keras
 
     from segline.inference.bundle import Bundle, load
-    from segline.inference.predict import predict_files
+    from segline.inference.folder import predict_files
 
     image = keras.Input((None, None, 3))
     labels = label_map([(0, "a", (0, 0, 0)), (1, "b", (9, 9, 9)), (2, "c", (99, 99, 99))])

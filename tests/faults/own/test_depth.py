@@ -10,7 +10,7 @@ from segline.core.labels import label_map
 from segline.data.images.decode import read_image
 from segline.errors import DataError
 from segline.inference import bundle as bundles
-from segline.inference.predict import predict_files
+from segline.inference.folder import predict_files
 from segline.progress import silent
 
 pytestmark = pytest.mark.filterwarnings("ignore:module 'sre_:DeprecationWarning")
