@@ -21,7 +21,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from flows import login, temporary
 from flows.abandoned import AbandonedRuns
-from segline.console import run_reporting, say
+from segline.console import complain, run_reporting, say
 from segline.errors import LONGEST_LINE, ConfigError, SeglineError, message, shown
 from segline.masking import mask_process, masked
 from segline.project import Project
@@ -31,6 +31,8 @@ Result = TypeVar("Result")
 
 _TIMEOUT_SECONDS = 5.0
 _LOGGERS = ("prefect.flow_runs", "prefect.task_runs")
+_EVENT_LOGGERS = ("prefect.events.clients", "prefect._internal.concurrency")
+_UNSENT_EVENT = ("Unable to connect to ", "Service 'EventsWorker' failed")  # how these records start
 _MARKUP = re.compile(r"[\\`*~<>&|\[\]!#$@]|(?<![^\W_])_|_(?![^\W_])|(?<=:)/|(?<=www)\.", re.IGNORECASE)
 """Characters that start markup, HTML, a formula or a link in Markdown; an underscore only at the edge of a word."""
 
@@ -50,6 +52,27 @@ class _WithoutTracebacks(logging.Filter):
 
 
 _WITHOUT_TRACEBACKS = _WithoutTracebacks()
+
+
+class _LossNote(logging.Filter):
+    """Tell once that Prefect's server is lost, in place of two records for each event that cannot be sent."""
+
+    told = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Drop the records about events; keep all others."""
+        if not record.getMessage().startswith(_UNSENT_EVENT):
+            return True
+        if not self.told:
+            self.told = True
+            server = os.environ.get("PREFECT_API_URL", "Prefect's temporary server")
+            complain(
+                f"note: {server}: the Prefect server does not answer; the flow goes on and tries again at each step"
+            )
+        return False
+
+
+_LOSS_NOTE = _LossNote()
 
 
 def without_secrets(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -110,6 +133,8 @@ def run(parser: ArgumentParser, action: Callable[[Namespace], object]) -> None:
             action(options)
             _end_abandoned()  # again: a run that was killed just before this one, without a lock yet, was too young
 
+    for name in _EVENT_LOGGERS:
+        logging.getLogger(name).addFilter(_LOSS_NOTE)
     with temporary.ending_within_seconds():
         run_reporting(check_and_run, debug=options.debug)
 

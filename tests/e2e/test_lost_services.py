@@ -114,7 +114,7 @@ def test_a_training_ends_when_mlflows_server_is_lost_and_goes_on_later(project_c
     with service_of(project_copy, "mlflow") as service:
         answer = disturb(project_copy, COMMAND, MOMENTS[moment], kill(service, back=False))
         assert answer.code == 1, str(answer)
-        assert answer.seconds < LONGEST
+        assert answer.seconds < LONGEST, str(answer)
         assert "Traceback" not in answer.said, str(answer)
         assert answer.said.count("error:") == 1
         assert "start the server again" in answer.said
@@ -157,10 +157,10 @@ def test_a_full_disk_is_told_and_a_rerun_ends_as_if_it_never_was(
         project = make_project(prepared_project, root)
         answer = disturb(project, COMMAND, MOMENTS[moment], fill_up)
         assert answer.code == 1, str(answer)
-        assert answer.seconds < LONGEST
+        assert answer.seconds < LONGEST, str(answer)
         assert "Traceback" not in answer.said, str(answer)
         assert answer.said.count("error:") == 1
-        assert "the disk is full" in answer.said
+        assert "the disk is full" in answer.said, str(answer)
         (root / place / "filler").unlink()
         project.run(*COMMAND)
         check_end(project, undisturbed)
@@ -172,7 +172,9 @@ def test_prefects_server_is_lost(project_copy, undisturbed, moment, back):
     with service_of(project_copy, "prefect") as service:
         answer = disturb(project_copy, FLOW, MOMENTS[moment], kill(service, back=back))
         assert "Traceback" not in answer.said, str(answer)
-        assert answer.seconds < LONGEST
+        assert answer.seconds < 2 * LONGEST, str(answer)  # Prefect sends its events one by one, 7 s each
+        assert answer.said.count("the Prefect server does not answer") <= 1
+        assert "EventsWorker" not in answer.said
         if not back:
             service.start()
         project_copy.run(*FLOW)

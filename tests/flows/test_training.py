@@ -1,8 +1,10 @@
 """The training flow: tasks in the place of the pipeline's steps, and nothing else."""
 
+import logging
+
 from prefect import Flow, Task
 
-from flows import data, training
+from flows import data, reporting, training
 from segline.pipeline import train
 
 
@@ -18,3 +20,13 @@ def test_each_step_of_the_pipeline_is_a_task():
     for name, task in vars(training._TASKS).items():
         assert isinstance(task, Task)
         assert task.fn.__wrapped__ is getattr(train.PLAIN, name)
+
+
+def test_a_lost_server_is_told_once(capfd):
+    """Before, two records for each event that could not be sent: forty lines in two minutes."""
+    note = reporting._LossNote()
+    texts = ["Unable to connect to 'ws://127.0.0.1:1/api/events/in'. Reason: x", "Service 'EventsWorker' failed: x"]
+    for name, text in zip(reporting._EVENT_LOGGERS, texts * 2, strict=False):
+        assert not note.filter(logging.LogRecord(name, logging.WARNING, "", 0, text, None, None))
+    assert note.filter(logging.LogRecord(name, logging.WARNING, "", 0, "Service 'Other' failed", None, None))
+    assert capfd.readouterr().err.count("the Prefect server does not answer") == 1

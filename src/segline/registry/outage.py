@@ -126,7 +126,8 @@ def _read_login() -> dict[str, Any]:
 
 def explain(place: str, error: Exception) -> TrackingError:
     """Make the error to raise for one of MLflow, of its database or of its artifact store at `place`."""
-    text = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    lines = [line for line in str(error).strip().splitlines() if not line.startswith(_STATEMENT)]
+    text = next(iter(lines), type(error).__name__)
     if _FULL.search(text):
         return TrackingError(
             place,
