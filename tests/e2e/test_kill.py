@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import yaml
 from end_state import state
 
 LOG = logging.getLogger(__name__)
@@ -46,6 +47,27 @@ def test_a_run_killed_at_every_step_ends_like_an_undisturbed_one(prepared_projec
     assert len(client.search_logged_models([parent.info.experiment_id])) == 1
     assert {run.info.status for run in client.search_runs([parent.info.experiment_id])} == {"FINISHED"}
     assert not [path for path in (project_copy.root / ".segline" / "runs").iterdir() if path.is_dir()]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_a_search_by_halving_killed_on_each_rung_ends_like_an_undisturbed_one(
+    prepared_project, make_project, project_copy
+):
+    whole = make_project(prepared_project)
+    for project in (whole, project_copy):
+        search = yaml.safe_load((project.root / "params.yaml").read_text())["search"]
+        project.set(search=search | {"trials": 4, "epochs": 4, "halving": 2})
+    whole.run("segline", "train", timeout=600)
+    for moment in ("trial 2/7", "trial 5/7", "trial 7/7"):
+        project_copy.kill_when(moment, "segline", "train")
+    project_copy.run("segline", "train", timeout=600)
+    expected = state(whole, whole.parents()[0])
+    (parent,) = project_copy.parents()
+    found = state(project_copy, parent)
+    for name, value in expected.items():
+        assert found[name] == value, name
+    assert len(found["trials"]) == 7
 
 
 @pytest.fixture(scope="module")
