@@ -106,25 +106,30 @@ def open_record(output: Path, made: Mapping[str, Any]) -> Iterator[Done]:
             remedy="wait until it has ended, or choose another --output",
         ) from error
     try:
+        lines = dict(_read(folder / _DONE))
         is_new = not (folder / _MADE).is_file()
-        if not is_new:
-            _refuse_others(output, made)
-        yield Done(folder, dict(_read(folder / _DONE)), is_new=is_new)
+        if not is_new and (differing := _list_differing(folder / _MADE, made)):
+            if lines:
+                raise _report_others(output, differing)
+            is_new = True  # the former one wrote nothing, for example because it could read no image
+        yield Done(folder, lines, is_new=is_new)
     finally:
         lock.release()
 
 
-def _refuse_others(output: Path, made: Mapping[str, Any]) -> None:
-    """Refuse results of another model, or of other options."""
-    before = _parse((output / FOLDER / _MADE).read_text(encoding="utf-8"))
-    if before != dict(made):
-        differing = sorted(name for name in {*made, *before} if before.get(name) != made.get(name))
-        raise DataError(
-            output,
-            found=f"results of another prediction; different: {', '.join(differing)}",
-            expected="an empty folder, or results of the same model and options",
-            remedy="choose another --output, or delete this folder",
-        )
+def _list_differing(path: Path, made: Mapping[str, Any]) -> list[str]:
+    """List what differs between a former prediction and this one."""
+    before = _parse(path.read_text(encoding="utf-8"))
+    return sorted(name for name in {*made, *before} if before.get(name) != made.get(name))
+
+
+def _report_others(output: Path, differing: Sequence[str]) -> DataError:
+    return DataError(
+        output,
+        found=f"results of another prediction; different: {', '.join(differing)}",
+        expected="an empty folder, or results of the same model and options",
+        remedy="choose another --output, or delete this folder",
+    )
 
 
 def _read(path: Path) -> Iterator[tuple[str, Line]]:
