@@ -70,7 +70,9 @@ def test_sub_folders_are_searched_and_their_results_lie_in_sub_folders(predict, 
 
 def test_the_output_folder_is_not_searched(predict, folder):
     assert predict(output=folder / "out") == (0, [])
-    assert predict(output=folder / "out") == (0, [])
+    code, (line,) = predict(output=folder / "out")
+    assert code == 0
+    assert line.startswith(f"{folder}: 1 of 1 images are not answered again")
 
 
 def test_a_photo_is_turned_as_people_see_it_and_its_label_map_too(predict, folder, stripes, tmp_path):

@@ -115,7 +115,7 @@ class _Job:
         self._output, self._wanted, self._report = output, wanted, report
         self._kinds = [outputs.load(name) for name in wanted.kinds]
         self._done: Done
-        self._unreadable = 0
+        self._kept = self._unreadable = 0
         self._turned: list[Path] = []
         self._partial: list[Path] = []
 
@@ -173,6 +173,7 @@ class _Job:
         written: deque[tuple[_Read, Future[Line]]] = deque()
         for batch in _group(images):
             if batch[0].scaled is None:
+                self._kept += len(batch)
                 yield from (read.item.path for read in batch)
                 continue
             answers = logits_of_batch(self._bundle, [read.scaled for read in batch if read.scaled is not None])
@@ -213,6 +214,11 @@ class _Job:
         """Write the table of areas; say what was peculiar; fail if an image could not be read."""
         if self._wanted.areas:
             self._write_areas()
+        if self._kept:
+            self._report(
+                f"{self._source}: {self._kept} of {len(self._found.images)} images are not answered again, because "
+                f"{self._output} has the answers of this model with these options"
+            )
         for line in _list_peculiar(self._source, turned=self._turned, partial=self._partial):
             self._report(line)
         if self._unreadable:
